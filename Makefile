@@ -1,0 +1,48 @@
+SHELL := bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+# Nothing is written outside the checkout and CLEARWELL_HOME.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export GX_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: help setup demo up down test test-long lint bench
+.DEFAULT_GOAL := help
+
+help:  ## print the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready  ## virtual environment with the pinned, hashed requirements
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@echo "Setting up $(VENV): about 190 packages, once, a minute or two"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --no-cache-dir --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --no-cache-dir --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## simulate three days of a shop and take them to gold through Airflow
+	@$(BIN)/clearwell demo
+
+up: setup  ## the same, left running: Airflow's UI on loopback, the shop producing
+	@$(BIN)/clearwell up
+
+down: setup  ## stop what `make up` started
+	@$(BIN)/clearwell down
+
+test: setup  ## every test but the long ones
+	@$(BIN)/pytest -m "not long"
+
+test-long: setup  ## the tests that take minutes
+	@$(BIN)/pytest -m long
+
+lint: setup  ## ruff, mypy, sqlfluff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy ingestion warehouse operations demo dags
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+
+bench: setup  ## speed and memory of landing and of a whole run
+	@$(BIN)/python bench/landing.py
+	@$(BIN)/python bench/run.py

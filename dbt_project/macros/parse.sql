@@ -1,0 +1,204 @@
+{# From raw text to typed columns, or to the reasons why not. Everything here follows the contract of the dataset. #}
+
+{# Kinds of JSON value that may stand for a type. Numbers in JSON pass through a double, so amounts must be strings. #}
+{% macro json_kinds(data_type) %}
+    {% if data_type == 'bigint' or data_type == 'integer' %}{{ return(['BIGINT', 'UBIGINT']) }}
+    {% elif data_type == 'boolean' %}{{ return(['BOOLEAN']) }}
+    {% elif data_type == 'json' %}{{ return(['OBJECT']) }}
+    {% else %}{{ return(['VARCHAR']) }}{% endif %}
+{% endmacro %}
+
+{# A typed value from text, or null. The patterns are strict because casts are lenient: a cast to timestamp drops the
+   offset, a cast to decimal rounds. #}
+{% macro typed(text, data_type) -%}
+    {%- if data_type == 'timestamp' -%}
+        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?')
+            then try_cast({{ text }} as timestamptz) at time zone 'UTC' end
+    {%- elif data_type == 'date' -%}
+        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') then try_cast({{ text }} as date) end
+    {%- elif data_type.startswith('decimal') -%}
+        case when regexp_full_match({{ text }}, '[+-]?(\d+(\.\d{0,4})?|\.\d{1,4})') then try_cast({{ text }} as {{ data_type }}) end
+    {%- elif data_type in ('integer', 'bigint') -%}
+        case when regexp_full_match({{ text }}, '[+-]?\d+') then try_cast({{ text }} as {{ data_type }}) end
+    {%- elif data_type == 'boolean' -%}
+        case when {{ text }} in ('true', 't') then true when {{ text }} in ('false', 'f') then false end
+    {%- else -%}
+        {{ text }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Pairs of (condition, reason) that send a record to the dead letters. #}
+{% macro refusals(dataset) %}
+    {% set the = contract(dataset) %}
+    {% set lines = the.meta.format == 'json_lines' %}
+    {% set pairs = [] %}
+    {% for column in the.columns %}
+        {% set name, meta = column.name, column.config.meta or {} %}
+        {% set text = 'text_' ~ name %}
+        {% set typed_right = 'true' %}
+        {% if lines %}
+            {% set kind = 'kinds[' ~ loop.index ~ ']' %}
+            {% set typed_right = kind ~ " in ('" ~ (json_kinds(column.data_type) | join("', '")) ~ "')" %}
+            {% do pairs.append((kind ~ " <> 'NULL' and not " ~ typed_right, 'wrong_type:' ~ name)) %}
+        {% endif %}
+        {% if meta.get('required') %}
+            {% do pairs.append(("(" ~ text ~ " is null or " ~ text ~ " = '')", 'missing:' ~ name)) %}
+        {% endif %}
+        {% if column.data_type not in ('varchar', 'json') %}
+            {% set unread = typed_right ~ " and " ~ name ~ " is null and " ~ text ~ " is not null" ~ (" and " ~ text ~ " <> ''" if meta.get('required') else '') %}
+            {% if column.data_type.startswith('decimal') %}
+                {% set nan = "regexp_full_match(" ~ text ~ ", '[+-]?nan', 'i')" %}
+                {% set long = "regexp_full_match(" ~ text ~ ", '[+-]?\\d*\\.\\d{5,}')" %}
+                {% do pairs.append((typed_right ~ " and " ~ nan, 'not_a_number:' ~ name)) %}
+                {% do pairs.append((typed_right ~ " and " ~ long, 'too_many_decimals:' ~ name)) %}
+                {% set unread = unread ~ " and not " ~ nan ~ " and not " ~ long %}
+            {% endif %}
+            {% do pairs.append((unread, 'not_parsed:' ~ name)) %}
+        {% endif %}
+        {% if meta.get('excluded') %}
+            {% do pairs.append((name ~ " in (" ~ (meta.excluded | join(', ')) ~ ")", 'out_of_range:' ~ name)) %}
+        {% endif %}
+        {% if meta.get('allowed') %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in ('" ~ (meta.allowed | join("', '")) ~ "')", 'not_allowed:' ~ name)) %}
+        {% endif %}
+    {% endfor %}
+    {% set event_time = the.meta.get('event_time') %}
+    {% if event_time %}
+        {% do pairs.append((event_time ~ " > landed_at + interval 1 day", 'in_future:' ~ event_time)) %}
+    {% endif %}
+    {{ return(pairs) }}
+{% endmacro %}
+
+{# The entering records of a dataset, read once: typed columns, or a list of reasons and the raw text. #}
+{% macro parse_records(dataset) %}
+{% set _ = source('bronze', dataset) %}
+{% set the = contract(dataset) %}
+{% set lines = the.meta.format == 'json_lines' %}
+{% set names = the.columns | map(attribute='name') | list %}
+{% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
+with batches as (
+    select batch_id, window_date, landed_at from {{ ref('plan_batches') }}
+    where dataset = '{{ dataset }}' and is_entering
+),
+
+bronze as (
+    {{ read_bronze(dataset) }}
+),
+
+identified as (
+    select bronze.*, bronze as bronze_row, batches.batch_id, batches.window_date, batches.landed_at
+    from bronze
+    inner join batches on batches.batch_id = regexp_extract(bronze.bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
+),
+
+{% if lines %}
+read as (
+    select
+        *,
+        case
+            when raw is null then 'invalid_utf8'
+            when not json_valid(raw) then 'broken_json'
+            when json_type(raw) <> 'OBJECT' then 'not_an_object'
+        end as unreadable
+    from identified
+),
+
+shaped as (
+    select
+        batch_id, record_no, window_date, landed_at, bronze_row, unreadable,
+        case when unreadable is null then json_type(raw, [{% for name in names %}'$.{{ name }}'{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
+        from_json(
+            case when unreadable is null then raw end,
+            '{ {%- for column in the.columns -%} "{{ column.name }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%} }'
+        ) as parsed
+    from read
+),
+
+texts as (
+    select
+        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, kinds
+        {%- for name in names %},
+        parsed.{{ name }}::varchar as text_{{ name }}{% endfor %}
+    from shaped
+),
+{% else %}
+texts as (
+    select
+        batch_id, record_no, window_date, landed_at, bronze_row, cast(null as varchar) as unreadable
+        {%- for name in names %},
+        {{ name }} as text_{{ name }}{% endfor %}
+    from identified
+),
+{% endif %}
+typed as (
+    select
+        *{% for column in the.columns %},
+        {{ typed('text_' ~ column.name, column.data_type) }} as {{ column.name }}{% endfor %}
+    from texts
+),
+
+judged as (
+    select
+        *,
+        case
+            when unreadable is not null then [unreadable]
+            {%- set pairs = refusals(dataset) %}
+            {%- if pairs %}
+            when {% for condition, reason in pairs %}coalesce({{ condition }}, false){{ '\n                or ' if not loop.last }}{% endfor %}
+                then list_filter([
+                    {%- for condition, reason in pairs %}
+                    case when {{ condition }} then '{{ reason }}' end{{ ',' if not loop.last }}
+                    {%- endfor %}
+                ], lambda reason: reason is not null)
+            {%- endif %}
+        end as reasons
+    from typed
+),
+
+final as (
+    select
+        batch_id,
+        record_no,
+        {% if dated_by %}coalesce(cast({{ dated_by }} as date), window_date){% else %}window_date{% endif %} as record_date,
+        {% for name in names -%}
+        {{ name }},
+        {% endfor -%}
+        reasons,
+        {% if lines -%}
+        case when reasons is not null then coalesce(bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
+        case when reasons is not null then bronze_row.file end as source_file,
+        case when reasons is not null then bronze_row.line_number end as source_line
+        {%- else -%}
+        case
+            when reasons is not null
+                then cast(json_merge_patch(to_json(bronze_row), '{"record_no": null, "bronze_file": null}') as varchar)
+        end as raw,
+        cast(null as varchar) as source_file,
+        cast(null as bigint) as source_line
+        {%- endif %}
+    from judged
+)
+
+select * from final
+{% endmacro %}
+
+{# The entering Parquet of a dataset. A column that the contract names and no file has reads as null. #}
+{% macro read_bronze(dataset) %}
+    {% set the = contract(dataset) %}
+    {% set batches = ref('plan_batches') %}
+    {% set files = [] %}
+    {% if execute %}
+        {% set files = run_query("select unnest(files) from " ~ batches ~ " where dataset = '" ~ dataset ~ "' and is_entering order by 1").columns[0].values() %}
+    {% endif %}
+    select
+        cast(null as bigint) as record_no, cast(null as varchar) as bronze_file
+        {%- if the.meta.format == 'json_lines' %},
+        cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number
+        {%- else %}{% for column in the.columns %},
+        cast(null as varchar) as {{ column.name }}{% endfor %}{% endif %}
+    where false
+    {% if files %}
+    union all by name
+    select * from read_parquet(['{{ files | join("', '") }}'], union_by_name = true, filename = 'bronze_file')
+    {% endif %}
+{% endmacro %}

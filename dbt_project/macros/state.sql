@@ -1,0 +1,24 @@
+{# The state before this build. A table that the state does not have yet reads as empty, with the columns of its model. #}
+
+{% macro before(model) -%}
+    {%- set found = namespace(relation=none) -%}
+    {%- if execute -%}
+        {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] -%}
+        {%- set found.relation = adapter.get_relation('state', node.schema, node.alias) -%}
+    {%- endif -%}
+    (
+    select {% if execute -%}
+        {%- for column in node.columns.values() %} cast(null as {{ column.data_type }}) as {{ column.name }}{{ ',' if not loop.last }}{%- endfor -%}
+    {%- else %} null as nothing {%- endif %} where false
+    {%- if found.relation is not none %}
+    union all by name select * from {{ found.relation }}
+    {%- endif %}
+    )
+{%- endmacro %}
+
+{# Values of one column as literals: DuckDB skips row groups for literals, not for a join. #}
+{% macro literals(relation, column) %}
+    {% if not execute %}{{ return("null") }}{% endif %}
+    {% set values = run_query("select distinct " ~ column ~ " from " ~ relation ~ " where " ~ column ~ " is not null order by 1").columns[0].values() %}
+    {{ return("'" ~ (values | join("', '")) ~ "'" if values else "null") }}
+{% endmacro %}

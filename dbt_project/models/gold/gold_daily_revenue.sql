@@ -1,0 +1,15 @@
+with lines as (
+    select * from {{ ref('silver_order_items') }} where is_counted
+),
+
+final as (
+    select
+        order_date,
+        country,
+        currency,
+        {{ revenue_measures() }}
+    from lines
+    group by order_date, country, currency
+)
+
+select * from final

@@ -1,0 +1,10 @@
+with final as (
+    select
+        dataset, batch_id, source, window_start, window_end, window_date, snapshot_id, contract_version, landed_at,
+        counted_by_source, records_written, bytes, files, inputs, waiting, resolved,
+        '{{ var("build_id", "dev") }}' as build_id
+    from {{ ref('plan_batches') }}
+    where is_entering
+)
+
+select * from final

@@ -1,0 +1,55 @@
+-- how far each dataset is complete: to the first window that is missing or short
+with batches as (
+    {{ whole('ops_batches') }}
+),
+
+waiting as (
+    select dataset, window_start, unnest(waiting) as path from batches
+),
+
+settled as (
+    select dataset, window_start, unnest(inputs) as path from batches
+    union
+    select dataset, window_start, unnest(resolved) as path from batches
+),
+
+short as (
+    select distinct waiting.dataset, waiting.window_start
+    from waiting
+    anti join settled
+        on waiting.dataset = settled.dataset and waiting.window_start = settled.window_start and waiting.path = settled.path
+),
+
+windows as (
+    select distinct dataset, window_start, window_end from batches
+    where not exists (select 1 from short where short.dataset = batches.dataset and short.window_start = batches.window_start)
+),
+
+reach as (
+    select
+        *,
+        max(window_end) over (
+            partition by dataset order by window_start, window_end rows between unbounded preceding and 1 preceding
+        ) as covered_until
+    from windows
+),
+
+gaps as (
+    select dataset, covered_until as gap_start, window_start as gap_end from reach where window_start > covered_until
+),
+
+final as (
+    select
+        windows.dataset,
+        min(windows.window_start) as complete_from,
+        coalesce(min(gaps.gap_start), max(windows.window_end)) as complete_until,
+        max(windows.window_end) as latest_window_end,
+        count(distinct gaps.gap_start) as holes,
+        (select count(*) from short where short.dataset = windows.dataset) as short_windows
+    from windows
+    left join gaps on windows.dataset = gaps.dataset
+    where windows.dataset <> 'source_counts'
+    group by windows.dataset
+)
+
+select * from final

@@ -1,0 +1,165 @@
+-- depends_on: {{ ref('plan_batches') }} {{ ref('plan_touched') }} {{ ref('plan_keys_source_counts') }} {{ ref('plan_reconciled_amounts') }}
+with dates as (
+    select * from {{ ref('plan_reconciled') }}
+),
+
+rebuilt_dates as (
+    select unnest(['orders', 'order_items']) as dataset, order_date as record_date from {{ ref('plan_order_dates') }}
+    union
+    select dataset, record_date from {{ ref('plan_dates') }} where dataset = 'clickstream'
+),
+
+counts as (
+    {{ whole('ops_source_counts') }}
+),
+
+latest_counts as (
+    select * from counts
+    qualify counted_at = max(counted_at) over (partition by dataset, event_date)
+),
+
+source as (
+    select dataset, event_date as record_date, cast(sum(records) as bigint) as source_records
+    from latest_counts
+    group by dataset, event_date
+),
+
+bronze as (
+    select dataset, record_date, cast(sum(records) as bigint) as bronze_records
+    from ({{ whole('ops_batch_dates') }})
+    group by dataset, record_date
+),
+
+-- files are counted by the date of their folder, which is the window's
+landed as (
+    select dataset, window_date as record_date, cast(sum(records_written) as bigint) as landed_records
+    from ({{ whole('ops_batches') }})
+    group by dataset, window_date
+),
+
+fates as (
+    select
+        dataset,
+        record_date,
+        {% for fate in ['current', 'superseded', 'duplicate', 'dead_letter', 'withdrawn'] -%}
+        cast(coalesce(sum(records) filter (where fate = '{{ fate }}'), 0) as bigint) as {{ fate }}_records{{ ',' if not loop.last }}
+        {% endfor %}
+    from ({{ whole('ops_ledger') }})
+    group by dataset, record_date
+),
+
+orders_with_lines as (
+    select distinct order_id from {{ ref('silver_order_items') }} where is_known_order
+),
+
+silver as (
+    select
+        'orders' as dataset,
+        order_date as record_date,
+        count(*) as silver_records,
+        count(*) filter (where status = 'cancelled') as cancelled_records,
+        count(*) filter (where coalesce(status, '') <> 'cancelled' and order_id not in (select order_id from orders_with_lines)) as unmatched_records
+    from {{ ref('silver_orders') }}
+    group by order_date
+    union all
+    select
+        'order_items' as dataset,
+        order_date as record_date,
+        count(*) as silver_records,
+        count(*) filter (where order_status = 'cancelled') as cancelled_records,
+        count(*) filter (where not is_known_order) as unmatched_records
+    from {{ ref('silver_order_items') }}
+    group by order_date
+    union all
+    select 'clickstream' as dataset, event_date as record_date, count(*) as silver_records, 0 as cancelled_records, 0 as unmatched_records
+    from {{ ref('silver_clickstream') }}
+    group by event_date
+),
+
+gold as (
+    select 'orders' as dataset, order_date as record_date, cast(sum(orders) as bigint) as gold_records
+    from {{ ref('gold_daily_revenue') }}
+    group by order_date
+    union all
+    select 'clickstream' as dataset, event_date as record_date, cast(sum(events) as bigint) as gold_records
+    from {{ ref('gold_daily_traffic') }}
+    group by event_date
+),
+
+rebuilt as (
+    select
+        dates.dataset, dates.record_date,
+        coalesce(silver_records, 0) as silver_records,
+        coalesce(cancelled_records, 0) as cancelled_records,
+        coalesce(unmatched_records, 0) as unmatched_records,
+        case when dates.dataset in ('orders', 'clickstream') then coalesce(gold_records, 0) end as gold_records
+    from rebuilt_dates as dates
+    left join silver on {{ same('silver', 'dates', ['dataset', 'record_date']) }}
+    left join gold on {{ same('gold', 'dates', ['dataset', 'record_date']) }}
+),
+
+untouched as (
+    select state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records, gold_records
+    from {{ before('ops_reconciliation') }} as state
+    where not exists (select 1 from rebuilt_dates where {{ same('rebuilt_dates', 'state', ['dataset', 'record_date']) }})
+),
+
+pipeline as (
+    select * from rebuilt
+    union all
+    select * from untouched
+),
+
+amounts as (
+    select
+        'order_items' as dataset,
+        order_date as record_date,
+        sum(abs(source_difference)) as source_amount_difference,
+        sum(abs(gold_difference)) as gold_amount_difference
+    from ({{ whole('ops_reconciliation_amounts') }})
+    group by order_date
+),
+
+-- a refused line counts for the date of its order, as the source counts it
+refused_lines as (
+    select 'order_items' as dataset, orders.order_date as record_date, count(*) as refused_records
+    from ({{ whole('silver_dead_letters') }}) as letters
+    inner join {{ ref('silver_orders') }} as orders on json_extract_string(letters.raw, '$.order_id') = orders.order_id
+    where letters.dataset = 'order_items'
+    group by orders.order_date
+),
+
+final as (
+    select
+        dates.dataset,
+        dates.record_date,
+        source.source_records,
+        coalesce(bronze.bronze_records, 0) as bronze_records,
+        {% for fate in ['current', 'superseded', 'duplicate', 'dead_letter', 'withdrawn'] -%}
+        coalesce(fates.{{ fate }}_records, 0) as {{ fate }}_records,
+        {% endfor -%}
+        pipeline.silver_records,
+        pipeline.cancelled_records,
+        pipeline.unmatched_records,
+        pipeline.gold_records,
+        coalesce(bronze.bronze_records, 0)
+        - coalesce(current_records + superseded_records + duplicate_records + dead_letter_records + withdrawn_records, 0) as fates_difference,
+        case dates.dataset
+            when 'orders' then source_records - current_records - dead_letter_records
+            when 'order_items' then source_records - coalesce(silver_records, 0) - coalesce(refused_records, 0)
+            when 'clickstream' then source_records - coalesce(landed_records, 0)
+        end as source_difference,
+        pipeline.silver_records - cancelled_records - unmatched_records - gold_records as gold_difference,
+        amounts.source_amount_difference,
+        amounts.gold_amount_difference
+    from dates
+    left join source on {{ same('source', 'dates', ['dataset', 'record_date']) }}
+    left join bronze on {{ same('bronze', 'dates', ['dataset', 'record_date']) }}
+    left join landed on {{ same('landed', 'dates', ['dataset', 'record_date']) }}
+    left join fates on {{ same('fates', 'dates', ['dataset', 'record_date']) }}
+    left join pipeline on {{ same('pipeline', 'dates', ['dataset', 'record_date']) }}
+    left join amounts on {{ same('amounts', 'dates', ['dataset', 'record_date']) }}
+    left join refused_lines on {{ same('refused_lines', 'dates', ['dataset', 'record_date']) }}
+)
+
+select * from final

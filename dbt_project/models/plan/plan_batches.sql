@@ -1,0 +1,49 @@
+{% set manifests = var('plan') or env_var('CLEARWELL_HOME', '../data') ~ '/bronze/*/*/*/manifest.json' %}
+{% set found = run_query("select count(*) from glob('" ~ manifests ~ "')").columns[0].values()[0] if execute else 0 %}
+
+with manifests as (
+    {% if found %}
+    select * from read_json(
+        '{{ manifests }}',
+        filename = 'manifest_file',
+        format = '{{ "newline_delimited" if var("plan") else "unstructured" }}',
+        columns = {{ manifest_columns() }}
+    )
+    {% else %}
+    {{ empty(manifest_types()) }}
+    {% endif %}
+),
+
+snapshots as (
+    -- the batches of one snapshot enter together or not at all
+    select * from manifests
+    where {{ 'true' if var('plan') else "list_has_all((select list(batch_id) from manifests), coalesce(map_values(snapshot_batches), []))" }}
+),
+
+final as (
+    select
+        dataset,
+        batch_id,
+        source,
+        window_start at time zone 'UTC' as window_start,
+        window_end at time zone 'UTC' as window_end,
+        cast(window_start at time zone 'UTC' as date) as window_date,
+        snapshot_id,
+        contract_version,
+        landed_at at time zone 'UTC' as landed_at,
+        counted_by_source,
+        records_written,
+        bytes,
+        list_transform(files, lambda file: coalesce(folder, regexp_replace(manifest_file, '[^/\\]+$', '')) || file.name) as files,
+        list_transform(coalesce(inputs, []), lambda input: input.path) as inputs,
+        list_transform(coalesce(waiting, []), lambda file: file.path) as waiting,
+        coalesce(resolved, []) as resolved,
+        coalesce(is_entering, true) as is_entering,
+        coalesce(is_leaving, false) as is_leaving
+    from snapshots
+    where true
+    {%- if not var('plan') and var('from') %} and window_start >= timestamptz '{{ var("from") }} 00:00+00'{% endif %}
+    {%- if not var('plan') and var('to') %} and window_start < timestamptz '{{ var("to") }} 00:00+00'{% endif %}
+)
+
+select * from final

@@ -1,0 +1,30 @@
+-- the dates whose current rows differ, before or after: what silver and gold build again
+with
+{% for dataset in datasets() %}
+{% set keys = ref('plan_keys_' ~ dataset) %}
+{{ dataset }}_before as (
+    select record_date, batch_id, record_no from {{ before('records_' ~ dataset) }} as state
+    where
+        fate = 'current'
+        and record_date in ({{ literals(keys, 'record_date') }})
+        and exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
+),
+
+{{ dataset }}_after as (
+    select record_date, batch_id, record_no from {{ ref('records_' ~ dataset) }} where fate = 'current'
+),
+
+{{ dataset }} as (
+    (select * from {{ dataset }}_before except select * from {{ dataset }}_after)
+    union
+    (select * from {{ dataset }}_after except select * from {{ dataset }}_before)
+),
+{% endfor %}
+final as (
+    {% for dataset in datasets() -%}
+    select distinct '{{ dataset }}' as dataset, record_date from {{ dataset }}
+    {{ 'union all' if not loop.last }}
+    {% endfor -%}
+)
+
+select * from final

@@ -1,0 +1,58 @@
+{% set dates = literals(ref('plan_order_dates'), 'order_date') %}
+
+with orders as (
+    select * from {{ ref('silver_orders') }}
+),
+
+products as (
+    {{ current_after('products', only=['product_id']) }}
+),
+
+lines_of_the_build as (
+    select order_id, line_number, product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
+    from {{ ref('records_order_items') }}
+    where fate = 'current'
+),
+
+untouched_lines as (
+    select order_id, line_number, product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
+    from {{ before('silver_order_items') }} as state
+    where
+        (order_date in ({{ dates }}) or order_date is null)
+        and not exists (
+            select 1 from {{ ref('plan_keys_order_items') }} as touched
+            where {{ same('touched', 'state', ['order_id', 'line_number']) }}
+        )
+),
+
+lines as (
+    select * from lines_of_the_build
+    union all
+    select * from untouched_lines
+),
+
+final as (
+    select
+        lines.order_id,
+        lines.line_number,
+        orders.order_id is not null as is_known_order,
+        orders.order_date,
+        orders.ordered_at,
+        orders.status as order_status,
+        orders.country,
+        orders.currency,
+        lines.product_id,
+        lines.product_id is not null and lines.product_id in (select product_id from products) as is_known_product,
+        lines.quantity,
+        lines.unit_price,
+        coalesce(lines.discount_amount, 0) as discount_amount,
+        cast(cast(lines.quantity as decimal(19, 0)) * lines.unit_price - coalesce(lines.discount_amount, 0) as decimal(38, 4)) as line_amount,
+        orders.order_id is not null and coalesce(orders.status, '') <> 'cancelled' as is_counted,
+        lines.updated_at,
+        lines.batch_id,
+        lines.record_no
+    from lines
+    left join orders on lines.order_id = orders.order_id
+)
+
+select * from final

@@ -1,0 +1,4 @@
+{# Money is conserved within a row: net = gross - refunded. #}
+{% test net_is_gross_less_refunded(model) %}
+select * from {{ model }} where net_amount <> gross_amount - refunded_amount
+{% endtest %}

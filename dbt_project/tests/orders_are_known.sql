@@ -1,0 +1,3 @@
+-- A line whose order has not come, or was refused, is in silver but in no revenue.
+{{ config(severity='warn') }}
+select order_id, line_number, line_amount from {{ ref('silver_order_items') }} where not is_known_order

@@ -1,0 +1,111 @@
+-- The clicks of one day, each with the time it arrives and what was planted in it. A pure function of day, seed and size.
+create or replace temp table visits as
+select
+    v,
+    format('v-{:08d}', cast(floor(power(u(v, 'visitor'), 1.5) * size()) as bigint)) as visitor_id,
+    -- the last visits of a day go on after midnight
+    day()::timestamp + to_seconds(cast(floor(86399 * (u(v, 'start') + 0.12 * sin(2 * pi() * u(v, 'start')))) as bigint)) as started_at,
+    ['DE', 'FR', 'US', 'GB', 'JP'][1 + cast(floor(u(v, 'country') * 5) as int)] as country,
+    case when u(v, 'campaign') < 0.2 then format('campaign-{}', v % 5) end as campaign,
+    u(v, 'depth') as depth
+from range(cast(ceil(size() / 10.0) as bigint)) as numbers (v);
+
+create or replace temp table clicks as
+select
+    v * 10 + k as i,
+    format('e-{}-{:09d}', strftime(day(), '%Y%m%d'), v * 10 + k) as event_id,
+    -- the funnel narrows: who goes deep adds to the cart, who goes deeper buys
+    case
+        when k = 0 then 'page_view'
+        when k = 1 and campaign is not null then 'ad_impression'
+        when k = 2 then 'search'
+        when k = 6 and depth < 0.4 then 'add_to_cart'
+        when k = 7 and depth < 0.05 then 'remove_from_cart'
+        when k = 8 and depth < 0.2 then 'checkout'
+        when k = 9 and depth < 0.1 then 'purchase'
+        when k % 2 = 1 then 'click'
+        else 'page_view'
+    end as event_type,
+    started_at + to_milliseconds(cast(floor((k + u(v * 10 + k, 'pause')) * 90000) as bigint)) as event_time,
+    visitor_id,
+    case when depth < 0.3 then format('c-{:07d}', v % 2000) end as customer_id,
+    case when k > 2 then format('p-{:04d}', cast(floor(u(v * 10 + k, 'product') * 500) as bigint)) end as product_id,
+    case when k = 2 then ['shoes', 'café table', 'red lamp', 'Stühle'][1 + v % 4] end as search_query,
+    campaign, country, k,
+    cast(floor(u(v * 10 + k, 'mess') * 100000) as int) as mess,
+    u(v * 10 + k, 'late') as late
+from visits, range(10) as steps (k)
+where v * 10 + k < size();
+
+create or replace temp table planted as
+select
+    *,
+    case
+        when mess < 400 then 'twice_in_a_file'
+        when mess < 800 then 'twice_in_two_files'
+        when mess < 900 then 'conflict'
+        when mess < 1000 then 'broken_json'
+        when mess < 1080 then 'invalid_utf8'
+        when mess < 1160 then 'missing:visitor_id'
+        when mess < 1200 then 'missing:event_id'
+        when mess < 1280 then 'wrong_type:quantity'
+        when mess < 1340 then 'wrong_type:unit_price'
+        when mess < 1400 then 'out_of_range:quantity'
+        when mess < 1440 then 'not_parsed:event_time'
+        when mess < 1480 then 'in_future:event_time'
+    end as plant,
+    event_time + to_seconds(1 + case when late < 0.005 then cast(floor(late * 200 * 170000) as bigint) else 0 end) as arrived_at
+from clicks;
+
+create or replace temp table written as
+with objects as (
+    select
+        *,
+        coalesce(plant, '') in ('wrong_type:quantity', 'wrong_type:unit_price', 'out_of_range:quantity')
+        or event_type in ('add_to_cart', 'purchase') as has_price,
+        case plant when 'in_future:event_time' then event_time + interval 9 year else event_time end as said_time
+    from planted
+),
+
+texts as (
+    select
+        *,
+        to_json({
+            'event_id': case when plant is distinct from 'missing:event_id' then event_id end,
+            'event_type': event_type,
+            'event_time': case plant
+                when 'not_parsed:event_time' then strftime(said_time, '%Y-13-%dT%H:%M:%SZ')
+                else strftime(said_time, '%Y-%m-%dT%H:%M:%S.%gZ') end,
+            'visitor_id': case when plant is distinct from 'missing:visitor_id' then visitor_id end,
+            'customer_id': customer_id,
+            'url': format('https://shop.example/{}', coalesce(product_id, '')),
+            'product_id': product_id,
+            'search_query': search_query,
+            'campaign': campaign,
+            'quantity': case when plant = 'out_of_range:quantity' then 0 when has_price then 1 + i % 3 end,
+            'unit_price': case when has_price then format('{}.{:02d}', 1 + i % 90, i % 100) end,
+            'currency': case when has_price then 'EUR' end,
+            'country': country,
+            'properties': {'step': k}
+        })::varchar as good
+    from objects
+)
+
+select
+    i, event_type, visitor_id, plant, arrived_at, cast(said_time as date) as event_date,
+    case plant
+        when 'broken_json' then left(good, 40 + i % 30)
+        -- U+2400 stands for a byte that no UTF-8 text holds, until the file is written
+        when 'invalid_utf8' then replace(good, 'shop.example', 'shop' || chr(9216) || 'example')
+        when 'wrong_type:quantity' then regexp_replace(good, '"quantity":\d+', '"quantity":"two"')
+        when 'wrong_type:unit_price' then regexp_replace(good, '"unit_price":"([\d.]+)"', '"unit_price":\1')
+        else good
+    end || chr(10) as line,
+    case plant
+        when 'twice_in_a_file' then line
+        when 'twice_in_two_files' then line
+        when 'conflict' then replace(line, 'shop.example', 'other.example')
+    end as second_line,
+    i % 3 as part,
+    case when plant = 'twice_in_a_file' then i % 3 else (i + 1) % 3 end as second_part
+from texts;

@@ -1,0 +1,188 @@
+"""Raw records, append-only: `bronze/<dataset>/<window date>/<batch_id>/` with Parquet and a manifest.
+
+A batch is written aside, forced to disk and renamed into place: it is there whole or it is not there. Nothing here
+edits or removes a batch.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePath
+
+from pyarrow import fs
+
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from ingestion.manifest import File, Manifest
+from ingestion.window import Window
+
+MANIFEST = "manifest.json"
+_FILES = fs.LocalFileSystem()
+
+
+@dataclass(frozen=True, order=True)
+class BatchRef:
+    """Where a batch lies, known from the folder names alone."""
+
+    dataset: str
+    date: date
+    batch_id: str
+
+
+def list_batches(home: Home, dataset: str | None = None, day: date | None = None) -> list[BatchRef]:
+    """List the batches that exist, or those of a dataset, or of a dataset's day, from folder names alone."""
+    if day and not dataset:
+        raise ValueError("a day is listed for one dataset")
+    under = home.bronze / (dataset or "") / (day.isoformat() if day else "")
+    found = _FILES.get_file_info(fs.FileSelector(str(under), recursive=True, allow_not_found=True))
+    root = str(home.bronze)
+    refs = []
+    for info in found:
+        if info.base_name == MANIFEST:
+            parts = PurePath(info.path).relative_to(root).parts
+            if len(parts) == 4:
+                refs.append(BatchRef(parts[0], date.fromisoformat(parts[1]), parts[2]))
+    return sorted(refs)
+
+
+def batch_folder(home: Home, ref: BatchRef) -> Path:
+    """Say where a batch lies or would lie."""
+    return home.bronze / ref.dataset / ref.date.isoformat() / ref.batch_id
+
+
+def reference(manifest: Manifest) -> BatchRef:
+    """Return the folder names a manifest's batch lies under."""
+    return BatchRef(manifest.dataset, manifest.window.date, manifest.batch_id)
+
+
+def read_manifest(home: Home, ref: BatchRef) -> Manifest:
+    """Read one batch's manifest. A batch that is not there is Permanent."""
+    path = batch_folder(home, ref) / MANIFEST
+    try:
+        with _FILES.open_input_stream(str(path)) as stream:
+            text = stream.read().decode()
+    except FileNotFoundError:
+        raise Permanent(f"there is no batch {ref.batch_id}", where=str(path)) from None
+    return Manifest.from_json(text, where=str(path))
+
+
+def committed(home: Home, known: frozenset[str] = frozenset()) -> list[Manifest]:
+    """Read the manifests of batches not in `known`, without those whose snapshot is not all there.
+
+    A run killed between two tables leaves part of a snapshot; the next run may find one of these tables unchanged and
+    share its batch. So a batch counts as soon as one whole snapshot holds it, whichever wrote it.
+    """
+    refs = list_batches(home)
+    there = {ref.batch_id for ref in refs}
+    manifests = [read_manifest(home, ref) for ref in refs if ref.batch_id not in known]
+    whole = {
+        batch_id
+        for manifest in manifests
+        if there.issuperset(manifest.snapshot_batches.values())
+        for batch_id in (manifest.batch_id, *manifest.snapshot_batches.values())
+    }
+    return [manifest for manifest in manifests if manifest.batch_id in whole]
+
+
+def parquet_files(home: Home, manifest: Manifest) -> list[str]:
+    """List the paths of a batch's Parquet files; none for a batch of zero records."""
+    folder = batch_folder(home, reference(manifest))
+    return [str(folder / file.name) for file in manifest.files]
+
+
+def verify(home: Home, manifest: Manifest) -> None:
+    """Compare sizes and checksums with the manifest. A difference is Permanent."""
+    folder = batch_folder(home, reference(manifest))
+    for file in manifest.files:
+        path = folder / file.name
+        if not path.is_file():
+            raise Permanent("a file of bronze is missing", where=str(path), todo="restore it from a copy")
+        if describe(path) != file:
+            raise Permanent(
+                "a file of bronze is not what its manifest says", where=str(path), todo="restore it from a copy"
+            )
+
+
+def identify(dataset: str, window: Window, content: Iterable[object]) -> str:
+    """Derive a batch's id from its dataset, window and content. Never from a clock or chance."""
+    digest = hashlib.sha256(repr((dataset, str(window))).encode())
+    for part in content:
+        digest.update(repr(part).encode("utf-8", "backslashreplace"))
+        digest.update(b"\n")
+    return digest.hexdigest()[:20]
+
+
+@contextmanager
+def staged(home: Home, dataset: str) -> Iterator[Path]:
+    """Give an empty folder to write a batch in; whatever was not committed is gone afterwards."""
+    home.staging.mkdir(parents=True, exist_ok=True)
+    # The name must not clash with a run in another container, where process ids repeat. It reaches no result.
+    folder = Path(tempfile.mkdtemp(prefix=f"{dataset}-", dir=home.staging))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def describe(path: Path) -> File:
+    """Measure a written file: its name, size and checksum."""
+    with path.open("rb") as stream:
+        checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+    return File(path.name, path.stat().st_size, checksum)
+
+
+def commit(home: Home, folder: Path, manifest: Manifest) -> tuple[Manifest, bool]:
+    """Move a staged folder into place; return the manifest that counts and whether it is new.
+
+    When the batch is already there, landed by an earlier run or by one at the same instant, that one counts.
+    """
+    ref = reference(manifest)
+    target = batch_folder(home, ref)
+    if not (target / MANIFEST).exists():
+        (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        for name in (MANIFEST, *(file.name for file in manifest.files)):
+            _force_to_disk(folder / name)
+        _force_to_disk(folder)
+        _make_durable_folder(target.parent, home.root)
+        if _rename(folder, target):
+            _force_to_disk(target.parent)
+            return manifest, True
+    return read_manifest(home, ref), False
+
+
+def _rename(folder: Path, target: Path) -> bool:
+    """Rename a folder to where nothing is; False when another run was first."""
+    if target.exists() and not (target / MANIFEST).exists():
+        shutil.rmtree(target)  # without a manifest it does not exist, and it must not be in the way
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _make_durable_folder(folder: Path, root: Path) -> None:
+    """Create a folder and force each new name on the way to it to disk."""
+    if folder.is_dir():
+        return
+    if folder != root:
+        _make_durable_folder(folder.parent, root)
+    folder.mkdir(parents=folder == root, exist_ok=True)
+    _force_to_disk(folder.parent)
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,31 @@
+"""The two kinds of failure: those that a retry helps, and those that a person must look at."""
+
+
+class ClearwellError(Exception):
+    """Say in one line what failed, where, and what to do next. Raise a subclass."""
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
+        super().__init__(what, where, todo)
+        self.what = _one_line(what)
+        self.where = _one_line(where)
+        self.todo = _one_line(todo)
+
+    def __str__(self) -> str:
+        text = f"{self.what} ({self.where})" if self.where else self.what
+        return f"{text}. Next: {self.todo}" if self.todo else text
+
+    def __reduce__(self) -> tuple[type, tuple[str], dict[str, str]]:
+        # Airflow carries exceptions between processes: keyword arguments alone would not survive pickling.
+        return type(self), (self.what,), {"what": self.what, "where": self.where, "todo": self.todo}
+
+
+class Transient(ClearwellError):
+    """A failure that may be gone at the next try."""
+
+
+class Permanent(ClearwellError):
+    """A failure that stays until somebody does something."""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")

@@ -1,0 +1,77 @@
+"""Where everything is: the folders the pipeline writes, and where the sources are."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion.errors import Permanent
+
+
+@dataclass(frozen=True)
+class Home:
+    """Name every place once. `root` holds all that the pipeline writes, `landing` the clickstream's folders."""
+
+    root: Path
+    landing: Path
+    shop_url: str | None = None
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Home":
+        """Read CLEARWELL_HOME, CLICKSTREAM_LANDING and SHOP_DATABASE_URL; an empty variable counts as unset."""
+        root = Path(env.get("CLEARWELL_HOME") or "data").expanduser().absolute()
+        landing = env.get("CLICKSTREAM_LANDING")
+        return cls(
+            root=root,
+            landing=Path(landing).expanduser().absolute() if landing else root / "landing" / "clickstream",
+            shop_url=env.get("SHOP_DATABASE_URL") or None,
+        )
+
+    @property
+    def bronze(self) -> Path:
+        return self.root / "bronze"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging"
+
+    @property
+    def builds(self) -> Path:
+        return self.root / "builds"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "published" / "warehouse.duckdb"
+
+    @property
+    def shop(self) -> Path:
+        return self.root / "shop"
+
+    @property
+    def airflow(self) -> Path:
+        return self.root / "airflow"
+
+    @property
+    def docs(self) -> Path:
+        return self.root / "data_docs"
+
+    def database_url(self) -> str:
+        """Return the shop's address: SHOP_DATABASE_URL, else the one the demo's Postgres left. May hold a password."""
+        if self.shop_url:
+            return self.shop_url
+        left_by_demo = self.shop / "database_url"
+        try:
+            url = left_by_demo.read_text().strip()
+        except OSError:
+            url = ""
+        if not url:
+            raise Permanent(
+                "no shop database is known",
+                where=str(left_by_demo),
+                todo="set SHOP_DATABASE_URL or type `clearwell shop start`",
+            )
+        return url

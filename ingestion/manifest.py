@@ -1,0 +1,124 @@
+"""What a batch says about itself: written once, beside its records, and never changed."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ingestion.errors import Permanent
+from ingestion.window import Window, iso, parse_time
+
+
+@dataclass(frozen=True)
+class File:
+    """A Parquet file of the batch, named relative to the batch's folder."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file of the landing folder that the batch holds whole; size and checksum are of the stored bytes."""
+
+    path: str
+    bytes: int
+    sha256: str
+    records: int
+    mtime_ns: int = 0
+
+
+@dataclass(frozen=True, order=True)
+class Waiting:
+    """A file that was left where it is, and why. It holds the watermark until it lands or is gone."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One batch: what it holds, where it came from, and what the source said it should hold."""
+
+    dataset: str
+    batch_id: str
+    source: str
+    window: Window
+    contract_version: int
+    landed_at: datetime
+    counted_by_source: int
+    records_written: int
+    snapshot_id: str | None = None
+    snapshot_batches: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
+    columns: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    resolved: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """The size of the batch's own files."""
+        return sum(file.bytes for file in self.files)
+
+    def to_json(self) -> str:
+        body = {
+            "dataset": self.dataset,
+            "batch_id": self.batch_id,
+            "source": self.source,
+            "window_start": iso(self.window.start),
+            "window_end": iso(self.window.end),
+            "snapshot_id": self.snapshot_id,
+            "snapshot_batches": dict(self.snapshot_batches),
+            "contract_version": self.contract_version,
+            "landed_at": iso(self.landed_at),
+            "counted_by_source": self.counted_by_source,
+            "records_written": self.records_written,
+            "bytes": self.bytes,
+            "files": [asdict(file) for file in self.files],
+            "columns": list(self.columns),
+            "inputs": [asdict(file) for file in self.inputs],
+            "waiting": [asdict(file) for file in self.waiting],
+            "resolved": list(self.resolved),
+        }
+        return json.dumps(body, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = "") -> "Manifest":
+        try:
+            return cls._from_body(json.loads(text))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Permanent(f"a manifest cannot be read: {error!r}", where=where) from error
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any]) -> "Manifest":
+        return cls(
+            dataset=body["dataset"],
+            batch_id=body["batch_id"],
+            source=body["source"],
+            window=Window(parse_time(body["window_start"]), parse_time(body["window_end"])),
+            snapshot_id=body["snapshot_id"],
+            snapshot_batches=dict(body["snapshot_batches"]),
+            contract_version=body["contract_version"],
+            landed_at=parse_time(body["landed_at"]),
+            counted_by_source=body["counted_by_source"],
+            records_written=body["records_written"],
+            files=tuple(File(**file) for file in body["files"]),
+            columns=tuple(body["columns"]),
+            inputs=tuple(Input(**file) for file in body["inputs"]),
+            waiting=tuple(Waiting(**file) for file in body["waiting"]),
+            resolved=tuple(body["resolved"]),
+        )
+
+
+def still_waiting(manifests: Iterable[Manifest]) -> tuple[Waiting, ...]:
+    """List the files left behind by these manifests that no manifest of the same time or later landed or found gone."""
+    left: dict[str, tuple[datetime, Waiting]] = {}
+    settled: dict[str, datetime] = {}
+    for manifest in sorted(manifests, key=lambda manifest: (manifest.landed_at, manifest.batch_id)):
+        left.update((file.path, (manifest.landed_at, file)) for file in manifest.waiting)
+        settled.update((file.path, manifest.landed_at) for file in manifest.inputs)
+        settled.update((path, manifest.landed_at) for path in manifest.resolved)
+    return tuple(sorted(file for path, (at, file) in left.items() if path not in settled or settled[path] < at))

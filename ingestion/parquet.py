@@ -1,0 +1,116 @@
+"""Records to Parquet in bounded memory, where a part of the input can still be taken back."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion.bronze import describe
+from ingestion.manifest import File
+
+ROW_GROUP_BYTES = 48 << 20
+ROW_GROUP_ROWS = 1 << 19
+RECORD_NO = "record_no"
+
+
+class PartWriter:
+    """Number records from 1 and write them as `part-<n>.parquet` in a folder.
+
+    Between `begin` and `keep` or `drop` lies one input: it stays whole or leaves nothing. A small input is held in
+    memory until it is kept, and shares a part with others; a big one gets a part of its own, deleted when dropped.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema, *, dictionary: list[str]) -> None:
+        self.records = 0
+        self._folder = folder
+        self._schema = schema.insert(0, pa.field(RECORD_NO, pa.int64(), nullable=False))
+        # Statistics of long text cost time and help no reader; level 1 is where zstd stops paying.
+        self._options: dict[str, Any] = {
+            "compression": "zstd",
+            "compression_level": 1,
+            "use_dictionary": dictionary,
+            "write_statistics": [RECORD_NO, *dictionary],
+            "column_encoding": {RECORD_NO: "DELTA_BINARY_PACKED"},
+        }
+        self._parts: list[Path] = []
+        self._dropped: list[Path] = []
+        self._shared: _RowGroups | None = None
+        self._own: _RowGroups | None = None
+        self._pending: list[pa.Table] = []
+        self._kept_records = 0
+
+    def begin(self) -> None:
+        """Start an input."""
+        self._pending, self._own, self._kept_records = [], None, self.records
+
+    def add(self, table: pa.Table) -> None:
+        """Take some of the input's records, in order."""
+        numbers = pa.arange(self.records + 1, self.records + table.num_rows + 1)
+        self._pending.append(table.add_column(0, self._schema.field(0), numbers))
+        self.records += table.num_rows
+        if _full(self._pending):
+            self._own = self._own or self._open()
+            self._own.write(self._pending)
+            self._pending = []
+
+    def keep(self) -> None:
+        """End the input: its records stay."""
+        if self._own:
+            self._own.write(self._pending)
+            self._own.close()
+        elif self._pending:
+            self._shared = self._shared or self._open()
+            self._shared.write(self._pending)
+        self._pending, self._own = [], None
+
+    def drop(self) -> None:
+        """End the input: nothing of it stays."""
+        if self._own:
+            self._own.close()
+            self._own.path.unlink()
+            self._parts.remove(self._own.path)
+        self._pending, self._own, self.records = [], None, self._kept_records
+
+    def finish(self) -> tuple[File, ...]:
+        """Close the parts and describe them; none when there is no record."""
+        if self._shared:
+            self._shared.close()
+        return tuple(describe(path) for path in self._parts)
+
+    def _open(self) -> "_RowGroups":
+        taken = {path.name for path in self._parts}
+        number = next(n for n in range(len(taken) + 1) if f"part-{n}.parquet" not in taken)
+        path = self._folder / f"part-{number}.parquet"
+        self._parts.append(path)
+        return _RowGroups(path, self._schema, self._options)
+
+
+class _RowGroups:
+    """One Parquet file, written a row group at a time once enough is there."""
+
+    def __init__(self, path: Path, schema: pa.Schema, options: dict[str, Any]) -> None:
+        self.path = path
+        self._writer = pq.ParquetWriter(path, schema, **options)
+        self._waiting: list[pa.Table] = []
+
+    def write(self, tables: list[pa.Table]) -> None:
+        self._waiting.extend(tables)
+        if _full(self._waiting):
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            table = pa.concat_tables(self._waiting).unify_dictionaries()
+            self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
+            self._waiting = []
+
+
+def _full(tables: list[pa.Table]) -> bool:
+    rows: int = sum(table.num_rows for table in tables)
+    size: int = sum(table.nbytes for table in tables)
+    return rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES

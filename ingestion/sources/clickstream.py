@@ -1,0 +1,260 @@
+"""The landing folder: `YYYY-MM-DD/HH/*.jsonl`, `.jsonl.gz` or `.jsonl.zst`, every file once, every line as it is.
+
+A run looks at the hours of its window and at those before it in which late files are still expected. A batch holds
+what was new in one folder hour, so its window is that hour. A file is known by path, size and checksum.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from ingestion import bronze
+from ingestion.contract import Contract, say_duration
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from ingestion.landing import Landing, Run
+from ingestion.manifest import Input, Manifest, Waiting, still_waiting
+from ingestion.parquet import PartWriter
+from ingestion.sources.lines import SCHEMA, LineFile, Unreadable, compression
+from ingestion.window import Window
+
+DATASET = "clickstream"
+QUIET = timedelta(seconds=3)
+STILL_BEING_WRITTEN = "still being written"
+_HALF_WRITTEN_NAMES = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
+
+
+def ingest(run: Run) -> Landing:
+    """Land what is new in the hours of the window, and in the hours before it that may still get late files."""
+    if not run.home.landing.is_dir():
+        raise Permanent(
+            "the landing folder of the clickstream does not exist",
+            where=str(run.home.landing),
+            todo="create it, or point CLICKSTREAM_LANDING at it",
+        )
+    contract = run.contracts[DATASET]
+    hours = _Hours(run, contract)
+    for hour in Window(run.window.start - contract.lateness, run.window.end).hours():
+        with _one_at_a_time(run.home):
+            hours.land(hour)
+    hours.expect_records()
+    return hours.landing()
+
+
+@dataclass
+class _Hours:
+    """Land folder hours one after the other, and gather what came of it."""
+
+    run: Run
+    contract: Contract
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    new: set[str] = field(default_factory=set)
+    waiting: list[Waiting] = field(default_factory=list)
+    empty: list[Manifest] = field(default_factory=list)
+    _read: dict[str, Manifest] = field(default_factory=dict)
+
+    def land(self, hour: Window) -> None:
+        """Land what is new in one folder hour, if anything is; an hour of the window always gets a manifest."""
+        earlier = self._earlier(hour)
+        in_window = hour.end > self.run.window.start
+        if in_window:
+            self.manifests.update((manifest.batch_id, manifest) for manifest in earlier)
+        with bronze.staged(self.run.home, DATASET) as folder:
+            manifest = _Hour(self.run, hour, earlier, self.contract.version).stage(folder)
+            self.waiting.extend(manifest.waiting)
+            nothing_new = not manifest.inputs and not manifest.resolved
+            if nothing_new and set(manifest.waiting) == set(still_waiting(earlier)) and (earlier or not in_window):
+                return
+            if in_window and not manifest.records_written:
+                self.empty.append(manifest)  # written once it is known that the window is not empty by mistake
+                return
+            self._commit(folder, manifest)
+
+    def expect_records(self) -> None:
+        """Refuse a window without a single record where the contract expects some; else land its empty hours."""
+        expected = self.contract.expect_records_every
+        held = any(m.records_written for m in self.manifests.values() if m.window.end > self.run.window.start)
+        if expected and self.run.window.length >= expected and not held:
+            raise Permanent(
+                f"no clickstream record at all for {self.run.window},"
+                f" where the contract expects some every {say_duration(expected)}"
+                + "".join(f"; {left.path} waits: {left.reason}" for left in self.waiting[:3]),
+                where=str(self.run.home.landing),
+                todo="look why nothing is delivered, then ingest the window again",
+            )
+        for manifest in self.empty:
+            with bronze.staged(self.run.home, DATASET) as folder:
+                self._commit(folder, manifest)
+
+    def landing(self) -> Landing:
+        by_window = sorted(self.manifests.values(), key=lambda manifest: (manifest.window, manifest.batch_id))
+        messages = tuple(f"{left.path} waits: {left.reason}" for left in self.waiting)
+        for message in messages:
+            self.run.report(message)
+        return Landing(
+            DATASET, self.run.window, tuple(by_window), frozenset(self.new), tuple(sorted(self.waiting)), messages
+        )
+
+    def _commit(self, folder: Path, manifest: Manifest) -> None:
+        manifest, is_new = bronze.commit(self.run.home, folder, manifest)
+        self.manifests[manifest.batch_id] = manifest
+        if is_new:
+            self.new.add(manifest.batch_id)
+            self.run.report(
+                f"clickstream {manifest.window.start:%Y-%m-%d %H}h: {manifest.records_written:,} records"
+                f" from {len(manifest.inputs)} file(s)"
+            )
+
+    def _earlier(self, hour: Window) -> list[Manifest]:
+        for ref in bronze.list_batches(self.run.home, DATASET, hour.date):
+            if ref.batch_id not in self._read:
+                self._read[ref.batch_id] = bronze.read_manifest(self.run.home, ref)
+        return [manifest for manifest in self._read.values() if manifest.window == hour]
+
+
+@dataclass(frozen=True)
+class _Hour:
+    """One folder hour: what lies in it, against what of it has landed before."""
+
+    run: Run
+    hour: Window
+    earlier: list[Manifest]
+    contract_version: int
+
+    def stage(self, folder: Path) -> Manifest:
+        """Write the new files' lines into a staged folder and describe the hour as it is now."""
+        writer = PartWriter(folder, SCHEMA, dictionary=["file"])
+        inputs: list[Input] = []
+        found, waiting = self._look()
+        for path in found:
+            try:
+                landed = self._write(path, writer)
+            except Unreadable as error:
+                writer.drop()
+                if os.path.lexists(path):
+                    waiting.append(Waiting(self._name(path), str(error)))
+            else:
+                if landed:
+                    inputs.append(landed)
+        return self._describe(writer, inputs, waiting)
+
+    def _look(self) -> tuple[list[Path], list[Waiting]]:
+        """List the hour's files by name: those to read, and those that cannot be read yet."""
+        folder = self.run.home.landing / f"{self.hour.start:%Y-%m-%d}" / f"{self.hour.start:%H}"
+        found: list[Path] = []
+        waiting: list[Waiting] = []
+        try:
+            names = sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return [], []
+        except OSError as error:
+            return [], [Waiting(self._name(folder), os.strerror(error.errno or 0).lower())]
+        for name in names:
+            path = folder / name
+            reason = _why_not(name)
+            if reason:
+                waiting.append(Waiting(self._name(path), reason))
+            elif compression(name) and not self._landed(path):
+                found.append(path)
+        return found, waiting
+
+    def _landed(self, path: Path) -> bool:
+        """Tell cheaply that a file has landed: nothing about it has changed since."""
+        try:
+            now = path.stat()
+        except OSError:
+            return False
+        name = self._name(path)
+        return any(
+            (file.path, file.bytes, file.mtime_ns) == (name, now.st_size, now.st_mtime_ns)
+            for manifest in self.earlier
+            for file in manifest.inputs
+        )
+
+    def _write(self, path: Path, writer: PartWriter) -> Input | None:
+        """Write one file's lines; None when it turns out to have landed before or to be gone."""
+        file, name, before = LineFile(path), self._name(path), writer.records
+        writer.begin()
+        for table in file.tables(name):
+            writer.add(table)
+        landed = Input(name, file.size, file.sha256, file.lines, file.mtime_ns)
+        if self._known(landed):
+            writer.drop()
+            return None
+        self._check_complete(file)
+        if writer.records - before != file.lines:
+            raise Permanent(f"{file.lines} lines were read but {writer.records - before} written", where=str(path))
+        writer.keep()
+        return landed
+
+    def _known(self, file: Input) -> bool:
+        identity = (file.path, file.bytes, file.sha256)
+        return any(identity == (old.path, old.bytes, old.sha256) for m in self.earlier for old in m.inputs)
+
+    def _check_complete(self, file: LineFile) -> None:
+        """Leave a plain file that stops within a line for as long as its writer may still be at it."""
+        recent = self.run.landed_at.timestamp() - file.mtime_ns / 1e9 < QUIET.total_seconds()
+        if recent and compression(file.path.name) == "plain" and not (file.lines and file.ends_with_newline):
+            raise Unreadable(STILL_BEING_WRITTEN)
+
+    def _describe(self, writer: PartWriter, inputs: list[Input], waiting: list[Waiting]) -> Manifest:
+        now = {left.path for left in waiting} | {file.path for file in inputs}
+        resolved = sorted(left.path for left in still_waiting(self.earlier) if left.path not in now)
+        waiting = sorted(waiting)
+        return Manifest(
+            dataset=DATASET,
+            batch_id=bronze.identify(DATASET, self.hour, self._content(inputs, waiting, resolved)),
+            source=DATASET,
+            window=self.hour,
+            contract_version=self.contract_version,
+            landed_at=self.run.landed_at,
+            counted_by_source=sum(file.records for file in inputs),
+            records_written=writer.records,
+            files=writer.finish(),
+            inputs=tuple(inputs),
+            waiting=tuple(waiting),
+            resolved=tuple(resolved),
+        )
+
+    def _content(self, inputs: list[Input], waiting: list[Waiting], resolved: list[str]) -> Iterator[object]:
+        """Give what makes the batch this one: its files and, for what it says of others, what was said before.
+
+        Without the latter, a file that waits, goes and waits again would be the first batch once more, and lost.
+        """
+        yield from sorted((file.path, file.bytes, file.sha256) for file in inputs)
+        yield from (("waiting", left.path, left.reason) for left in waiting)
+        yield from (("resolved", path) for path in resolved)
+        told = {left.path for left in waiting} | set(resolved)
+        yield from sorted(
+            ("after", manifest.batch_id)
+            for manifest in self.earlier
+            if told
+            & {*(left.path for left in manifest.waiting), *(f.path for f in manifest.inputs), *manifest.resolved}
+        )
+
+    def _name(self, path: Path) -> str:
+        """Name a file relative to the landing folder, in characters that any reader can take."""
+        return os.fsencode(path.relative_to(self.run.home.landing)).decode("utf-8", "backslashreplace")
+
+
+def _why_not(name: str) -> str | None:
+    """Say why a name alone keeps a file from being read; None for line files and for what is no data at all."""
+    lower = name.lower()
+    if lower.endswith(_HALF_WRITTEN_NAMES) or (name.startswith(".") and ".json" in lower):
+        return STILL_BEING_WRITTEN
+    if ".json" in lower and not compression(name):
+        return "not a kind of file that is read: only .jsonl, .jsonl.gz and .jsonl.zst are"
+    return None
+
+
+@contextmanager
+def _one_at_a_time(home: Home) -> Iterator[None]:
+    """Keep a second run from looking at an hour while this one lands it. The lock goes with the process."""
+    home.staging.mkdir(parents=True, exist_ok=True)
+    with (home.staging / f"{DATASET}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

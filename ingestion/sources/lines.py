@@ -1,0 +1,224 @@
+"""A file of lines, plain, gzip or zstd, to Arrow: every byte kept, whatever it is.
+
+Only `\n` ends a line, and it stays inside the line. The text column lies on the very buffer that was read: no line is
+copied, looked at or mended. Lines that are not UTF-8 go to a column of bytes.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from isal import igzip
+
+CHUNK_BYTES = 8 << 20
+LONGEST_LINE = 256 << 20
+TABLE_ROWS = 1 << 17
+CHECK_ROWS = 256
+SUFFIXES = {".jsonl": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd"}
+SCHEMA = pa.schema(
+    [
+        ("raw", pa.string()),
+        ("raw_bytes", pa.binary()),
+        ("file", pa.dictionary(pa.int32(), pa.string())),
+        ("line_number", pa.int64()),
+    ]
+)
+
+
+class Unreadable(Exception):
+    """Say in a few words why a file could not be read whole."""
+
+
+def compression(name: str) -> str | None:
+    """Tell how a file is compressed from its name; None when the name is no line file's."""
+    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+class LineFile:
+    """Read one file once, from start to end; afterwards know its size, checksum and number of lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines = 0
+        self.ends_with_newline = True
+        self.mtime_ns = 0
+        self._stored: _Hashing
+
+    @property
+    def size(self) -> int:
+        """The size as stored."""
+        return self._stored.size
+
+    @property
+    def sha256(self) -> str:
+        """The checksum as stored."""
+        return self._stored.digest.hexdigest()
+
+    def tables(self, name: str) -> Iterator[pa.Table]:
+        """Give the lines in order, as tables of SCHEMA with `name` in `file`. Raise Unreadable at the first trouble."""
+        self.lines = 0
+        line_number = 0
+        names = _one_text(name)
+        for block in _whole_lines(self._chunks()):
+            for raw, raw_bytes in _columns(block):
+                rows = len(raw)
+                numbers = pa.arange(line_number + 1, line_number + rows + 1)
+                zeros = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(bytes(4 * rows))])
+                files = pa.DictionaryArray.from_arrays(zeros, names)
+                yield pa.Table.from_arrays([raw, raw_bytes, files, numbers], schema=SCHEMA)
+                line_number += rows
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Read one chunk ahead in a second thread, which inflates, hashes and counts while the first one writes."""
+        try:
+            with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as second:
+                before = os.fstat(file.fileno())
+                self.mtime_ns = before.st_mtime_ns
+                self._stored = _Hashing(file)
+                read = self._reader()
+                ahead = second.submit(read)
+                while chunk := ahead.result():
+                    ahead = second.submit(read)
+                    yield chunk
+                self._check_unchanged(before)
+        except EOFError:
+            raise Unreadable("truncated: its compressed data ends too early") from None
+        except (OSError, pa.ArrowInvalid) as error:
+            raise Unreadable(_explain(error)) from None
+
+    def _reader(self) -> Callable[[], bytes]:
+        stream = _open_inflated(self._stored, compression(self.path.name))
+
+        def read() -> bytes:
+            chunk = stream.read(CHUNK_BYTES)
+            if chunk:
+                # Counted here in the plainest way, to be compared with what the fast path wrote.
+                self.lines += chunk.count(b"\n") - (not self.ends_with_newline)
+                self.ends_with_newline = chunk.endswith(b"\n")
+                self.lines += not self.ends_with_newline
+            return chunk
+
+        return read
+
+    def _check_unchanged(self, before: os.stat_result) -> None:
+        after = self.path.stat()
+        same = (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+        if not same or self.size != after.st_size:
+            raise Unreadable("it changed while it was read")
+        if self.size == 0 and compression(self.path.name) != "plain":
+            raise EOFError
+
+
+class _Hashing(io.RawIOBase):
+    """Pass a file's stored bytes through, and hash and measure them."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        count = self._file.readinto(buffer)
+        with memoryview(buffer) as view:
+            self.digest.update(view[:count])
+        self.size += count
+        return count
+
+
+def _open_inflated(stored: _Hashing, kind: str | None) -> BinaryIO:
+    if kind == "gzip":
+        inflate: Any = igzip.IGzipFile(fileobj=stored)  # type: ignore[no-untyped-call]
+        return cast(BinaryIO, inflate)
+    if kind == "zstd":
+        # Arrow's reader, unlike zstandard's, tells a truncated frame and goes on through frames put end to end.
+        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stored, mode="r"), "zstd"))
+    return cast(BinaryIO, io.BufferedReader(stored, CHUNK_BYTES))
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "it is gone"
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if "Truncated" in str(error):
+        return "truncated: its compressed data ends too early"
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot be read: {os.strerror(error.errno)}"
+    return "corrupt: its compressed data does not inflate"
+
+
+def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Regroup chunks so that each ends with a newline, but for the very last."""
+    begun: list[bytes] = []
+    for chunk in chunks:
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            yield b"".join((*begun, memoryview(chunk)[:end])) if begun or end < len(chunk) else chunk
+            begun = []
+        if end < len(chunk):
+            begun.append(chunk[end:])
+        if sum(map(len, begun)) > LONGEST_LINE:
+            raise Unreadable(f"a line is longer than {LONGEST_LINE >> 20} MiB")
+    if begun:
+        yield b"".join(begun)
+
+
+def _columns(block: bytes) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Cut a block at its newlines: the lines that are UTF-8, and beside them those that are not."""
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")).astype(np.int32) + 1
+    if not block.endswith(b"\n"):
+        ends = np.append(ends, np.int32(len(block)))
+    offsets = pa.py_buffer(np.concatenate((np.zeros(1, np.int32), ends)))
+    lines = pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, offsets, pa.py_buffer(block)])
+    for start in range(0, len(lines), TABLE_ROWS):
+        some = lines.slice(start, TABLE_ROWS)
+        text = some.view(pa.string())
+        if _is_utf8(text):
+            yield text, pa.nulls(len(some), pa.binary())
+        else:
+            bad = _not_utf8(some)
+            none = pa.nulls(1, pa.binary())[0]
+            yield pc.if_else(bad, none, some).cast(pa.string()), pc.if_else(bad, some, none)
+
+
+def _is_utf8(text: pa.StringArray) -> bool:
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _not_utf8(lines: pa.BinaryArray) -> pa.BooleanArray:
+    """Mark the lines that are not UTF-8, looking line by line only where a group of lines fails."""
+    bad = np.zeros(len(lines), bool)
+    for start in range(0, len(lines), CHECK_ROWS):
+        group = lines.slice(start, CHECK_ROWS)
+        if not _is_utf8(group.view(pa.string())):
+            bad[start : start + len(group)] = [not _decodes(line) for line in group.to_pylist()]
+    return pa.BooleanArray.from_buffers(pa.bool_(), len(bad), [None, pa.py_buffer(np.packbits(bad, bitorder="little"))])
+
+
+def _one_text(text: str) -> pa.StringArray:
+    """Make an array of one text. `pa.array` would import pandas, which takes longer than a million lines."""
+    data = text.encode()
+    offsets = np.array([0, len(data)], np.int32)
+    return pa.StringArray.from_buffers(1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def _decodes(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""The half-open UTC interval that an ingest run owns."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from ingestion.errors import Permanent
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """Hold `[start, end)`, both aware and in UTC. Anything else is Permanent."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        for moment in (self.start, self.end):
+            if moment.tzinfo is None:
+                raise Permanent(f"a window needs times with an offset, not {moment.isoformat()}")
+        object.__setattr__(self, "start", self.start.astimezone(UTC))
+        object.__setattr__(self, "end", self.end.astimezone(UTC))
+        if self.start >= self.end:
+            raise Permanent(
+                f"the window {iso(self.start)} to {iso(self.end)} is empty",
+                todo="give an end after the start; the end itself is not part of the window",
+            )
+
+    @classmethod
+    def parse(cls, text_from: str, text_to: str) -> "Window":
+        """Read two dates or ISO timestamps; without an offset they are UTC."""
+        return cls(parse_time(text_from), parse_time(text_to))
+
+    @property
+    def date(self) -> date:
+        return self.start.date()
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+    def hours(self) -> list["Window"]:
+        """List the whole clock hours the window touches."""
+        return _cut(self.start.replace(minute=0, second=0, microsecond=0), self.end, HOUR)
+
+    def days(self) -> list["Window"]:
+        """List the whole UTC days the window touches."""
+        return _cut(self.start.replace(hour=0, minute=0, second=0, microsecond=0), self.end, DAY)
+
+    def __str__(self) -> str:
+        return f"{iso(self.start)}/{iso(self.end)}"
+
+
+def iso(moment: datetime) -> str:
+    """Write an aware time in UTC, ISO 8601 with a Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a date or an ISO timestamp; without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Permanent(
+            f"{text!r} is not a date or an ISO timestamp", todo="write 2026-11-01 or 2026-11-01T10:00Z"
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _cut(start: datetime, end: datetime, step: timedelta) -> list[Window]:
+    pieces = []
+    while start < end:
+        pieces.append(Window(start, start + step))
+        start += step
+    return pieces

@@ -1,0 +1,322 @@
+"""The command line. It reads the clock and the environment, and passes both on."""
+
+import sys
+from datetime import UTC, date, datetime
+from typing import Any
+
+import click
+
+from ingestion import sources
+from ingestion.errors import ClearwellError
+from ingestion.home import Home
+from ingestion.window import Window
+from operations import hashes, ledger, listings, query, status
+from operations.output import show
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+from_option = click.option(
+    "--from",
+    "start",
+    required=True,
+    metavar="T",
+    help="Start: a date or an ISO timestamp, UTC unless it says otherwise.",
+)
+to_option = click.option("--to", "end", required=True, metavar="T", help="End, not included.")
+
+
+def now() -> datetime:
+    """Read the clock: here, and in dags/, and nowhere else."""
+    return datetime.now(UTC)
+
+
+def say(line: str) -> None:
+    """Report progress where it does not mix with results."""
+    click.echo(line, err=True)
+
+
+class Commands(click.Group):
+    """Turn errors into one clear line, and Ctrl-C into a clean stop."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ClearwellError as error:
+            if ctx.params.get("debug"):
+                raise
+            say(f"error: {error}")
+            sys.exit(1)
+        except KeyboardInterrupt:
+            say("stopped; the same command goes on from here")
+            sys.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Take a shop's orders and clicks to tables that analysts can trust.
+
+    Everything is kept under $CLEARWELL_HOME (default ./data). The shop is $SHOP_DATABASE_URL, or the demo's own.
+    Start with `clearwell demo`.
+    """
+
+
+# --- the pipeline ---
+
+
+@main.command()
+@click.argument("source", type=click.Choice(list(sources.SOURCES)))
+@from_option
+@to_option
+def ingest(source: str, start: str, end: str) -> None:
+    """Land one window of SOURCE in bronze. Doing it again brings only what is new."""
+    landing = sources.ingest(source, Window.parse(start, end), Home.from_environment(), now(), say)
+    for message in landing.messages:
+        say(message)
+    click.echo(
+        f"{landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
+    )
+
+
+@main.command()
+@click.option("--from", "start", metavar="D", help="First date to build again from bronze.")
+@click.option("--to", "end", metavar="D", help="End of the range, not included.")
+@click.option("--full", is_flag=True, help="Build everything again from bronze.")
+@click.option("--reason", default="", help="Why; kept with the build. Asked for with a range or --full.")
+@click.option("--dry-run", is_flag=True, help="Stop before anything is changed.")
+def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: bool) -> None:
+    """Build what is new, audit it, and publish it; or a range, or everything, again from bronze."""
+    from warehouse.build import Request
+    from warehouse.build import build as run_build
+
+    request = Request(_date(start), _date(end), full, reason, dry_run)
+    outcome = run_build(Home.from_environment(), request, now(), say)
+    if outcome.plan:
+        done = "published" if outcome.is_published else "dry run: nothing was changed"
+        click.echo(f"build {outcome.plan.build_id}: {done}")
+
+
+@main.command()
+@from_option
+@to_option
+@click.pass_context
+def run(ctx: click.Context, start: str, end: str) -> None:
+    """Ingest every source, then build. A source that fails does not stop the others; the exit status tells."""
+    failed = [source for source in sources.SOURCES if not _landed(ctx, source, start, end)]
+    ctx.invoke(build)
+    if failed:
+        say(f"not landed: {', '.join(failed)}. Next: mend what the errors above say, and run the same command again")
+        sys.exit(1)
+
+
+def _landed(ctx: click.Context, source: str, start: str, end: str) -> bool:
+    try:
+        ctx.invoke(ingest, source=source, start=start, end=end)
+    except ClearwellError as error:
+        say(f"error: {error}")
+        return False
+    return True
+
+
+# --- what there is ---
+
+
+@main.command("status")
+@json_option
+def show_status(as_json: bool) -> None:
+    """Say how far the data is complete, what the last build found, and whether all is well (exit status 0)."""
+    found = status.read(Home.from_environment(), now())
+    if as_json:
+        show([found], as_json=True)
+    else:
+        show(
+            found["datasets"],
+            as_json=False,
+            title="complete until",
+            nothing="nothing is published yet. Next: clearwell build",
+        )
+        show(found["builds"], as_json=False, title="last build", nothing="no build yet")
+        show(found["findings"], as_json=False, title="open findings", nothing="no open findings")
+        click.echo(f"{found['batches_waiting']} batches wait for a build")
+        click.echo("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
+    sys.exit(0 if found["healthy"] else 1)
+
+
+@main.command("ledger")
+@click.option("--dataset", help="One dataset only.")
+@click.option("--recount", is_flag=True, help="Count every record again, in the tables and in bronze.")
+@json_option
+def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
+    """Show the accounts: what became of every record. Exit status 1 if they do not balance."""
+    home = Home.from_environment()
+    if recount:
+        differences, balanced = ledger.recount(home)
+        show(differences, as_json=as_json, title="differences", nothing="recounted: everything balances")
+    else:
+        rows, balanced = ledger.read(home, dataset)
+        show(rows, as_json=as_json, title="ledger", nothing="the ledger is empty. Next: clearwell build")
+    sys.exit(0 if balanced else 1)
+
+
+@main.command("hash")
+@click.option("--layer", type=click.Choice(hashes.LAYERS), help="One layer only.")
+@json_option
+def show_hash(layer: str | None, as_json: bool) -> None:
+    """Show the content hash of each silver and gold table. The same records, however they came, give the same hash."""
+    show(hashes.read(Home.from_environment(), layer), as_json=as_json)
+
+
+@main.command()
+@click.argument("question", metavar="QUERY")
+@json_option
+def sql(question: str, as_json: bool) -> None:
+    """Run QUERY over the state, read-only."""
+    names, rows = query.run(Home.from_environment(), question)
+    show([dict(zip(names, row, strict=True)) for row in rows], as_json=as_json, nothing="no rows")
+
+
+@main.group()
+def batches() -> None:
+    """What was landed."""
+
+
+@batches.command("list")
+@json_option
+def list_batches(as_json: bool) -> None:
+    """List the batches of bronze."""
+    show(listings.batches(Home.from_environment()), as_json=as_json, nothing="no batches yet. Next: clearwell ingest")
+
+
+@batches.command("show")
+@click.argument("batch_id")
+@json_option
+def show_batch(batch_id: str, as_json: bool) -> None:
+    """Show one batch: its manifest, and what became of its records."""
+    show(listings.batch(Home.from_environment(), batch_id), as_json=as_json)
+
+
+@main.group("dead-letters")
+def dead_letters() -> None:
+    """Records that were refused."""
+
+
+@dead_letters.command("list")
+@json_option
+def list_dead_letters(as_json: bool) -> None:
+    """Group them by dataset and reasons."""
+    show(listings.dead_letters(Home.from_environment()), as_json=as_json, nothing="no dead letters")
+
+
+@dead_letters.command("show")
+@click.option("--dataset", help="Of one dataset only.")
+@click.option("--reason", help="With this reason only, as `missing:visitor_id`.")
+@click.option("--limit", default=20, show_default=True)
+@json_option
+def show_dead_letters(dataset: str | None, reason: str | None, limit: int, as_json: bool) -> None:
+    """Show them raw."""
+    show(
+        listings.dead_letter_records(Home.from_environment(), dataset, reason, limit),
+        as_json=as_json,
+        nothing="no dead letters",
+    )
+
+
+@main.group()
+def builds() -> None:
+    """What was built."""
+
+
+@builds.command("list")
+@json_option
+def list_builds(as_json: bool) -> None:
+    """List the published builds, newest first."""
+    show(listings.builds(Home.from_environment()), as_json=as_json, nothing="no builds yet. Next: clearwell build")
+
+
+@builds.command("show")
+@click.argument("build_id")
+@json_option
+def show_build(build_id: str, as_json: bool) -> None:
+    """Show what the checks of one build found, refused builds included."""
+    show(listings.build(Home.from_environment(), build_id), as_json=as_json)
+
+
+# --- the demo ---
+
+
+@main.group()
+def shop() -> None:
+    """The simulated shop."""
+
+
+@shop.command("start")
+def start_shop() -> None:
+    """Start its Postgres."""
+    from demo import postgres
+
+    click.echo(postgres.start(Home.from_environment()))
+
+
+@shop.command("stop")
+def stop_shop() -> None:
+    """Stop its Postgres. Its data stays."""
+    from demo import postgres
+
+    postgres.stop(Home.from_environment())
+
+
+@shop.command("simulate")
+@click.option("--from", "start", required=True, metavar="D", help="First date.")
+@click.option("--to", "end", required=True, metavar="D", help="End, not included.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same shop.")
+@click.option("--orders-per-day", default=400, show_default=True)
+@click.option("--events-per-day", default=20_000, show_default=True)
+def simulate_shop(start: str, end: str, seed: int, orders_per_day: int, events_per_day: int) -> None:
+    """Let days pass in the shop: orders in its Postgres, clicks in the landing folder, and the truth beside them."""
+    from demo import postgres, simulate
+
+    home = Home.from_environment()
+    if not home.shop_url:
+        postgres.start(home)
+    window = Window.parse(start, end)
+    simulate.simulate(
+        home,
+        window.start.date(),
+        window.end.date(),
+        seed=seed,
+        orders_per_day=orders_per_day,
+        events_per_day=events_per_day,
+        report=say,
+    )
+
+
+@main.command()
+@click.option("--days", default=3, show_default=True, help="How many days before today to simulate.")
+def demo(days: int) -> None:
+    """Simulate a shop for some days, run the pipeline on them through Airflow, and print what came out."""
+    from operations import demo as scenario
+
+    scenario.run(Home.from_environment(), now(), days, say)
+
+
+@main.command()
+def up() -> None:
+    """Do the demo and leave it running: Airflow's UI on loopback, the shop producing as time passes."""
+    from operations import demo as scenario
+
+    scenario.up(Home.from_environment(), now, say)
+
+
+@main.command()
+def down() -> None:
+    """Stop what `clearwell up` started."""
+    from operations import demo as scenario
+
+    scenario.down(Home.from_environment(), say)
+
+
+def _date(text: str | None) -> date | None:
+    return Window.parse(text, "9999-12-31").start.date() if text else None
+
+
+if __name__ == "__main__":
+    main()

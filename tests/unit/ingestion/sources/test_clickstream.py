@@ -1,0 +1,240 @@
+import gzip
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ingestion import bronze
+from ingestion.contract import Contract
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from ingestion.landing import Landing
+from ingestion.manifest import Manifest, Waiting, still_waiting
+from ingestion.sources import clickstream, ingest
+from ingestion.window import Window
+
+Deliver = Callable[..., Path]
+Land = Callable[..., Landing]
+DAY = ("2026-11-01", "2026-11-02")
+TEN = ("2026-11-01T10:00", "2026-11-01T11:00")
+LINE = b'{"event_id": "1"}\n'
+WRITTEN = 1_790_000_000
+
+
+def records(home: Home, manifests: tuple[Manifest, ...] | list[Manifest]) -> list[tuple[str, int, str]]:
+    rows = []
+    for manifest in manifests:
+        bronze.verify(home, manifest)
+        found = [row for path in bronze.parquet_files(home, manifest) for row in pq.read_table(path).to_pylist()]
+        assert sorted(row["record_no"] for row in found) == list(range(1, manifest.records_written + 1))
+        assert manifest.counted_by_source == manifest.records_written
+        rows += [(row["file"], row["line_number"], row["raw"]) for row in found]
+    return sorted(rows)
+
+
+def test_every_line_lands_once_in_its_folder_hour(home: Home, deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl", b'{"n": 1}\n\n \n{"n": 2}')
+    deliver("2026-11-01/10/b.jsonl.gz", gzip.compress(b'{"n": 3}\n'))
+    deliver("2026-11-01/11/a.jsonl", b'{"n": 4}\n')
+    landing = land("clickstream", *DAY)
+    assert len(landing.manifests) == 24
+    assert landing.new == {manifest.batch_id for manifest in landing.manifests}
+    assert landing.records == 6
+    assert records(home, landing.manifests) == [
+        ("2026-11-01/10/a.jsonl", 1, '{"n": 1}\n'),
+        ("2026-11-01/10/a.jsonl", 2, "\n"),
+        ("2026-11-01/10/a.jsonl", 3, " \n"),
+        ("2026-11-01/10/a.jsonl", 4, '{"n": 2}'),
+        ("2026-11-01/10/b.jsonl.gz", 1, '{"n": 3}\n'),
+        ("2026-11-01/11/a.jsonl", 1, '{"n": 4}\n'),
+    ]
+    ten = landing.manifests[10]
+    assert str(ten.window) == "2026-11-01T10:00:00Z/2026-11-01T11:00:00Z"
+    assert [(file.path, file.records) for file in ten.inputs] == [
+        ("2026-11-01/10/a.jsonl", 4),
+        ("2026-11-01/10/b.jsonl.gz", 1),
+    ]
+
+
+def test_again_is_the_same_and_reads_nothing(home: Home, deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    first = land("clickstream", *DAY)
+    monkeypatch.setattr(clickstream, "LineFile", None)
+    second = land("clickstream", *DAY)
+    assert second.manifests == first.manifests
+    assert second.new == frozenset()
+
+
+def test_a_touched_file_is_known_by_its_checksum(deliver: Deliver, land: Land):
+    path = deliver("2026-11-01/10/a.jsonl", LINE)
+    land("clickstream", *DAY)
+    os.utime(path, (WRITTEN, WRITTEN))
+    assert land("clickstream", *DAY).new == frozenset()
+
+
+def test_a_late_file_lands_alone_with_a_later_window(home: Home, deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    land("clickstream", *TEN)
+    deliver("2026-11-01/10/late.jsonl", LINE * 2)
+    landing = land("clickstream", "2026-11-02T12:00", "2026-11-02T13:00")
+    late, empty = landing.manifests
+    assert (str(late.window)[:13], late.records_written) == ("2026-11-01T10", 2)
+    assert (str(empty.window)[:13], empty.records_written, empty.files) == ("2026-11-02T12", 0, ())
+    assert records(home, bronze.committed(home)) == sorted(
+        [("2026-11-01/10/a.jsonl", 1, LINE.decode())] + [("2026-11-01/10/late.jsonl", n, LINE.decode()) for n in (1, 2)]
+    )
+
+
+def test_a_file_later_than_the_lateness_is_for_the_sweep(deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    landing = land("clickstream", "2026-11-03T11:00", "2026-11-03T12:00")
+    assert landing.records == 0
+
+
+def test_other_content_under_a_known_name_is_a_new_file(home: Home, deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    land("clickstream", *TEN)
+    deliver("2026-11-01/10/a.jsonl", LINE * 2)
+    landing = land("clickstream", *TEN)
+    assert len(landing.manifests) == 2
+    assert landing.records == 2
+
+
+def test_a_file_delivered_twice_under_two_names_lands_twice(deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    deliver("2026-11-01/10/b.jsonl", LINE)
+    assert land("clickstream", *TEN).records == 2
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.tmp", "a.part", "b.crdownload", ".a.jsonl.gz.Xy12"])
+def test_a_name_of_a_file_being_written_waits(deliver: Deliver, land: Land, name: str):
+    deliver("2026-11-01/10/done.jsonl", LINE)
+    deliver(f"2026-11-01/10/{name}", LINE)
+    landing = land("clickstream", *TEN)
+    assert landing.records == 1
+    assert landing.waiting == (Waiting(f"2026-11-01/10/{name}", "still being written"),)
+    assert landing.manifests[0].waiting == landing.waiting
+
+
+def test_a_kind_that_is_not_read_waits_and_other_files_do_not_matter(deliver: Deliver, land: Land):
+    for name in ("a.json", "_SUCCESS", ".DS_Store", "readme.txt"):
+        deliver(f"2026-11-01/10/{name}", LINE)
+    deliver("2026-11-01/10/ok.jsonl", LINE)
+    assert [left.path for left in land("clickstream", *TEN).waiting] == ["2026-11-01/10/a.json"]
+
+
+def test_a_plain_file_that_stops_within_a_line_waits_while_it_is_young(deliver: Deliver, land: Land):
+    path = deliver("2026-11-01/10/a.jsonl", LINE + b'{"event')
+    os.utime(path, (WRITTEN, WRITTEN))
+    young = datetime.fromtimestamp(WRITTEN + 1, UTC)
+    landing = land("clickstream", *TEN, at=young)
+    assert (landing.records, landing.waiting) == (0, (Waiting("2026-11-01/10/a.jsonl", "still being written"),))
+    assert land("clickstream", *TEN, at=young + timedelta(minutes=1)).records == 2
+
+
+def test_a_plain_file_of_whole_lines_lands_at_once(deliver: Deliver, land: Land):
+    path = deliver("2026-11-01/10/a.jsonl", LINE)
+    os.utime(path, (WRITTEN, WRITTEN))
+    assert land("clickstream", *TEN, at=datetime.fromtimestamp(WRITTEN, UTC)).records == 1
+
+
+def test_an_unreadable_file_waits_and_the_others_land(home: Home, deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    deliver("2026-11-01/10/b.jsonl.gz", gzip.compress(LINE * 1000)[:-4])
+    deliver("2026-11-01/10/c.jsonl", LINE)
+    landing = land("clickstream", *TEN)
+    assert [name for name, _, _ in records(home, landing.manifests)] == [
+        "2026-11-01/10/a.jsonl",
+        "2026-11-01/10/c.jsonl",
+    ]
+    assert landing.messages == ("2026-11-01/10/b.jsonl.gz waits: truncated: its compressed data ends too early",)
+
+
+def test_a_waiting_file_is_said_once_and_settled_when_it_lands_or_goes(home: Home, deliver: Deliver, land: Land):
+    whole = gzip.compress(LINE * 1000)
+    deliver("2026-11-01/10/a.jsonl.gz", whole[:-4])
+    deliver("2026-11-01/10/b.jsonl.tmp", LINE)
+    deliver("2026-11-01/10/c.jsonl", LINE)
+    start = datetime(2100, 1, 1, tzinfo=UTC)
+    assert len(land("clickstream", *TEN, at=start).waiting) == 2
+    assert land("clickstream", *TEN, at=start + timedelta(hours=1)).new == frozenset()
+    deliver("2026-11-01/10/a.jsonl.gz", whole)
+    (home.landing / "2026-11-01/10/b.jsonl.tmp").unlink()
+    landing = land("clickstream", *TEN, at=start + timedelta(hours=2))
+    assert landing.records == 1000
+    assert landing.waiting == still_waiting(bronze.committed(home)) == ()
+    (settled,) = (manifest for manifest in landing.manifests if manifest.batch_id in landing.new)
+    assert settled.resolved == ("2026-11-01/10/b.jsonl.tmp",)
+
+
+def test_a_file_that_waits_goes_and_waits_again_still_waits(home: Home, deliver: Deliver, land: Land):
+    start = datetime(2100, 1, 1, tzinfo=UTC)
+    deliver("2026-11-01/10/ok.jsonl", LINE)
+    for hour in range(4):
+        path = home.landing / "2026-11-01/10/a.jsonl.tmp"
+        path.unlink() if hour % 2 else deliver("2026-11-01/10/a.jsonl.tmp", LINE)
+        land("clickstream", *TEN, at=start + timedelta(hours=hour))
+        assert len(still_waiting(bronze.committed(home))) == (hour + 1) % 2
+
+
+def test_a_folder_hour_that_may_not_be_read_waits(
+    home: Home, deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch
+):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(clickstream.os, "scandir", refuse)
+    assert Waiting("2026-11-01/10", "permission denied") in land("clickstream", *TEN).waiting
+
+
+def test_a_name_that_is_no_text_is_written_so_that_it_can_be_read(home: Home, land: Land):
+    folder = home.landing / "2026-11-01" / "10"
+    folder.mkdir(parents=True)
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.jsonl")).write_bytes(LINE)
+    assert records(home, land("clickstream", *TEN).manifests) == [("2026-11-01/10/\\xff.jsonl", 1, LINE.decode())]
+
+
+def test_no_record_at_all_where_some_are_expected_is_an_incident(home: Home, deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl.tmp", LINE)
+    with pytest.raises(Permanent, match=r"no clickstream record at all .* 2026-11-01/10/a.jsonl.tmp waits"):
+        land("clickstream", *DAY)
+    assert bronze.list_batches(home) == []
+    assert land("clickstream", *TEN).records == 0
+
+
+def test_records_that_came_before_are_enough(home: Home, deliver: Deliver, land: Land):
+    path = deliver("2026-11-01/10/a.jsonl", LINE)
+    land("clickstream", *DAY)
+    path.unlink()
+    assert land("clickstream", *DAY).new == frozenset()
+
+
+def test_without_expectation_an_empty_window_is_fine(home: Home, contracts: dict[str, Contract]):
+    relaxed = contracts | {"clickstream": replace(contracts["clickstream"], expect_records_every=None)}
+    landing = ingest("clickstream", Window.parse(*DAY), home, datetime(2100, 1, 1, tzinfo=UTC), contracts=relaxed)
+    assert len(landing.manifests) == 24
+
+
+def test_a_missing_landing_folder_is_named(home: Home, land: Land):
+    with pytest.raises(Permanent, match="CLICKSTREAM_LANDING"):
+        land("clickstream", *DAY, home=Home(home.root, home.landing / "nowhere"))
+
+
+def test_a_window_within_an_hour_lands_that_hour(deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    landing = land("clickstream", "2026-11-01T10:15", "2026-11-01T10:45")
+    assert [str(manifest.window)[:13] for manifest in landing.manifests] == ["2026-11-01T10"]
+    assert landing.records == 1
+
+
+def test_the_run_tells_what_it_does(home: Home, deliver: Deliver, contracts: dict[str, Contract]):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    said: list[str] = []
+    ingest("clickstream", Window.parse(*TEN), home, datetime(2100, 1, 1, tzinfo=UTC), said.append, contracts)
+    assert said == ["clickstream 2026-11-01 10h: 1 records from 1 file(s)"]

@@ -1,0 +1,210 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+
+from ingestion import bronze
+from ingestion.contract import Contract
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from ingestion.landing import Landing
+from ingestion.sources import ingest, orders
+from ingestion.window import Window
+
+Shop = psycopg.Connection[Any]
+Land = Callable[..., Landing]
+DAY = ("2026-11-01", "2026-11-02")
+
+
+def order(shop: Shop, order_id: str, ordered: str | None, updated: str | None, customer: str | None = None) -> None:
+    shop.execute(
+        "insert into shop.orders values (%s, %s, 'paid', 'EUR', 'card', 'DE', 1.5, %s, %s)",
+        (order_id, customer, ordered, updated),
+    )
+
+
+def line(shop: Shop, order_id: str | None, number: int, product: str, updated: str | None = None) -> None:
+    shop.execute(
+        "insert into shop.order_items values (%s, %s, %s, 1, 1.5, 0, %s)", (order_id, number, product, updated)
+    )
+
+
+def rows(home: Home, landing: Landing, dataset: str) -> list[dict[str, Any]]:
+    (manifest,) = (manifest for manifest in landing.manifests if manifest.dataset == dataset)
+    bronze.verify(home, manifest)
+    found = [row for path in bronze.parquet_files(home, manifest) for row in pq.read_table(path).to_pylist()]
+    assert [row.pop("record_no") for row in found] == list(range(1, manifest.records_written + 1))
+    assert len(found) == manifest.counted_by_source
+    return found
+
+
+def keys(home: Home, landing: Landing, dataset: str) -> list[str]:
+    return [
+        "/".join(list(row.values())[: 2 if dataset == "order_items" else 1]) for row in rows(home, landing, dataset)
+    ]
+
+
+def test_the_window_holds_what_was_placed_or_changed_and_what_that_refers_to(shop: Shop, shop_home: Home, land: Land):
+    shop.execute("insert into shop.customers select 'c' || n from generate_series(1, 9) as n")
+    shop.execute("update shop.customers set created_at = '2026-11-01T03:00Z' where customer_id = 'c7'")
+    shop.execute("update shop.customers set updated_at = '2026-11-01T03:00Z' where customer_id = 'c8'")
+    shop.execute("insert into shop.products select 'p' || n from generate_series(1, 9) as n")
+    shop.execute("update shop.products set updated_at = '2026-10-31T23:30Z' where product_id = 'p8'")
+    order(shop, "placed", "2026-11-01T00:00Z", "2026-11-05", "c1")
+    order(shop, "placed-never-changed", "2026-11-01T12:00Z", None, "unknown")
+    order(shop, "changed", "2026-10-01", "2026-11-01T23:59:59.999999Z", "c2")
+    order(shop, "changed-late-commit", "2026-10-01", "2026-10-31T23:00Z")
+    order(shop, "before", "2026-10-31T23:59Z", "2026-10-31T22:59Z", "c3")
+    order(shop, "after", "2026-11-02T00:00Z", "2026-11-02T00:00Z", "c4")
+    line(shop, "placed", 1, "p1", "2026-10-01")
+    line(shop, "placed", 2, "p1")
+    line(shop, "changed", 1, "p2", "2026-11-01T01:00Z")
+    line(shop, "before", 1, "p3", "2026-10-31T10:00Z")
+    line(shop, "before", 2, "p4", "2026-11-01T10:00Z")
+    line(shop, "nowhere", 1, "unknown", "2026-11-01T10:00Z")
+    landing = land("orders", *DAY, home=shop_home)
+    assert keys(shop_home, landing, "orders") == ["changed", "changed-late-commit", "placed", "placed-never-changed"]
+    assert keys(shop_home, landing, "order_items") == ["before/2", "changed/1", "nowhere/1", "placed/1", "placed/2"]
+    assert keys(shop_home, landing, "customers") == ["c1", "c2", "c7", "c8"]
+    assert keys(shop_home, landing, "products") == ["p1", "p2", "p4", "p8"]
+
+
+def test_every_value_is_the_databases_own_text(shop: Shop, shop_home: Home, land: Land):
+    odd = [
+        'a "quoted" one',
+        "two\nlines\r\nand a\rreturn",
+        "comma, and ; tab\t",
+        "",
+        None,
+        "\\N",
+        "\\.",
+        "NULL",
+        " é€ 🙂 ",
+    ]
+    for number, text in enumerate(odd):
+        order(shop, f"o{number}", "2026-11-01T10:00:00.123456+02", None, text)
+    shop.execute("update shop.orders set total_amount = 'NaN' where order_id = 'o1'")
+    shop.execute("update shop.orders set total_amount = 12345678901234.5678, status = '' where order_id = 'o2'")
+    shop.execute("alter database postgres set timezone to 'Asia/Tokyo'")
+    try:
+        found = rows(shop_home, land("orders", *DAY, home=shop_home), "orders")
+    finally:
+        shop.execute("alter database postgres reset timezone")
+    assert [row["customer_id"] for row in found] == odd
+    assert [row["total_amount"] for row in found[:3]] == ["1.5000", "NaN", "12345678901234.5678"]
+    assert {row["ordered_at"] for row in found} == {"2026-11-01 08:00:00.123456+00"}
+    assert (found[2]["status"], found[2]["updated_at"]) == ("", None)
+
+
+def test_rows_of_any_length_and_number_arrive(shop: Shop, shop_home: Home, land: Land, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(orders, "CHUNK_BYTES", 1000)
+    shop.execute(
+        "insert into shop.orders select 'o' || n, repeat('x', case when n = 500 then 3000000 else n % 7 end),"
+        " 'paid', 'EUR', null, null, n, '2026-11-01'::timestamptz + n * interval '1 second', null"
+        " from generate_series(1, 2000) as n"
+    )
+    found = rows(shop_home, land("orders", *DAY, home=shop_home), "orders")
+    assert len(found) == 2000
+    assert max(len(row["customer_id"]) for row in found) == 3_000_000
+
+
+def test_the_same_rows_are_the_same_batches_whatever_their_order(shop: Shop, shop_home: Home, land: Land):
+    for number in range(20):
+        order(shop, f"o{number}", "2026-11-01", None)
+        line(shop, f"o{number}", 1, "p1")
+    first = land("orders", *DAY, home=shop_home)
+    assert len(first.new) == 4
+    shop.execute("create table again as select * from shop.orders order by md5(order_id)")
+    shop.execute("truncate shop.orders")
+    shop.execute("insert into shop.orders select * from again")
+    shop.execute("drop table again")
+    second = land("orders", *DAY, home=shop_home)
+    assert second.new == frozenset()
+    assert second.manifests == first.manifests
+    assert list(shop_home.staging.iterdir()) == []
+
+
+def test_a_snapshot_names_its_batches_and_shares_what_did_not_change(shop: Shop, shop_home: Home, land: Land):
+    order(shop, "o1", "2026-11-01", None, "c1")
+    shop.execute("insert into shop.customers (customer_id) values ('c1')")
+    first = land("orders", *DAY, home=shop_home)
+    order(shop, "o2", "2026-11-01", None, "c1")
+    second = land("orders", *DAY, home=shop_home)
+    assert len(second.new) == 1
+    batches = {manifest.dataset: manifest.batch_id for manifest in second.manifests}
+    (new,) = (manifest for manifest in second.manifests if manifest.batch_id in second.new)
+    assert (new.dataset, new.snapshot_batches) == ("orders", batches)
+    assert new.snapshot_id != first.manifests[0].snapshot_id
+    assert len(bronze.committed(shop_home)) == 5
+
+
+def test_a_new_column_is_kept(shop: Shop, shop_home: Home, land: Land):
+    order(shop, "o1", "2026-11-01", None)
+    first = land("orders", *DAY, home=shop_home)
+    shop.execute('alter table shop.orders add column "Odd, name" jsonb default \'{"a": [1, 2]}\'')
+    second = land("orders", *DAY, home=shop_home)
+    assert second.manifests[0].columns == (*first.manifests[0].columns, "Odd, name")
+    assert rows(shop_home, second, "orders")[0]["Odd, name"] == '{"a": [1, 2]}'
+
+
+def test_a_column_named_like_bronzes_own_is_refused(shop: Shop, shop_home: Home, land: Land):
+    shop.execute("alter table shop.orders add column record_no int")
+    with pytest.raises(Permanent, match="record_no"):
+        land("orders", *DAY, home=shop_home)
+
+
+def test_no_row_at_all_where_some_are_expected_is_an_incident(shop: Shop, shop_home: Home, land: Land):
+    with pytest.raises(Permanent, match="no row of orders at all"):
+        land("orders", *DAY, home=shop_home)
+    assert bronze.list_batches(shop_home) == []
+    hour = land("orders", "2026-11-01T10:00", "2026-11-01T11:00", home=shop_home)
+    assert [(manifest.records_written, manifest.files) for manifest in hour.manifests] == [(0, ())] * 4
+
+
+def test_rows_that_came_before_are_enough(shop: Shop, shop_home: Home, land: Land):
+    order(shop, "o1", "2026-11-01", None)
+    land("orders", *DAY, home=shop_home)
+    shop.execute("truncate shop.orders")
+    assert len(land("orders", *DAY, home=shop_home).new) == 1
+
+
+def test_orders_that_no_window_holds_are_told(shop: Shop, shop_home: Home, contracts: dict[str, Contract]):
+    order(shop, "o1", "2026-11-01", None)
+    order(shop, "o2", None, None)
+    said: list[str] = []
+    at = datetime(2100, 1, 1, tzinfo=UTC)
+    landing = ingest("orders", Window.parse(*DAY), shop_home, at, said.append, contracts)
+    assert landing.messages == ("1 orders have neither ordered_at nor updated_at: no window holds them",)
+    assert said[0] == "orders 2026-11-01T00:00:00Z/2026-11-02T00:00:00Z: 1 records"
+
+
+def test_a_short_count_is_refused(shop: Shop, shop_home: Home, land: Land, monkeypatch: pytest.MonkeyPatch):
+    order(shop, "o1", "2026-11-01", None)
+    monkeypatch.setattr(orders, "_count", lambda *_: 2)
+    with pytest.raises(Permanent, match="counts 2 rows but 1 arrived"):
+        land("orders", *DAY, home=shop_home)
+    assert bronze.list_batches(shop_home) == []
+
+
+def test_one_snapshot_holds_whatever_is_written_meanwhile(
+    shop: Shop, shop_home: Home, land: Land, monkeypatch: pytest.MonkeyPatch
+):
+    order(shop, "o1", "2026-11-01", None)
+    stage = orders._stage
+
+    def write_then_stage(*arguments: Any) -> Any:
+        staged = stage(*arguments)
+        line(shop, "o1", shop.execute("select count(*) from shop.order_items").fetchone()[0] + 1, "p1")  # type: ignore[index]
+        return staged
+
+    monkeypatch.setattr(orders, "_stage", write_then_stage)
+    landing = land("orders", *DAY, home=shop_home)
+    assert {manifest.dataset: manifest.records_written for manifest in landing.manifests} == {
+        "orders": 1,
+        "order_items": 0,
+        "customers": 0,
+        "products": 0,
+    }

@@ -1,0 +1,40 @@
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from ingestion.errors import Permanent
+from ingestion.window import Window
+
+
+def test_dates_and_timestamps_are_utc_unless_they_say_otherwise():
+    window = Window.parse("2026-11-01", "2026-11-01T10:00+02:00")
+    assert window == Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, 8, tzinfo=UTC))
+    assert str(window) == "2026-11-01T00:00:00Z/2026-11-01T08:00:00Z"
+    assert window.date == date(2026, 11, 1)
+
+
+def test_one_instant_in_two_offsets_is_one_window():
+    berlin = timezone(timedelta(hours=1))
+    there = Window(datetime(2026, 11, 1, 1, tzinfo=berlin), datetime(2026, 11, 1, 2, tzinfo=berlin))
+    assert str(there) == str(Window.parse("2026-11-01T00:00", "2026-11-01T01:00Z"))
+
+
+@pytest.mark.parametrize(("start", "end"), [("2026-11-01", "2026-11-01"), ("2026-11-02", "2026-11-01"), ("x", "y")])
+def test_an_empty_or_unreadable_window_is_refused(start: str, end: str):
+    with pytest.raises(Permanent):
+        Window.parse(start, end)
+
+
+def test_a_time_without_offset_is_refused():
+    with pytest.raises(Permanent, match="offset"):
+        Window(datetime(2026, 11, 1), datetime(2026, 11, 2, tzinfo=UTC))
+
+
+def test_hours_and_days_are_whole():
+    window = Window.parse("2026-11-01T22:30", "2026-11-02T01:00")
+    assert [str(hour) for hour in window.hours()] == [
+        "2026-11-01T22:00:00Z/2026-11-01T23:00:00Z",
+        "2026-11-01T23:00:00Z/2026-11-02T00:00:00Z",
+        "2026-11-02T00:00:00Z/2026-11-02T01:00:00Z",
+    ]
+    assert [day.date.day for day in window.days()] == [1, 2]

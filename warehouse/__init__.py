@@ -1,0 +1,1 @@
+"""From bronze to the published file: plan, transform, audit, apply, publish."""

@@ -1,0 +1,122 @@
+"""Change a DuckDB file by a build: every table, the ledger and the plan in one transaction."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from ingestion.errors import Transient
+from warehouse import dbt, state
+from warehouse.dbt import Change
+from warehouse.plan import Build
+
+# Written by the audit, row by row, and kept for ever: see warehouse/audit.py.
+KEPT = ("builds", "findings")
+
+
+def apply(build: Build) -> None:
+    """Bring the state to what the build says, or leave it as it is. A state that has moved on is Transient."""
+    plan = build.plan()
+    found = state.last_build(build.home.state)
+    if found == build.build_id:
+        return
+    if found != plan.base:
+        raise Transient(
+            "another build changed the state after this one was planned",
+            where=build.build_id,
+            todo="type `clearwell build` again",
+        )
+    if plan.full:
+        _replace(build)
+    else:
+        with state.connect(build.home.state, read_only=False) as connection:
+            change_tables(connection, build, dbt.changes(build))
+
+
+def _replace(build: Build) -> None:
+    """Make a whole new state aside, and take its name in one rename. What is kept for ever comes along."""
+    aside = build.folder / "state.duckdb"
+    aside.unlink(missing_ok=True)
+    with state.connect(aside, read_only=False) as connection:
+        if build.home.state.exists():
+            copy_tables(connection, build.home.state, [("ops", name) for name in KEPT])
+        change_tables(connection, build, dbt.changes(build))
+        connection.execute("checkpoint")
+    durable_rename(aside, build.home.state)
+
+
+def change_tables(connection: duckdb.DuckDBPyConnection, build: Build, changes: Iterable[Change]) -> None:
+    """Apply changes to the connected file in one transaction."""
+    connection.execute(f"attach '{build.file}' as build (read_only)")
+    connection.execute("begin")
+    for change in changes:
+        for statement in statements(connection, change):
+            connection.execute(statement)
+    for name in KEPT:
+        connection.execute(f"create table if not exists ops.{name} as from build.ops.{name} limit 0")
+        connection.execute(f"insert into ops.{name} by name select * from build.ops.{name}")
+    connection.execute("commit")
+    connection.execute("detach build")
+
+
+def statements(connection: duckdb.DuckDBPyConnection, change: Change) -> list[str]:
+    """Spell out what one change does, in SQL."""
+    table = f"{change.schema}.{change.table}"
+    made = [f"create schema if not exists {change.schema}"]
+    if change.view_sql:
+        return [*made, f"create or replace view {table} as {change.view_sql}"]
+    columns = ", ".join(change.columns)
+    made.append(f"create table if not exists {table} as select {columns} from build.{table} limit 0")
+    made += [
+        f"alter table {table} add column if not exists {name} {kind}"
+        for name, kind in zip(change.columns, change.types, strict=True)
+    ]
+    made.append(f"delete from {table} {_matching(connection, change)}")
+    made.append(f"insert into {table} by name select {columns} from build.{table}")
+    return made
+
+
+def _matching(connection: duckdb.DuckDBPyConnection, change: Change) -> str:
+    if not change.match_table:
+        return ""
+    match = f"build.{change.match_schema}.{change.match_table}"
+    same = [f"touched.{column} is not distinct from {expression}" for column, expression in change.by.items()]
+    dates = [
+        _dates(connection, match, column, expression) for column, expression in change.by.items() if "date" in column
+    ]
+    return f"where exists (select 1 from {match} as touched where {' and '.join(same)})" + "".join(dates)
+
+
+def _dates(connection: duckdb.DuckDBPyConnection, match: str, column: str, expression: str) -> str:
+    """Name the dates as literals as well: DuckDB skips row groups for literals, not for a join."""
+    found = [row[0] for row in connection.execute(f"select distinct {column} from {match} order by 1").fetchall()]
+    listed = ", ".join(f"date '{one}'" for one in found if one is not None)
+    parts = ([f"{expression} in ({listed})"] if listed else []) + ([f"{expression} is null"] if None in found else [])
+    return f" and ({' or '.join(parts)})" if parts else " and false"
+
+
+def copy_tables(connection: duckdb.DuckDBPyConnection, source: Path, tables: Iterable[tuple[str, str]]) -> None:
+    """Copy whole tables from another file, those that it has."""
+    connection.execute(f"attach '{source}' as source (read_only)")
+    for schema, name in tables:
+        if state.has_table(connection, schema, name, "source"):
+            connection.execute(f"create schema if not exists {schema}")
+            connection.execute(f"create table {schema}.{name} as from source.{schema}.{name}")
+    connection.execute("detach source")
+
+
+def durable_rename(aside: Path, name: Path) -> None:
+    """Give a finished file its name; after this returns, a power cut does not take it back."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    _force_to_disk(aside)
+    aside.replace(name)
+    _force_to_disk(name.parent)
+
+
+def _force_to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,165 @@
+"""Run dbt: the only place that does, and the only way to."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingestion.contract import PROJECT
+from ingestion.errors import Permanent, Transient
+from warehouse.plan import Build
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one dbt node. `relation` holds a failed test's rows."""
+
+    name: str
+    kind: str
+    status: str
+    message: str
+    failures: int
+    relation: str | None
+    severity: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one table of the build changes the state: delete what matches, then insert the build's rows.
+
+    `by` maps columns of `match` to expressions over the table. No `match`: the table is replaced.
+    """
+
+    model: str
+    schema: str
+    table: str
+    match_schema: str
+    match_table: str
+    by: dict[str, str]
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    view_sql: str
+    is_published: bool
+
+
+def run_models(build: Build) -> list[Result]:
+    """Build every model aside, in the build's own file. A model that fails is an error."""
+    results = _invoke(build, "run")
+    for result in results:
+        if result.status not in ("success", "skipped"):
+            kind = Transient if "lock" in result.message.lower() else Permanent
+            raise kind(
+                f"dbt could not build {result.name}: {result.message}",
+                where=str(build.folder / "logs" / "dbt.log"),
+                todo="mend the model and type `clearwell build`",
+            )
+    return results
+
+
+def run_tests(build: Build) -> list[Result]:
+    """Run every data test on the build's tables."""
+    return _invoke(build, "test", "--exclude", "test_type:unit")
+
+
+def arguments(build: Build, command: str, *more: str) -> list[str]:
+    """Spell out a dbt command line for a build."""
+    variables = {"plan": str(build.batches), "build_id": build.build_id}
+    return [
+        command,
+        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", "build"),
+        *("--target-path", str(build.target), "--log-path", str(build.folder / "logs")),
+        *("--vars", json.dumps(variables), "--quiet", "--no-use-colors", "--no-version-check", *more),
+    ]
+
+
+def changes(build: Build) -> list[Change]:
+    """Read from dbt's manifest how each table of the build changes the state."""
+    nodes = json.loads((build.target / "manifest.json").read_text())["nodes"]
+    models = {node["name"]: node for node in nodes.values() if node["resource_type"] == "model"}
+    found = (_change(build, node, models) for _, node in sorted(models.items()))
+    return [change for change in found if change]
+
+
+def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:
+    meta = node["config"].get("meta", {})
+    apply = meta.get("apply")
+    if not apply:
+        return None
+    match = models[apply["match"]] if "match" in apply else {"schema": "", "alias": ""}
+    by = apply.get("by", {})
+    compiled = build.target / "compiled" / node["package_name"]
+    return Change(
+        model=node["name"],
+        schema=node["schema"],
+        table=node["alias"],
+        match_schema=match["schema"],
+        match_table=match["alias"],
+        by=by if isinstance(by, dict) else {name: name for name in by},
+        columns=tuple(node["columns"]),
+        types=tuple(column["data_type"] for column in node["columns"].values()),
+        view_sql=(compiled / node["original_file_path"]).read_text() if apply.get("view") else "",
+        is_published=bool(meta.get("publish")),
+    )
+
+
+def _invoke(build: Build, command: str, *more: str) -> list[Result]:
+    # Importing dbt costs seconds: only who runs it pays.
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    environment = {
+        "CLEARWELL_HOME": str(build.home.root),
+        "CLEARWELL_BUILD": str(build.file),
+        "CLEARWELL_STATE": str(build.start_state()),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    with _environment(environment), _folder(Path.cwd()):
+        try:
+            outcome = dbtRunner().invoke(arguments(build, command, *more))
+        finally:
+            # dbt keeps its connection for the life of the process; the apply needs the state to itself.
+            DuckDBConnectionManager.close_all_connections()
+    if outcome.exception:
+        raise Permanent(
+            f"dbt {command} failed: {outcome.exception}", where=str(PROJECT), todo="see the build's logs folder"
+        )
+    return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
+
+
+def _result(one: Any) -> Result:
+    return Result(
+        name=one.node.name,
+        kind=str(one.node.resource_type),
+        status=str(one.status),
+        message=str(one.message or ""),
+        failures=int(one.failures or 0),
+        relation=getattr(one.node, "relation_name", None),
+        severity=str(getattr(one.node.config, "severity", "")).lower(),
+    )
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Come back to this folder: dbt moves into its project."""
+    try:
+        yield
+    finally:
+        os.chdir(folder)

@@ -1,0 +1,163 @@
+"""What a build will take: the batches that enter, those that leave, and the state it starts from."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from ingestion import bronze
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from ingestion.manifest import Manifest
+from warehouse import state
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a build: what is new; or a half-open range of dates, or everything, again from bronze."""
+
+    from_date: date | None = None
+    to_date: date | None = None
+    full: bool = False
+    reason: str = ""
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.from_date is None) != (self.to_date is None):
+            raise Permanent("a range needs both ends", todo="give --from and --to")
+        if self.from_date and self.to_date and self.from_date >= self.to_date:
+            raise Permanent(f"the range {self.from_date} to {self.to_date} is empty", todo="give an earlier --from")
+        if self.full and self.from_date:
+            raise Permanent("everything and a range cannot be asked together", todo="leave out --full, or the range")
+
+    @property
+    def is_replay(self) -> bool:
+        return self.full or self.from_date is not None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build to be: `base` is the build the state holds now, and must still hold when this one is applied."""
+
+    build_id: str
+    base: str
+    number: int
+    full: bool
+    reason: str
+    planned_at: str
+    entering: tuple[str, ...]
+    leaving: tuple[str, ...]
+
+    def save(self, folder: Path) -> None:
+        (folder / "plan.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Build:
+    """The folder of one build, and what lies in it."""
+
+    home: Home
+    build_id: str
+
+    @property
+    def folder(self) -> Path:
+        return self.home.builds / self.build_id
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "build.duckdb"
+
+    @property
+    def batches(self) -> Path:
+        return self.folder / "batches.jsonl"
+
+    @property
+    def target(self) -> Path:
+        return self.folder / "target"
+
+    def plan(self) -> Plan:
+        try:
+            body = json.loads((self.folder / "plan.json").read_text())
+        except FileNotFoundError:
+            raise Permanent(
+                f"there is no build {self.build_id}", where=str(self.folder), todo="clearwell builds list"
+            ) from None
+        return Plan(**{**body, "entering": tuple(body["entering"]), "leaving": tuple(body["leaving"])})
+
+    def start_state(self) -> Path:
+        """The file that the transform reads as the state: an empty one for a full build."""
+        return self.folder / "empty.duckdb" if self.plan().full else self.home.state
+
+
+def pending(home: Home) -> bool:
+    """Say whether bronze holds batches that no build has taken."""
+    return bool(bronze.committed(home, _known(home)))
+
+
+def make_plan(home: Home, request: Request, now: datetime) -> Plan | None:
+    """Write down the next build; None when there is nothing to do."""
+    new = bronze.committed(home, _known(home))
+    replayed = _replayed(home, request) if request.is_replay else []
+    if not new and not replayed:
+        return None
+    base = state.last_build(home.state)
+    entering = tuple(sorted(manifest.batch_id for manifest in [*new, *replayed]))
+    plan = Plan(
+        build_id=f"{now:%Y%m%dT%H%M%SZ}-{_fingerprint(base, entering, request)}",
+        base=base,
+        number=_number(home) + 1,
+        full=request.full,
+        reason=request.reason,
+        planned_at=now.isoformat(),
+        entering=entering,
+        leaving=() if request.full else tuple(sorted(manifest.batch_id for manifest in replayed)),
+    )
+    build = Build(home, plan.build_id)
+    build.folder.mkdir(parents=True, exist_ok=True)
+    build.batches.write_text("".join(batch_lines(home, [*new, *replayed], frozenset(plan.leaving))))
+    plan.save(build.folder)
+    return plan
+
+
+def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[str]) -> Iterable[str]:
+    """Yield one JSON line a batch: its manifest, the folder its files lie in, and whether it enters and leaves."""
+    for manifest in sorted(manifests, key=lambda one: one.batch_id):
+        body = json.loads(manifest.to_json())
+        body["folder"] = f"{bronze.batch_folder(home, bronze.reference(manifest))}/"
+        body["is_entering"] = True
+        body["is_leaving"] = manifest.batch_id in leaving
+        yield json.dumps(body) + "\n"
+
+
+def _known(home: Home) -> frozenset[str]:
+    return frozenset(
+        row["batch_id"] for row in state.read(home.state, "ops.batches", "select batch_id from ops.batches")
+    )
+
+
+def _replayed(home: Home, request: Request) -> list[Manifest]:
+    """Read the manifests of the batches in the state that have a record, or a window, on the dates asked for."""
+    query = "select distinct dataset, window_date, batch_id from ops.batches"
+    parameters: list[object] = []
+    if not request.full:
+        query += """
+            where (window_date >= $1 and window_date < $2)
+            or batch_id in (select batch_id from ops.batch_dates where record_date >= $1 and record_date < $2)
+        """
+        parameters = [request.from_date, request.to_date]
+    found = state.read(home.state, "ops.batches", query, parameters)
+    return [
+        bronze.read_manifest(home, bronze.BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
+        for row in found
+    ]
+
+
+def _number(home: Home) -> int:
+    found = state.read(home.state, "ops.builds", "select max(build_number) as number from ops.builds")
+    return (found[0]["number"] or 0) if found else 0
+
+
+def _fingerprint(base: str, entering: tuple[str, ...], request: Request) -> str:
+    return sha256("\n".join([base, str(request), *entering]).encode()).hexdigest()[:8]

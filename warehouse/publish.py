@@ -1,0 +1,74 @@
+"""Publish: readers see the whole new file, or still the whole old one."""
+
+import shutil
+from pathlib import Path
+
+from ingestion.home import Home
+from warehouse import dbt, state
+from warehouse.apply import change_tables, copy_tables, durable_rename
+from warehouse.plan import Build
+
+KEPT_STATES = 3
+
+
+def publish(build: Build) -> None:
+    """Bring the published file to the state of this build, in one rename."""
+    home, plan = build.home, build.plan()
+    published = state.last_build(home.published)
+    if published == build.build_id:
+        return
+    if plan.full or not published or published != plan.base:
+        publish_state(home)
+        return
+    aside = _aside(home)
+    shutil.copyfile(home.published, aside)
+    with state.connect(aside, read_only=False) as connection:
+        change_tables(connection, build, [change for change in dbt.changes(build) if change.is_published])
+        connection.execute("checkpoint")
+    _name(home, aside)
+
+
+def publish_state(home: Home) -> None:
+    """Publish what the state holds: the first time, after a full build, and after a crash between apply and publish."""
+    aside = _aside(home)
+    with state.connect(home.state) as connection:
+        tables = [(row["table_schema"], row["table_name"]) for row in state.rows(connection, _TABLES)]
+    with state.connect(aside, read_only=False) as connection:
+        copy_tables(connection, home.state, tables)
+        connection.execute("checkpoint")
+    _name(home, aside)
+
+
+def catch_up(home: Home) -> None:
+    """Publish a state that was applied but not published."""
+    applied = state.last_build(home.state)
+    if applied and applied != state.last_build(home.published):
+        publish_state(home)
+
+
+_TABLES = """
+    select table_schema, table_name from information_schema.tables
+    where
+        table_catalog = current_database() and table_type = 'BASE TABLE'
+        and (table_schema in ('gold', 'ops') or (table_schema = 'silver' and table_name in ('customers', 'products')))
+    order by all
+"""
+
+
+def _aside(home: Home) -> Path:
+    home.published.parent.mkdir(parents=True, exist_ok=True)
+    aside = home.published.with_name(".next.duckdb")
+    for left_over in (aside, aside.with_name(aside.name + ".wal")):
+        left_over.unlink(missing_ok=True)
+    return aside
+
+
+def _name(home: Home, aside: Path) -> None:
+    """Take the published name, and keep the last few states under their builds' ids."""
+    kept = home.published.parent / "kept"
+    kept.mkdir(exist_ok=True)
+    (kept / f"{state.last_build(aside)}.duckdb").unlink(missing_ok=True)
+    (kept / f"{state.last_build(aside)}.duckdb").hardlink_to(aside)
+    durable_rename(aside, home.published)
+    for old in sorted(kept.iterdir())[:-KEPT_STATES]:
+        old.unlink()
