@@ -5,7 +5,7 @@ is seen of a day grows with time: an order goes through its versions, and a late
 """
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -32,9 +32,9 @@ class Day:
     """One simulated day and its sizes. `is_begun`: some of it is in the shop."""
 
     day: date
-    seed: int
-    orders_per_day: int
-    events_per_day: int
+    seed: int = 1
+    orders_per_day: int = 400
+    events_per_day: int = 20_000
     is_begun: bool = False
 
 
@@ -50,13 +50,18 @@ def simulate(
 ) -> Path:
     """Simulate whole days, up to midnight before `to_date`; return the file of truth. Days that exist stay as they are."""
     wanted = [from_date + timedelta(days=n) for n in range((to_date - from_date).days)]
+    open_days(home, [Day(day, seed, orders_per_day, events_per_day) for day in wanted])
+    return advance(home, datetime.combine(to_date, time(), UTC), report=report)
+
+
+def open_days(home: Home, days: Sequence[Day]) -> None:
+    """Let days exist; time has still to pass. Those that exist stay as they are."""
     with psycopg.connect(home.database_url()) as shop:
         _prepare(shop)
         shop.cursor().executemany(
             "insert into simulation.days values (%s, %s, %s, %s) on conflict do nothing",
-            [(day, seed, orders_per_day, events_per_day) for day in wanted],
+            [(one.day, one.seed, one.orders_per_day, one.events_per_day) for one in days],
         )
-    return advance(home, datetime.combine(to_date, time(), UTC), report=report)
 
 
 def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:

@@ -20,8 +20,8 @@ class Window:
         for moment in (self.start, self.end):
             if moment.tzinfo is None:
                 raise Permanent(f"a window needs times with an offset, not {moment.isoformat()}")
-        object.__setattr__(self, "start", self.start.astimezone(UTC))
-        object.__setattr__(self, "end", self.end.astimezone(UTC))
+        object.__setattr__(self, "start", _plain(self.start))
+        object.__setattr__(self, "end", _plain(self.end))
         if self.start >= self.end:
             raise Permanent(
                 f"the window {iso(self.start)} to {iso(self.end)} is empty",
@@ -67,6 +67,12 @@ def parse_time(text: str) -> datetime:
             f"{text!r} is not a date or an ISO timestamp", todo="write 2026-11-01 or 2026-11-01T10:00Z"
         ) from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _plain(moment: datetime) -> datetime:
+    """Return the moment in UTC, of Python's own type: Airflow's subclass loses its offset in arithmetic."""
+    utc = moment.astimezone(UTC)
+    return datetime.combine(utc.date(), utc.time(), UTC)
 
 
 def _cut(start: datetime, end: datetime, step: timedelta) -> list[Window]:

@@ -1,7 +1,7 @@
 """Airflow on one machine, for the demo and `clearwell up`: start it, ask it for runs, wait for them, stop it.
 
-It is driven by its own command and its REST API; nothing here imports it. Its three parts are started side by side:
-half a minute sooner than `airflow standalone`, which brings up a triggerer nobody needs.
+It is driven by its own command and its REST API; nothing here imports it. Its three parts are started side by side,
+which takes half the time of `airflow standalone`: that starts them one import later, with a triggerer nobody needs.
 """
 
 import json
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from importlib.metadata import version
@@ -36,6 +37,7 @@ _BOOT_SECONDS = 240.0
 _STOP_SECONDS = 20.0
 _RUNS_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
+_BACKFILL_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def start(home: Home, report: Report = silent) -> Running:
     except BaseException:
         stop(home)
         raise
-    report(f"Airflow is up: {running.url} (user {USER}, password in {_passwords(home)})")
+    report(f"Airflow is up: {running.url} (user {USER}, password in {passwords(home)})")
     return running
 
 
@@ -151,30 +153,50 @@ def unpause(home: Home, dags: Sequence[str] = DAGS) -> None:
 
 
 def backfill(home: Home, dag_id: str, start: date, end: date) -> None:
-    """Ask for a run of every window in `[start, end)`, again where there was one. Airflow's own range holds both ends."""
-    body = {
+    """Ask for a run of every window in `[start, end)`, again where there was one. Best done before `unpause`."""
+    api = _Api(home)
+    until = time.monotonic() + _BACKFILL_SECONDS
+    while True:
+        try:
+            api.ask("POST", "/backfills", backfill_request(dag_id, start, end))
+            return
+        except Transient as error:
+            # SQLite was busy with other runs, and may hold half of a backfill; or the one before is not closed yet.
+            if time.monotonic() > until:
+                raise
+            if isinstance(error, _Busy):
+                _cancel_backfills(api, dag_id)
+        time.sleep(_POLL_SECONDS)
+
+
+def backfill_request(dag_id: str, start: date, end: date) -> dict[str, Any]:
+    """Return the body that asks for `[start, end)`; Airflow's own range holds both its ends."""
+    return {
         "dag_id": dag_id,
         "from_date": f"{start.isoformat()}T00:00:00Z",
         "to_date": f"{(end - timedelta(days=1)).isoformat()}T23:59:59Z",
         "reprocess_behavior": "completed",
         "max_active_runs": 2,
     }
-    _Api(home).ask("POST", "/backfills", body)
 
 
-def wait(home: Home, report: Report = silent, patience: float = _RUNS_SECONDS) -> None:
-    """Return when no run is under way and every batch is built. A run that fails is Permanent, and so is a dead part."""
+def wait(home: Home, report: Report = silent, *, builds: bool = True, patience: float = _RUNS_SECONDS) -> None:
+    """Return when no run is under way and, unless `builds` is false, every batch is built.
+
+    A run that failed since Airflow started is Permanent, and so is a part of Airflow that died. Without `builds`,
+    `build_warehouse` may still be paused: what was landed meanwhile is then one build, not one for each arrival.
+    """
     api = _Api(home)
     until = time.monotonic() + patience
     said = ""
-    while True:
+    while time.monotonic() < until:
         _check_alive(home, api.running)
         active = api.runs("queued", "running")
-        failed = api.runs("failed", since=api.running.started_at)
-        if failed and not active:
-            raise _failed(home, api, failed)
         if not active:
-            if not pending(home):
+            failed = api.runs("failed", since=api.running.started_at)
+            if failed:
+                raise _failed(home, api, failed)
+            if not builds or not pending(home):
                 return
             # Two runs can miss each other's last look by a moment; nothing else would build before the hour.
             api.ask("POST", "/dags/build_warehouse/dagRuns", {"logical_date": None})
@@ -182,15 +204,12 @@ def wait(home: Home, report: Report = silent, patience: float = _RUNS_SECONDS) -
         if line != said:
             report(line)
             said = line
-        if time.monotonic() > until:
-            raise Permanent(
-                f"Airflow did not finish in {patience:.0f} s", where=api.running.url, todo="look at its runs"
-            )
         time.sleep(_POLL_SECONDS)
+    raise Permanent(f"Airflow did not finish in {patience:.0f} s", where=api.running.url, todo="look at its runs")
 
 
 def stop(home: Home) -> None:
-    """End every process of this home's Airflow; what does not go when asked is killed. Doing it again changes nothing."""
+    """End every process of this home's Airflow. What does not go when asked is killed."""
     running = read(home)
     if not running:
         return
@@ -201,10 +220,20 @@ def stop(home: Home) -> None:
     while _members(running):
         _signal(running, signal.SIGKILL)
         time.sleep(0.1)
+    for pid, _ in running.parts.values():
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
     _record(home).unlink()
 
 
-# --- the processes -----------------------------------------------------------------------------------------------------
+def _running(home: Home) -> Running:
+    running = read(home)
+    if not running:
+        raise Permanent("Airflow does not run", where=str(home.airflow), todo="clearwell up")
+    return running
+
+
+# --- the processes ---------------------------------------------------------------------------------------------------
 
 
 def _spawn(home: Home, part: str, port: int) -> tuple[int, float]:
@@ -252,10 +281,8 @@ def _session(pid: int) -> int:
 
 def _signal(running: Running, number: int) -> None:
     for pid in _members(running):
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, number)
-        except ProcessLookupError:
-            continue
 
 
 def _dead(running: Running) -> list[str]:
@@ -277,18 +304,19 @@ def _broken(home: Home, what: str) -> Permanent:
     return Permanent(f"{what}. Its last words: {' | '.join(tail)}", where=str(_log(home)), todo="read the log")
 
 
-# --- its API -----------------------------------------------------------------------------------------------------------
+# --- its API ---------------------------------------------------------------------------------------------------------
+
+
+class _Busy(Transient):
+    """Airflow's database was locked."""
 
 
 class _Api:
     """Airflow's REST API, asked as its one user."""
 
     def __init__(self, home: Home) -> None:
-        running = read(home)
-        if not running:
-            raise Permanent("Airflow does not run", where=str(home.airflow), todo="clearwell up")
-        self.running = running
-        password = json.loads(_passwords(home).read_text())[USER]
+        self.running = running = _running(home)
+        password = json.loads(passwords(home).read_text())[USER]
         self.token = _ask(f"{running.url}/auth/token", "POST", {"username": USER, "password": password})["access_token"]
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -297,7 +325,6 @@ class _Api:
     def runs(self, *states: str, since: str = "") -> list[dict[str, Any]]:
         asked = [("state", state) for state in states] + [("limit", "100")]
         if since:
-            asked.append(("run_after_lte", "9999-12-31T00:00:00Z"))
             asked.append(("end_date_gte", since))
         return self.ask("GET", f"/dags/~/dagRuns?{urlencode(asked)}")["dag_runs"]
 
@@ -310,7 +337,8 @@ def _ask(url: str, method: str, body: dict[str, Any] | None = None, token: str =
             return json.loads(answer.read() or b"null")
     except HTTPError as error:
         text = error.read().decode(errors="replace")[:500]
-        raise Permanent(f"Airflow refused: {error.code} {text}", where=url, todo="look at Airflow's log") from error
+        kind = {409: Transient, 503: _Busy}.get(error.code, Permanent)
+        raise kind(f"Airflow refused: {error.code} {text}", where=url, todo="look at Airflow's log") from error
     except (URLError, OSError) as error:
         raise Transient(f"Airflow did not answer: {error}", where=url, todo="try again") from error
 
@@ -350,6 +378,13 @@ def _missing(home: Home, running: Running) -> tuple[str, str]:
     return f"the DAGs {', '.join(unknown)}" if unknown else "", health["scheduler"]["latest_scheduler_heartbeat"]
 
 
+def _cancel_backfills(api: _Api, dag_id: str) -> None:
+    found = api.ask("GET", f"/backfills?{urlencode({'dag_id': dag_id})}")["backfills"]
+    for one in found:
+        if not one["completed_at"]:
+            api.ask("PUT", f"/backfills/{one['id']}/cancel")
+
+
 def _make_pool(home: Home, running: Running) -> None:
     """Make the pool that lets one task at a time at the warehouse."""
     api = _Api(home)
@@ -378,13 +413,13 @@ def _failed(home: Home, api: _Api, failed: Sequence[dict[str, Any]]) -> Permanen
 
 
 def _failed_tasks(api: _Api, failed: Sequence[dict[str, Any]]) -> Iterator[str]:
-    for run in failed[:5]:
+    for run in sorted(failed, key=lambda run: (run["dag_id"], run["run_after"]))[:5]:
         path = f"/dags/{quote(run['dag_id'])}/dagRuns/{quote(run['dag_run_id'])}/taskInstances?state=failed"
         for one in api.ask("GET", path)["task_instances"]:
             yield f"{run['dag_id']}.{one['task_id']} of {_interval(run)}"
 
 
-# --- its places --------------------------------------------------------------------------------------------------------
+# --- its places ------------------------------------------------------------------------------------------------------
 
 
 def _bin() -> Path:
@@ -399,7 +434,8 @@ def _record(home: Home) -> Path:
     return home.airflow / "running.json"
 
 
-def _passwords(home: Home) -> Path:
+def passwords(home: Home) -> Path:
+    """Say where Airflow keeps the password of its user."""
     return home.airflow / "simple_auth_manager_passwords.json.generated"
 
 

@@ -289,6 +289,16 @@ def simulate_shop(start: str, end: str, seed: int, orders_per_day: int, events_p
     )
 
 
+@shop.command("live")
+def live_shop() -> None:
+    """Let the simulated shop produce as time passes, until interrupted."""
+    from time import sleep
+
+    from demo import live
+
+    live.run(Home.from_environment(), now, sleep, say)
+
+
 @main.command()
 @click.option("--days", default=3, show_default=True, help="How many days before today to simulate.")
 def demo(days: int) -> None:

@@ -33,7 +33,10 @@ _ORDERS_BY_DATE = """
 _LINES_BY_DATE = """
     select
         to_char(o.ordered_at, 'YYYY-MM-DD'), o.currency::text, count(*),
-        sum(i.quantity * i.unit_price - coalesce(i.discount_amount, 0))::text
+        -- one NaN would hide the money of all the others
+        coalesce(sum(i.quantity * i.unit_price - coalesce(i.discount_amount, 0)) filter (
+            where i.unit_price <> 'NaN' and coalesce(i.discount_amount, 0) <> 'NaN'
+        ), 0)::text
     from shop.orders as o
     join shop.order_items as i on i.order_id = o.order_id
     where o.ordered_at >= %(start)s and o.ordered_at < %(end)s

@@ -120,13 +120,24 @@ amounts as (
     group by order_date
 ),
 
--- a refused line counts for the date of its order, as the source counts it
-refused_lines as (
-    select 'order_items' as dataset, orders.order_date as record_date, count(*) as refused_records
-    from ({{ whole('silver_dead_letters') }}) as letters
-    inner join {{ ref('silver_orders') }} as orders on json_extract_string(letters.raw, '$.order_id') = orders.order_id
+-- a row refused in two batches is one row of the source; a line counts for the date of its order, as the source counts it
+letters as (
+    select dataset, record_date, json_extract_string(raw, '$.order_id') as order_id, json_extract_string(raw, '$.line_number') as line_number
+    from ({{ whole('silver_dead_letters') }})
+    where dataset in ('orders', 'order_items')
+),
+
+refused as (
+    select dataset, record_date, count(distinct coalesce(order_id, '')) as refused_records
+    from letters
+    where dataset = 'orders'
+    group by dataset, record_date
+    union all
+    select letters.dataset, orders.order_date as record_date, count(distinct letters.order_id || ':' || letters.line_number) as refused_records
+    from letters
+    inner join {{ ref('silver_orders') }} as orders on letters.order_id = orders.order_id
     where letters.dataset = 'order_items'
-    group by orders.order_date
+    group by letters.dataset, orders.order_date
 ),
 
 final as (
@@ -145,7 +156,7 @@ final as (
         coalesce(bronze.bronze_records, 0)
         - coalesce(current_records + superseded_records + duplicate_records + dead_letter_records + withdrawn_records, 0) as fates_difference,
         case dates.dataset
-            when 'orders' then source_records - current_records - dead_letter_records
+            when 'orders' then source_records - current_records - coalesce(refused_records, 0)
             when 'order_items' then source_records - coalesce(silver_records, 0) - coalesce(refused_records, 0)
             when 'clickstream' then source_records - coalesce(landed_records, 0)
         end as source_difference,
@@ -159,7 +170,7 @@ final as (
     left join fates on {{ same('fates', 'dates', ['dataset', 'record_date']) }}
     left join pipeline on {{ same('pipeline', 'dates', ['dataset', 'record_date']) }}
     left join amounts on {{ same('amounts', 'dates', ['dataset', 'record_date']) }}
-    left join refused_lines on {{ same('refused_lines', 'dates', ['dataset', 'record_date']) }}
+    left join refused on {{ same('refused', 'dates', ['dataset', 'record_date']) }}
 )
 
 select * from final

@@ -1,0 +1,107 @@
+"""From bronze to the published warehouse: `plan >> transform >> audit >> publish`.
+
+It runs when batches arrive, and hourly in case a word was lost. With nothing to do, `plan` skips the rest. A build that
+its audit refuses fails, and leaves the last good state published.
+
+Batches that land while a build runs may not wake another one (apache/airflow#56050: at `max_active_runs=1`, asset
+events can wait until an unrelated later one). So `look_again` looks before the run ends, and `build_again` asks for
+another.
+
+Triggered by hand, it can build a range of dates, or everything, again from bronze; say why.
+"""
+
+from datetime import date
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, chain, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from dags.common import BRONZE, PERSISTENCE, PLATFORM, START, WAREHOUSE_POOL, now
+
+DAG_ID = "build_warehouse"
+
+
+def _date(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+@task
+def plan(params: dict[str, Any] | None = None) -> str:
+    """Write down the next build and return its id; skip when there is nothing to do."""
+    from ingestion.home import Home
+    from warehouse import build
+
+    asked = params or {}
+    request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], asked["reason"])
+    planned = build.plan(Home.from_environment(), request, now())
+    if planned is None:
+        raise AirflowSkipException("nothing to build: no new batches")
+    print(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
+    return planned.build_id
+
+
+@task
+def transform(build_id: str) -> None:
+    """Build the tables aside."""
+    from ingestion.home import Home
+    from warehouse import build
+
+    build.transform(Home.from_environment(), build_id)
+
+
+@task
+def audit(build_id: str) -> None:
+    """Check what was built; fail when a check fails."""
+    from ingestion.home import Home
+    from warehouse import build
+
+    verdict = build.audit(Home.from_environment(), build_id, now())
+    print(f"{len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
+
+
+@task
+def publish(build_id: str) -> None:
+    """Apply the build to the state, and publish it."""
+    from ingestion.home import Home
+    from warehouse import build
+
+    build.publish(Home.from_environment(), build_id)
+
+
+# After a skipped plan too: a batch may land between that look and the end of the run.
+@task.short_circuit(trigger_rule=TriggerRule.NONE_FAILED)
+def look_again() -> bool:
+    """Say whether batches landed while this run was busy."""
+    from ingestion.home import Home
+    from warehouse import build
+
+    return build.pending(Home.from_environment())
+
+
+with DAG(
+    dag_id=DAG_ID,
+    description="Build, audit and publish what is new in bronze",
+    doc_md=__doc__,
+    schedule=AssetOrTimeSchedule(assets=BRONZE, timetable=CronTriggerTimetable("30 * * * *", timezone="UTC")),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    default_args={**PERSISTENCE, "owner": PLATFORM, "pool": WAREHOUSE_POOL},
+    params={
+        "from": Param(None, type=["null", "string"], format="date", description="First date to build again"),
+        "to": Param(None, type=["null", "string"], format="date", description="End of the range, not included"),
+        "full": Param(False, type="boolean", description="Build everything again from bronze"),
+        "reason": Param("", type="string", description="Why; kept with the build"),
+    },
+    tags=["build"],
+):
+    planned: Any = plan()
+    chain(
+        planned,
+        transform(planned),  # type: ignore[arg-type]
+        audit(planned),  # type: ignore[arg-type]
+        publish(planned),  # type: ignore[arg-type]
+        look_again(),
+        TriggerDagRunOperator(task_id="build_again", trigger_dag_id=DAG_ID, logical_date=None),
+    )

@@ -1,0 +1,134 @@
+"""The demo: a simulated shop, taken to gold by a real Airflow. The only module here that knows the shop is simulated."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+import click
+
+from demo import postgres, simulate
+from ingestion.home import Home
+from ingestion.landing import Report
+from operations import airflow, ledger
+from operations.output import show
+from warehouse import state
+
+_LAYERS = """
+    select schema_name as layer, table_name as "table", estimated_size as rows from duckdb_tables()
+    where database_name = current_database() and schema_name in ('records', 'silver', 'gold')
+    order by array_position(['records', 'silver', 'gold'], schema_name), table_name
+"""
+_RECONCILIATION = """
+    select
+        dataset, record_date, source_records as source, bronze_records as bronze, current_records as current,
+        superseded_records + duplicate_records as "set aside", dead_letter_records as "dead letters",
+        gold_records as gold, cancelled_records + unmatched_records as "left out", source_difference as "source diff",
+        gold_difference as "gold diff", gold_amount_difference as "money diff"
+    from ops.reconciliation
+    where dataset in ('orders', 'order_items', 'clickstream') and record_date between $1 and $2
+    order by dataset, record_date
+"""
+_REVENUE = """
+    select order_date, currency, sum(orders)::bigint as orders, sum(units)::bigint as units, sum(gross_amount) as gross_amount,
+        sum(refunded_amount) as refunded_amount, sum(net_amount) as net_amount
+    from gold.daily_revenue
+    group by order_date, currency
+    order by order_date desc, currency
+    limit 12
+"""
+
+
+def run(home: Home, now: datetime, days: int, report: Report) -> None:
+    """Take some days of the shop to gold, print what came out, and stop everything that was started."""
+    had_airflow = airflow.read(home) is not None
+    had_shop = bool(home.shop_url) or postgres.is_running(home)
+    try:
+        _take(home, now.date(), days, ("sweep_sources", "build_warehouse"), report)
+    finally:
+        if not had_airflow:
+            report("stopping Airflow")
+            airflow.stop(home)
+        if not had_shop:
+            report("stopping the shop's Postgres")
+            postgres.stop(home)
+    print_results(home)
+
+
+def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
+    """Do the same, and leave it running, with the shop producing as time passes."""
+    _take(home, now().date(), 3, airflow.DAGS, report)
+    _start_shop(home, report)
+    print_results(home)
+    running = airflow.read(home)
+    click.echo(
+        f"Airflow: {running.url if running else '?'} (user {airflow.USER}, password in {airflow.passwords(home)})"
+    )
+    click.echo("The shop goes on producing. Stop it all: make down")
+
+
+def down(home: Home, report: Report) -> None:
+    """Stop the shop, its Postgres and Airflow. All data stays."""
+    report("stopping the shop, Airflow and the shop's Postgres")
+    pid_file = home.shop / "live.pid"
+    if pid_file.exists():
+        try:
+            os.killpg(int(pid_file.read_text()), signal.SIGTERM)
+        except (ProcessLookupError, ValueError):
+            report("the shop had stopped already")
+        pid_file.unlink()
+    airflow.stop(home)
+    postgres.stop(home)
+
+
+def _take(home: Home, today: date, days: int, dags: tuple[str, ...], report: Report) -> None:
+    first = today - timedelta(days=days)
+    if not home.shop_url:
+        report("starting the shop's Postgres")
+        postgres.start(home)
+    report(f"simulating the shop from {first} to {today}")
+    simulate.simulate(home, first, today)
+    airflow.start(home, report)
+    report(f"airflow backfill create --dag-id sweep_sources --from-date {first} --to-date {today - timedelta(days=1)}")
+    airflow.backfill(home, "sweep_sources", first, today)
+    # Not before: a scheduler that makes its own run of the last day at the same moment dies of it.
+    airflow.unpause(home, dags)
+    airflow.wait(home, report)
+
+
+def _start_shop(home: Home, report: Report) -> None:
+    report("letting the shop produce")
+    with (home.shop / "live.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "operations.cli", "shop", "live"],
+            env={**os.environ, "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    (home.shop / "live.pid").write_text(str(process.pid))
+
+
+def print_results(home: Home) -> None:
+    """Print rows by layer, fates, the reconciliation, revenue, and what to type next."""
+    layers = state.read(home.state, "ops.ledger", _LAYERS)
+    show(layers, as_json=False, title="rows by layer")
+    show(ledger.read(home)[0], as_json=False, title="what became of every record")
+    dates = state.read(
+        home.published,
+        "gold.daily_revenue",
+        "select min(order_date) as a, max(order_date) as b from gold.daily_revenue",
+    )[0]
+    rows = state.read(home.published, "ops.reconciliation", _RECONCILIATION, [dates["a"], dates["b"]])
+    show(rows, as_json=False, title="reconciliation: every two layers, by day")
+    show(state.read(home.published, "gold.daily_revenue", _REVENUE), as_json=False, title="gold.daily_revenue")
+    click.echo(f"published: {home.published}")
+    click.echo(
+        "Next:  clearwell status                    is all well?\n"
+        "       clearwell dead-letters list         what was refused, and why\n"
+        "       clearwell sql 'from gold.daily_traffic'\n"
+        "       make up                             the same, left running, with Airflow's UI"
+    )

@@ -1,0 +1,25 @@
+"""Every test has a home of its own: nothing is read from, or written to, the one of whoever runs the tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ingestion.home import Home
+
+
+@pytest.fixture(autouse=True)
+def _no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SHOP_DATABASE_URL", "CLICKSTREAM_LANDING"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home with a running shop, in which no day has passed yet."""
+    from demo import postgres
+
+    root = tmp_path_factory.mktemp("home")
+    home = Home(root, root / "landing" / "clickstream")
+    postgres.start(home)
+    yield home
+    postgres.stop(home)

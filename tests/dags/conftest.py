@@ -1,0 +1,46 @@
+"""One Airflow database for the session, and the DAGs as Airflow reads them."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Set Airflow up before anything imports it: its settings are read once."""
+    assert "airflow" not in sys.modules, "Airflow was imported before its settings were made"
+    folder = tmp_path_factory.mktemp("airflow")
+    os.environ.update(
+        {
+            "AIRFLOW_HOME": str(folder),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        }
+    )
+    from airflow.utils.db import initdb
+
+    initdb()
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager().sync_bundles_to_db()
+    from airflow.models.pool import Pool
+
+    Pool.create_or_update_pool("warehouse", slots=1, description="", include_deferred=False)
+    yield folder
+
+
+@pytest.fixture(scope="session")
+def bag(airflow_home: Path):
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(REPOSITORY / "dags"))
+    assert not bag.import_errors, bag.import_errors
+    assert bag.dags, "no DAG was found"
+    return bag

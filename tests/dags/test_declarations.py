@@ -1,0 +1,120 @@
+"""What the DAGs declare: ids, tasks, windows, retries, pools, owners, docs."""
+
+import ast
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ingestion.contract import read_contracts
+
+TASKS = {
+    "ingest_orders": ["ingest"],
+    "ingest_clickstream": ["ingest"],
+    "sweep_sources": ["sweep_orders", "sweep_clickstream", "count_orders", "count_clickstream", "recount_ledger"],
+    "build_warehouse": ["plan", "transform", "audit", "publish", "look_again", "build_again"],
+}
+WINDOWS = {
+    "ingest_orders": timedelta(hours=1),
+    "ingest_clickstream": timedelta(hours=1),
+    "sweep_sources": timedelta(days=1),
+}
+
+
+def test_these_dags_and_no_others(bag):
+    assert set(bag.dags) == set(TASKS)
+
+
+@pytest.mark.parametrize("dag_id", TASKS)
+def test_tasks(bag, dag_id):
+    assert sorted(bag.dags[dag_id].task_ids) == sorted(TASKS[dag_id])
+
+
+@pytest.mark.parametrize(("dag_id", "length"), WINDOWS.items())
+def test_a_run_owns_a_whole_window(bag, dag_id, length):
+    """A bare cron string would give windows of no length, which ingest nothing."""
+    import pendulum
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    moment = pendulum.datetime(2026, 11, 20, 5, 17)
+    timetable = coerce_to_core_timetable(bag.dags[dag_id].timetable)
+    owned = timetable.infer_manual_data_interval(run_after=moment)
+    assert owned.end - owned.start == length
+    assert owned.end <= moment
+    assert owned.start.minute == owned.start.second == 0
+    assert length == timedelta(hours=1) or owned.start.hour == 0
+
+
+@pytest.mark.parametrize("dag_id", ["ingest_orders", "ingest_clickstream"])
+def test_cadence_is_the_contracts(dag_id):
+    contracts = read_contracts().values()
+    assert {one.cadence for one in contracts if f"ingest_{one.source}" == dag_id} == {WINDOWS[dag_id]}
+
+
+@pytest.mark.parametrize("dag_id", TASKS)
+def test_no_catchup_and_few_runs_at_a_time(bag, dag_id):
+    assert not bag.dags[dag_id].catchup
+    assert bag.dags[dag_id].max_active_runs == (1 if dag_id == "build_warehouse" else 2)
+
+
+@pytest.mark.parametrize("dag_id", TASKS)
+def test_tasks_try_again_with_growing_pauses(bag, dag_id):
+    for task in bag.dags[dag_id].tasks:
+        assert task.retries == 3
+        assert task.retry_exponential_backoff > 1
+        assert task.max_retry_delay
+        assert task.execution_timeout
+        assert task.has_retry_policy
+
+
+def test_one_task_at_a_time_holds_the_warehouse(bag):
+    assert {task.pool for task in bag.dags["build_warehouse"].tasks} == {"warehouse"}
+    assert bag.dags["sweep_sources"].get_task("recount_ledger").pool == "warehouse"
+
+
+def test_the_warehouse_is_built_in_order(bag):
+    order = bag.dags["build_warehouse"].topological_sort()
+    assert [task.task_id for task in order] == TASKS["build_warehouse"]
+
+
+def test_each_source_is_counted_after_it_was_swept_and_before_the_recount(bag):
+    dag = bag.dags["sweep_sources"]
+    for source in ("orders", "clickstream"):
+        assert dag.get_task(f"count_{source}").upstream_task_ids == {f"sweep_{source}"}
+        assert dag.get_task(f"count_{source}").downstream_task_ids == {"recount_ledger"}
+
+
+def test_what_lands_wakes_the_build(bag):
+    landing = [
+        task for dag in bag.dags.values() for task in dag.tasks if task.task_id.startswith(("ingest", "sweep", "count"))
+    ]
+    assert len(landing) == 6
+    assert all([asset.name for asset in task.outlets] == ["bronze"] for task in landing)
+    assert bag.dags["build_warehouse"].timetable.asset_condition.name == "bronze"
+
+
+def test_owners_are_the_contracts(bag):
+    contracts = read_contracts()
+    for source in ("orders", "clickstream"):
+        assert bag.dags[f"ingest_{source}"].owner == contracts[source].owner
+        assert bag.dags["sweep_sources"].get_task(f"sweep_{source}").owner == contracts[source].owner
+
+
+@pytest.mark.parametrize("dag_id", TASKS)
+def test_dags_explain_themselves(bag, dag_id):
+    dag = bag.dags[dag_id]
+    assert dag.doc_md and dag.description and dag.tags
+    for name, param in dag.params.items():
+        assert dag.params.get_param(name).description, param
+
+
+def test_only_dags_import_airflow():
+    """Looks for the import, not for `operations.airflow`, which drives Airflow from outside."""
+    repository = Path(__file__).resolve().parents[2]
+    for package in ("ingestion", "warehouse", "operations"):
+        for path in (repository / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom) and node.level == 0:
+                    names = [node.module or ""]
+                assert not [name for name in names if name.split(".")[0] == "airflow"], path

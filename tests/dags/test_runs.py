@@ -1,0 +1,182 @@
+"""Whole runs of the DAGs, in this process: what fails at once, what is tried again, and what is never left behind."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ingestion import sources
+from ingestion.errors import Permanent, Transient
+from ingestion.window import Window
+from operations import ledger
+from warehouse import build
+from warehouse.audit import Finding
+
+DAY = Window(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
+NOTHING = SimpleNamespace(records=0, new=frozenset(), waiting=(), manifests=(), messages=())
+
+
+@pytest.fixture
+def run(bag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run a DAG to its end, without pauses between tries; return the state and tries of each task."""
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+
+    def run_dag(dag_id: str, conf: dict | None = None) -> tuple[str, dict[str, tuple[str, int]]]:
+        dag = bag.dags[dag_id]
+        for task in dag.tasks:
+            monkeypatch.setattr(task, "retry_delay", timedelta(0))
+            monkeypatch.setattr(task, "max_retry_delay", timedelta(0))
+        dag_run = dag.test(logical_date=datetime(2026, 11, 21, tzinfo=UTC), run_conf=conf)
+        instances = dag_run.get_task_instances()
+        return dag_run.state, {one.task_id: (one.state, one.try_number) for one in instances}
+
+    return run_dag
+
+
+def fail_with(error: Exception, times: int):
+    """Return a stand-in for `ingest` that fails so many times, and the windows it was called with."""
+    windows: list[Window] = []
+
+    def ingest(source, window, *_):
+        windows.append(window)
+        if len(windows) <= times:
+            raise error
+        return NOTHING
+
+    return ingest, windows
+
+
+def test_what_is_permanent_fails_at_the_first_try(run, monkeypatch):
+    ingest, windows = fail_with(Permanent("a poison batch"), times=9)
+    monkeypatch.setattr(sources, "ingest", ingest)
+    state, tasks = run("ingest_orders")
+    assert (state, tasks) == ("failed", {"ingest": ("failed", 1)})
+    assert len(windows) == 1
+
+
+def test_a_database_down_twice_is_reached_at_the_third_try(run, monkeypatch):
+    ingest, windows = fail_with(Transient("the shop database did not answer"), times=2)
+    monkeypatch.setattr(sources, "ingest", ingest)
+    state, tasks = run("ingest_orders")
+    assert (state, tasks["ingest"][0]) == ("success", "success")
+    assert len(windows) == 3
+
+
+def test_a_sweep_lands_and_counts_the_whole_day_of_every_source(run, monkeypatch):
+    done: list[tuple[str, str, Window]] = []
+    monkeypatch.setattr(sources, "ingest", lambda name, window, *_: done.append(("ingest", name, window)) or NOTHING)
+    monkeypatch.setattr(
+        sources, "source_counts", lambda name, owned, *_: done.append(("count", name, owned)) or NOTHING
+    )
+    monkeypatch.setattr(ledger, "check", lambda home: done.append(("recount", "", DAY)))
+    state, _ = run("sweep_sources")
+    assert state == "success"
+    expected = {(what, name, DAY) for what in ("ingest", "count") for name in ("orders", "clickstream")}
+    assert set(done) == {*expected, ("recount", "", DAY)}
+    assert done[-1][0] == "recount"
+
+
+def test_a_ledger_that_does_not_balance_fails_the_sweep(run, monkeypatch):
+    monkeypatch.setattr(sources, "ingest", lambda *_: NOTHING)
+    monkeypatch.setattr(sources, "source_counts", lambda *_: NOTHING)
+    monkeypatch.setattr(ledger, "recount", lambda home: ([{"dataset": "orders"}], False))
+    state, tasks = run("sweep_sources")
+    assert (state, tasks["recount_ledger"]) == ("failed", ("failed", 1))
+
+
+@dataclass
+class Warehouse:
+    """Stands in for `warehouse.build`: a list of batches that wait, and what was built."""
+
+    waiting: list[str]
+    lands_during_audit: str = ""
+    refuses: bool = False
+    requests: list[build.Request] = field(default_factory=list)
+    entering: list[str] = field(default_factory=list)
+    published: list[str] = field(default_factory=list)
+
+    def plan(self, home, request, now):
+        self.requests.append(request)
+        self.entering = list(self.waiting)
+        return SimpleNamespace(build_id="build-1", entering=self.entering, leaving=()) if self.entering else None
+
+    def transform(self, home, build_id):
+        assert build_id == "build-1"
+
+    def audit(self, home, build_id, now):
+        if self.lands_during_audit:
+            self.waiting.append(self.lands_during_audit)
+        if self.refuses:
+            raise build.Refused(build.Verdict(build_id, (Finding("a check", "fail", 1, "", "[]"),)))
+        return SimpleNamespace(findings=(), warnings=())
+
+    def publish(self, home, build_id):
+        self.published += self.entering
+        self.waiting = [one for one in self.waiting if one not in self.entering]
+
+    def pending(self, home):
+        return bool(self.waiting)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    def put(warehouse: Warehouse) -> Warehouse:
+        for name in ("plan", "transform", "audit", "publish", "pending"):
+            monkeypatch.setattr(build, name, getattr(warehouse, name))
+        return warehouse
+
+    return put
+
+
+def states(tasks: dict[str, tuple[str, int]]) -> dict[str, str]:
+    return {task_id: state for task_id, (state, _) in tasks.items()}
+
+
+def test_new_batches_are_built_and_published_once(run, stand_in):
+    warehouse = stand_in(Warehouse(["a", "b"]))
+    state, tasks = run("build_warehouse")
+    assert state == "success"
+    assert warehouse.published == ["a", "b"]
+    assert states(tasks)["build_again"] == "skipped"
+
+
+def test_with_nothing_new_the_build_is_skipped(run, stand_in):
+    warehouse = stand_in(Warehouse([]))
+    state, tasks = run("build_warehouse")
+    assert state == "success"
+    assert warehouse.published == []
+    assert {states(tasks)[name] for name in ("plan", "transform", "audit", "publish", "build_again")} == {"skipped"}
+    assert states(tasks)["look_again"] == "success"
+
+
+def test_batches_that_land_while_a_build_runs_are_not_left_behind(run, stand_in):
+    from airflow.models.dagrun import DagRun
+    from airflow.settings import Session
+
+    warehouse = stand_in(Warehouse(["early"], lands_during_audit="late"))
+    before = {one.run_id for one in DagRun.find(dag_id="build_warehouse", session=Session())}
+    state, tasks = run("build_warehouse")
+    assert state == "success"
+    assert (warehouse.published, warehouse.waiting) == (["early"], ["late"])
+    assert states(tasks)["build_again"] == "success"
+    asked = [one for one in DagRun.find(dag_id="build_warehouse", session=Session()) if one.run_id not in before]
+    assert [one.state for one in asked if one.logical_date is None] == ["queued"]
+
+
+def test_a_refused_build_is_not_published_nor_tried_again(run, stand_in):
+    warehouse = stand_in(Warehouse(["a"], refuses=True))
+    state, tasks = run("build_warehouse")
+    assert state == "failed"
+    assert tasks["audit"] == ("failed", 1)
+    assert warehouse.published == []
+    assert {states(tasks)[name] for name in ("publish", "look_again", "build_again")} == {"upstream_failed"}
+
+
+def test_a_range_asked_by_hand_reaches_the_plan(run, stand_in):
+    warehouse = stand_in(Warehouse([]))
+    run("build_warehouse", {"from": "2026-11-01", "to": "2026-11-03", "reason": "a mended contract"})
+    assert warehouse.requests == [
+        build.Request(date(2026, 11, 1), date(2026, 11, 3), full=False, reason="a mended contract")
+    ]

@@ -1,0 +1,64 @@
+"""The directions of imports, and what must never be in the project."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+LAYERS = ["ingestion", "warehouse", "operations", "dags"]
+
+
+def imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_run_one_way(layer: str) -> None:
+    later = set(LAYERS[LAYERS.index(layer) + 1 :])
+    paths = list((ROOT / layer).rglob("*.py"))
+    assert paths
+    for path in paths:
+        assert not imports(path) & later, path
+
+
+def test_only_dags_import_airflow_and_only_one_module_runs_dbt() -> None:
+    for path in (path for layer in LAYERS[:3] for path in (ROOT / layer).rglob("*.py")):
+        assert "airflow" not in imports(path), path
+        assert "dbt" not in imports(path) or path == ROOT / "warehouse" / "dbt.py", path
+
+
+def test_the_demo_is_known_to_the_command_line_alone() -> None:
+    users = {path for layer in LAYERS for path in (ROOT / layer).rglob("*.py") if "demo" in imports(path)}
+    assert users == {ROOT / "operations" / "cli.py", ROOT / "operations" / "demo.py"}
+
+
+def test_the_clock_is_read_at_the_edges_alone() -> None:
+    for path in (path for layer in ("ingestion", "warehouse", "demo") for path in (ROOT / layer).rglob("*.py")):
+        assert not re.search(r"datetime\.now|datetime\.today|date\.today|time\.time\(", path.read_text()), path
+
+
+def test_the_readme_tells_the_truth_about_commands_and_dags() -> None:
+    readme = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)`|^make ([a-z-]+)$", readme, re.MULTILINE))
+    assert {name for pair in named for name in pair if name} <= targets
+    for dag in ("ingest_orders", "ingest_clickstream", "sweep_sources", "build_warehouse"):
+        assert f"`{dag}`" in readme
+
+
+def test_requirements_are_hashed_and_name_no_index() -> None:
+    text = (ROOT / "requirements.txt").read_text()
+    assert "--hash=sha256:" in text and "://" not in text and "--index" not in text
+
+
+def test_no_path_of_a_machine_is_tracked() -> None:
+    found = subprocess.run(
+        ["git", "grep", "-nIF", "-e", f"{ROOT}/"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
+    assert found == ""
