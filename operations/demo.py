@@ -46,7 +46,7 @@ def run(home: Home, now: datetime, days: int, report: Report) -> None:
     had_airflow = airflow.read(home) is not None
     had_shop = bool(home.shop_url) or postgres.is_running(home)
     try:
-        _take(home, now.date(), days, ("sweep_sources", "build_warehouse"), report)
+        _take(home, now.date(), days, report)
     finally:
         if not had_airflow:
             report("stopping Airflow")
@@ -59,8 +59,9 @@ def run(home: Home, now: datetime, days: int, report: Report) -> None:
 
 def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
     """Do the same, and leave it running, with the shop producing as time passes."""
-    _take(home, now().date(), 3, airflow.DAGS, report)
-    _start_shop(home, report)
+    _take(home, now().date(), 3, report)
+    _start_shop(home, now(), report)
+    airflow.unpause(home, airflow.DAGS)
     print_results(home)
     running = airflow.read(home)
     click.echo(
@@ -83,7 +84,7 @@ def down(home: Home, report: Report) -> None:
     postgres.stop(home)
 
 
-def _take(home: Home, today: date, days: int, dags: tuple[str, ...], report: Report) -> None:
+def _take(home: Home, today: date, days: int, report: Report) -> None:
     first = today - timedelta(days=days)
     if not home.shop_url:
         report("starting the shop's Postgres")
@@ -94,12 +95,19 @@ def _take(home: Home, today: date, days: int, dags: tuple[str, ...], report: Rep
     report(f"airflow backfill create --dag-id sweep_sources --from-date {first} --to-date {today - timedelta(days=1)}")
     airflow.backfill(home, "sweep_sources", first, today)
     # Not before: a scheduler that makes its own run of the last day at the same moment dies of it.
-    airflow.unpause(home, dags)
+    airflow.unpause(home, ["sweep_sources"])
+    airflow.wait(home, report, builds=False)
+    # One build for all the days: each arrival would wake its own.
+    report("the days are landed; now the build")
+    airflow.unpause(home, ["build_warehouse"])
     airflow.wait(home, report)
 
 
-def _start_shop(home: Home, report: Report) -> None:
+def _start_shop(home: Home, present: datetime, report: Report) -> None:
+    """Bring the shop to the present, since an hour without a click is a failure; then leave it producing."""
     report("letting the shop produce")
+    simulate.open_days(home, [simulate.Day(present.date())])
+    simulate.advance(home, present)
     with (home.shop / "live.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "operations.cli", "shop", "live"],

@@ -81,11 +81,17 @@ def _matching(connection: duckdb.DuckDBPyConnection, change: Change) -> str:
     if not change.match_table:
         return ""
     match = f"build.{change.match_schema}.{change.match_table}"
-    same = [f"touched.{column} is not distinct from {expression}" for column, expression in change.by.items()]
+    # Renamed, since a name that both sides have would mean the inner side twice, and match every row.
+    renamed = ", ".join(f"{column} as touched_{column}" for column in change.by)
+    same = " and ".join(
+        f"touched_{column} is not distinct from {expression}" for column, expression in change.by.items()
+    )
     dates = [
-        _dates(connection, match, column, expression) for column, expression in change.by.items() if "date" in column
+        _dates(connection, match, column, expression)
+        for column, expression in change.by.items()
+        if column.endswith("_date")
     ]
-    return f"where exists (select 1 from {match} as touched where {' and '.join(same)})" + "".join(dates)
+    return f"where exists (select 1 from (select {renamed} from {match}) where {same})" + "".join(dates)
 
 
 def _dates(connection: duckdb.DuckDBPyConnection, match: str, column: str, expression: str) -> str:
