@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from ingestion.home import Home
+
+# The machines are noisy: speed is shown by bench/, not by tests.
+settings.register_profile("clearwell", deadline=None, max_examples=40)
+settings.load_profile("clearwell")
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 
 from demo import simulate
@@ -12,7 +13,7 @@ from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import hashes, ledger
-from warehouse.build import Request, build
+from warehouse.build import Refused, Request, build
 from warehouse.plan import pending
 
 _spec = importlib.util.spec_from_file_location("truth", Path(__file__).with_name("truth.py"))
@@ -78,6 +79,19 @@ def test_another_order_of_days_and_a_full_build_give_the_same_hash(
     build(built, Request(full=True, reason="test"), NOW.replace(hour=15))
     assert table_hashes(built) == expected
     assert truth.differences(built) == []
+
+
+def test_a_refused_build_changes_nothing_and_says_which_rows(built: Home) -> None:
+    """Orders vanish from the shop after they were landed: its own count is then over 0.1 % away."""
+    before = (table_hashes(built), built.published.stat().st_ino)
+    with psycopg.connect(built.database_url()) as shop:
+        shop.execute("delete from shop.orders where ordered_at < '2026-11-01 12:00+00'")
+    sources.source_counts("orders", Window.parse(*DAYS[0]), built, NOW.replace(hour=16))
+    with pytest.raises(Refused, match="source_reconciles") as refusal:
+        build(built, Request(), NOW.replace(hour=16))
+    assert "2026-11-01" in str(refusal.value)
+    assert (table_hashes(built), built.published.stat().st_ino) == before
+    assert pending(built)
 
 
 def test_a_lost_record_is_named(built: Home) -> None:
