@@ -148,11 +148,11 @@ def commit(home: Home, folder: Path, manifest: Manifest) -> tuple[Manifest, bool
     if not (target / MANIFEST).exists():
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         for name in (MANIFEST, *(file.name for file in manifest.files)):
-            _force_to_disk(folder / name)
-        _force_to_disk(folder)
+            force_to_disk(folder / name)
+        force_to_disk(folder)
         _make_durable_folder(target.parent, home.root)
         if _rename(folder, target):
-            _force_to_disk(target.parent)
+            force_to_disk(target.parent)
             return manifest, True
     return read_manifest(home, ref), False
 
@@ -177,10 +177,11 @@ def _make_durable_folder(folder: Path, root: Path) -> None:
     if folder != root:
         _make_durable_folder(folder.parent, root)
     folder.mkdir(parents=folder == root, exist_ok=True)
-    _force_to_disk(folder.parent)
+    force_to_disk(folder.parent)
 
 
-def _force_to_disk(path: Path) -> None:
+def force_to_disk(path: Path) -> None:
+    """Make a file, or the names in a folder, outlive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

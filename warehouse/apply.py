@@ -1,11 +1,11 @@
 """Change a DuckDB file by a build: every table, the ledger and the plan in one transaction."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 
+from ingestion.bronze import force_to_disk
 from ingestion.errors import Transient
 from warehouse import dbt, state
 from warehouse.dbt import Change
@@ -115,14 +115,6 @@ def copy_tables(connection: duckdb.DuckDBPyConnection, source: Path, tables: Ite
 def durable_rename(aside: Path, name: Path) -> None:
     """Give a finished file its name; after this returns, a power cut does not take it back."""
     name.parent.mkdir(parents=True, exist_ok=True)
-    _force_to_disk(aside)
+    force_to_disk(aside)
     aside.replace(name)
-    _force_to_disk(name.parent)
-
-
-def _force_to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    force_to_disk(name.parent)

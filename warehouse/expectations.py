@@ -17,15 +17,11 @@ def _complete(*columns: str) -> list[Rule]:
     return [("ExpectColumnValuesToNotBeNull", {"column": column}) for column in columns]
 
 
-def _shaped(column: str, pattern: str) -> Rule:
-    return ("ExpectColumnValuesToMatchRegex", {"column": column, "regex": pattern})
-
-
 def _at_least(column: str, least: int) -> Rule:
     return ("ExpectColumnValuesToBeBetween", {"column": column, "min_value": least})
 
 
-_CURRENCY = _shaped("currency", "^[A-Z]{3}$")
+_CURRENCY: Rule = ("ExpectColumnValueLengthsToEqual", {"column": "currency", "value": 3})
 _REVENUE = [
     *_complete("country", "currency", "net_amount"),
     _CURRENCY,

@@ -4,13 +4,13 @@ with batches as (
 ),
 
 waiting as (
-    select dataset, window_start, unnest(waiting) as path from batches
+    select dataset, window_start, landed_at, unnest(waiting) as path from batches
 ),
 
 settled as (
-    select dataset, window_start, unnest(inputs) as path from batches
+    select dataset, window_start, landed_at, unnest(inputs) as path from batches
     union
-    select dataset, window_start, unnest(resolved) as path from batches
+    select dataset, window_start, landed_at, unnest(resolved) as path from batches
 ),
 
 short as (
@@ -18,6 +18,8 @@ short as (
     from waiting
     anti join settled
         on waiting.dataset = settled.dataset and waiting.window_start = settled.window_start and waiting.path = settled.path
+        -- a file may wait, land, and wait again
+        and settled.landed_at >= waiting.landed_at
 ),
 
 windows as (
