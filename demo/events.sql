@@ -7,10 +7,11 @@ select
     day()::timestamp + to_seconds(cast(floor(86399 * (u(v, 'start') + 0.12 * sin(2 * pi() * u(v, 'start')))) as bigint)) as started_at,
     ['DE', 'FR', 'US', 'GB', 'JP'][1 + cast(floor(u(v, 'country') * 5) as int)] as country,
     case when u(v, 'campaign') < 0.2 then format('campaign-{}', v % 5) end as campaign,
+    ['desktop', 'phone', 'phone', 'tablet'][1 + cast(floor(u(v, 'device') * 4) as int)] as device,
     u(v, 'depth') as depth
 from range(cast(ceil(size() / 10.0) as bigint)) as numbers (v);
 
-create or replace temp table clicks as
+create or replace temp view clicks as
 select
     v * 10 + k as i,
     format('e-{}-{:09d}', strftime(day(), '%Y%m%d'), v * 10 + k) as event_id,
@@ -31,13 +32,15 @@ select
     case when depth < 0.3 then format('c-{:07d}', v % 2000) end as customer_id,
     case when k > 2 then format('p-{:04d}', cast(floor(u(v * 10 + k, 'product') * 500) as bigint)) end as product_id,
     case when k = 2 then ['shoes', 'café table', 'red lamp', 'Stühle'][1 + v % 4] end as search_query,
-    campaign, country, k,
+    case when k = 0 and v % 3 > 0 then ['https://search.example/', 'https://news.example/'][v % 3] end as referrer,
+    case when k = 9 and depth < 0.1 then format('o-{}-{:06d}', strftime(day(), '%Y%m%d'), v % 400) end as order_id,
+    campaign, country, device, k,
     cast(floor(u(v * 10 + k, 'mess') * 100000) as int) as mess,
     u(v * 10 + k, 'late') as late
 from visits, range(10) as steps (k)
 where v * 10 + k < size();
 
-create or replace temp table planted as
+create or replace temp view planted as
 select
     *,
     case
@@ -57,7 +60,7 @@ select
     event_time + to_seconds(1 + case when late < 0.005 then cast(floor(late * 200 * 170000) as bigint) else 0 end) as arrived_at
 from clicks;
 
-create or replace temp table written as
+create or replace temp view written as
 with objects as (
     select
         *,
@@ -79,13 +82,16 @@ texts as (
             'visitor_id': case when plant is distinct from 'missing:visitor_id' then visitor_id end,
             'customer_id': customer_id,
             'url': format('https://shop.example/{}', coalesce(product_id, '')),
+            'referrer': referrer,
             'product_id': product_id,
             'search_query': search_query,
             'campaign': campaign,
+            'order_id': order_id,
             'quantity': case when plant = 'out_of_range:quantity' then 0 when has_price then 1 + i % 3 end,
             'unit_price': case when has_price then format('{}.{:02d}', 1 + i % 90, i % 100) end,
             'currency': case when has_price then 'EUR' end,
             'country': country,
+            'user_agent': device,
             'properties': {'step': k}
         })::varchar as good
     from objects
@@ -97,6 +103,9 @@ select
         when 'broken_json' then left(good, 40 + i % 30)
         -- U+2400 stands for a byte that no UTF-8 text holds, until the file is written
         when 'invalid_utf8' then replace(good, 'shop.example', 'shop' || chr(9216) || 'example')
+        -- left out, empty or null: missing all the same
+        when 'missing:visitor_id' then
+            replace(good, '"visitor_id":null,', case i % 3 when 0 then '' when 1 then '"visitor_id":"",' else '"visitor_id":null,' end)
         when 'wrong_type:quantity' then regexp_replace(good, '"quantity":\d+', '"quantity":"two"')
         when 'wrong_type:unit_price' then regexp_replace(good, '"unit_price":"([\d.]+)"', '"unit_price":\1')
         else good

@@ -1,20 +1,33 @@
 """The shop as time passes: what `clearwell up` leaves running."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
-from demo.simulate import Day, advance, open_days
+import psycopg
+
+from demo.simulate import Day, advance, last_day, open_days
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 
 _PAUSE_SECONDS = 60.0
+_CATCH_UP = timedelta(days=7)
 
 
 def run(home: Home, now: Callable[[], datetime], sleep: Callable[[float], None], report: Report = silent) -> None:
     """Bring the shop to the present each minute, until interrupted: orders as they come, clicks by whole hours."""
     while True:
         present = now()
-        open_days(home, [Day(present.date())])
-        advance(home, present)
-        report(f"the shop is at {present:%Y-%m-%d %H:%M}")
+        try:
+            open_days(home, [Day(day) for day in _missing(last_day(home), present.date())])
+            advance(home, present)
+            report(f"the shop is at {present:%Y-%m-%d %H:%M}")
+        except psycopg.OperationalError as error:
+            # Restarted, or stopped for a while: the days are pure functions, so nothing is lost by trying again.
+            report(f"the shop's Postgres does not answer: {error}")
         sleep(_PAUSE_SECONDS)
+
+
+def _missing(last: date | None, today: date) -> list[date]:
+    """List the days to open up to today: also those on which nothing ran, a week at most."""
+    first = max(last + timedelta(days=1), today - _CATCH_UP) if last and last < today else today
+    return [first + timedelta(days=n) for n in range((today - first).days + 1)]

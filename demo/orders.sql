@@ -5,7 +5,8 @@ select
     format('o-{}-{:06d}', strftime(day(), '%Y%m%d'), i) as order_id,
     u(i, 'second') as x,
     cast(floor(power(u(i, 'customer'), 2) * size() * 5) as bigint) as customer,
-    ['DE', 'DE', 'FR', 'US', 'GB', 'JP'][1 + cast(floor(u(i, 'country') * 6) as int)] as home_country,
+    -- the same on whatever day the customer comes
+    ['DE', 'DE', 'FR', 'US', 'GB', 'JP'][1 + cast(hash(customer, 'country') % 6 as int)] as home_country,
     u(i, 'guest') as guest,
     u(i, 'fate') as fate,
     u(i, 'moved') as moved,

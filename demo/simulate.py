@@ -5,11 +5,13 @@ is seen of a day grows with time: an order goes through its versions, and a late
 """
 
 import gzip
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import IO
 
 import duckdb
 import psycopg
@@ -24,6 +26,7 @@ _SUFFIXES = ("jsonl", "jsonl.gz", "jsonl.zst")
 _ORDER_REACH = timedelta(days=3)
 _CLICK_REACH = timedelta(days=3)
 _INVALID = "␀".encode()
+_BLOCK = 20_000
 PRODUCTS = 500
 
 
@@ -64,40 +67,52 @@ def open_days(home: Home, days: Sequence[Day]) -> None:
         )
 
 
+def last_day(home: Home) -> date | None:
+    """Return the last day that exists."""
+    with psycopg.connect(home.database_url()) as shop:
+        _prepare(shop)
+        row = shop.execute("select max(day) from simulation.days").fetchone()
+        return row[0] if row else None
+
+
 def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
     """Let time pass up to `until`, which is not included; clicks arrive by whole hours. Time never goes back."""
-    with psycopg.connect(home.database_url()) as shop, _laboratory() as laboratory:
+    with psycopg.connect(home.database_url()) as shop, _laboratory(home) as laboratory:
         _prepare(shop)
         days = [Day(*row) for row in shop.execute("select * from simulation.days order by day").fetchall()]
         clock = shop.execute("select until from simulation.clock").fetchone()
         until = max(until, clock[0]) if clock else until
         for day in days:
-            if datetime.combine(day.day, time(), UTC) < until:
-                _sell(laboratory, shop, home, day, until)
+            if _sell(laboratory, shop, home, day, until):
                 report(f"shop {day.day}: {day.orders_per_day} orders as of {until:%Y-%m-%d %H:%M}")
         shop.execute("delete from simulation.clock")
         shop.execute("insert into simulation.clock values (%s)", [until])
         shop.commit()
         for day in days:
-            _click(laboratory, home, days, day, until)
-            report(f"clicks {day.day}: about {day.events_per_day} events")
+            if _click(laboratory, home, days, day, until):
+                report(f"clicks {day.day}: about {day.events_per_day} events")
+        _recall_arrived(laboratory, home, days)
         return truth.write(home, laboratory, shop, days, until)
 
 
 def _prepare(shop: psycopg.Connection) -> None:
+    # Until this connection ends: one process at a time lets time pass.
+    shop.execute("select pg_advisory_lock(hashtext('simulation'))")
     shop.execute((_HERE / "schema.sql").read_text())
     shop.execute(_PRODUCTS, {"products": PRODUCTS})
     shop.commit()
 
 
 @contextmanager
-def _laboratory() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB in memory with the draws that everything hangs on."""
-    connection = duckdb.connect(config={"threads": 2})
+def _laboratory(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the DuckDB in which days are drawn: in memory, with a bound."""
+    home.shop.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(
+        config={"threads": 2, "memory_limit": "700MB", "temp_directory": str(home.shop / "spill")}
+    )
     connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
     connection.execute(
-        "create table arrivals (day date, event_type varchar, visitor_id varchar, plant varchar, "
-        "event_date date, folder_date date)"
+        "create table arriving (event_type varchar, visitor_id varchar, plant varchar, event_date date, folder_date date)"
     )
     try:
         yield connection
@@ -116,12 +131,13 @@ def _draw(laboratory: duckdb.DuckDBPyConnection, script: str, day: Day, size: in
 
 def _sell(
     laboratory: duckdb.DuckDBPyConnection, shop: psycopg.Connection, home: Home, day: Day, until: datetime
-) -> None:
-    """Bring a day's orders to what they are by then. A day whose orders are all settled is left alone."""
-    settled = datetime.combine(day.day, time(), UTC) + timedelta(days=1) + _ORDER_REACH
+) -> bool:
+    """Bring a day's orders to what they are by then; say whether they could change. A settled day is left alone."""
+    start = datetime.combine(day.day, time(), UTC)
+    settled = start + timedelta(days=1) + _ORDER_REACH
     clock = shop.execute("select until from simulation.clock").fetchone()
-    if clock and clock[0] >= settled and day.is_begun:
-        return
+    if start >= until or (clock and clock[0] >= settled and day.is_begun):
+        return False
     _draw(laboratory, "orders.sql", day, day.orders_per_day)
     for table, query in _ROWS.items():
         rows = home.shop / f".{table}.csv"
@@ -135,62 +151,111 @@ def _sell(
         shop.execute("drop table incoming")
         rows.unlink()
     shop.execute("update simulation.days set is_begun = true where day = %s", [day.day])
+    return True
 
 
-def _click(laboratory: duckdb.DuckDBPyConnection, home: Home, days: list[Day], day: Day, until: datetime) -> None:
-    """Write the files of a day's hours that are over, from its own clicks and those that come late from days before."""
-    if datetime.combine(day.day, time(), UTC) >= until:
-        return
-    laboratory.execute("drop table if exists today")
+def _click(laboratory: duckdb.DuckDBPyConnection, home: Home, days: Sequence[Day], day: Day, until: datetime) -> bool:
+    """Write the files of a day's hours that are over, from its own clicks and those that come late from days before.
+
+    A day that is over and written stays as it is; what arrived is kept for the truth. Say whether there was anything to do.
+    """
+    start = datetime.combine(day.day, time(), UTC)
+    arrived = home.shop / "arrived" / f"{day.day}.parquet"
+    if start >= until or (arrived.exists() and (home.landing / str(day.day)).exists()):
+        return False
+    stage = home.shop / "stage"
+    shutil.rmtree(stage, ignore_errors=True)
     for other in days:
         if day.day - _CLICK_REACH <= other.day <= day.day:
             _draw(laboratory, "events.sql", other, other.events_per_day)
-            kept = f"select * from written where cast(arrived_at as date) = date '{day.day}' and arrived_at < '{until:%Y-%m-%d %H:00}'"
-            exists = laboratory.execute("select count(*) from duckdb_tables() where table_name = 'today'").fetchone()
+            (stage / str(other.day)).mkdir(parents=True)
             laboratory.execute(
-                f"insert into today {kept}" if exists and exists[0] else f"create temp table today as {kept}"
+                _STAGE.format(day=day.day, until=f"{until:%Y-%m-%d %H:00}", folder=stage / str(other.day))
             )
-    laboratory.execute(
-        "insert into arrivals select cast(arrived_at as date), event_type, visitor_id, plant, event_date, "
-        "cast(arrived_at as date) from today"
-    )
     for hour in range(24):
-        start = datetime.combine(day.day, time(hour), UTC)
-        if start + timedelta(hours=1) <= until:
-            _write_hour(laboratory, home, start)
+        if start + timedelta(hours=hour + 1) <= until:
+            _write_hour(laboratory, home, start + timedelta(hours=hour), stage)
+    _keep_arrived(laboratory, stage, day.day, arrived if start + timedelta(days=1) <= until else None)
+    shutil.rmtree(stage)
+    return True
 
 
-def _write_hour(laboratory: duckdb.DuckDBPyConnection, home: Home, start: datetime) -> None:
+def _write_hour(laboratory: duckdb.DuckDBPyConnection, home: Home, start: datetime, stage: Path) -> None:
     folder = home.landing / f"{start:%Y-%m-%d}" / f"{start:%H}"
     for part, suffix in enumerate(_SUFFIXES):
         target = folder / f"clicks-{part}.{suffix}"
-        if target.exists():
-            continue
-        found = laboratory.execute(_FILE, [start.replace(tzinfo=None), part]).fetchone()
-        if not found or found[0] is None:
+        rows = f"*/hour={start.hour}/part={part}/*.parquet"
+        if target.exists() or not any(stage.glob(rows)):
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        body = found[0].encode().replace(_INVALID, b"\xff\xfe")
         aside = folder / f".{target.name}.tmp"
-        aside.write_bytes(_pack(body, suffix))
+        blocks = laboratory.execute(_FILE, [f"{stage}/{rows}"])
+        with _pack(aside, suffix) as file:
+            while block := blocks.fetchone():
+                file.write(block[0].encode().replace(_INVALID, b"\xff\xfe"))
         aside.rename(target)
 
 
-def _pack(body: bytes, suffix: str) -> bytes:
-    if suffix.endswith("gz"):
-        return gzip.compress(body, compresslevel=1, mtime=0)
-    return zstandard.compress(body, 3) if suffix.endswith("zst") else body
+def _keep_arrived(laboratory: duckdb.DuckDBPyConnection, stage: Path, day: date, target: Path | None) -> None:
+    """Remember what a day's files hold, in `target`; without one the day is not over, and this run alone remembers."""
+    rows = "*/*/*/*.parquet"
+    if not any(stage.glob(rows)):
+        return
+    query = f"{_ARRIVED} from read_parquet('{stage}/{rows}') where copy = 0".format(day=day)
+    if not target:
+        laboratory.execute(f"insert into arriving {query}")
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_suffix(".new")
+    laboratory.execute(f"copy ({query}) to '{aside}' (format parquet, compression zstd)")
+    aside.rename(target)
 
 
-_FILE = """
-    with copies as (
-        select i, line, 0 as copy from today where date_trunc('hour', arrived_at) = $1 and part = $2
-        union all
-        select i, second_line as line, 1 as copy from today
-        where date_trunc('hour', arrived_at) = $1 and second_part = $2 and second_line is not null
+def _recall_arrived(laboratory: duckdb.DuckDBPyConnection, home: Home, days: Sequence[Day]) -> None:
+    """Let `arrivals` be all that ever arrived."""
+    kept = [home.shop / "arrived" / f"{day.day}.parquet" for day in days]
+    files = [str(path) for path in kept if path.exists()]
+    more = f"union all by name from read_parquet({files})" if files else ""
+    laboratory.execute(f"create temp view arrivals as from arriving {more}")
+
+
+@contextmanager
+def _pack(path: Path, suffix: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    with path.open("wb") as file:
+        if suffix.endswith("gz"):
+            # neither name nor time in the header: the same clicks are the same bytes
+            with gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
+                yield packed
+        elif suffix.endswith("zst"):
+            with zstandard.open(file, "wb", closefd=False) as packed:
+                yield packed
+        else:
+            yield file
+
+
+# On disk and by file, so that memory stays the same whatever the size of a day.
+_STAGE = """
+    copy (
+        select
+            i, event_type, visitor_id, plant, event_date, cast(date_part('hour', arrived_at) as int) as hour,
+            unnest(
+                case when second_line is null then [{{'copy': 0, 'line': line, 'part': part}}]
+                else [{{'copy': 0, 'line': line, 'part': part}}, {{'copy': 1, 'line': second_line, 'part': second_part}}] end,
+                recursive := true
+            )
+        from written
+        where arrived_at >= date '{day}' and arrived_at < date '{day}' + 1 and arrived_at < timestamp '{until}'
+    ) to '{folder}' (format parquet, partition_by (hour, part), overwrite_or_ignore)
+"""
+
+_ARRIVED = "select event_type, visitor_id, plant, event_date, date '{day}' as folder_date"
+
+_FILE = f"""
+    with numbered as (
+        select copy, i, line, (row_number() over (order by copy, i, line) - 1) // {_BLOCK} as block from read_parquet($1)
     )
 
-    select string_agg(line, '' order by copy, i, line) from copies
+    select string_agg(line, '' order by copy, i, line) from numbered group by block order by block
 """
 
 _PRODUCTS = """

@@ -4,6 +4,7 @@
     fates         dataset, date (null where the dataset has no dates), fate, records
     dead_letters  dataset, date, reason, records
     revenue       order_date, country, currency, orders, units, gross_amount, refunded_amount, net_amount
+    undated       dataset, records: customers who ordered, products that were ordered
     traffic       event_date, event_type, events, visitors
 Amounts are text with four decimals. The database's fates are those of distinct keys: how often a row is landed again
 is the windows' business.
@@ -34,6 +35,7 @@ def write(
         "fates": clicks + _ask_shop(shop, _SHOP_FATES),
         "dead_letters": _ask_clicks(laboratory, _CLICK_REASONS) + _ask_shop(shop, _SHOP_REASONS),
         "revenue": _ask_shop(shop, _REVENUE),
+        "undated": _ask_shop(shop, _UNDATED),
         "traffic": _ask_clicks(laboratory, _TRAFFIC),
     }
     path = home.shop / "truth.json"
@@ -91,6 +93,13 @@ _SHOP_FATES = """
 _SHOP_REASONS = """
     select 'order_items' as dataset, updated_at::date as date, 'not_a_number:unit_price' as reason, count(*) as records
     from shop.order_items where unit_price = 'NaN' group by 2 order by 2
+"""
+_UNDATED = """
+    select 'customers' as dataset, count(*) as records from shop.customers
+    where customer_id in (select customer_id from shop.orders)
+    union all
+    select 'products', count(*) from shop.products where product_id in (select product_id from shop.order_items)
+    order by 1
 """
 _REVENUE = """
     with lines as (
