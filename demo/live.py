@@ -18,13 +18,18 @@ def run(home: Home, now: Callable[[], datetime], sleep: Callable[[float], None],
     while True:
         present = now()
         try:
-            open_days(home, [Day(day) for day in _missing(last_day(home), present.date())])
-            advance(home, present)
+            catch_up(home, present)
             report(f"the shop is at {present:%Y-%m-%d %H:%M}")
         except psycopg.OperationalError as error:
             # Restarted, or stopped for a while: the days are pure functions, so nothing is lost by trying again.
             report(f"the shop's Postgres does not answer: {error}")
         sleep(_PAUSE_SECONDS)
+
+
+def catch_up(home: Home, present: datetime) -> None:
+    """Bring the shop to the present, once."""
+    open_days(home, [Day(day) for day in _missing(last_day(home), present.date())])
+    advance(home, present)
 
 
 def _missing(last: date | None, today: date) -> list[date]:

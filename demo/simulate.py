@@ -83,7 +83,7 @@ def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
         clock = shop.execute("select until from simulation.clock").fetchone()
         until = max(until, clock[0]) if clock else until
         for day in days:
-            if _sell(laboratory, shop, home, day, until):
+            if _sell(laboratory, shop, home, day, clock[0] if clock else None, until):
                 report(f"shop {day.day}: {day.orders_per_day} orders as of {until:%Y-%m-%d %H:%M}")
         shop.execute("delete from simulation.clock")
         shop.execute("insert into simulation.clock values (%s)", [until])
@@ -130,18 +130,21 @@ def _draw(laboratory: duckdb.DuckDBPyConnection, script: str, day: Day, size: in
 
 
 def _sell(
-    laboratory: duckdb.DuckDBPyConnection, shop: psycopg.Connection, home: Home, day: Day, until: datetime
+    laboratory: duckdb.DuckDBPyConnection,
+    shop: psycopg.Connection,
+    home: Home,
+    day: Day,
+    since: datetime | None,
+    until: datetime,
 ) -> bool:
-    """Bring a day's orders to what they are by then; say whether they could change. A settled day is left alone."""
+    """Bring a day's orders from what they were to what they are; say whether they could change. A settled day is left."""
     start = datetime.combine(day.day, time(), UTC)
     settled = start + timedelta(days=1) + _ORDER_REACH
-    clock = shop.execute("select until from simulation.clock").fetchone()
-    if start >= until or (clock and clock[0] >= settled and day.is_begun):
+    if start >= until or (since and since >= settled and day.is_begun):
         return False
     _draw(laboratory, "orders.sql", day, day.orders_per_day)
     for table, query in _ROWS.items():
         rows = home.shop / f".{table}.csv"
-        rows.parent.mkdir(parents=True, exist_ok=True)
         laboratory.execute(f"copy ({query.format(until=until.isoformat())}) to '{rows}' (format csv, header false)")
         shop.execute(f"create temp table incoming (like shop.{table}) on commit drop")
         with shop.cursor().copy("copy incoming from stdin (format csv)") as copy, rows.open("rb") as file:
@@ -201,7 +204,7 @@ def _keep_arrived(laboratory: duckdb.DuckDBPyConnection, stage: Path, day: date,
     rows = "*/*/*/*.parquet"
     if not any(stage.glob(rows)):
         return
-    query = f"{_ARRIVED} from read_parquet('{stage}/{rows}') where copy = 0".format(day=day)
+    query = f"{_ARRIVED.format(day=day)} from read_parquet('{stage}/{rows}') where copy = 0"
     if not target:
         laboratory.execute(f"insert into arriving {query}")
         return

@@ -1,7 +1,7 @@
 """What a perfect pipeline must find, known from what was planted. Nothing of the pipeline's code is used here.
 
 `shop/truth.json` holds lists of objects:
-    fates         dataset, date (null where the dataset has no dates), fate, records
+    fates         dataset, date, fate, records
     dead_letters  dataset, date, reason, records
     revenue       order_date, country, currency, orders, units, gross_amount, refunded_amount, net_amount
     undated       dataset, records: customers who ordered, products that were ordered

@@ -148,8 +148,9 @@ def read(home: Home) -> Running | None:
 
 def unpause(home: Home, dags: Sequence[str] = DAGS) -> None:
     """Let the scheduler run these DAGs."""
+    api = _Api(home)
     for dag_id in dags:
-        _Api(home).ask("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": False})
+        api.ask("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": False})
 
 
 def backfill(home: Home, dag_id: str, start: date, end: date) -> None:

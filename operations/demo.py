@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 import click
 
-from demo import postgres, simulate
+from demo import live, postgres, simulate
 from ingestion.home import Home
 from ingestion.landing import Report
 from operations import airflow, ledger
@@ -92,7 +92,7 @@ def _take(home: Home, today: date, days: int, report: Report) -> None:
     report(f"simulating the shop from {first} to {today}")
     simulate.simulate(home, first, today)
     airflow.start(home, report)
-    report(f"airflow backfill create --dag-id sweep_sources --from-date {first} --to-date {today - timedelta(days=1)}")
+    report(f"backfilling sweep_sources from {first} to {today - timedelta(days=1)}, through Airflow's API")
     airflow.backfill(home, "sweep_sources", first, today)
     # Not before: a scheduler that makes its own run of the last day at the same moment dies of it.
     airflow.unpause(home, ["sweep_sources"])
@@ -106,8 +106,7 @@ def _take(home: Home, today: date, days: int, report: Report) -> None:
 def _start_shop(home: Home, present: datetime, report: Report) -> None:
     """Bring the shop to the present, since an hour without a click is a failure; then leave it producing."""
     report("letting the shop produce")
-    simulate.open_days(home, [simulate.Day(present.date())])
-    simulate.advance(home, present)
+    live.catch_up(home, present)
     with (home.shop / "live.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "operations.cli", "shop", "live"],

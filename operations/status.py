@@ -4,11 +4,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from ingestion import bronze
 from ingestion.contract import read_contracts
 from ingestion.home import Home
 from warehouse import state
-from warehouse.plan import Build
+from warehouse.plan import Build, waiting_batches
 
 _STALE_AFTER = timedelta(days=2)
 
@@ -38,13 +37,8 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         "datasets": datasets,
         "builds": builds,
         "findings": [*refused, *findings],
-        "batches_waiting": len(bronze.committed(home, _entered(home))),
+        "batches_waiting": len(waiting_batches(home)),
     }
-
-
-def _entered(home: Home) -> frozenset[str]:
-    rows = state.read(home.state, "ops.batches", "select batch_id from ops.batches")
-    return frozenset(row["batch_id"] for row in rows)
 
 
 def _refused(home: Home, published: str) -> list[state.Row]:

@@ -91,14 +91,19 @@ class Build:
         return self.folder / "empty.duckdb" if self.plan().full else self.home.state
 
 
+def waiting_batches(home: Home) -> list[Manifest]:
+    """Read the manifests of the batches in bronze that no build has taken."""
+    return bronze.committed(home, _known(home))
+
+
 def pending(home: Home) -> bool:
-    """Say whether bronze holds batches that no build has taken."""
-    return bool(bronze.committed(home, _known(home)))
+    """Say whether there are any."""
+    return bool(waiting_batches(home))
 
 
 def make_plan(home: Home, request: Request, now: datetime) -> Plan | None:
     """Write down the next build; None when there is nothing to do."""
-    new = bronze.committed(home, _known(home))
+    new = waiting_batches(home)
     replayed = _replayed(home, request) if request.is_replay else []
     if not new and not replayed:
         return None

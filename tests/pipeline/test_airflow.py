@@ -1,9 +1,7 @@
 """A real scheduler takes a backfill of the messy shop to the published file, while a reader polls it."""
 
-import importlib.util
 import threading
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -11,11 +9,7 @@ import pytest
 from demo import simulate
 from ingestion.home import Home
 from operations import airflow, ledger
-
-_spec = importlib.util.spec_from_file_location("truth", Path(__file__).with_name("truth.py"))
-assert _spec and _spec.loader
-truth = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(truth)
+from tests.pipeline import truth
 
 
 class Reader(threading.Thread):

@@ -1,8 +1,6 @@
 """The whole pipeline without Airflow, held against what the shop knows."""
 
-import importlib.util
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import duckdb
 import psycopg
@@ -13,13 +11,9 @@ from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import hashes, ledger
+from tests.pipeline import truth
 from warehouse.build import Refused, Request, build
 from warehouse.plan import pending
-
-_spec = importlib.util.spec_from_file_location("truth", Path(__file__).with_name("truth.py"))
-assert _spec and _spec.loader
-truth = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(truth)
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAYS = [("2026-11-01", "2026-11-02"), ("2026-11-02", "2026-11-03"), ("2026-11-03", "2026-11-04")]
