@@ -75,6 +75,22 @@ def test_another_order_of_days_and_a_full_build_give_the_same_hash(
     assert truth.differences(built) == []
 
 
+def test_counts_that_come_after_their_records_reconcile(built: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The dates of the refused lines are not built again then; their orders are in the state alone."""
+    other = Home(tmp_path_factory.mktemp("later"), built.landing, built.database_url())
+    window = Window.parse(*DAYS[1])
+    sources.ingest("orders", window, other, NOW)
+    build(other, Request(), NOW)
+    sources.source_counts("orders", window, other, NOW.replace(hour=13))
+    build(other, Request(), NOW.replace(hour=13))
+    with duckdb.connect(str(other.published), read_only=True) as published:
+        query = "select dataset, source_records > 0, source_difference from ops.reconciliation where source_records is not null"
+        rows = published.sql(f"{query} and record_date = '{DAYS[1][0]}' order by dataset").fetchall()
+        refused = published.sql("select sum(records) from ops.ledger where fate = 'dead_letter'").fetchone()
+    assert rows == [("order_items", True, 0), ("orders", True, 0)]
+    assert refused and refused[0] > 0
+
+
 def test_a_refused_build_changes_nothing_and_says_which_rows(built: Home) -> None:
     """Orders vanish from the shop after they were landed: its own count is then over 0.1 % away."""
     before = (table_hashes(built), built.published.stat().st_ino)

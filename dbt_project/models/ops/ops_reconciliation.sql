@@ -1,4 +1,4 @@
--- depends_on: {{ ref('plan_batches') }} {{ ref('plan_touched') }} {{ ref('plan_keys_source_counts') }} {{ ref('plan_reconciled_amounts') }}
+-- depends_on: {{ ref('plan_batches') }} {{ ref('plan_touched') }} {{ ref('plan_keys_source_counts') }} {{ ref('plan_reconciled_amounts') }} {{ ref('plan_order_dates') }}
 with dates as (
     select * from {{ ref('plan_reconciled') }}
 ),
@@ -127,6 +127,11 @@ letters as (
     where dataset in ('orders', 'order_items')
 ),
 
+-- of the whole state: counts may come when nothing else of their date is built again
+orders as (
+    select order_id, order_date from ({{ whole('silver_orders') }})
+),
+
 refused as (
     select dataset, record_date, count(distinct coalesce(order_id, '')) as refused_records
     from letters
@@ -135,7 +140,7 @@ refused as (
     union all
     select letters.dataset, orders.order_date as record_date, count(distinct letters.order_id || ':' || letters.line_number) as refused_records
     from letters
-    inner join {{ ref('silver_orders') }} as orders on letters.order_id = orders.order_id
+    inner join orders on letters.order_id = orders.order_id
     where letters.dataset = 'order_items'
     group by letters.dataset, orders.order_date
 ),
