@@ -181,11 +181,14 @@ def backfill_request(dag_id: str, start: date, end: date) -> dict[str, Any]:
     }
 
 
-def wait(home: Home, report: Report = silent, *, builds: bool = True, patience: float = _RUNS_SECONDS) -> None:
+def wait(
+    home: Home, report: Report = silent, *, before: date, builds: bool = True, patience: float = _RUNS_SECONDS
+) -> None:
     """Return when no run is under way and, unless `builds` is false, every batch is built.
 
-    A run that failed since Airflow started is Permanent, and so is a part of Airflow that died. Without `builds`,
-    `build_warehouse` may still be paused: what was landed meanwhile is then one build, not one for each arrival.
+    A run that failed since Airflow started is Permanent, and so is a part of Airflow that died. A run of a window from
+    `before` on is the schedule's own affair: midnight may pass while we wait. Without `builds`, `build_warehouse` may
+    still be paused: what was landed meanwhile is then one build, not one for each arrival.
     """
     api = _Api(home)
     until = time.monotonic() + patience
@@ -194,7 +197,7 @@ def wait(home: Home, report: Report = silent, *, builds: bool = True, patience: 
         _check_alive(home, api.running)
         active = api.runs("queued", "running")
         if not active:
-            failed = api.runs("failed", since=api.running.started_at)
+            failed = [run for run in api.runs("failed", since=api.running.started_at) if starts_before(run, before)]
             if failed:
                 raise _failed(home, api, failed)
             if not builds or not pending(home):
@@ -207,6 +210,12 @@ def wait(home: Home, report: Report = silent, *, builds: bool = True, patience: 
             said = line
         time.sleep(_POLL_SECONDS)
     raise Permanent(f"Airflow did not finish in {patience:.0f} s", where=api.running.url, todo="look at its runs")
+
+
+def command(home: Home, arguments: Sequence[str]) -> int:
+    """Run Airflow's own command on the Airflow of this home, and return its exit status."""
+    running = _running(home)
+    return subprocess.run([_bin() / "airflow", *arguments], env=environment(home, running.port)).returncode
 
 
 def stop(home: Home) -> None:
@@ -398,6 +407,11 @@ def _progress(api: _Api, active: Sequence[dict[str, Any]]) -> str:
     done = api.ask("GET", "/dags/~/dagRuns?state=success&limit=1")["total_entries"]
     busy = ", ".join(sorted(f"{run['dag_id']} {_interval(run)}" for run in active if run["state"] == "running"))
     return f"{done} runs done, {len(active)} to go{f'; now {busy}' if busy else ''}"
+
+
+def starts_before(run: dict[str, Any], day: date) -> bool:
+    """Say whether a run's window starts before a day; a run without a window was asked for by somebody."""
+    return (run["logical_date"] or "") < day.isoformat()
 
 
 def _interval(run: dict[str, Any]) -> str:

@@ -81,7 +81,7 @@ def ingest(source: str, start: str, end: str) -> None:
 @click.option("--from", "start", metavar="D", help="First date to build again from bronze.")
 @click.option("--to", "end", metavar="D", help="End of the range, not included.")
 @click.option("--full", is_flag=True, help="Build everything again from bronze.")
-@click.option("--reason", default="", help="Why; kept with the build. Asked for with a range or --full.")
+@click.option("--reason", default="", help="Why; kept with the build, and shown by `builds list`.")
 @click.option("--dry-run", is_flag=True, help="Stop before anything is changed.")
 def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: bool) -> None:
     """Build what is new, audit it, and publish it; or a range, or everything, again from bronze."""
@@ -322,6 +322,15 @@ def down() -> None:
     from operations import demo as scenario
 
     scenario.down(Home.from_environment(), say)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def airflow(arguments: tuple[str, ...]) -> None:
+    """Run Airflow's own command on the Airflow that `clearwell up` started, as `clearwell airflow dags list`."""
+    from operations.airflow import command
+
+    sys.exit(command(Home.from_environment(), arguments))
 
 
 def _date(text: str | None) -> date | None:

@@ -96,11 +96,11 @@ def _take(home: Home, today: date, days: int, report: Report) -> None:
     airflow.backfill(home, "sweep_sources", first, today)
     # Not before: a scheduler that makes its own run of the last day at the same moment dies of it.
     airflow.unpause(home, ["sweep_sources"])
-    airflow.wait(home, report, builds=False)
+    airflow.wait(home, report, before=today, builds=False)
     # One build for all the days: each arrival would wake its own.
     report("the days are landed; now the build")
     airflow.unpause(home, ["build_warehouse"])
-    airflow.wait(home, report)
+    airflow.wait(home, report, before=today)
 
 
 def _start_shop(home: Home, present: datetime, report: Report) -> None:

@@ -37,7 +37,7 @@ def apply(build: Build) -> None:
 def _replace(build: Build) -> None:
     """Make a whole new state aside, and take its name in one rename. What is kept for ever comes along."""
     aside = build.folder / "state.duckdb"
-    aside.unlink(missing_ok=True)
+    state.drop(aside)
     with state.connect(aside, read_only=False) as connection:
         if build.home.state.exists():
             copy_tables(connection, build.home.state, [("ops", name) for name in KEPT])

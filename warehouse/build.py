@@ -13,7 +13,7 @@ from warehouse.audit import audit as audit_build
 from warehouse.plan import Build, Plan, Request, make_plan, pending
 from warehouse.publish import catch_up
 from warehouse.publish import publish as publish_build
-from warehouse.state import connect, lock
+from warehouse.state import connect, drop, lock
 
 __all__ = [
     "Outcome",
@@ -50,7 +50,7 @@ def transform(home: Home, build_id: str) -> None:
     """Build the tables aside. Doing it again starts over."""
     build = Build(home, build_id)
     for path in (build.file, build.folder / "empty.duckdb"):
-        path.unlink(missing_ok=True)
+        drop(path)
     if not build.start_state().exists():
         with connect(build.start_state(), read_only=False):
             pass
@@ -92,5 +92,5 @@ def build(home: Home, request: Request, now: datetime, report: Report = silent) 
 def _tidy(build: Build) -> None:
     """Drop the large files of a published build; its plan, findings and logs stay."""
     for path in (build.file, build.folder / "empty.duckdb"):
-        path.unlink(missing_ok=True)
+        drop(path)
     shutil.rmtree(build.target, ignore_errors=True)

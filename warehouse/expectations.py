@@ -79,6 +79,8 @@ def _validate(build: Build, frames: Mapping[str, Any]) -> list[Outcome]:
     # Importing Great Expectations costs seconds: only an audit pays.
     import great_expectations as gx
 
+    # Its import turns this one up again.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     context.add_data_docs_site(

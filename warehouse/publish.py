@@ -58,8 +58,7 @@ _TABLES = """
 def _aside(home: Home) -> Path:
     home.published.parent.mkdir(parents=True, exist_ok=True)
     aside = home.published.with_name(".next.duckdb")
-    for left_over in (aside, aside.with_name(aside.name + ".wal")):
-        left_over.unlink(missing_ok=True)
+    state.drop(aside)
     return aside
 
 

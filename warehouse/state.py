@@ -41,6 +41,12 @@ def connect(
         connection.close()
 
 
+def drop(path: Path) -> None:
+    """Remove a DuckDB file, if it is there, and what a killed process left to be replayed into it."""
+    for left_over in (path.with_name(path.name + ".wal"), path):
+        left_over.unlink(missing_ok=True)
+
+
 @contextmanager
 def lock(home: Home) -> Iterator[None]:
     """Hold the right to change the state and the published file. The kernel lets go when the process dies."""

@@ -1,58 +1,89 @@
-"""A real scheduler takes a backfill of the messy shop to the published file, while a reader polls it."""
+"""A real scheduler takes backfills of the messy shop to the published file, while a reader polls it."""
 
+import re
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import duckdb
-import pytest
 
 from demo import simulate
+from ingestion import sources
 from ingestion.home import Home
-from operations import airflow, ledger
+from ingestion.window import Window
+from operations import airflow, hashes, ledger
 from tests.pipeline import truth
+from warehouse.build import Request, build
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 class Reader(threading.Thread):
-    """Ask the published file again and again for two numbers that agree in every whole version."""
+    """Ask the published file again and again for numbers that agree in every whole version."""
+
+    QUESTION = """
+        select
+            (select max(build_number) from ops.builds),
+            (select sum(orders) from gold.daily_revenue) = (select sum(orders) from gold.hourly_revenue),
+            (select sum(records) from ops.ledger) = (select sum(records_written) from ops.batches),
+            (select sum(events) from gold.daily_traffic)
+                is not distinct from (select sum(records) from ops.ledger where dataset = 'clickstream' and fate = 'current')
+    """
 
     def __init__(self, home: Home) -> None:
         super().__init__(daemon=True)
-        self.home, self.over, self.wrong, self.answers = home, threading.Event(), [], 0
+        self.home, self.over = home, threading.Event()
+        self.wrong: list[str] = []
+        self.builds: list[int] = []
 
     def run(self) -> None:
-        while not self.over.wait(0.2):
+        while not self.over.wait(0.1):
             if self.home.published.exists():
                 try:
                     with duckdb.connect(str(self.home.published), read_only=True) as published:
-                        row = published.sql(
-                            "select (select sum(orders) from gold.daily_revenue), (select sum(orders) from gold.hourly_revenue)"
-                        ).fetchone()
-                    self.answers += 1
-                    if row is None or row[0] != row[1]:
-                        self.wrong.append(str(row))
+                        row = published.sql(self.QUESTION).fetchone()
                 except duckdb.Error as error:
                     self.wrong.append(str(error))
+                    continue
+                if row is None or not all(row[1:]):
+                    self.wrong.append(str(row))
+                else:
+                    self.builds.append(row[0])
 
 
-@pytest.mark.long
-def test_a_backfill_through_the_scheduler_ends_in_the_truth(shop: Home) -> None:
+def typed(first: date, last: date) -> list[str]:
+    """Return the backfill command as the README has it, for other days."""
+    command = re.search(r"^airflow (backfill create .*)$", README.read_text(), re.MULTILINE)
+    assert command
+    return command[1].replace("2026-01-01", first.isoformat()).replace("2026-01-31", last.isoformat()).split()
+
+
+def test_backfills_through_the_scheduler_end_in_the_truth(shop: Home) -> None:
     # The scheduler adds its own run of yesterday, which has to find a day of the shop as well.
-    last = datetime.now(UTC).date()
-    first = last - timedelta(days=2)
-    simulate.simulate(shop, first, last, orders_per_day=100, events_per_day=2000)
+    now = datetime.now(UTC)
+    today = now.date()
+    first, last = today - timedelta(days=2), today - timedelta(days=1)
+    simulate.simulate(shop, first, today, orders_per_day=100, events_per_day=2000)
+    for source in sources.SOURCES:
+        sources.ingest(source, Window.parse(first.isoformat(), last.isoformat()), shop, now)
+    build(shop, Request(), now)
     reader = Reader(shop)
     reader.start()
     try:
         airflow.start(shop)
-        airflow.backfill(shop, "sweep_sources", first, last)
-        airflow.unpause(shop, ["sweep_sources"])
-        airflow.unpause(shop, ["build_warehouse"])
-        airflow.wait(shop, patience=400)
+        assert airflow.command(shop, typed(first, last)) == 0
+        airflow.unpause(shop, ["sweep_sources", "build_warehouse"])
+        airflow.wait(shop, before=today, patience=400)
+        once = hashes.read(shop)
+        airflow.backfill(shop, "sweep_sources", first, today)
+        airflow.wait(shop, before=today, patience=400)
     finally:
         airflow.stop(shop)
         reader.over.set()
         reader.join()
     assert truth.differences(shop) == []
     assert ledger.recount(shop) == ([], True)
-    assert reader.wrong == [] and reader.answers > 0
+    assert hashes.read(shop) == once
+    assert reader.wrong == []
+    assert reader.builds == sorted(reader.builds) and len(set(reader.builds)) > 1
     assert airflow.read(shop) is None

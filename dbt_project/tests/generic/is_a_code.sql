@@ -1,0 +1,7 @@
+{# Codes have the shape of their standard: an odd one is somebody's mistake, though no reason to lose the row. #}
+{% test is_a_code(model, column, pattern) %}
+select {{ column }}, count(*) as odd_rows
+from {{ model }}
+where not regexp_full_match({{ column }}, '{{ pattern }}')
+group by {{ column }}
+{% endtest %}

@@ -1,0 +1,163 @@
+"""Any process can be killed at any instant: the same command again ends in the same state.
+
+The steps are the calls that leave a trace outside the process. A child is killed at each of a spread of them.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import FrameType
+
+import duckdb
+
+from demo import simulate
+from ingestion import bronze, sources
+from ingestion.home import Home
+from ingestion.window import Window
+from operations import hashes
+from warehouse import build as warehouse
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+FIRST, SECOND, END = "2026-11-01", "2026-11-02", "2026-11-03"
+TRACES = {
+    "execute",
+    "close",
+    "replace",
+    "rename",
+    "fsync",
+    "link",
+    "unlink",
+    "mkdir",
+    "rmdir",
+    "write",
+    "sendfile",
+    "open",
+}
+KILLS = 12
+
+# A fresh process a kill, but its imports only once.
+children = multiprocessing.get_context("forkserver")
+children.set_forkserver_preload([__name__, "duckdb", "pyarrow.parquet"])
+
+
+def die_at(step: int, report: Path, work: Callable[..., object], *arguments: object) -> None:
+    """Do the work, and be killed when it leaves its trace number `step`. At step 0, report how many there are."""
+    seen = 0
+
+    def count(frame: FrameType, event: str, called: object) -> None:
+        nonlocal seen
+        if event == "c_call" and getattr(called, "__name__", "") in TRACES:
+            seen += 1
+            if seen == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+    work(*arguments)
+    sys.setprofile(None)
+    if not step:
+        report.write_text(str(seen))
+
+
+def in_child(step: int, report: Path, work: Callable[..., object], *arguments: object) -> int | None:
+    """Return the child's exit code: minus the signal that killed it."""
+    child = children.Process(target=die_at, args=(step, report, work, *arguments))
+    child.start()
+    child.join(120)
+    return child.exitcode
+
+
+def kill_once_written(path: Path, work: Callable[..., object], *arguments: object) -> None:
+    """Do the work in a child, and kill it while it writes this file."""
+    child = children.Process(target=work, args=arguments)
+    child.start()
+    for _ in range(1200):
+        if path.exists() and path.stat().st_size:
+            break
+        time.sleep(0.05)
+    child.kill()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL and path.stat().st_size
+
+
+def steps_of(report: Path, work: Callable[..., object], *arguments: object) -> list[int]:
+    """Do the work once, count its steps, and return a spread of them: the first and the last are among them."""
+    assert in_child(0, report, work, *arguments) == 0
+    count = int(report.read_text())
+    return sorted({1 + (count - 1) * part // (KILLS - 1) for part in range(KILLS)})
+
+
+def copied(home: Home, folder: Path) -> Home:
+    shutil.copytree(home.root, folder, ignore=shutil.ignore_patterns("shop", "landing"))
+    return Home(folder, home.landing, home.database_url())
+
+
+def versions(home: Home) -> tuple[object, ...]:
+    """Ask the published file for its build, and whether it is whole."""
+    with duckdb.connect(str(home.published), read_only=True) as published:
+        found = published.sql("""
+            select
+                (select max(build_number) from ops.builds),
+                (select sum(orders) from gold.daily_revenue) = (select sum(orders) from gold.hourly_revenue),
+                (select sum(records) from ops.ledger) = (select sum(records_written) from ops.batches)
+        """).fetchone()
+    assert found
+    return found
+
+
+def test_an_ingest_killed_anywhere_lands_the_same_batches(shop: Home, tmp_path: Path) -> None:
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
+    window, report = Window.parse(FIRST, SECOND), tmp_path / "steps"
+    for source in sources.SOURCES:
+        whole = Home(tmp_path / source, shop.landing, shop.database_url())
+        steps = steps_of(report, sources.ingest, source, window, whole, NOW)
+        expected = contents(whole)
+        assert expected
+        for step in steps:
+            home = Home(tmp_path / f"{source}-{step}", shop.landing, shop.database_url())
+            assert in_child(step, report, sources.ingest, source, window, home, NOW) == -signal.SIGKILL
+            assert set(contents(home).items()) <= set(expected.items()), "a batch that is there is whole"
+            sources.ingest(source, window, home, NOW)
+            assert contents(home) == expected
+
+
+def contents(home: Home) -> dict[str, tuple[object, ...]]:
+    """Return each committed batch with the checksums of its files, counted where they lie."""
+    return {
+        manifest.batch_id: tuple((file.name, file.sha256) for file in manifest.files)
+        for manifest in bronze.committed(home, frozenset())
+    }
+
+
+def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", shop.landing, shop.database_url())
+    land(home, FIRST, SECOND)
+    warehouse.build(home, warehouse.Request(), NOW)
+    land(home, SECOND, END)
+    planned = warehouse.plan(home, warehouse.Request(), NOW.replace(hour=13))
+    assert planned
+    kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.transform, home, planned.build_id)
+    warehouse.transform(home, planned.build_id)
+    warehouse.audit(home, planned.build_id, NOW)
+    whole, report = copied(home, tmp_path / "whole"), tmp_path / "steps"
+    steps = steps_of(report, warehouse.publish, whole, planned.build_id)
+    expected = hashes.read(whole)
+    assert expected != hashes.read(home)
+    for step in steps:
+        hit = copied(home, tmp_path / f"step-{step}")
+        assert in_child(step, report, warehouse.publish, hit, planned.build_id) == -signal.SIGKILL
+        assert versions(hit) in ((1, True, True), (2, True, True))
+        warehouse.publish(hit, planned.build_id)
+        assert hashes.read(hit) == expected
+        assert versions(hit) == (2, True, True)
+        shutil.rmtree(hit.root)
+
+
+def land(home: Home, start: str, end: str) -> None:
+    for source in sources.SOURCES:
+        sources.ingest(source, Window.parse(start, end), home, NOW)

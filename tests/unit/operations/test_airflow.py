@@ -1,0 +1,18 @@
+"""What is asked of Airflow, and whose run a run is: pure, so tested without one."""
+
+from datetime import date
+
+from operations import airflow
+
+
+def test_a_backfill_asks_for_a_half_open_range_in_airflows_closed_one() -> None:
+    asked = airflow.backfill_request("sweep_sources", date(2026, 1, 1), date(2026, 1, 3))
+    assert (asked["from_date"], asked["to_date"]) == ("2026-01-01T00:00:00Z", "2026-01-02T23:59:59Z")
+
+
+def test_the_schedules_own_run_after_midnight_is_not_waited_on() -> None:
+    def is_ours(logical_date: str | None) -> bool:
+        return airflow.starts_before({"logical_date": logical_date}, date(2026, 1, 3))
+
+    assert is_ours("2026-01-02T23:00:00Z") and is_ours(None)
+    assert not is_ours("2026-01-03T00:00:00Z")
