@@ -11,6 +11,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
+
 from ingestion.errors import Permanent
 from ingestion.home import Home
 
@@ -19,7 +21,7 @@ _NOBODY = 65534
 
 
 def start(home: Home) -> str:
-    """Start the server, or find it running; return its address, which is also left in `shop/database_url`."""
+    """Start the server, or find it running, with the shop's tables; return its address, which is also left in `shop/database_url`."""
     data = _data(home)
     home.shop.mkdir(parents=True, exist_ok=True)
     with (home.shop / "postgres.lock").open("w") as lock:
@@ -30,8 +32,15 @@ def start(home: Home) -> str:
         if not is_running(home):
             _start(home)
         url = f"postgresql://postgres@127.0.0.1:{_postmaster(home)[1]}/postgres"
+        with psycopg.connect(url) as connection:
+            make_tables(connection)
         (home.shop / "database_url").write_text(url + "\n")
     return url
+
+
+def make_tables(connection: psycopg.Connection) -> None:
+    """Make the shop's tables, those that are not there."""
+    connection.execute((Path(__file__).parent / "schema.sql").read_text())
 
 
 def stop(home: Home) -> None:

@@ -17,7 +17,7 @@ import duckdb
 import psycopg
 import zstandard
 
-from demo import truth
+from demo import postgres, truth
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 
@@ -98,7 +98,7 @@ def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
 def _prepare(shop: psycopg.Connection) -> None:
     # Until this connection ends: one process at a time lets time pass.
     shop.execute("select pg_advisory_lock(hashtext('simulation'))")
-    shop.execute((_HERE / "schema.sql").read_text())
+    postgres.make_tables(shop)
     shop.execute(_PRODUCTS, {"products": PRODUCTS})
     shop.commit()
 

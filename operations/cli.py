@@ -250,7 +250,7 @@ def shop() -> None:
 
 @shop.command("start")
 def start_shop() -> None:
-    """Start its Postgres."""
+    """Start its Postgres, with its tables; print the address."""
     from demo import postgres
 
     click.echo(postgres.start(Home.from_environment()))

@@ -55,6 +55,7 @@ def run(home: Home, now: datetime, days: int, report: Report) -> None:
             report("stopping the shop's Postgres")
             postgres.stop(home)
     print_results(home)
+    click.echo("       make up                             the same, left running, with Airflow's UI")
 
 
 def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
@@ -136,6 +137,5 @@ def print_results(home: Home) -> None:
     click.echo(
         "Next:  clearwell status                    is all well?\n"
         "       clearwell dead-letters list         what was refused, and why\n"
-        "       clearwell sql 'from gold.daily_traffic'\n"
-        "       make up                             the same, left running, with Airflow's UI"
+        "       clearwell sql 'from gold.daily_traffic'"
     )
