@@ -6,13 +6,12 @@ of one line and of hundreds, no total, no change time. The truth is plain Python
 
 import random
 from collections import Counter, defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import duckdb
 import psycopg
 
-from demo import postgres
 from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
