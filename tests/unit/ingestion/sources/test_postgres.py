@@ -44,9 +44,9 @@ def stranger(postgres: str) -> Iterator[str]:
         connection.execute("create role stranger login password 'right'")
         hba = Path(connection.execute("show hba_file").fetchone()[0])  # type: ignore[index]
         before = hba.read_text()
-        hba.write_text("local all stranger scram-sha-256\n" + before)
+        hba.write_text("host all stranger 127.0.0.1/32 scram-sha-256\n" + before)
         connection.execute("select pg_reload_conf()")
-        yield postgres.replace("//postgres:", "//stranger:{password}")
+        yield postgres.replace("//postgres@", "//stranger:{password}@")
         hba.write_text(before)
         connection.execute("select pg_reload_conf()")
         connection.execute("drop role stranger")
@@ -71,7 +71,7 @@ def test_a_user_without_rights_is_told_what_to_ask_for(shop: Shop, stranger: str
 
 
 def test_an_unknown_database_names_it(postgres: str):
-    error = failure(postgres.replace("/postgres?", "/nowhere?"))
+    error = failure(postgres.removesuffix("postgres") + "nowhere")
     assert isinstance(error, Permanent)
     assert "nowhere" in str(error) and "SHOP_DATABASE_URL" in str(error)
 
