@@ -28,6 +28,15 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Money:
+    """Where a record's money is: the column that bears it, the SQL that computes it, and the column of its currency."""
+
+    column: str
+    amount: str
+    currency: str | None = None
+
+
+@dataclass(frozen=True)
 class Contract:
     """A dataset's columns, key, clock and owner."""
 
@@ -43,6 +52,7 @@ class Contract:
     expect_records_every: timedelta | None
     owner: str
     columns: tuple[Column, ...]
+    money: Money | None = None
 
 
 def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
@@ -105,6 +115,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         expect_records_every=reader.duration("expect_records_every") if reader.has("expect_records_every") else None,
         owner=reader.text("owner"),
         columns=tuple(_column(column, path, dataset) for column in table.get("columns") or ()),
+        money=reader.money("money") if reader.has("money") else None,
     )
 
 
@@ -160,6 +171,14 @@ class _Meta:
         if not isinstance(names, list) or not names:
             raise _bad(self.path, f"{self.dataset}.{field}", "must be a list of columns")
         return tuple(str(name) for name in names)
+
+    def money(self, field: str) -> Money:
+        try:
+            return Money(**self.meta[field])
+        except TypeError:
+            raise _bad(
+                self.path, f"{self.dataset}.{field}", "must have column and amount, and may have currency"
+            ) from None
 
     def duration(self, field: str) -> timedelta:
         try:

@@ -1,7 +1,7 @@
 """The accounts: what became of every record, and whether it adds up."""
 
 from ingestion import bronze
-from ingestion.contract import read_contracts
+from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import state
@@ -78,27 +78,78 @@ def check(home: Home) -> None:
 
 
 def _recount_tables(home: Home) -> list[state.Row]:
+    """Hold the ledger's cells against the tables that hold the records, in records and in money."""
+    cell = "dataset, batch_id, record_date, fate, currency, is_amount_read"
     parts = [
-        f"select '{name}' as dataset, batch_id, record_date, fate from records.{name}"
-        for name in sorted(read_contracts())
+        f"select '{name}' as dataset, batch_id, record_date, fate, {_money(contract)} from records.{name}"
+        for name, contract in sorted(read_contracts().items())
     ]
-    parts.append("select dataset, batch_id, record_date, 'dead_letter' as fate from silver.dead_letters")
+    parts.append(f"select {cell}, amount from records.refused")
     query = f"""
         with counted as (
-            select dataset, batch_id, record_date, fate, count(*) as records
-            from ({" union all ".join(parts)})
+            select {cell}, count(*) as records, sum(amount) as amount
+            from ({" union all by name ".join(parts)})
             group by all
+        ),
+
+        ledger as (
+            select {cell}, sum(records) as records, sum(amount) as amount from ops.ledger group by all
+        ),
+
+        off as (
+            select {cell} from (from ledger except from counted)
+            union
+            select {cell} from (from counted except from ledger)
         )
 
         select
-            dataset, batch_id, record_date, fate,
-            coalesce(ledger.records, 0) as in_ledger, coalesce(counted.records, 0) as counted
-        from ops.ledger
-        full join counted using (dataset, batch_id, record_date, fate)
-        where ledger.records is distinct from counted.records
+            off.*,
+            coalesce(ledger.records, 0)::bigint as in_ledger, coalesce(counted.records, 0)::bigint as counted,
+            ledger.amount as amount_in_ledger, counted.amount as amount_counted
+        from off
+        left join ledger on {_same("ledger", cell)}
+        left join counted on {_same("counted", cell)}
         order by all
     """
-    return state.read(home.state, "ops.ledger", query)
+    return [
+        {**row, "records": _odd_records(home, row["dataset"], row["batch_id"])}
+        for row in state.read(home.state, "ops.ledger", query)
+    ]
+
+
+def _money(contract: Contract) -> str:
+    money = contract.money
+    if not money:
+        return "null::varchar as currency, null::decimal(38, 4) as amount, null::boolean as is_amount_read"
+    return (
+        f"{money.currency or 'null::varchar'} as currency, ({money.amount})::decimal(38, 4) as amount, "
+        f"case when {money.column} is not null then ({money.amount}) is not null end as is_amount_read"
+    )
+
+
+def _same(table: str, columns: str) -> str:
+    return " and ".join(f"off.{name} is not distinct from {table}.{name}" for name in columns.split(", "))
+
+
+def _odd_records(home: Home, dataset: str, batch_id: str) -> str:
+    """Name the records of a batch that no table holds, or that more than one row holds."""
+    query = f"""
+        with held as (
+            select record_no from records.{dataset} where batch_id = $1
+            union all
+            select record_no from records.refused where batch_id = $1
+        )
+
+        select record_no, count(held.record_no) as copies
+        from range(1, (select max(records_written) from ops.batches where batch_id = $1) + 1) as numbers (record_no)
+        full join held using (record_no)
+        group by record_no
+        having copies <> 1
+        order by record_no
+        limit 10
+    """
+    rows = state.read(home.state, "ops.batches", query, [batch_id])
+    return ", ".join(f"{batch_id}:{row['record_no']} ({row['copies']} times)" for row in rows)
 
 
 def _recount_bronze(home: Home) -> list[state.Row]:
@@ -111,15 +162,29 @@ def _recount_bronze(home: Home) -> list[state.Row]:
     """
     differences = []
     for row in state.read(home.state, "ops.batches", cells):
-        where = {"dataset": row["dataset"], "batch_id": row["batch_id"], "record_date": None}
         try:
             manifest = bronze.read_manifest(home, bronze.BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
             bronze.verify(home, manifest)
         except Permanent as error:
-            differences.append({**where, "fate": str(error), "in_ledger": row["in_ledger"], "counted": None})
+            differences.append(_difference(row, str(error), None))
             continue
         if manifest.records_written != row["in_ledger"]:
-            differences.append(
-                {**where, "fate": "any", "in_ledger": row["in_ledger"], "counted": manifest.records_written}
-            )
+            differences.append(_difference(row, "records_written of its manifest", manifest.records_written))
     return differences
+
+
+def _difference(batch: state.Row, what: str, counted: int | None) -> state.Row:
+    """Shape a difference of a whole batch like one of a cell."""
+    return {
+        "dataset": batch["dataset"],
+        "batch_id": batch["batch_id"],
+        "record_date": None,
+        "fate": what,
+        "currency": None,
+        "is_amount_read": None,
+        "in_ledger": batch["in_ledger"],
+        "counted": counted,
+        "amount_in_ledger": None,
+        "amount_counted": None,
+        "records": "",
+    }

@@ -7,7 +7,7 @@
 {% set columns = (meta.key + ['record_date']) | join(', ') %}
 {% set leaving = leaving_batches(dataset) %}
 with entering as (
-    select {{ columns }} from {{ ref('staging_' ~ dataset) }} where reasons is null
+    select {{ columns }} from ({{ entering(dataset) }}) where reasons is null
 ),
 
 leaving as (
@@ -18,10 +18,27 @@ leaving as (
     {% endif %}
 ),
 
+decided as (
+    {% set decided = decided_batches(dataset) %}
+    {% if decided != 'null' %}
+    select {{ columns }} from {{ before('records_' ~ dataset) }} as state
+    where
+        batch_id in ({{ decided }})
+        and exists (
+            select 1 from {{ ref('plan_decided') }} as decided
+            where decided.batch_id = state.batch_id and (decided.record_no is null or decided.record_no = state.record_no)
+        )
+    {% else %}
+    select {{ columns }} from entering where false
+    {% endif %}
+),
+
 touched as (
     select {{ columns }} from entering
     union all
     select {{ columns }} from leaving
+    union all
+    select {{ columns }} from decided
 ),
 
 standing as (
@@ -48,6 +65,40 @@ select * from final
     {{ return(literals("(select batch_id from " ~ batches ~ " where dataset = '" ~ dataset ~ "' and is_leaving)", "batch_id")) }}
 {% endmacro %}
 
+{# Batches of which a decision may have changed a fate. Decisions are not decided about. #}
+{% macro decided_batches(dataset) %}
+    {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
+    {% set decided = ref('plan_decided') %}
+    {{ return(literals("(select batch_id from " ~ decided ~ " where dataset = '" ~ dataset ~ "')", "batch_id")) }}
+{% endmacro %}
+
+{% macro ruled_batches(dataset) %}
+    {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
+    {% set rulings = ref('plan_rulings') %}
+    {{ return(literals("(select batch_id from " ~ rulings ~ " where dataset = '" ~ dataset ~ "')", "batch_id")) }}
+{% endmacro %}
+
+{# The datasets that decisions can be about. #}
+{% macro ruled_datasets() %}{{ return(datasets() | reject('equalto', 'decisions') | list) }}{% endmacro %}
+
+{# The parsed records of the batches that enter: all but those that are held. #}
+{% macro entering(dataset) -%}
+    select * from {{ ref('staging_' ~ dataset) }}
+    {%- if dataset != 'decisions' %}
+    {%- set held = ref('plan_held') %}
+    where batch_id not in (select batch_id from {{ held }})
+    {%- endif %}
+{%- endmacro %}
+
+{# The ruling on each record of a relation that has one. A withdrawal goes before a correction. #}
+{% macro rulings_by_record(relation) -%}
+    select {{ relation }}.batch_id, {{ relation }}.record_no, max_by(rulings.decision, rulings.fate) as decision, max(rulings.fate) as fate
+    from {{ relation }}
+    inner join {{ ref('plan_rulings') }} as rulings
+        on {{ relation }}.batch_id = rulings.batch_id and (rulings.record_no is null or rulings.record_no = {{ relation }}.record_no)
+    group by {{ relation }}.batch_id, {{ relation }}.record_no
+{%- endmacro %}
+
 {# All records of the touched keys after this build, each with its fate. #}
 {% macro contest(dataset) %}
 {% set the = contract(dataset) %}
@@ -58,8 +109,9 @@ select * from final
 {% set version = the.meta.get('version_column') %}
 {% set dates = literals(keys, 'record_date') %}
 {% set leaving = leaving_batches(dataset) %}
+{% set is_ruled = ruled_batches(dataset) != 'null' %}
 with pool as (
-    select {{ columns }} from {{ ref('staging_' ~ dataset) }} where reasons is null
+    select {{ columns }} from ({{ entering(dataset) }}) where reasons is null
     union all
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     where
@@ -68,18 +120,28 @@ with pool as (
         and exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', the.meta.key + ['record_date']) }})
 ),
 
+{% if is_ruled -%}
+ruled as (
+    {{ rulings_by_record('pool') }}
+),
+
+contestants as (
+    select * from pool anti join ruled using (batch_id, record_no)
+),
+{% endif -%}
+{% set contestants = 'contestants' if is_ruled else 'pool' %}
 -- hash() may group, never decide: two keys in one group only cost a few needless comparisons
 crowded as (
-    select hash({{ key | join(', ') or 'null' }}) as key_hash from pool group by all having count(*) > 1
+    select hash({{ key | join(', ') or 'null' }}) as key_hash from {{ contestants }} group by all having count(*) > 1
 ),
 
 alone as (
-    select *, 'current' as fate from pool
+    select *, 'current' as fate from {{ contestants }}
     where hash({{ key | join(', ') or 'null' }}) not in (select key_hash from crowded)
 ),
 
 contested as (
-    select *, {{ content_md5(names) }} as content_md5 from pool
+    select *, {{ content_md5(names) }} as content_md5 from {{ contestants }}
     where hash({{ key | join(', ') or 'null' }}) in (select key_hash from crowded)
 ),
 
@@ -97,10 +159,15 @@ ranked as (
 ),
 
 final as (
-    select {{ columns }}, fate from alone
+    select {{ columns }}, cast(null as varchar) as decision, fate from alone
+    {% if is_ruled -%}
+    union all
+    select {{ columns }}, decision, fate from pool inner join ruled using (batch_id, record_no)
+    {% endif -%}
     union all
     select
         {{ columns }},
+        null as decision,
         case when place = 1 then 'current' when copy > 1 then 'duplicate' else 'superseded' end as fate
     from ranked
 )

@@ -163,6 +163,16 @@ final as (
         {% for name in names -%}
         {{ name }},
         {% endfor -%}
+        {%- set money = the.meta.get('money') %}
+        {%- if money %}
+        case when reasons is not null then cast({{ money.amount }} as decimal(38, 4)) end as money_amount,
+        case when reasons is not null then {{ 'text_' ~ money.currency if money.currency else 'cast(null as varchar)' }} end as money_currency,
+        case when reasons is not null and text_{{ money.column }} is not null then ({{ money.amount }}) is not null end as is_money_read,
+        {%- else %}
+        cast(null as decimal(38, 4)) as money_amount,
+        cast(null as varchar) as money_currency,
+        cast(null as boolean) as is_money_read,
+        {%- endif %}
         reasons,
         {% if lines -%}
         case when reasons is not null then coalesce(bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,

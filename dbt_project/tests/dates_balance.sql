@@ -1,22 +1,23 @@
--- A batch's records of one date, counted where they were parsed, are the records of that date that have a fate.
+-- A batch's records of one date, and their money by currency, counted where they were parsed, are those that have a fate.
+-- depends_on: {{ ref('plan_batches') }}
 {{ config(severity='error') }}
--- depends_on: {{ ref('plan_touched') }} {{ ref('plan_batches') }}
 with parsed as (
-    {{ whole('ops_batch_dates') }}
+    select dataset, batch_id, record_date, currency, is_amount_read, sum(records) as records, sum(amount) as amount
+    from ({{ whole('ops_batch_dates') }})
+    semi join {{ ref('plan_touched') }} as touched using (dataset, record_date)
+    group by all
 ),
 
 cells as (
-    select dataset, batch_id, record_date, sum(records) as records_with_a_fate
+    select dataset, batch_id, record_date, currency, is_amount_read, sum(records) as records, sum(amount) as amount
     from {{ ref('ops_ledger') }}
-    group by dataset, batch_id, record_date
+    group by all
 ),
 
 final as (
-    select dataset, batch_id, record_date, parsed.records, records_with_a_fate
-    from cells
-    full join (select parsed.* from parsed semi join {{ ref('plan_touched') }} as touched using (dataset, record_date)) as parsed
-        using (dataset, batch_id, record_date)
-    where parsed.records is distinct from records_with_a_fate
+    (select 'parsed, and without a fate' as what, * from parsed except select 'parsed, and without a fate', * from cells)
+    union all
+    (select 'with a fate, and never parsed' as what, * from cells except select 'with a fate, and never parsed', * from parsed)
 )
 
 select * from final

@@ -1,9 +1,16 @@
 -- counted where the records are parsed, before any of them has a fate
 with final as (
     {% for dataset in datasets() -%}
-    select '{{ dataset }}' as dataset, batch_id, record_date, count(*) as records
-    from {{ ref('staging_' ~ dataset) }}
-    group by batch_id, record_date
+    select
+        '{{ dataset }}' as dataset, batch_id, record_date, currency, is_amount_read,
+        count(*) as records,
+        cast(sum(amount) as decimal(38, 4)) as amount
+    from (
+        select batch_id, record_date, {{ money_of(dataset) }} from ({{ entering(dataset) }}) where reasons is null
+        union all
+        select batch_id, record_date, money_currency, money_amount, is_money_read from ({{ entering(dataset) }}) where reasons is not null
+    )
+    group by batch_id, record_date, currency, is_amount_read
     {{ 'union all' if not loop.last }}
     {% endfor -%}
 )

@@ -4,7 +4,7 @@ with final as (
         counted_by_source, records_written, bytes, files, inputs, waiting, resolved,
         '{{ var("build_id", "dev") }}' as build_id
     from {{ ref('plan_batches') }}
-    where is_entering
+    where is_entering and batch_id not in (select batch_id from {{ ref('plan_held') }})
 )
 
 select * from final

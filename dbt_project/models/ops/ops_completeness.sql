@@ -1,6 +1,7 @@
 -- how far each dataset is complete: to the first window that is missing or short
 with batches as (
-    {{ whole('ops_batches') }}
+    -- a correction holds no window of its source
+    select * from ({{ whole('ops_batches') }}) where source not in ('decisions', 'corrections')
 ),
 
 waiting as (

@@ -4,34 +4,39 @@ with
 {% set keys = ref('plan_keys_' ~ dataset) %}
 {% set touched = "(select record_date from " ~ ref('plan_touched') ~ " where dataset = '" ~ dataset ~ "')" %}
 {{ dataset }} as (
-    select '{{ dataset }}' as dataset, batch_id, record_date, fate from {{ ref('records_' ~ dataset) }}
+    select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }} from {{ ref('records_' ~ dataset) }}
     union all
-    select '{{ dataset }}' as dataset, batch_id, record_date, fate from {{ before('records_' ~ dataset) }} as state
+    select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }} from {{ before('records_' ~ dataset) }} as state
     where
         record_date in ({{ literals(touched, 'record_date') }})
         and not exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
 ),
 {% endfor %}
-dead_letters as (
-    select dataset, batch_id, record_date, 'dead_letter' as fate from {{ ref('silver_dead_letters') }}
+refused as (
+    select dataset, batch_id, record_date, fate, currency, amount, is_amount_read from {{ ref('records_refused') }}
     union all
-    select state.dataset, state.batch_id, state.record_date, 'dead_letter' as fate
-    from {{ before('silver_dead_letters') }} as state
+    select state.dataset, state.batch_id, state.record_date, state.fate, currency, amount, is_amount_read
+    from {{ before('records_refused') }} as state
     inner join {{ ref('plan_touched') }} as touched on {{ same('touched', 'state', ['dataset', 'record_date']) }}
-    where state.batch_id not in (select batch_id from {{ ref('plan_batches') }})
+    where not exists (
+        select 1 from {{ ref('plan_keys_refused') }} as keys where {{ same('keys', 'state', ['batch_id', 'record_no']) }}
+    )
 ),
 
 records as (
     {% for dataset in datasets() %}select * from {{ dataset }}
     union all
     {% endfor -%}
-    select * from dead_letters
+    select * from refused
 ),
 
 final as (
-    select dataset, batch_id, record_date, fate, count(*) as records
+    select
+        dataset, batch_id, record_date, fate, currency, is_amount_read,
+        count(*) as records,
+        cast(sum(amount) as decimal(38, 4)) as amount
     from records
-    group by dataset, batch_id, record_date, fate
+    group by dataset, batch_id, record_date, fate, currency, is_amount_read
 )
 
 select * from final

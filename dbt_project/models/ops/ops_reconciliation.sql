@@ -1,6 +1,10 @@
--- depends_on: {{ ref('plan_batches') }} {{ ref('plan_touched') }} {{ ref('plan_keys_source_counts') }} {{ ref('plan_reconciled_amounts') }} {{ ref('plan_order_dates') }}
+-- depends_on: {{ ref('plan_batches') }} {{ ref('plan_touched') }} {{ ref('plan_keys_source_counts') }} {{ ref('plan_reconciled_amounts') }} {{ ref('plan_order_dates') }} {{ ref('plan_keys_refused') }}
 with dates as (
     select * from {{ ref('plan_reconciled') }}
+),
+
+held as (
+    select dataset, window_start, window_end from ({{ whole('ops_held') }})
 ),
 
 rebuilt_dates as (
@@ -34,6 +38,7 @@ bronze as (
 landed as (
     select dataset, window_date as record_date, cast(sum(records_written) as bigint) as landed_records
     from ({{ whole('ops_batches') }})
+    where source <> 'corrections'
     group by dataset, window_date
 ),
 
@@ -48,6 +53,14 @@ fates as (
     group by dataset, record_date
 ),
 
+corrections as (
+    select batch_id from ({{ whole('ops_batches') }}) where source = 'corrections'
+),
+
+corrected_orders as (
+    select order_id from {{ ref('silver_orders') }} where batch_id in (select batch_id from corrections)
+),
+
 orders_with_lines as (
     select distinct order_id from {{ ref('silver_order_items') }} where is_known_order
 ),
@@ -57,6 +70,7 @@ silver as (
         'orders' as dataset,
         order_date as record_date,
         count(*) as silver_records,
+        count(*) filter (where batch_id in (select batch_id from corrections)) as corrected_records,
         count(*) filter (where status = 'cancelled') as cancelled_records,
         count(*) filter (where coalesce(status, '') <> 'cancelled' and order_id not in (select order_id from orders_with_lines)) as unmatched_records
     from {{ ref('silver_orders') }}
@@ -66,12 +80,15 @@ silver as (
         'order_items' as dataset,
         order_date as record_date,
         count(*) as silver_records,
+        count(*) filter (
+            where batch_id in (select batch_id from corrections) or order_id in (select order_id from corrected_orders)
+        ) as corrected_records,
         count(*) filter (where order_status = 'cancelled') as cancelled_records,
         count(*) filter (where not is_known_order) as unmatched_records
     from {{ ref('silver_order_items') }}
     group by order_date
     union all
-    select 'clickstream' as dataset, event_date as record_date, count(*) as silver_records, 0 as cancelled_records, 0 as unmatched_records
+    select 'clickstream' as dataset, event_date as record_date, count(*) as silver_records, 0 as corrected_records, 0 as cancelled_records, 0 as unmatched_records
     from {{ ref('silver_clickstream') }}
     group by event_date
 ),
@@ -90,6 +107,7 @@ rebuilt as (
     select
         dates.dataset, dates.record_date,
         coalesce(silver_records, 0) as silver_records,
+        coalesce(corrected_records, 0) as corrected_records,
         coalesce(cancelled_records, 0) as cancelled_records,
         coalesce(unmatched_records, 0) as unmatched_records,
         case when dates.dataset in ('orders', 'clickstream') then coalesce(gold_records, 0) end as gold_records
@@ -99,7 +117,7 @@ rebuilt as (
 ),
 
 untouched as (
-    select state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records, gold_records
+    select state.dataset, state.record_date, silver_records, corrected_records, cancelled_records, unmatched_records, gold_records
     from {{ before('ops_reconciliation') }} as state
     where not exists (select 1 from rebuilt_dates where {{ same('rebuilt_dates', 'state', ['dataset', 'record_date']) }})
 ),
@@ -120,29 +138,14 @@ amounts as (
     group by order_date
 ),
 
--- a row refused in two batches is one row of the source; a line counts for the date of its order, as the source counts it
-letters as (
-    select dataset, record_date, json_extract_string(raw, '$.order_id') as order_id, json_extract_string(raw, '$.line_number') as line_number
-    from ({{ whole('silver_dead_letters') }})
-    where dataset in ('orders', 'order_items')
-),
-
--- of the whole state: counts may come when nothing else of their date is built again
-orders as (
-    select order_id, order_date from ({{ whole('silver_orders') }})
-),
-
-refused as (
-    select dataset, record_date, count(distinct coalesce(order_id, '')) as refused_records
-    from letters
-    where dataset = 'orders'
-    group by dataset, record_date
+absent as (
+    select 'orders' as dataset, order_date as record_date, count(*) as absent_records
+    from {{ ref('ops_absent_orders') }}
+    group by order_date
     union all
-    select letters.dataset, orders.order_date as record_date, count(distinct letters.order_id || ':' || letters.line_number) as refused_records
-    from letters
-    inner join orders on letters.order_id = orders.order_id
-    where letters.dataset = 'order_items'
-    group by letters.dataset, orders.order_date
+    select 'order_items' as dataset, order_date as record_date, count(*) as absent_records
+    from {{ ref('ops_absent_lines') }}
+    group by order_date
 ),
 
 final as (
@@ -155,19 +158,25 @@ final as (
         coalesce(fates.{{ fate }}_records, 0) as {{ fate }}_records,
         {% endfor -%}
         pipeline.silver_records,
+        pipeline.corrected_records,
+        coalesce(absent.absent_records, 0) as absent_records,
         pipeline.cancelled_records,
         pipeline.unmatched_records,
         pipeline.gold_records,
         coalesce(bronze.bronze_records, 0)
         - coalesce(current_records + superseded_records + duplicate_records + dead_letter_records + withdrawn_records, 0) as fates_difference,
         case dates.dataset
-            when 'orders' then source_records - current_records - coalesce(refused_records, 0)
-            when 'order_items' then source_records - coalesce(silver_records, 0) - coalesce(refused_records, 0)
+            when 'orders' then source_records - current_records + coalesce(corrected_records, 0) - coalesce(absent_records, 0)
+            when 'order_items' then source_records - coalesce(silver_records, 0) + coalesce(corrected_records, 0) - coalesce(absent_records, 0)
             when 'clickstream' then source_records - coalesce(landed_records, 0)
         end as source_difference,
         pipeline.silver_records - cancelled_records - unmatched_records - gold_records as gold_difference,
         amounts.source_amount_difference,
-        amounts.gold_amount_difference
+        amounts.gold_amount_difference,
+        exists (
+            select 1 from held
+            where held.dataset = dates.dataset and dates.record_date >= cast(held.window_start as date) and dates.record_date < held.window_end
+        ) as is_held
     from dates
     left join source on {{ same('source', 'dates', ['dataset', 'record_date']) }}
     left join bronze on {{ same('bronze', 'dates', ['dataset', 'record_date']) }}
@@ -175,7 +184,7 @@ final as (
     left join fates on {{ same('fates', 'dates', ['dataset', 'record_date']) }}
     left join pipeline on {{ same('pipeline', 'dates', ['dataset', 'record_date']) }}
     left join amounts on {{ same('amounts', 'dates', ['dataset', 'record_date']) }}
-    left join refused on {{ same('refused', 'dates', ['dataset', 'record_date']) }}
+    left join absent on {{ same('absent', 'dates', ['dataset', 'record_date']) }}
 )
 
 select * from final

@@ -1,10 +1,7 @@
 with final as (
-    {% for dataset in datasets() -%}
-    select '{{ dataset }}' as dataset, batch_id, record_no, record_date, reasons, raw, source_file, source_line
-    from {{ ref('staging_' ~ dataset) }}
-    where reasons is not null
-    {{ 'union all' if not loop.last }}
-    {% endfor -%}
+    select dataset, batch_id, record_no, record_date, reasons, raw, source_file, source_line
+    from {{ ref('records_refused') }}
+    where fate = 'dead_letter'
 )
 
 select * from final

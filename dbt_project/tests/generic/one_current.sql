@@ -1,7 +1,7 @@
-{# Every key has exactly one current record. #}
+{# Every key that has a record in the contest has exactly one current record. #}
 {% test one_current(model, key) %}
 select {{ key | join(', ') }}, count(*) filter (where fate = 'current') as current_records
 from {{ model }}
 group by {{ key | join(', ') }}
-having count(*) filter (where fate = 'current') <> 1
+having count(*) filter (where fate = 'current') <> cast(count(*) > count(decision) as integer)
 {% endtest %}

@@ -1,0 +1,1 @@
+{{ parse_records('decisions') }}
