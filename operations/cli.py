@@ -1,7 +1,9 @@
 """The command line. It reads the clock and the environment, and passes both on."""
 
+import getpass
 import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +12,7 @@ from ingestion import sources
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import hashes, ledger, listings, query, status
+from operations import decide, hashes, ledger, listings, query, status
 from operations.output import show
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -22,6 +24,19 @@ from_option = click.option(
     help="Start: a date or an ISO timestamp, UTC unless it says otherwise.",
 )
 to_option = click.option("--to", "end", required=True, metavar="T", help="End, not included.")
+
+
+reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; kept with the decision.")
+_NEXT = "Next: clearwell build"
+
+
+def _by(reason: str) -> decide.By:
+    """Say who decides: whoever is logged in."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = "unknown"
+    return decide.By(name, now(), reason)
 
 
 def now() -> datetime:
@@ -136,6 +151,12 @@ def show_status(as_json: bool) -> None:
         )
         show(found["builds"], as_json=False, title="last build", nothing="no build yet")
         show(found["findings"], as_json=False, title="open findings", nothing="no open findings")
+        if found["held"]:
+            show(found["held"], as_json=False, title="held: too many records are refused")
+            say("Next: mend the source or the contract; or clearwell builds accept FINDING --reason TEXT")
+        if found["pinned"]:
+            pin = found["pinned"]
+            say(f"readers are given build {pin['build_id']} since {pin['pinned_at']}: {pin['reason']}")
         click.echo(f"{found['batches_waiting']} batches wait for a build")
         click.echo("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
     sys.exit(0 if found["healthy"] else 1)
@@ -194,6 +215,24 @@ def show_batch(batch_id: str, as_json: bool) -> None:
     show(listings.batch(Home.from_environment(), batch_id), as_json=as_json)
 
 
+@batches.command("retract")
+@click.argument("batch_id")
+@reason_option
+def retract_batch(batch_id: str, reason: str) -> None:
+    """Take a batch out: its records are withdrawn, and those that lost to them come back."""
+    decide.retract(Home.from_environment(), batch_id, _by(reason))
+    click.echo(f"batch {batch_id} is retracted. {_NEXT}; undo: clearwell batches restore {batch_id}")
+
+
+@batches.command("restore")
+@click.argument("batch_id")
+@reason_option
+def restore_batch(batch_id: str, reason: str) -> None:
+    """Undo a retraction."""
+    decide.restore(Home.from_environment(), batch_id, _by(reason))
+    click.echo(f"batch {batch_id} counts again. {_NEXT}")
+
+
 @main.group("dead-letters")
 def dead_letters() -> None:
     """Records that were refused."""
@@ -208,16 +247,53 @@ def list_dead_letters(as_json: bool) -> None:
 
 @dead_letters.command("show")
 @click.option("--dataset", help="Of one dataset only.")
-@click.option("--reason", help="With this reason only, as `missing:visitor_id`.")
+@click.option("--cause", "--reason", "cause", help="With this reason only, as `missing:visitor_id`.")
 @click.option("--limit", default=20, show_default=True)
 @json_option
-def show_dead_letters(dataset: str | None, reason: str | None, limit: int, as_json: bool) -> None:
-    """Show them raw."""
+def show_dead_letters(dataset: str | None, cause: str | None, limit: int, as_json: bool) -> None:
+    """Show them raw. With --json, what `resubmit` takes back once `raw` is mended."""
     show(
-        listings.dead_letter_records(Home.from_environment(), dataset, reason, limit),
+        listings.dead_letter_records(Home.from_environment(), dataset, cause, limit),
         as_json=as_json,
         nothing="no dead letters",
     )
+
+
+@dead_letters.command("resubmit")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@reason_option
+def resubmit_dead_letters(file: Path, reason: str) -> None:
+    """Land the corrected records of FILE: what `show --json` prints, with `raw` mended. Undo: retract their batch."""
+    manifests = decide.resubmit(Home.from_environment(), file, _by(reason))
+    for manifest in manifests[:-1]:
+        click.echo(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")
+    click.echo(_NEXT)
+
+
+@dead_letters.command("discard")
+@click.argument("records", nargs=-1, metavar="[RECORD]...")
+@click.option("--dataset", help="Every one of a dataset, with --cause.")
+@click.option("--cause", help="Every one with this reason, as `missing:visitor_id`.")
+@reason_option
+def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: str | None, reason: str) -> None:
+    """Withdraw dead letters: RECORDs, each named batch:record_no, or all with a cause."""
+    home = Home.from_environment()
+    if bool(records) == bool(cause):
+        raise click.UsageError("name records, or give --cause")
+    if cause:
+        found = listings.dead_letter_records(home, dataset, cause, limit=1_000_000)
+        records = tuple(row["record"] for row in found)
+    count = decide.discard(home, records, _by(reason)) if records else 0
+    click.echo(f"{count} dead letters are discarded. {_NEXT}; undo: clearwell dead-letters restore RECORD")
+
+
+@dead_letters.command("restore")
+@click.argument("records", nargs=-1, required=True, metavar="RECORD...")
+@reason_option
+def restore_dead_letters(records: tuple[str, ...], reason: str) -> None:
+    """Undo a discard."""
+    count = decide.undiscard(Home.from_environment(), records, _by(reason))
+    click.echo(f"{count} records are dead letters again. {_NEXT}")
 
 
 @main.group()
@@ -238,6 +314,35 @@ def list_builds(as_json: bool) -> None:
 def show_build(build_id: str, as_json: bool) -> None:
     """Show what the checks of one build found, refused builds included."""
     show(listings.build(Home.from_environment(), build_id), as_json=as_json)
+
+
+@builds.command("accept")
+@click.argument("finding")
+@reason_option
+def accept_finding(finding: str, reason: str) -> None:
+    """Let a held batch enter with the next build, refused records and all. FINDING is held:<batch>."""
+    decide.accept(Home.from_environment(), finding, _by(reason))
+    click.echo(f"{finding} is accepted. {_NEXT}")
+
+
+@builds.command("restore")
+@click.argument("build_id")
+@reason_option
+def restore_build(build_id: str, reason: str) -> None:
+    """Publish an older state that was kept, and pin it: builds go on, and readers keep it until `unpin`."""
+    from warehouse import publish
+
+    publish.pin(Home.from_environment(), build_id, reason, _by(reason).name, now())
+    click.echo(f"build {build_id} is published and pinned. Undo: clearwell builds unpin")
+
+
+@builds.command("unpin")
+def unpin_builds() -> None:
+    """Publish the present state again."""
+    from warehouse import publish
+
+    publish.unpin(Home.from_environment())
+    click.echo("the present state is published")
 
 
 # --- the demo ---

@@ -1,12 +1,13 @@
 """Is all well? Freshness, the last build, what it found."""
 
 import json
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion.contract import read_contracts
 from ingestion.home import Home
-from warehouse import state
+from warehouse import publish, state
 from warehouse.plan import Build, waiting_batches
 
 _STALE_AFTER = timedelta(days=2)
@@ -24,6 +25,15 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         where result <> 'pass' and build_id = (select max_by(build_id, build_number) from ops.builds)
         """,
     )
+    held = state.read(
+        home.state,
+        "ops.held",
+        """
+        select 'held:' || batch_id as finding, dataset, window_start, window_end, refused_records, records
+        from ops.held where batch_id = broken_batch_id order by dataset, window_start
+        """,
+    )
+    pinned = publish.pinned(home)
     refused = _refused(home, builds[0]["build_id"] if builds else "")
     expected = {name for name, contract in read_contracts().items() if contract.expect_records_every}
     late = [
@@ -32,8 +42,10 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         if row["dataset"] in expected and now.replace(tzinfo=None) - row["complete_until"] > _STALE_AFTER
     ]
     return {
-        "healthy": bool(builds) and not refused and not late,
+        "healthy": bool(builds) and not refused and not late and not held and not pinned,
         "late": late,
+        "held": held,
+        "pinned": asdict(pinned) if pinned else None,
         "datasets": datasets,
         "builds": builds,
         "findings": [*refused, *findings],

@@ -11,6 +11,7 @@ from ingestion import bronze
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
+from ingestion.sources import decisions
 from warehouse import state
 
 
@@ -92,8 +93,9 @@ class Build:
 
 
 def waiting_batches(home: Home) -> list[Manifest]:
-    """Read the manifests of the batches in bronze that no build has taken."""
-    return bronze.committed(home, _known(home))
+    """Read the manifests of the batches in bronze that no build has taken, and that are not held."""
+    held = _held(home)
+    return [manifest for manifest in bronze.committed(home, _known(home)) if manifest.batch_id not in held]
 
 
 def pending(home: Home) -> bool:
@@ -103,12 +105,12 @@ def pending(home: Home) -> bool:
 
 def make_plan(home: Home, request: Request, now: datetime) -> Plan | None:
     """Write down the next build; None when there is nothing to do."""
-    new = waiting_batches(home)
+    new = {manifest.batch_id: manifest for manifest in [*waiting_batches(home), *_held_again(home, request)]}
     replayed = _replayed(home, request) if request.is_replay else []
     if not new and not replayed:
         return None
     base = state.last_build(home.state)
-    entering = tuple(sorted(manifest.batch_id for manifest in [*new, *replayed]))
+    entering = tuple(sorted([*new, *(manifest.batch_id for manifest in replayed)]))
     plan = Plan(
         build_id=f"{now:%Y%m%dT%H%M%SZ}-{_fingerprint(base, entering, request)}",
         base=base,
@@ -121,7 +123,7 @@ def make_plan(home: Home, request: Request, now: datetime) -> Plan | None:
     )
     build = Build(home, plan.build_id)
     build.folder.mkdir(parents=True, exist_ok=True)
-    build.batches.write_text("".join(batch_lines(home, [*new, *replayed], frozenset(plan.leaving))))
+    build.batches.write_text("".join(batch_lines(home, [*new.values(), *replayed], frozenset(plan.leaving))))
     plan.save(build.folder)
     return plan
 
@@ -140,6 +142,25 @@ def _known(home: Home) -> frozenset[str]:
     return frozenset(
         row["batch_id"] for row in state.read(home.state, "ops.batches", "select batch_id from ops.batches")
     )
+
+
+def _held(home: Home) -> frozenset[str]:
+    """List the batches that wait for a person."""
+    rows = state.read(home.state, "ops.held", "select batch_id, broken_batch_id from ops.held")
+    accepted = decisions.accepted(home) if rows else frozenset()
+    return frozenset(row["batch_id"] for row in rows if row["broken_batch_id"] not in accepted)
+
+
+def _held_again(home: Home, request: Request) -> list[Manifest]:
+    """Read the manifests of the held batches in the range asked for: a mended contract may read them now."""
+    if not request.is_replay:
+        return []
+    query = "select dataset, window_date, batch_id from ops.held where $1 or (window_start < $3 and window_end > $2)"
+    parameters = [request.full, request.from_date, request.to_date]
+    return [
+        bronze.read_manifest(home, bronze.BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
+        for row in state.read(home.state, "ops.held", query, parameters)
+    ]
 
 
 def _replayed(home: Home, request: Request) -> list[Manifest]:

@@ -1,8 +1,12 @@
 """Publish: readers see the whole new file, or still the whole old one."""
 
+import json
 import shutil
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import dbt, state
 from warehouse.apply import change_tables, copy_tables, durable_rename
@@ -14,6 +18,8 @@ KEPT_STATES = 3
 def publish(build: Build) -> None:
     """Bring the published file to the state of this build, in one rename."""
     home, plan = build.home, build.plan()
+    if pinned(home):
+        return
     published = state.last_build(home.published)
     if published == build.build_id:
         return
@@ -42,8 +48,58 @@ def publish_state(home: Home) -> None:
 def catch_up(home: Home) -> None:
     """Publish a state that was applied but not published."""
     applied = state.last_build(home.state)
-    if applied and applied != state.last_build(home.published):
+    if applied and not pinned(home) and applied != state.last_build(home.published):
         publish_state(home)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An older state that readers are given for now: which, why, by whom and since when."""
+
+    build_id: str
+    reason: str
+    pinned_by: str
+    pinned_at: str
+
+
+def pinned(home: Home) -> Pin | None:
+    """Return what is pinned; None when readers get each new state."""
+    try:
+        return Pin(**json.loads(_pin(home).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
+    """Publish a kept state, and let builds publish nothing until `unpin`."""
+    kept = _kept(home) / f"{build_id}.duckdb"
+    with state.lock(home):
+        if not kept.exists():
+            names = ", ".join(sorted(path.stem for path in _kept(home).glob("*.duckdb"))) or "none"
+            raise Permanent(f"the state of build {build_id} is not kept", todo=f"name one of those that are: {names}")
+        part = _pin(home).with_suffix(".part")
+        part.write_text(json.dumps(asdict(Pin(build_id, reason, by, at.isoformat()))))
+        durable_rename(part, _pin(home))
+        aside = _aside(home)
+        shutil.copyfile(kept, aside)
+        durable_rename(aside, home.published)
+
+
+def unpin(home: Home) -> None:
+    """Publish the present state again."""
+    with state.lock(home):
+        if not pinned(home):
+            raise Permanent("nothing is pinned", todo="clearwell builds list")
+        _pin(home).unlink()
+        catch_up(home)
+
+
+def _pin(home: Home) -> Path:
+    return home.published.parent / "pinned.json"
+
+
+def _kept(home: Home) -> Path:
+    return home.published.parent / "kept"
 
 
 _TABLES = """
@@ -64,7 +120,7 @@ def _aside(home: Home) -> Path:
 
 def _name(home: Home, aside: Path) -> None:
     """Take the published name, and keep the last few states under their builds' ids."""
-    kept = home.published.parent / "kept"
+    kept = _kept(home)
     kept.mkdir(exist_ok=True)
     (kept / f"{state.last_build(aside)}.duckdb").unlink(missing_ok=True)
     (kept / f"{state.last_build(aside)}.duckdb").hardlink_to(aside)

@@ -23,7 +23,7 @@ latest_counts as (
 ),
 
 source as (
-    select dataset, event_date as record_date, cast(sum(records) as bigint) as source_records
+    select dataset, event_date as record_date, cast(sum(records) as bigint) as source_records, max(counted_at) as counted_at
     from latest_counts
     group by dataset, event_date
 ),
@@ -40,6 +40,24 @@ landed as (
     from ({{ whole('ops_batches') }})
     where source <> 'corrections'
     group by dataset, window_date
+),
+
+-- what lands after a count is not in it
+landings as (
+    select dates.dataset, dates.record_date, batches.landed_at
+    from ({{ whole('ops_batch_dates') }}) as dates
+    inner join ({{ whole('ops_batches') }}) as batches using (batch_id)
+    where dates.dataset = 'orders'
+    union all
+    select 'order_items' as dataset, lines.order_date as record_date, batches.landed_at
+    from {{ ref('silver_order_items') }} as lines
+    inner join ({{ whole('ops_batches') }}) as batches using (batch_id)
+    union all
+    select dataset, window_date as record_date, landed_at from ({{ whole('ops_batches') }}) where dataset = 'clickstream'
+),
+
+last_landing as (
+    select dataset, record_date, max(landed_at) as landed_at from landings group by dataset, record_date
 ),
 
 fates as (
@@ -173,12 +191,15 @@ final as (
         pipeline.silver_records - cancelled_records - unmatched_records - gold_records as gold_difference,
         amounts.source_amount_difference,
         amounts.gold_amount_difference,
+        source.counted_at,
+        source.counted_at >= coalesce(last_landing.landed_at, source.counted_at) as is_counted_since,
         exists (
             select 1 from held
             where held.dataset = dates.dataset and dates.record_date >= cast(held.window_start as date) and dates.record_date < held.window_end
         ) as is_held
     from dates
     left join source on {{ same('source', 'dates', ['dataset', 'record_date']) }}
+    left join last_landing on {{ same('last_landing', 'dates', ['dataset', 'record_date']) }}
     left join bronze on {{ same('bronze', 'dates', ['dataset', 'record_date']) }}
     left join landed on {{ same('landed', 'dates', ['dataset', 'record_date']) }}
     left join fates on {{ same('fates', 'dates', ['dataset', 'record_date']) }}

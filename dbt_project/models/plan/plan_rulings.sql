@@ -3,7 +3,7 @@
 -- corrections of one record the latest does, and the earlier ones are superseded with the record.
 {% set correcting = literals("(select correcting_batch_id from (" ~ whole('records_decisions') ~ "))", 'correcting_batch_id') %}
 with decisions as (
-    select *, batch_id || ':' || record_no as decision from ({{ whole('records_decisions') }})
+    select * replace (batch_id || ':' || record_no as decision) from ({{ whole('records_decisions') }})
 ),
 
 withdrawals as (

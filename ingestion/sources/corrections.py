@@ -1,0 +1,116 @@
+"""Corrected records: ordinary batches of their dataset, landed with the decisions that say what they correct."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+
+import pyarrow as pa
+
+from ingestion import bronze
+from ingestion.contract import Contract, read_contracts
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from ingestion.manifest import Manifest
+from ingestion.parquet import PartWriter
+from ingestion.sources import decisions
+from ingestion.sources.decisions import Decision, Target
+from ingestion.window import Window
+
+SOURCE = "corrections"
+_LINES = pa.schema(
+    [("raw", pa.string()), ("raw_bytes", pa.binary()), ("file", pa.string()), ("line_number", pa.int64())]
+)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A record in the place of another: the raw line, or the row as a JSON object of its columns."""
+
+    target: Target
+    window: Window
+    raw: str
+
+
+def land(home: Home, corrections: Sequence[Correction], reason: str, by: str, at: datetime) -> list[Manifest]:
+    """Land corrections and the decisions about them: all of them enter a build, or none does."""
+    contracts = read_contracts()
+    ordered = sorted(corrections, key=lambda one: (one.target.dataset, one.window, str(one.target)))
+    with ExitStack() as stack:
+        staged: list[tuple[Path, Manifest]] = []
+        decided: list[Decision] = []
+        for (dataset, window), group in groupby(ordered, key=lambda one: (one.target.dataset, one.window)):
+            members = list(group)
+            folder = stack.enter_context(bronze.staged(home, dataset))
+            manifest = _stage(folder, contracts[dataset], window, members, at)
+            staged.append((folder, manifest))
+            decided += [
+                decisions.correct(one.target, Target(dataset, manifest.batch_id, number), reason, by, at)
+                for number, one in enumerate(members, 1)
+            ]
+        folder = stack.enter_context(bronze.staged(home, decisions.DATASET))
+        staged.append((folder, decisions.stage(folder, decided)))
+        batches = {f"{one.dataset} {one.window}": one.batch_id for _, one in staged}
+        snapshot_id = hashlib.sha256(repr(sorted(batches.items())).encode()).hexdigest()[:20]
+        return [
+            bronze.commit(home, folder, replace(manifest, snapshot_id=snapshot_id, snapshot_batches=batches))[0]
+            for folder, manifest in staged
+        ]
+
+
+def _stage(
+    folder: Path, contract: Contract, window: Window, corrections: Sequence[Correction], at: datetime
+) -> Manifest:
+    table = _lines(corrections) if contract.format == "json_lines" else _rows(corrections)
+    writer = PartWriter(folder, table.schema, dictionary=[])
+    writer.begin()
+    writer.add(table)
+    writer.keep()
+    content = (SOURCE, *((str(one.target), one.raw) for one in corrections))
+    return Manifest(
+        dataset=contract.dataset,
+        batch_id=bronze.identify(contract.dataset, window, content),
+        source=SOURCE,
+        window=window,
+        contract_version=contract.version,
+        landed_at=at,
+        counted_by_source=len(corrections),
+        records_written=writer.records,
+        files=writer.finish(),
+        columns=tuple(table.schema.names),
+    )
+
+
+def _lines(corrections: Sequence[Correction]) -> pa.Table:
+    rows = [
+        {"raw": one.raw, "raw_bytes": None, "file": f"correction of {one.target}", "line_number": 1}
+        for one in corrections
+    ]
+    return pa.Table.from_pylist(rows, schema=_LINES)
+
+
+def _rows(corrections: Sequence[Correction]) -> pa.Table:
+    rows = [_texts(one) for one in corrections]
+    names = sorted({name for row in rows for name in row})
+    return pa.Table.from_pylist(rows, schema=pa.schema([(name, pa.string()) for name in names]))
+
+
+def _texts(correction: Correction) -> Mapping[str, str | None]:
+    try:
+        row = json.loads(correction.raw, parse_float=str, parse_int=str)
+    except ValueError as error:
+        row = error
+    if not isinstance(row, dict) or not row:
+        raise Permanent(
+            f"the correction of {correction.target} is not a JSON object of columns",
+            todo="give the row as `clearwell dead-letters show --json` does",
+        )
+    return {name: None if value is None else _text(value) for name, value in row.items()}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

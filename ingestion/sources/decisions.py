@@ -1,0 +1,172 @@
+"""What people decide about batches and records, landed like any other records: so a full build repeats it.
+
+The latest decision about a thing counts. A decision is undone by its opposite, and stays in bronze with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion import bronze
+from ingestion.contract import read_contracts
+from ingestion.home import Home
+from ingestion.manifest import Manifest
+from ingestion.parquet import PartWriter
+from ingestion.window import Window, iso, parse_time
+
+DATASET = "decisions"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A batch, or one record of it."""
+
+    dataset: str
+    batch_id: str
+    record_no: int | None = None
+
+    def __str__(self) -> str:
+        return self.batch_id if self.record_no is None else f"{self.batch_id}:{self.record_no}"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision. `subject` says what about the target is decided: its presence, its content, or whether it is held.
+
+    Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold).
+    """
+
+    subject: str
+    action: str
+    target: Target
+    reason: str
+    decided_by: str
+    decided_at: datetime
+    correcting: Target | None = None
+
+
+def withdraw(target: Target, reason: str, by: str, at: datetime) -> Decision:
+    """Decide that a batch or record does not count."""
+    return Decision("presence", "withdraw", target, reason, by, at)
+
+
+def keep(target: Target, reason: str, by: str, at: datetime) -> Decision:
+    """Undo that."""
+    return Decision("presence", "keep", target, reason, by, at)
+
+
+def correct(target: Target, correcting: Target, reason: str, by: str, at: datetime) -> Decision:
+    """Decide that another record takes this one's place."""
+    return Decision("content", "correct", target, reason, by, at, correcting)
+
+
+def accept(target: Target, reason: str, by: str, at: datetime) -> Decision:
+    """Decide that a held batch enters all the same."""
+    return Decision("hold", "accept", target, reason, by, at)
+
+
+def land(home: Home, decisions: Sequence[Decision]) -> Manifest:
+    """Land decisions of one moment as one batch."""
+    with bronze.staged(home, DATASET) as folder:
+        return bronze.commit(home, folder, stage(folder, decisions))[0]
+
+
+def stage(folder: Path, decisions: Sequence[Decision]) -> Manifest:
+    """Write decisions of one moment into a folder; return their manifest."""
+    at = decisions[0].decided_at
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    window = Window(day, day + timedelta(days=1))
+    rows = [asdict(_row(decision)) for decision in decisions]
+    schema = pa.schema([(field.name, pa.string()) for field in fields(_Row)])
+    writer = PartWriter(folder, schema, dictionary=[])
+    writer.begin()
+    writer.add(pa.Table.from_pylist(rows, schema=schema))
+    writer.keep()
+    return Manifest(
+        dataset=DATASET,
+        batch_id=bronze.identify(DATASET, window, (tuple(row.values()) for row in rows)),
+        source=DATASET,
+        window=window,
+        contract_version=read_contracts()[DATASET].version,
+        landed_at=at,
+        counted_by_source=len(rows),
+        records_written=writer.records,
+        files=writer.finish(),
+        columns=tuple(schema.names),
+    )
+
+
+def standing(home: Home) -> dict[tuple[str, Target], Decision]:
+    """Read from bronze the latest decision about each subject and target."""
+    found: dict[tuple[str, Target], Decision] = {}
+    for decision in sorted(_all(home), key=lambda one: (one.decided_at, one.action)):
+        found[decision.subject, decision.target] = decision
+    return found
+
+
+def accepted(home: Home) -> frozenset[str]:
+    """List the held batches that a person accepted."""
+    return frozenset(target.batch_id for (subject, target) in standing(home) if subject == "hold")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A decision as it lies in bronze: all text."""
+
+    subject: str
+    action: str
+    target_dataset: str
+    target_batch_id: str
+    target_record_no: str | None
+    correcting_batch_id: str | None
+    correcting_record_no: str | None
+    reason: str
+    decided_by: str
+    decided_at: str
+
+
+def _row(decision: Decision) -> _Row:
+    target, correcting = decision.target, decision.correcting
+    return _Row(
+        subject=decision.subject,
+        action=decision.action,
+        target_dataset=target.dataset,
+        target_batch_id=target.batch_id,
+        target_record_no=None if target.record_no is None else str(target.record_no),
+        correcting_batch_id=correcting.batch_id if correcting else None,
+        correcting_record_no=str(correcting.record_no) if correcting else None,
+        reason=decision.reason,
+        decided_by=decision.decided_by,
+        decided_at=iso(decision.decided_at),
+    )
+
+
+def _all(home: Home) -> Iterable[Decision]:
+    for ref in bronze.list_batches(home, DATASET):
+        manifest = bronze.read_manifest(home, ref)
+        for path in bronze.parquet_files(home, manifest):
+            for row in pq.read_table(path, columns=[field.name for field in fields(_Row)]).to_pylist():
+                yield _decision(_Row(**row))
+
+
+def _decision(row: _Row) -> Decision:
+    correcting = (
+        Target(row.target_dataset, row.correcting_batch_id, int(row.correcting_record_no or 0))
+        if row.correcting_batch_id
+        else None
+    )
+    return Decision(
+        subject=row.subject,
+        action=row.action,
+        target=Target(
+            row.target_dataset, row.target_batch_id, int(row.target_record_no) if row.target_record_no else None
+        ),
+        reason=row.reason,
+        decided_by=row.decided_by,
+        decided_at=parse_time(row.decided_at),
+        correcting=correcting,
+    )
