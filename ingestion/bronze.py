@@ -69,7 +69,10 @@ def read_manifest(home: Home, ref: BatchRef) -> Manifest:
             text = stream.read().decode()
     except FileNotFoundError:
         raise Permanent(f"there is no batch {ref.batch_id}", where=str(path)) from None
-    return Manifest.from_json(text, where=str(path))
+    manifest = Manifest.from_json(text, where=str(path))
+    if reference(manifest) != ref:
+        raise Permanent("a manifest does not belong to its folder", where=str(path), todo="restore it from a copy")
+    return manifest
 
 
 def committed(home: Home, known: frozenset[str] = frozenset()) -> list[Manifest]:

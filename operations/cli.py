@@ -14,6 +14,7 @@ from ingestion.home import Home
 from ingestion.window import Window
 from operations import decide, hashes, ledger, listings, query, status
 from operations.output import show
+from warehouse.build import Outcome, Request
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 from_option = click.option(
@@ -27,6 +28,7 @@ to_option = click.option("--to", "end", required=True, metavar="T", help="End, n
 
 
 reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; kept with the decision.")
+_DRY_RUN_ROWS = 40
 _NEXT = "Next: clearwell build"
 
 
@@ -97,17 +99,37 @@ def ingest(source: str, start: str, end: str) -> None:
 @click.option("--to", "end", metavar="D", help="End of the range, not included.")
 @click.option("--full", is_flag=True, help="Build everything again from bronze.")
 @click.option("--reason", default="", help="Why; kept with the build, and shown by `builds list`.")
-@click.option("--dry-run", is_flag=True, help="Stop before anything is changed.")
-def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Stop before anything is changed, and show what would be.")
+@json_option
+def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: bool, as_json: bool) -> None:
     """Build what is new, audit it, and publish it; or a range, or everything, again from bronze."""
-    from warehouse.build import Request
     from warehouse.build import build as run_build
 
     request = Request(_date(start), _date(end), full, reason, dry_run)
     outcome = run_build(Home.from_environment(), request, now(), say)
-    if outcome.plan:
-        done = "published" if outcome.is_published else "dry run: nothing was changed"
+    if dry_run and outcome.plan:
+        _show_dry_run(outcome, as_json=as_json)
+    elif outcome.plan:
+        done = "published" if outcome.is_published else "applied, and not published: readers are given a pinned state"
         click.echo(f"build {outcome.plan.build_id}: {done}")
+
+
+def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
+    rows = [{"table": one.table, **row} for one in outcome.differences for row in one.rows]
+    if as_json:
+        show(rows, as_json=True)
+        return
+    plan = outcome.plan
+    if plan:
+        click.echo(f"batches that would enter: {', '.join(plan.entering) or 'none'}")
+        click.echo(f"batches that would leave: {', '.join(plan.leaving) or 'none'}")
+    show(outcome.dates, as_json=False, title="dates that would differ", nothing="no date would differ")
+    for one in outcome.differences:
+        title = f"{one.table}: {one.gone} rows would go, {one.new} come"
+        show(one.rows[:_DRY_RUN_ROWS], as_json=False, title=title)
+    if not outcome.differences:
+        click.echo("gold would not change")
+    click.echo("dry run: nothing was changed")
 
 
 @main.command()
@@ -170,8 +192,17 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
     """Show the accounts: what became of every record. Exit status 1 if they do not balance."""
     home = Home.from_environment()
     if recount:
+        say("counting every record again, in the tables and in bronze")
         differences, balanced = ledger.recount(home)
-        show(differences, as_json=as_json, title="differences", nothing="recounted: everything balances")
+        if not as_json:
+            show(differences, as_json=False, title="accounts that differ", nothing="recounted: every account balances")
+        say("building everything again from bronze, aside, to compare each row")
+        rows = ledger.recompute(home, now())
+        balanced = balanced and not rows
+        if as_json:
+            show([*differences, *rows], as_json=True)
+        else:
+            show(rows, as_json=False, title="rows that differ", nothing="rebuilt: every row of every table is the same")
     else:
         rows, balanced = ledger.read(home, dataset)
         show(rows, as_json=as_json, title="ledger", nothing="the ledger is empty. Next: clearwell build")

@@ -1,10 +1,15 @@
 """The accounts: what became of every record, and whether it adds up."""
 
+import json
+from datetime import datetime
+
 from ingestion import bronze
 from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import state
+from warehouse.build import rebuild_aside
+from warehouse.publish import pinned
 
 _SUMMARY = """
     with cells as (
@@ -64,6 +69,52 @@ def recount(home: Home) -> tuple[list[state.Row], bool]:
         return [], True
     differences = [*_recount_tables(home), *_recount_bronze(home)]
     return differences, not differences
+
+
+def recompute(home: Home, now: datetime) -> list[state.Row]:
+    """Build everything again from bronze, aside, and return each row of the state and the published file that differs."""
+    if not home.state.exists():
+        return []
+    found = [
+        {"table": one.table, "side": "in the state" if row["side"] == "before" else "from bronze", **_row(row)}
+        for one in rebuild_aside(home, now)
+        for row in one.rows
+    ]
+    return [*found, *_published(home)]
+
+
+def _row(row: state.Row) -> state.Row:
+    """Name the record where a row has one, and show the rest as JSON."""
+    rest = {name: value for name, value in row.items() if name != "side"}
+    record = f"{row['batch_id']}:{row['record_no']}" if row.get("record_no") is not None else row.get("batch_id", "")
+    return {"record": record, "row": json.dumps(rest, default=str)}
+
+
+def _published(home: Home) -> list[state.Row]:
+    """Hold the published tables against those of the state."""
+    if not home.published.exists() or pinned(home):
+        return []
+    found = []
+    with state.connect(home.state) as connection:
+        connection.execute(f"attach '{home.published}' as published (read_only)")
+        for schema, name in connection.execute(_PUBLISHED).fetchall():
+            query = f"""
+                select 'in the state' as side, * from (from {schema}.{name} except all from published.{schema}.{name})
+                union all
+                select 'published' as side, * from (from published.{schema}.{name} except all from {schema}.{name})
+                limit 1000
+            """
+            found += [
+                {"table": f"published {schema}.{name}", "side": row["side"], **_row(row)}
+                for row in state.rows(connection, query)
+            ]
+    return found
+
+
+_PUBLISHED = """
+    select table_schema, table_name from information_schema.tables
+    where table_catalog = 'published' and table_type = 'BASE TABLE' order by all
+"""
 
 
 def check(home: Home) -> None:
@@ -160,8 +211,9 @@ def _recount_bronze(home: Home) -> list[state.Row]:
         left join ops.ledger using (dataset, batch_id)
         group by all
     """
-    differences = []
-    for row in state.read(home.state, "ops.batches", cells):
+    known = state.read(home.state, "ops.batches", cells)
+    differences = _strangers(home, {row["batch_id"] for row in known})
+    for row in known:
         try:
             manifest = bronze.read_manifest(home, bronze.BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
             bronze.verify(home, manifest)
@@ -171,6 +223,20 @@ def _recount_bronze(home: Home) -> list[state.Row]:
         if manifest.records_written != row["in_ledger"]:
             differences.append(_difference(row, "records_written of its manifest", manifest.records_written))
     return differences
+
+
+def _strangers(home: Home, known: set[str]) -> list[state.Row]:
+    """Find folders of bronze that are not what they say they are."""
+    found = []
+    for ref in bronze.list_batches(home):
+        if ref.batch_id not in known:
+            try:
+                bronze.read_manifest(home, ref)
+            except Permanent as error:
+                found.append(
+                    _difference({"dataset": ref.dataset, "batch_id": ref.batch_id, "in_ledger": 0}, str(error), None)
+                )
+    return found
 
 
 def _difference(batch: state.Row, what: str, counted: int | None) -> state.Row:

@@ -72,12 +72,13 @@ def statements(connection: duckdb.DuckDBPyConnection, change: Change) -> list[st
         f"alter table {table} add column if not exists {name} {kind}"
         for name, kind in zip(change.columns, change.types, strict=True)
     ]
-    made.append(f"delete from {table} {_matching(connection, change)}")
+    made.append(f"delete from {table} {matching(connection, change)}")
     made.append(f"insert into {table} by name select {columns} from build.{table}")
     return made
 
 
-def _matching(connection: duckdb.DuckDBPyConnection, change: Change) -> str:
+def matching(connection: duckdb.DuckDBPyConnection, change: Change) -> str:
+    """Spell out which rows of the connected file a change replaces; the build is attached as `build`."""
     if not change.match_table:
         return ""
     match = f"build.{change.match_schema}.{change.match_table}"

@@ -6,14 +6,15 @@ from datetime import datetime
 
 from ingestion.home import Home
 from ingestion.landing import Report, silent
-from warehouse import dbt
+from warehouse import dbt, state
 from warehouse.apply import apply
 from warehouse.audit import Refused, Verdict
 from warehouse.audit import audit as audit_build
-from warehouse.plan import Build, Plan, Request, make_plan, pending
-from warehouse.publish import catch_up
+from warehouse.difference import Difference, differences
+from warehouse.plan import Build, Plan, Request, make_plan, make_same_plan, pending
+from warehouse.publish import catch_up, pinned
 from warehouse.publish import publish as publish_build
-from warehouse.state import connect, drop, lock
+from warehouse.state import connect, drop, lock, lock_aside
 
 __all__ = [
     "Outcome",
@@ -26,6 +27,8 @@ __all__ = [
     "pending",
     "plan",
     "publish",
+    "rebuild_aside",
+    "touched_dates",
     "transform",
 ]
 
@@ -37,6 +40,8 @@ class Outcome:
     plan: Plan | None
     verdict: Verdict | None = None
     is_published: bool = False
+    dates: tuple[state.Row, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
 
 def plan(home: Home, request: Request, now: datetime) -> Plan | None:
@@ -83,10 +88,35 @@ def build(home: Home, request: Request, now: datetime, report: Report = silent) 
     verdict = audit(home, planned.build_id, now)
     report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
     if request.dry_run:
-        return Outcome(planned, verdict)
+        made = Build(home, planned.build_id)
+        outcome = Outcome(planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"])))
+        shutil.rmtree(made.folder)
+        return outcome
     publish(home, planned.build_id)
+    if pinned(home):
+        report("not published: an older state is pinned")
+        return Outcome(planned, verdict)
     report(f"published {home.published}")
     return Outcome(planned, verdict, is_published=True)
+
+
+def touched_dates(build: Build) -> tuple[state.Row, ...]:
+    """List the dates whose current records differ after this build, by dataset."""
+    query = "select dataset, min(record_date) as first_date, max(record_date) as last_date, count(*) as dates"
+    return tuple(state.read(build.file, "plan.dates", f"{query} from plan.dates group by dataset order by dataset"))
+
+
+def rebuild_aside(home: Home, now: datetime) -> list[Difference]:
+    """Build everything that the state took again from bronze, aside, and compare every table. Nothing is changed."""
+    with lock_aside(home):
+        build = Build(home, "recount")
+        shutil.rmtree(build.folder, ignore_errors=True)
+        try:
+            make_same_plan(home, build.build_id, now)
+            transform(home, build.build_id)
+            return differences(build, ["records", "silver", "gold", "ops"])
+        finally:
+            shutil.rmtree(build.folder, ignore_errors=True)
 
 
 def _tidy(build: Build) -> None:

@@ -121,10 +121,29 @@ def make_plan(home: Home, request: Request, now: datetime) -> Plan | None:
         entering=entering,
         leaving=() if request.full else tuple(sorted(manifest.batch_id for manifest in replayed)),
     )
+    _save(home, plan, [*new.values(), *replayed])
+    return plan
+
+
+def _save(home: Home, plan: Plan, manifests: Iterable[Manifest]) -> None:
     build = Build(home, plan.build_id)
     build.folder.mkdir(parents=True, exist_ok=True)
-    build.batches.write_text("".join(batch_lines(home, [*new.values(), *replayed], frozenset(plan.leaving))))
+    build.batches.write_text("".join(batch_lines(home, manifests, frozenset(plan.leaving))))
     plan.save(build.folder)
+
+
+def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
+    """Write down a full build of exactly what the state took, held batches included: it must come out the same."""
+    # The ledger as well: a row lost from the list of batches must not go unseen.
+    taken = {
+        row["batch_id"]
+        for name in ("batches", "ledger", "held")
+        for row in state.read(home.state, f"ops.{name}", f"select distinct batch_id from ops.{name}")
+    }
+    manifests = [bronze.read_manifest(home, ref) for ref in bronze.list_batches(home) if ref.batch_id in taken]
+    entering = tuple(sorted(manifest.batch_id for manifest in manifests))
+    plan = Plan(build_id, state.last_build(home.state), 0, True, "recount", now.isoformat(), entering, ())
+    _save(home, plan, manifests)
     return plan
 
 

@@ -3,7 +3,7 @@
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,20 @@ def drop(path: Path) -> None:
         left_over.unlink(missing_ok=True)
 
 
-@contextmanager
-def lock(home: Home) -> Iterator[None]:
+def lock(home: Home) -> AbstractContextManager[None]:
     """Hold the right to change the state and the published file. The kernel lets go when the process dies."""
+    return _lock(home, "state.lock")
+
+
+def lock_aside(home: Home) -> AbstractContextManager[None]:
+    """Hold the one place where everything is built again to be compared."""
+    return _lock(home, "recount.lock")
+
+
+@contextmanager
+def _lock(home: Home, name: str) -> Iterator[None]:
     home.root.mkdir(parents=True, exist_ok=True)
-    with (home.root / "state.lock").open("w") as file:
+    with (home.root / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -1,0 +1,60 @@
+"""What a build would change: the difference between its tables and the state, row by row."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+
+from warehouse import dbt, state
+from warehouse.apply import matching
+from warehouse.dbt import Change
+from warehouse.plan import Build
+
+# Which build wrote a row, and for which reason it looked, is not what the row says.
+_STAMPS = ("build_id",)
+_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How many rows of a table would go and come; and the first thousand, each with `side`: before or after."""
+
+    table: str
+    gone: int
+    new: int
+    rows: tuple[state.Row, ...]
+
+
+def differences(build: Build, schemas: Iterable[str]) -> list[Difference]:
+    """Compare the tables of these layers with the rows of the state that the build would replace."""
+    chosen = set(schemas)
+    wanted = [change for change in dbt.changes(build) if change.schema in chosen and not change.view_sql]
+    whole = build.plan().full
+    # The state is the connection's own file: an attached one would have no rows to be matched by name.
+    with state.connect(build.home.state) as connection:
+        connection.execute(f"attach '{build.file}' as build (read_only)")
+        compared = [_compare(connection, change, whole=whole) for change in wanted]
+    return [one for one in compared if one.gone or one.new]
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, change: Change, *, whole: bool) -> Difference:
+    table = f"{change.schema}.{change.table}"
+    columns = ", ".join(name for name in change.columns if name not in _STAMPS)
+    after = f"select {columns} from build.{table}"
+    if state.has_table(connection, change.schema, change.table):
+        before = f"select {columns} from {table} {'' if whole else matching(connection, change)}"
+    else:
+        before = f"{after} limit 0"
+    query = f"""
+        with before as ({before}),
+        after as ({after})
+        select 'before' as side, * from (from before except all from after)
+        union all
+        select 'after' as side, * from (from after except all from before)
+    """
+    counts = {
+        row["side"]: row["n"]
+        for row in state.rows(connection, f"select side, count(*)::bigint as n from ({query}) group by side")
+    }
+    rows = state.rows(connection, f"from ({query}) order by all limit {2 * _ROWS}") if counts else []
+    return Difference(table, counts.get("before", 0), counts.get("after", 0), tuple(rows))
