@@ -53,6 +53,7 @@ class Contract:
     owner: str
     columns: tuple[Column, ...]
     money: Money | None = None
+    dated_key: bool = False
 
 
 def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
@@ -116,6 +117,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         owner=reader.text("owner"),
         columns=tuple(_column(column, path, dataset) for column in table.get("columns") or ()),
         money=reader.money("money") if reader.has("money") else None,
+        dated_key=bool(reader.meta.get("dated_key", False)),
     )
 
 

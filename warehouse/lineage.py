@@ -1,0 +1,67 @@
+"""Which records the rows of a gold table are made of, read from the YAML beside its model."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ingestion.contract import PROJECT
+from ingestion.errors import Permanent
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A gold table: its grain as expressions over a silver table, and its measures as sums and distinct counts.
+
+    `joined` names a second silver table whose rows give the first their context, and the column they share.
+    """
+
+    table: str
+    silver: str
+    grain: dict[str, str]
+    where: str = "true"
+    joined: tuple[str, str] | None = None
+    adds: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The datasets whose records make up the rows."""
+        tables = (self.silver, *(self.joined[:1] if self.joined else ()))
+        return tuple(table.removeprefix("silver.") for table in tables)
+
+
+def read_lineage(project: Path = PROJECT) -> dict[str, Lineage]:
+    """Read every gold table's lineage from `models/gold/gold_*.yml`."""
+    found = {}
+    for path in sorted((project / "models" / "gold").glob("gold_*.yml")):
+        for model in yaml.safe_load(path.read_text()).get("models", []):
+            lineage = _lineage(model, path)
+            found[lineage.table] = lineage
+    return found
+
+
+def _lineage(model: dict[str, Any], path: Path) -> Lineage:
+    try:
+        meta = model["config"]["meta"]
+        trace = meta["trace"]
+        by = trace.get("by", {})
+        return Lineage(
+            table=model["name"].removeprefix("gold_"),
+            silver=_table(trace["from"]),
+            grain={name: by.get(name, name) for name in meta["grain"]},
+            where=trace.get("where", "true"),
+            joined=(_table(trace["with"]), trace["joined_by"]) if "with" in trace else None,
+            adds={name: str(expression) for name, expression in trace.get("adds", {}).items()},
+            counts=trace.get("counts", {}),
+        )
+    except KeyError as error:
+        raise Permanent(
+            f"gold model {model['name']} does not say its {error.args[0]}", where=str(path), todo="add it to its meta"
+        ) from None
+
+
+def _table(model: str) -> str:
+    schema, _, name = model.partition("_")
+    return f"{schema}.{name}"
