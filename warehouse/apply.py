@@ -13,6 +13,8 @@ from warehouse.plan import Build
 
 # Written by the audit, row by row, and kept for ever: see warehouse/audit.py.
 KEPT = ("builds", "findings")
+# Also those that the models write, and that a build which starts over must not forget.
+HISTORY = (*KEPT, "restatements")
 
 
 def apply(build: Build) -> None:
@@ -40,7 +42,7 @@ def _replace(build: Build) -> None:
     state.drop(aside)
     with state.connect(aside, read_only=False) as connection:
         if build.home.state.exists():
-            copy_tables(connection, build.home.state, [("ops", name) for name in KEPT])
+            copy_tables(connection, build.home.state, [("ops", name) for name in HISTORY])
         change_tables(connection, build, dbt.changes(build))
         connection.execute("checkpoint")
     durable_rename(aside, build.home.state)

@@ -54,11 +54,12 @@ def plan(home: Home, request: Request, now: datetime) -> Plan | None:
 def transform(home: Home, build_id: str) -> None:
     """Build the tables aside. Doing it again starts over."""
     build = Build(home, build_id)
-    for path in (build.file, build.folder / "empty.duckdb"):
+    for path in (build.file, build.empty):
         drop(path)
-    if not build.start_state().exists():
-        with connect(build.start_state(), read_only=False):
-            pass
+    for path in (build.empty, home.state):
+        if not path.exists():
+            with connect(path, read_only=False):
+                pass
     dbt.run_models(build)
 
 
@@ -121,6 +122,6 @@ def rebuild_aside(home: Home, now: datetime) -> list[Difference]:
 
 def _tidy(build: Build) -> None:
     """Drop the large files of a published build; its plan, findings and logs stay."""
-    for path in (build.file, build.folder / "empty.duckdb"):
+    for path in (build.file, build.empty):
         drop(path)
     shutil.rmtree(build.target, ignore_errors=True)

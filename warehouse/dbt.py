@@ -44,6 +44,11 @@ class Change:
     view_sql: str
     is_published: bool
 
+    @property
+    def is_history(self) -> bool:
+        """Say whether the table only grows: a build replaces nothing but its own rows."""
+        return (self.match_schema, self.match_table) == (self.schema, self.table)
+
 
 def run_models(build: Build) -> list[Result]:
     """Build every model aside, in the build's own file. A model that fails is an error."""
@@ -114,6 +119,7 @@ def _invoke(build: Build, command: str, *more: str) -> list[Result]:
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
         "CLEARWELL_STATE": str(build.start_state()),
+        "CLEARWELL_PREVIOUS": str(build.home.state if build.plan().full else build.empty),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }

@@ -30,6 +30,8 @@ def differences(build: Build, schemas: Iterable[str]) -> list[Difference]:
     chosen = set(schemas)
     wanted = [change for change in dbt.changes(build) if change.schema in chosen and not change.view_sql]
     whole = build.plan().full
+    if whole:
+        wanted = [change for change in wanted if not change.is_history]
     # The state is the connection's own file: an attached one would have no rows to be matched by name.
     with state.connect(build.home.state) as connection:
         connection.execute(f"attach '{build.file}' as build (read_only)")

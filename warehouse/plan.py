@@ -89,7 +89,12 @@ class Build:
 
     def start_state(self) -> Path:
         """The file that the transform reads as the state: an empty one for a full build."""
-        return self.folder / "empty.duckdb" if self.plan().full else self.home.state
+        return self.empty if self.plan().full else self.home.state
+
+    @property
+    def empty(self) -> Path:
+        """A file without tables: what a full build starts from."""
+        return self.folder / "empty.duckdb"
 
 
 def waiting_batches(home: Home) -> list[Manifest]:

@@ -41,6 +41,11 @@ def table_hashes(home: Home) -> dict[str, str]:
     return {f"{row['schema']}.{row['table']}": row["hash"] for row in hashes.read(home)}
 
 
+def revenue(home: Home) -> list[tuple]:
+    with duckdb.connect(str(home.published), read_only=True) as published:
+        return published.sql("from gold.daily_revenue order by all").fetchall()
+
+
 def full(home: Home) -> dict[str, str]:
     return build_all(home, full=True)
 
@@ -71,7 +76,22 @@ def test_a_retracted_batch_leaves_its_losers_come_back_and_restore_undoes_it(bui
     decide.retract(built, batch, by("bad export"))
     with pytest.raises(Permanent, match="already"):
         decide.retract(built, batch, by())
+    given = revenue(built)
+    told = build(built, Request(dry_run=True), next(clock)).differences
+    assert (revenue(built), table_hashes(built)) == (given, before), "a dry run changes nothing"
     build_all(built)
+    said = next(one for one in told if one.table == "gold.daily_revenue")
+    for side, rows, others in (("before", given, revenue(built)), ("after", revenue(built), given)):
+        assert sorted(tuple(row.values())[1:] for row in said.rows if row["side"] == side) == sorted(
+            set(rows) - set(others)
+        )
+    moved = ask(
+        built,
+        "select sum(difference) from ops.restatements where gold_table = 'daily_revenue' and measure = 'net_amount'",
+    )
+    assert moved == [(sum(row[-1] for row in revenue(built)) - sum(row[-1] for row in given),)]
+    causes = ask(built, "select distinct unnest(batch_ids) from ops.restatements")
+    assert {cause for (cause,) in causes} == {ref.batch_id for ref in bronze.list_batches(built, "decisions")}
     assert ask(built, f"select distinct fate from records.orders where batch_id = '{batch}'") == [("withdrawn",)]
     back = {row[0] for row in ask(built, "select order_id from silver.orders")}
     assert {row[0] for row in lost} <= back
