@@ -37,11 +37,12 @@ test: setup  ## every test but the long ones
 test-long: setup  ## the tests that take minutes
 	@$(BIN)/pytest -m long
 
-lint: setup  ## ruff, mypy, sqlfluff
+lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released versions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy ingestion warehouse operations demo dags
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	@$(BIN)/clearwell contracts check
 
 bench: setup  ## speed and memory of landing and of a whole run
 	@$(BIN)/python bench/landing.py

@@ -23,6 +23,10 @@ class Column:
     type: str
     required: bool = False
     allowed: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    min: str | None = None
+    max: str | None = None
+    pattern: str | None = None
     personal: bool = False
     description: str = ""
 
@@ -69,6 +73,14 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
     if not contracts:
         raise Permanent("no contracts found", where=str(folder), todo="check that the dbt project is complete")
     return contracts
+
+
+def read_contract(path: Path) -> Contract:
+    """Read the one contract of a file."""
+    tables = _bronze_tables(path)
+    if len(tables) != 1:
+        raise Permanent(f"the file holds {len(tables)} contracts, not one", where=str(path), todo="mend the YAML")
+    return _contract(tables[0], path)
 
 
 def parse_duration(text: object) -> timedelta:
@@ -131,6 +143,10 @@ def _column(column: dict[str, Any], path: Path, dataset: str) -> Column:
         type=str(column["data_type"]),
         required=bool(meta.get("required", False)),
         allowed=tuple(str(value) for value in meta.get("allowed") or ()),
+        excluded=tuple(str(value) for value in meta.get("excluded") or ()),
+        min=None if meta.get("min") is None else str(meta["min"]),
+        max=None if meta.get("max") is None else str(meta["max"]),
+        pattern=meta.get("pattern"),
         personal=bool(meta.get("personal", False)),
         description=" ".join(str(column.get("description", "")).split()),
     )

@@ -1,17 +1,20 @@
 """One build, start to end: plan, transform, audit, apply, publish. Until the apply, nothing has happened."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from ingestion.home import Home
 from ingestion.landing import Report, silent
+from ingestion.manifest import Manifest
 from warehouse import dbt, state
 from warehouse.apply import apply
 from warehouse.audit import Refused, Verdict
 from warehouse.audit import audit as audit_build
 from warehouse.difference import Difference, differences
-from warehouse.plan import Build, Plan, Request, make_plan, make_same_plan, pending
+from warehouse.plan import Build, Plan, Request, make_plan, make_same_plan, make_trial_plan, pending
 from warehouse.publish import catch_up, pinned
 from warehouse.publish import publish as publish_build
 from warehouse.state import connect, drop, lock, lock_aside
@@ -24,6 +27,7 @@ __all__ = [
     "Verdict",
     "audit",
     "build",
+    "parse_aside",
     "pending",
     "plan",
     "publish",
@@ -116,6 +120,25 @@ def rebuild_aside(home: Home, now: datetime) -> list[Difference]:
             make_same_plan(home, build.build_id, now)
             transform(home, build.build_id)
             return differences(build, ["records", "silver", "gold", "ops"])
+        finally:
+            shutil.rmtree(build.folder, ignore_errors=True)
+
+
+def parse_aside(
+    home: Home, project: Path, dataset: str, manifests: Sequence[Manifest], query: str, now: datetime
+) -> list[state.Row]:
+    """Parse some batches under another project's contract, aside; ask the result a question beside the state."""
+    with lock_aside(home):
+        build = Build(home, "proposal")
+        shutil.rmtree(build.folder, ignore_errors=True)
+        try:
+            make_trial_plan(build, manifests, now)
+            with connect(build.empty, read_only=False):
+                pass
+            dbt.run_models(build, project, select=f"+staging_{dataset}")
+            with connect(build.file) as connection:
+                connection.execute(f"attach '{home.state}' as state (read_only)")
+                return state.rows(connection, query)
         finally:
             shutil.rmtree(build.folder, ignore_errors=True)
 

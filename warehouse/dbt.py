@@ -47,12 +47,12 @@ class Change:
     @property
     def is_history(self) -> bool:
         """Say whether the table only grows: a build replaces nothing but its own rows."""
-        return (self.match_schema, self.match_table) == (self.schema, self.table)
+        return self.match_table == self.table and set(self.by) == {"build_id"}
 
 
-def run_models(build: Build) -> list[Result]:
-    """Build every model aside, in the build's own file. A model that fails is an error."""
-    results = _invoke(build, "run")
+def run_models(build: Build, project: Path | None = None, *, select: str = "") -> list[Result]:
+    """Build every model aside, or those selected, in the build's own file. A model that fails is an error."""
+    results = _invoke(build, "run", *(["--select", select] if select else []), project=project)
     for result in results:
         if result.status not in ("success", "skipped"):
             kind = Transient if "lock" in result.message.lower() else Permanent
@@ -69,12 +69,13 @@ def run_tests(build: Build) -> list[Result]:
     return _invoke(build, "test", "--exclude", "test_type:unit")
 
 
-def arguments(build: Build, command: str, *more: str) -> list[str]:
+def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:
     """Spell out a dbt command line for a build."""
+    folder = str(project or PROJECT)
     variables = {"plan": str(build.batches), "build_id": build.build_id}
     return [
         command,
-        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", "build"),
+        *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
         *("--target-path", str(build.target), "--log-path", str(build.folder / "logs")),
         *("--vars", json.dumps(variables), "--quiet", "--no-use-colors", "--no-version-check", *more),
     ]
@@ -110,7 +111,7 @@ def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Chang
     )
 
 
-def _invoke(build: Build, command: str, *more: str) -> list[Result]:
+def _invoke(build: Build, command: str, *more: str, project: Path | None = None) -> list[Result]:
     # Importing dbt costs seconds: only who runs it pays.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
@@ -125,7 +126,7 @@ def _invoke(build: Build, command: str, *more: str) -> list[Result]:
     }
     with _environment(environment), _folder(Path.cwd()):
         try:
-            outcome = dbtRunner().invoke(arguments(build, command, *more))
+            outcome = dbtRunner().invoke(arguments(build, command, *more, project=project))
         finally:
             # dbt keeps its connection for the life of the process; the apply needs the state to itself.
             DuckDBConnectionManager.close_all_connections()

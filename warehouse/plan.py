@@ -130,6 +130,13 @@ def make_plan(home: Home, request: Request, now: datetime) -> Plan | None:
     return plan
 
 
+def make_trial_plan(build: Build, manifests: Iterable[Manifest], now: datetime) -> None:
+    """Write down a plan of some batches that will never be applied."""
+    listed = list(manifests)
+    entering = tuple(sorted(manifest.batch_id for manifest in listed))
+    _save(build.home, Plan(build.build_id, "", 0, True, "trial", now.isoformat(), entering, ()), listed)
+
+
 def _save(home: Home, plan: Plan, manifests: Iterable[Manifest]) -> None:
     build = Build(home, plan.build_id)
     build.folder.mkdir(parents=True, exist_ok=True)

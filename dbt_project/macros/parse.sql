@@ -58,6 +58,15 @@
         {% if meta.get('excluded') %}
             {% do pairs.append((name ~ " in (" ~ (meta.excluded | join(', ')) ~ ")", 'out_of_range:' ~ name)) %}
         {% endif %}
+        {% if meta.get('min') is not none %}
+            {% do pairs.append((name ~ " < '" ~ meta.min ~ "'::" ~ column.data_type, 'out_of_range:' ~ name)) %}
+        {% endif %}
+        {% if meta.get('max') is not none %}
+            {% do pairs.append((name ~ " > '" ~ meta.max ~ "'::" ~ column.data_type, 'out_of_range:' ~ name)) %}
+        {% endif %}
+        {% if meta.get('pattern') %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not regexp_full_match(" ~ text ~ ", '" ~ meta.pattern ~ "')", 'not_matching:' ~ name)) %}
+        {% endif %}
         {% if meta.get('allowed') %}
             {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in ('" ~ (meta.allowed | join("', '")) ~ "')", 'not_allowed:' ~ name)) %}
         {% endif %}

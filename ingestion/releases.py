@@ -1,0 +1,163 @@
+"""Released versions of contracts, kept beside the models; and what a change may not do to the readers of any of them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ingestion.contract import PROJECT, Column, Contract, read_contract, read_contracts
+from ingestion.errors import Permanent
+
+
+@dataclass(frozen=True)
+class Break:
+    """One way in which a contract breaks the readers of a released version, and what to do instead."""
+
+    dataset: str
+    version: int
+    rule: str
+    what: str
+    instead: str
+
+
+def folder(project: Path, dataset: str) -> Path:
+    """Say where a dataset's released versions are."""
+    return project / "contracts" / dataset
+
+
+def released(project: Path, dataset: str) -> dict[int, Contract]:
+    """Read the released versions of a dataset's contract, oldest first."""
+    paths = sorted(folder(project, dataset).glob("v*.yml"), key=lambda path: int(path.stem[1:]))
+    return {int(path.stem[1:]): read_contract(path) for path in paths}
+
+
+def check(project: Path = PROJECT) -> list[Break]:
+    """Compare each contract with every released version of it; and ask for a release of what has changed."""
+    found = []
+    for dataset, contract in read_contracts(project).items():
+        versions = released(project, dataset)
+        for version, earlier in versions.items():
+            found += breaks(contract, earlier, version)
+        latest = max(versions, default=0)
+        if not versions or _shape(contract) != _shape(versions[latest]) or contract.version != latest:
+            found.append(
+                Break(
+                    dataset,
+                    latest,
+                    "released",
+                    f"the contract is not what version {latest} says"
+                    if versions
+                    else "the contract was never released",
+                    f"clearwell contracts release {dataset}",
+                )
+            )
+    return found
+
+
+def breaks(contract: Contract, earlier: Contract, version: int) -> list[Break]:
+    """Return what would break who reads, or sends, by the earlier version."""
+    dataset, columns = contract.dataset, {column.name: column for column in contract.columns}
+    found = [Break(dataset, version, *one) for one in _changes_of_identity(contract, earlier)]
+    for before in earlier.columns:
+        now = columns.get(before.name)
+        if now is None:
+            found.append(
+                Break(dataset, version, "removed", f"column {before.name} is gone", "keep it; it may stay empty")
+            )
+        else:
+            found += [Break(dataset, version, *one) for one in _changes_of_column(now, before)]
+    known = {column.name for column in earlier.columns}
+    found += [
+        Break(dataset, version, "newly required", f"column {column.name} is new and required", "add it as optional")
+        for column in contract.columns
+        if column.required and column.name not in known
+    ]
+    return found
+
+
+def release(dataset: str, project: Path = PROJECT) -> int:
+    """Keep the present contract as the next version, and write its number into the YAML. A break is Permanent."""
+    contracts = read_contracts(project)
+    if dataset not in contracts:
+        raise Permanent(f"there is no dataset {dataset!r}", todo=f"name one of: {', '.join(contracts)}")
+    contract, versions = contracts[dataset], released(project, dataset)
+    latest = max(versions, default=0)
+    broken = [one for version, earlier in versions.items() for one in breaks(contract, earlier, version)]
+    if broken:
+        raise Permanent(
+            f"{dataset} breaks the readers of version {broken[0].version}: {broken[0].what} ({broken[0].rule})",
+            todo=broken[0].instead,
+        )
+    if versions and _shape(contract) == _shape(versions[latest]) and contract.version == latest:
+        raise Permanent(f"{dataset} is what version {latest} says", todo="there is nothing to release")
+    path = project / "models" / "staging" / f"staging_{dataset}.yml"
+    text = re.sub(r"contract_version: \d+", f"contract_version: {latest + 1}", path.read_text(), count=1)
+    path.write_text(text)
+    kept = folder(project, dataset) / f"v{latest + 1}.yml"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(
+        yaml.safe_dump({"sources": yaml.safe_load(text)["sources"]}, sort_keys=False, allow_unicode=True, width=120)
+    )
+    return latest + 1
+
+
+def _shape(contract: Contract) -> Any:
+    """What readers and senders rely on: not the words that describe it, nor its number."""
+    columns = tuple(
+        (one.name, one.type, one.required, one.allowed, one.excluded, one.min, one.max, one.pattern, one.personal)
+        for one in contract.columns
+    )
+    return (contract.source, contract.format, contract.key, contract.version_column, contract.event_time, columns)
+
+
+def _changes_of_identity(contract: Contract, earlier: Contract) -> list[tuple[str, str, str]]:
+    found = []
+    for name in ("key", "version_column", "event_time", "format"):
+        before, now = getattr(earlier, name), getattr(contract, name)
+        if before != now:
+            found.append(
+                ("identity", f"{name} was {before} and is {now}", "make a new dataset for records of another identity")
+            )
+    return found
+
+
+def _changes_of_column(now: Column, before: Column) -> list[tuple[str, str, str]]:
+    found = []
+    if now.type != before.type:
+        found.append(
+            (
+                "retyped",
+                f"column {now.name} was {before.type} and is {now.type}",
+                "add a column of the new type beside it",
+            )
+        )
+    if now.required and not before.required:
+        found.append(
+            (
+                "newly required",
+                f"column {now.name} is now required",
+                "leave it optional, and add a warning as a dbt test",
+            )
+        )
+    if now.allowed and (not before.allowed or set(before.allowed) - set(now.allowed)):
+        gone = ", ".join(sorted(set(before.allowed) - set(now.allowed))) or "any other value"
+        found.append(
+            (
+                "narrowed",
+                f"column {now.name} no longer allows {gone}",
+                "keep the values allowed, and map them in silver",
+            )
+        )
+    if set(now.excluded) - set(before.excluded) or _is_tighter(now, before):
+        found.append(("narrowed", f"column {now.name} allows fewer values", "keep the range, and warn by a dbt test"))
+    return found
+
+
+def _is_tighter(now: Column, before: Column) -> bool:
+    if now.pattern and now.pattern != before.pattern:
+        return True
+    low = now.min is not None and (before.min is None or float(now.min) > float(before.min))
+    high = now.max is not None and (before.max is None or float(now.max) < float(before.max))
+    return low or high
