@@ -36,11 +36,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     pinned = publish.pinned(home)
     refused = _refused(home, builds[0]["build_id"] if builds else "")
     expected = {name for name, contract in read_contracts().items() if contract.expect_records_every}
-    late = [
-        row["dataset"]
-        for row in datasets
-        if row["dataset"] in expected and now.replace(tzinfo=None) - row["complete_until"] > _STALE_AFTER
-    ]
+    late = [row["dataset"] for row in datasets if row["dataset"] in expected and _is_late(row, now)]
     return {
         "healthy": bool(builds) and not refused and not late and not held and not pinned,
         "late": late,
@@ -62,6 +58,11 @@ def _refused(home: Home, published: str) -> list[state.Row]:
             failed = [row for row in json.loads(path.read_text()) if row["result"] == "fail"]
             return [{"build_id": build_id, **{name: row[name] for name in _SHOWN}} for row in failed]
     return []
+
+
+def _is_late(row: state.Row, now: datetime) -> bool:
+    until = row["complete_until"]
+    return until is None or bool(now.replace(tzinfo=None) - until > _STALE_AFTER)
 
 
 _SHOWN = ("check_name", "result", "failed_rows", "examples")

@@ -12,7 +12,7 @@
    offset, a cast to decimal rounds. #}
 {% macro typed(text, data_type) -%}
     {%- if data_type == 'timestamp' -%}
-        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?')
+        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?')
             then try_cast({{ text }} as timestamptz) at time zone 'UTC' end
     {%- elif data_type == 'date' -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') then try_cast({{ text }} as date) end
@@ -27,11 +27,26 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# DuckDB reads what is not JSON: a comma before a bracket, NaN and infinity. And it rounds long fractions to a double.
+   A cheap look finds the lines that may have such a thing; the close one looks outside of texts. #}
+{% macro may_be_lenient(raw) -%}
+    regexp_matches({{ raw }}, ',\s*[\]}]') or regexp_matches({{ raw }}, '[0-9.]{17}')
+            or contains({{ raw }}, 'NaN') or contains({{ raw }}, 'nan') or contains({{ raw }}, 'NAN') or contains({{ raw }}, 'nf') or contains({{ raw }}, 'NF')
+{%- endmacro %}
+
+{% macro leniently_read(raw) -%}
+    {%- set bare = "regexp_replace(" ~ raw ~ ", '\"([^\"\\\\]|\\\\.)*\"', '\"\"', 'g')" -%}
+    case
+                when regexp_matches({{ bare }}, ',\s*[\]}]|(?i)[:,\[]\s*[+-]?(nan|inf)') then 'broken_json'
+                when len(list_filter(regexp_extract_all({{ bare }}, '[0-9]+\.[0-9]+'), lambda number: len(number) > 16)) > 0 then 'too_many_digits'
+            end
+{%- endmacro %}
+
 {# Pairs of (condition, reason) that send a record to the dead letters. #}
 {% macro refusals(dataset) %}
     {% set the = contract(dataset) %}
     {% set lines = the.meta.format == 'json_lines' %}
-    {% set pairs = [] %}
+    {% set pairs = [("lenient = 'too_many_digits'", 'too_many_digits')] if lines else [] %}
     {% for column in the.columns %}
         {% set name, meta = column.name, column.config.meta or {} %}
         {% set text = 'text_' ~ name %}
@@ -101,6 +116,11 @@ identified as (
 ),
 
 {% if lines %}
+looked_at as (
+    select *, case when {{ may_be_lenient('raw') }} then {{ leniently_read('raw') }} end as lenient
+    from identified
+),
+
 read as (
     select
         *,
@@ -108,13 +128,15 @@ read as (
             when raw is null then 'invalid_utf8'
             when not json_valid(raw) then 'broken_json'
             when json_type(raw) <> 'OBJECT' then 'not_an_object'
+            when lenient = 'broken_json' then 'broken_json'
         end as unreadable
-    from identified
+    from looked_at
 ),
 
 shaped as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, unreadable,
+        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, lenient,
+        case when unreadable is null then json_keys(raw) end as keys,
         case when unreadable is null then json_type(raw, [{% for name in names %}'$.{{ name }}'{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
         from_json(
             case when unreadable is null then raw end,
@@ -125,7 +147,12 @@ shaped as (
 
 texts as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, kinds
+        batch_id, record_no, window_date, landed_at, bronze_row, kinds, lenient,
+        -- one key twice is two answers; only where not every key is one of the contract's is there anything to compare
+        case
+            when unreadable is not null then unreadable
+            when len(keys) <> list_count(kinds) then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
+        end as unreadable
         {%- for name in names %},
         parsed.{{ name }}::varchar as text_{{ name }}{% endfor %}
     from shaped

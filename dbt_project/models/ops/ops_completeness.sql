@@ -43,16 +43,16 @@ gaps as (
 
 final as (
     select
-        windows.dataset,
+        datasets.dataset,
         min(windows.window_start) as complete_from,
         coalesce(min(gaps.gap_start), max(windows.window_end)) as complete_until,
         max(windows.window_end) as latest_window_end,
         count(distinct gaps.gap_start) as holes,
-        (select count(*) from short where short.dataset = windows.dataset) as short_windows
-    from windows
-    left join gaps on windows.dataset = gaps.dataset
-    where windows.dataset <> 'source_counts'
-    group by windows.dataset
+        (select count(*) from short where short.dataset = datasets.dataset) as short_windows
+    from (select distinct dataset from batches where dataset <> 'source_counts') as datasets
+    left join windows using (dataset)
+    left join gaps using (dataset)
+    group by datasets.dataset
 )
 
 select * from final
