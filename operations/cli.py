@@ -12,8 +12,8 @@ import click
 from ingestion import releases, sources
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
-from ingestion.window import Window
-from operations import contracts, decide, hashes, ledger, listings, query, status, trace
+from ingestion.window import Window, parse_time
+from operations import contracts, decide, hashes, heal, ledger, listings, query, status, trace
 from operations.output import show
 from warehouse.build import Outcome, Request
 
@@ -183,6 +183,26 @@ def show_status(as_json: bool) -> None:
         click.echo(f"{found['batches_waiting']} batches wait for a build")
         click.echo("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
     sys.exit(0 if found["healthy"] else 1)
+
+
+@main.command("heal")
+@click.option("--to", "end", metavar="T", help="Also what is missing after the latest window, up to here.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be ingested.")
+@json_option
+@click.pass_context
+def heal_windows(ctx: click.Context, end: str | None, dry_run: bool, as_json: bool) -> None:
+    """Ingest again the windows that are missing or short of files, then build."""
+    home = Home.from_environment()
+    found = heal.needed(home, parse_time(end) if end else None)
+    rows = [{"source": one.source, "from": one.window.start, "to": one.window.end, "why": one.why} for one in found]
+    show(rows, as_json=as_json, title="to be ingested", nothing="every window is there, and whole")
+    if dry_run or not found:
+        return
+    failed = heal.heal(home, found, now(), say)
+    ctx.invoke(build)
+    for line in failed:
+        say(f"not mended: {line}")
+    sys.exit(1 if failed else 0)
 
 
 @main.command("ledger")

@@ -17,7 +17,7 @@ import zstandard
 from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import ledger
+from operations import heal, ledger
 from warehouse.build import Request, build
 
 NOW = datetime(2026, 11, 3, tzinfo=UTC)
@@ -185,3 +185,33 @@ def test_files_that_wait_hold_the_watermark_and_are_named(built: Home) -> None:
     assert ask(built, "select short_windows from ops.completeness") == [(1,)]
     waiting = ask(built, "select unnest(waiting) from ops.batches order by 1")
     assert [Path(name).name for (name,) in waiting] == ["cut.jsonl.gz", "cut.jsonl.zst"]
+
+
+def test_heal_finds_the_missing_and_the_short_windows_and_mends_both_by_one_ingest(built: Home) -> None:
+    twelve, eleven = (built.landing / "2026-11-01" / hour for hour in ("12", "11"))
+    twelve.mkdir()
+    put(twelve / "a.jsonl", text() + b"\n")
+    sources.ingest("clickstream", Window.parse("2026-11-01T12:00", "2026-11-01T13:00"), built, NOW)
+    build(built, Request(), NOW.replace(hour=1))
+    assert ask(built, "select holes, short_windows from ops.completeness") == [(0, 1)]
+    found = heal.needed(built)
+    assert [(one.window, one.why) for one in found] == [
+        (Window.parse("2026-11-01T10:00", "2026-11-01T12:00"), "missing and short")
+    ]
+    assert heal.heal(built, found, NOW.replace(hour=2), lambda line: None), "the files are as they were"
+    eleven.mkdir()
+    put(eleven / "a.jsonl", text() + b"\n")
+    ten = built.landing / "2026-11-01" / "10"
+    put(ten / "cut.jsonl.gz", gzip.compress(text() + b"\n"))
+    (ten / "cut.jsonl.zst").unlink()
+    assert heal.heal(built, heal.needed(built), NOW.replace(hour=3), lambda line: None) == []
+    assert heal.needed(built) == []
+    build(built, Request(), NOW.replace(hour=4))
+    assert ask(built, "select holes, short_windows, complete_until from ops.completeness") == [
+        (0, 0, datetime(2026, 11, 1, 13))
+    ]
+
+
+def put(path: Path, body: bytes) -> None:
+    path.write_bytes(body)
+    os.utime(path, (TEN.timestamp(), TEN.timestamp()))

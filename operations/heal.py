@@ -1,0 +1,106 @@
+"""Which windows are missing or short, and the smallest set of ingests that mends them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ingestion import sources
+from ingestion.contract import read_contracts
+from ingestion.errors import ClearwellError
+from ingestion.home import Home
+from ingestion.landing import Report
+from ingestion.window import Window
+from warehouse import state
+from warehouse.plan import waiting_batches
+
+_WINDOWS = """
+    select dataset, window_start, window_end, landed_at, inputs, waiting, resolved from ops.batches
+    where source not in ('corrections', 'decisions')
+"""
+Landed = tuple[datetime, Sequence[str], Sequence[str], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """One ingest to run, and why: the windows in it are missing, or short of files that could not be read."""
+
+    source: str
+    window: Window
+    why: str
+
+
+def needed(home: Home, until: datetime | None = None) -> list[Ingest]:
+    """List the ingests that would make every dataset complete, to its latest window or to `until`."""
+    landed = _landed(home)
+    found = []
+    for source in sources.SOURCES:
+        datasets = [name for name, one in read_contracts().items() if one.source == source]
+        gaps = [(gap, "missing") for name in datasets for gap in holes(list(landed.get(name, {})), until)]
+        short = [
+            (one, "short") for name in datasets for one, batches in landed.get(name, {}).items() if _short(batches)
+        ]
+        found += [Ingest(source, window, why) for window, why in merge([*gaps, *short])]
+    return found
+
+
+def holes(windows: Iterable[Window], until: datetime | None = None) -> list[Window]:
+    """Return what lies between windows, and after the last of them up to `until`."""
+    gaps = []
+    reach: datetime | None = None
+    for window in sorted(windows):
+        if reach and window.start > reach:
+            gaps.append(Window(reach, window.start))
+        reach = max(reach or window.end, window.end)
+    if reach and until and until > reach:
+        gaps.append(Window(reach, until))
+    return gaps
+
+
+def merge(windows: Iterable[tuple[Window, str]]) -> list[tuple[Window, str]]:
+    """Join windows that touch or overlap: one ingest does for all of them."""
+    merged: list[tuple[Window, str]] = []
+    for window, why in sorted(windows):
+        if merged and window.start <= merged[-1][0].end:
+            last, before = merged.pop()
+            reasons = " and ".join(sorted({*before.split(" and "), why}))
+            merged.append((Window(last.start, max(last.end, window.end)), reasons))
+        else:
+            merged.append((window, why))
+    return merged
+
+
+def heal(home: Home, ingests: Iterable[Ingest], now: datetime, report: Report) -> list[str]:
+    """Run the ingests; return what could not be mended, and why."""
+    failed = []
+    for one in ingests:
+        report(f"ingest {one.source} {one.window} ({one.why})")
+        try:
+            landing = sources.ingest(one.source, one.window, home, now, report)
+            failed += [f"{file.path}: {file.reason}" for file in landing.waiting]
+        except ClearwellError as error:
+            failed.append(str(error))
+    return failed
+
+
+def _landed(home: Home) -> dict[str, dict[Window, list[Landed]]]:
+    found: dict[str, dict[Window, list[Landed]]] = {}
+    for row in state.read(home.state, "ops.batches", _WINDOWS):
+        window = Window(row["window_start"].replace(tzinfo=UTC), row["window_end"].replace(tzinfo=UTC))
+        at = row["landed_at"].replace(tzinfo=UTC)
+        batch = (at, row["inputs"], row["waiting"], row["resolved"])
+        found.setdefault(row["dataset"], {}).setdefault(window, []).append(batch)
+    for manifest in waiting_batches(home):
+        inputs, waiting = [file.path for file in manifest.inputs], [file.path for file in manifest.waiting]
+        batch = (manifest.landed_at, inputs, waiting, manifest.resolved)
+        found.setdefault(manifest.dataset, {}).setdefault(manifest.window, []).append(batch)
+    return found
+
+
+def _short(batches: Iterable[Landed]) -> bool:
+    """Say whether a file that waited has neither landed nor gone since."""
+    left: dict[str, datetime] = {}
+    settled: dict[str, datetime] = {}
+    for at, inputs, waiting, resolved in sorted(batches, key=lambda one: one[0]):
+        left |= dict.fromkeys(waiting, at)
+        settled |= dict.fromkeys([*inputs, *resolved], at)
+    return any(path not in settled or settled[path] < at for path, at in left.items())
