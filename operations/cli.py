@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import duckdb
 
 from ingestion import releases, sources
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window, parse_time
-from operations import contracts, decide, hashes, heal, ledger, listings, query, status, trace
+from operations import contracts, decide, hashes, heal, ledger, listings, query, status, suggest, trace
 from operations.output import show
 from warehouse.build import Outcome, Request
 
@@ -62,6 +63,11 @@ class Commands(click.Group):
             if ctx.params.get("debug"):
                 raise
             say(f"error: {error}")
+            sys.exit(1)
+        except duckdb.Error as error:
+            if ctx.params.get("debug"):
+                raise
+            say(f"error: DuckDB says: {' '.join(str(error).split())}. Next: the same with `clearwell --debug …`")
             sys.exit(1)
         except KeyboardInterrupt:
             say("stopped; the same command goes on from here")
@@ -327,7 +333,7 @@ def dead_letters() -> None:
 @dead_letters.command("list")
 @json_option
 def list_dead_letters(as_json: bool) -> None:
-    """Group them by dataset and reasons."""
+    """Group them by reasons, contract version and source file."""
     show(listings.dead_letters(Home.from_environment()), as_json=as_json, nothing="no dead letters")
 
 
@@ -343,6 +349,13 @@ def show_dead_letters(dataset: str | None, cause: str | None, limit: int, as_jso
         as_json=as_json,
         nothing="no dead letters",
     )
+
+
+@dead_letters.command("suggest")
+@json_option
+def suggest_rescue(as_json: bool) -> None:
+    """Cluster them by cause, and say what would rescue each, and how much it would bring back. Nothing is changed."""
+    show(suggest.suggestions(Home.from_environment()), as_json=as_json, nothing="no dead letters")
 
 
 @dead_letters.command("resubmit")

@@ -9,15 +9,18 @@ from warehouse import state
 
 _DEAD_LETTERS = """
     select
-        dataset,
-        array_to_string(reasons, ', ') as reasons,
+        letters.dataset,
+        array_to_string(letters.reasons, ', ') as reasons,
+        batches.contract_version,
+        letters.source_file,
         count(*) as records,
-        min(record_date) as first_date,
-        max(record_date) as last_date,
-        any_value(batch_id || ':' || record_no order by batch_id, record_no) as example
-    from silver.dead_letters
-    group by dataset, reasons
-    order by records desc, dataset, reasons
+        min(batches.landed_at) as first_seen,
+        max(batches.landed_at) as last_seen,
+        any_value(letters.batch_id || ':' || letters.record_no order by letters.batch_id, letters.record_no) as example
+    from silver.dead_letters as letters
+    left join ops.batches as batches using (batch_id)
+    group by letters.dataset, letters.reasons, batches.contract_version, letters.source_file
+    order by records desc, letters.dataset, reasons, letters.source_file
 """
 
 
@@ -59,7 +62,7 @@ def batch(home: Home, batch_id: str) -> list[state.Row]:
 
 
 def dead_letters(home: Home) -> list[state.Row]:
-    """Group the refused records by dataset and reasons."""
+    """Group the refused records by reasons, contract version and source file."""
     return state.read(home.state, "silver.dead_letters", _DEAD_LETTERS)
 
 

@@ -1,0 +1,126 @@
+"""What would rescue the dead letters: by cause, the smallest change of contract or records, and what it brings back."""
+
+from dataclasses import dataclass
+
+from ingestion.contract import Contract, read_contracts
+from ingestion.home import Home
+from warehouse import state
+
+# Digits and letters alone: the value may be somebody's.
+_SHAPE = "regexp_replace(regexp_replace(left({0}, 40), '\\p{{N}}', '9', 'g'), '\\p{{L}}', 'a', 'g')"
+_CLUSTERS = f"""
+    with letters as (
+        select
+            dataset, batch_id, record_no, reasons, currency, amount, is_amount_read,
+            nullif(split_part(reasons[1], ':', 2), '') as column_name,
+            case when json_valid(raw) then json_extract_string(raw, '$.' || column_name) end as value
+        from records.refused
+        where fate = 'dead_letter'
+    ),
+
+    shaped as (
+        select
+            *, {_SHAPE.format("value")} as shape,
+            -- only what a contract lists is shown as it is
+            case when reasons[1] like 'not_allowed:%' then value end as listed
+        from letters
+    ),
+
+    money as (
+        select dataset, reasons, shape, listed, currency, sum(amount) as amount
+        from shaped
+        where is_amount_read
+        group by all
+    ),
+
+    totals as (
+        select dataset, reasons, shape, listed, string_agg(amount || ' ' || coalesce(currency, '?'), ', ' order by currency) as money
+        from money
+        group by all
+    )
+
+    select
+        shaped.dataset, shaped.reasons, shaped.shape, shaped.listed, count(*) as records,
+        any_value(totals.money) as money,
+        count(*) filter (where is_amount_read = false) as unread_amounts,
+        min(batch_id || ':' || record_no) as example
+    from shaped
+    left join totals on
+        shaped.dataset = totals.dataset and shaped.reasons = totals.reasons
+        and shaped.shape is not distinct from totals.shape and shaped.listed is not distinct from totals.listed
+    group by shaped.dataset, shaped.reasons, shaped.shape, shaped.listed
+    order by records desc, shaped.dataset, shaped.reasons, shape
+"""
+_RECORDS = {
+    "broken_json": "write the lines as JSON: one object a line, no comments, no trailing commas, no NaN",
+    "invalid_utf8": "write the lines in UTF-8; other bytes are often Latin-1",
+    "not_an_object": "give one JSON object a line",
+    "duplicate_key": "say each key once: nobody can know which of two values is meant",
+    "too_many_digits": "give numbers of more than 15 digits as strings",
+    "too_many_decimals": "round to 4 decimals, by the shop's own rule",
+    "not_a_number": "give the amount; NaN is none",
+    "out_of_range": "correct the value, or discard: the rules of the money leave it no meaning",
+    "not_matching": "correct the value to the pattern of the contract",
+    "in_future": "correct the time, and look at the clock of whoever wrote it",
+    "wrong_type": "give it in the contract's type: text in quotes, whole numbers without",
+}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """The smallest change that would let a record through one reason: of the contract, or of the record."""
+
+    of: str
+    change: str
+
+
+def suggestions(home: Home) -> list[state.Row]:
+    """Cluster the dead letters by cause and the shape of the value; nothing is changed by asking."""
+    contracts = read_contracts()
+    return [
+        {
+            "dataset": row["dataset"],
+            "reasons": ", ".join(row["reasons"]),
+            "value": row["listed"] or row["shape"],
+            **_joined(
+                [suggest(contracts[row["dataset"]], reason, row["shape"], row["listed"]) for reason in row["reasons"]]
+            ),
+            "records": row["records"],
+            "money": row["money"],
+            "unread_amounts": row["unread_amounts"],
+            "example": row["example"],
+        }
+        for row in state.read(home.state, "records.refused", _CLUSTERS)
+    ]
+
+
+def suggest(contract: Contract, reason: str, shape: str | None, listed: str | None) -> Suggestion:
+    """Say what would let a record through one reason."""
+    code, _, column = reason.partition(":")
+    if code == "missing":
+        needed = {*contract.key, contract.event_time, contract.money.currency if contract.money else None}
+        if column in needed or column in (contract.money.amount if contract.money else ""):
+            return Suggestion("records", f"give {column}: a record means nothing without it")
+        return Suggestion(
+            "contract", f"let {column} be optional (required: false), and try it: clearwell contracts try"
+        )
+    if code == "not_allowed":
+        return Suggestion("contract", f"allow {column} to be {listed!r}, and try it: clearwell contracts try")
+    if code == "not_parsed":
+        return Suggestion("records", _rewrite(column, shape or ""))
+    named = f"{column}: " if column else ""
+    return Suggestion("records", named + _RECORDS.get(code, "correct the value"))
+
+
+def _rewrite(column: str, shape: str) -> str:
+    if "," in shape and not any(letter in shape for letter in "a:/"):
+        return f"{column}: write the decimals behind a point, without separators of thousands"
+    if "/" in shape or (":" in shape and "9" in shape):
+        return f"{column}: write the time as ISO 8601, as 2026-11-01T10:00:00Z"
+    return f"{column}: write it as the contract's type says"
+
+
+def _joined(parts: list[Suggestion]) -> dict[str, str]:
+    """A record with a reason that only a correction mends needs the correction, whatever the contract says."""
+    of = "records" if any(part.of == "records" for part in parts) else "contract"
+    return {"change": of, "suggestion": "; ".join(dict.fromkeys(part.change for part in parts))}
