@@ -32,7 +32,7 @@ down: setup  ## stop what `make up` started
 	@$(BIN)/clearwell down
 
 test: setup  ## every test but the long ones
-	@$(BIN)/pytest -m "not long"
+	@$(BIN)/pytest -m "not long" -n 2 --dist loadfile
 
 test-long: setup  ## the tests that take minutes
 	@$(BIN)/pytest -m long

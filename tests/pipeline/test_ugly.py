@@ -194,13 +194,13 @@ def test_heal_finds_the_missing_and_the_short_windows_and_mends_both_by_one_inge
     sources.ingest("clickstream", Window.parse("2026-11-01T12:00", "2026-11-01T13:00"), built, NOW)
     build(built, Request(), NOW.replace(hour=1))
     assert ask(built, "select holes, short_windows from ops.completeness") == [(0, 1)]
+    eleven.mkdir()
+    put(eleven / "a.jsonl", text() + b"\n")
     found = heal.needed(built)
     assert [(one.window, one.why) for one in found] == [
         (Window.parse("2026-11-01T10:00", "2026-11-01T12:00"), "missing and short")
     ]
     assert heal.heal(built, found, NOW.replace(hour=2), lambda line: None), "the files are as they were"
-    eleven.mkdir()
-    put(eleven / "a.jsonl", text() + b"\n")
     ten = built.landing / "2026-11-01" / "10"
     put(ten / "cut.jsonl.gz", gzip.compress(text() + b"\n"))
     (ten / "cut.jsonl.zst").unlink()
@@ -210,6 +210,15 @@ def test_heal_finds_the_missing_and_the_short_windows_and_mends_both_by_one_inge
     assert ask(built, "select holes, short_windows, complete_until from ops.completeness") == [
         (0, 0, datetime(2026, 11, 1, 13))
     ]
+    # the contract allows two days: this was within them, and the next is not, but gets in all the same
+    assert ask(built, "select distinct is_late from ops.restatements") == [(False,)]
+    put(eleven / "late.jsonl", text() + b"\n")
+    sources.ingest("clickstream", Window.parse("2026-11-01T11:00", "2026-11-01T12:00"), built, NOW.replace(day=5))
+    verdict = build(built, Request(), NOW.replace(day=5)).verdict
+    assert verdict
+    late = next(one for one in verdict.warnings if one.check_name.startswith("late_restatements"))
+    moved = {(row["gold_table"], row["measure"]): float(row["moved"]) for row in json.loads(late.examples)}
+    assert moved["daily_traffic", "events"] == 1
 
 
 def put(path: Path, body: bytes) -> None:

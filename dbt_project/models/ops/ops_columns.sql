@@ -16,7 +16,7 @@ with
     select
         '{{ dataset }}' as dataset,
         seen.column_name,
-        min_by(batches.batch_id, batches.landed_at) as first_batch_id,
+        min_by(batches.batch_id, batches.landed_at::varchar || batches.batch_id) as first_batch_id,
         min(batches.landed_at) as first_landed_at,
         seen.column_name in ('{{ column_names(dataset) | join("', '") }}') as is_in_contract
     from {{ dataset }}_seen as seen
