@@ -30,6 +30,9 @@ to_option = click.option("--to", "end", required=True, metavar="T", help="End, n
 
 
 reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; kept with the decision.")
+undo_reason_option = click.option(
+    "--reason", default="the decision before was wrong", show_default=True, metavar="TEXT", help="Why; kept with it."
+)
 _DRY_RUN_ROWS = 40
 _NEXT = "Next: clearwell build"
 
@@ -318,7 +321,7 @@ def retract_batch(batch_id: str, reason: str) -> None:
 
 @batches.command("restore")
 @click.argument("batch_id")
-@reason_option
+@undo_reason_option
 def restore_batch(batch_id: str, reason: str) -> None:
     """Undo a retraction."""
     decide.restore(Home.from_environment(), batch_id, _by(reason))
@@ -360,10 +363,10 @@ def suggest_rescue(as_json: bool) -> None:
 
 @dead_letters.command("resubmit")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@reason_option
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the decision. The file's name if not given.")
 def resubmit_dead_letters(file: Path, reason: str) -> None:
     """Land the corrected records of FILE: what `show --json` prints, with `raw` mended. Undo: retract their batch."""
-    manifests = decide.resubmit(Home.from_environment(), file, _by(reason))
+    manifests = decide.resubmit(Home.from_environment(), file, _by(reason or f"corrected in {file.name}"))
     for manifest in manifests[:-1]:
         click.echo(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")
     click.echo(_NEXT)
@@ -388,7 +391,7 @@ def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: s
 
 @dead_letters.command("restore")
 @click.argument("records", nargs=-1, required=True, metavar="RECORD...")
-@reason_option
+@undo_reason_option
 def restore_dead_letters(records: tuple[str, ...], reason: str) -> None:
     """Undo a discard."""
     count = decide.undiscard(Home.from_environment(), records, _by(reason))

@@ -30,6 +30,7 @@ __all__ = [
     "parse_aside",
     "pending",
     "plan",
+    "prepare",
     "publish",
     "rebuild_aside",
     "touched_dates",
@@ -58,13 +59,18 @@ def plan(home: Home, request: Request, now: datetime) -> Plan | None:
 def transform(home: Home, build_id: str) -> None:
     """Build the tables aside. Doing it again starts over."""
     build = Build(home, build_id)
+    prepare(build)
+    dbt.run_models(build)
+
+
+def prepare(build: Build) -> None:
+    """Remove what an earlier try left, and make the files that dbt attaches."""
     for path in (build.file, build.empty):
         drop(path)
-    for path in (build.empty, home.state):
+    for path in (build.empty, build.home.state):
         if not path.exists():
             with connect(path, read_only=False):
                 pass
-    dbt.run_models(build)
 
 
 def audit(home: Home, build_id: str, now: datetime) -> Verdict:
@@ -135,7 +141,7 @@ def parse_aside(
             make_trial_plan(build, manifests, now)
             with connect(build.empty, read_only=False):
                 pass
-            dbt.run_models(build, project, select=f"+staging_{dataset}")
+            dbt.run_models(build, project, choose=["--select", f"+staging_{dataset}"])
             with connect(build.file) as connection:
                 connection.execute(f"attach '{home.state}' as state (read_only)")
                 return state.rows(connection, query)

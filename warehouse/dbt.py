@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +50,9 @@ class Change:
         return self.match_table == self.table and set(self.by) == {"build_id"}
 
 
-def run_models(build: Build, project: Path | None = None, *, select: str = "") -> list[Result]:
-    """Build every model aside, or those selected, in the build's own file. A model that fails is an error."""
-    results = _invoke(build, "run", *(["--select", select] if select else []), project=project)
+def run_models(build: Build, project: Path | None = None, *, choose: Sequence[str] = ()) -> list[Result]:
+    """Build every model aside, or those that dbt's options choose, in the build's own file. One that fails is an error."""
+    results = _invoke(build, "run", *choose, project=project)
     for result in results:
         if result.status not in ("success", "skipped"):
             kind = Transient if "lock" in result.message.lower() else Permanent
@@ -64,9 +64,9 @@ def run_models(build: Build, project: Path | None = None, *, select: str = "") -
     return results
 
 
-def run_tests(build: Build) -> list[Result]:
-    """Run every data test on the build's tables."""
-    return _invoke(build, "test", "--exclude", "test_type:unit")
+def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:
+    """Run every data test on the build's tables, but those that dbt's selectors name."""
+    return _invoke(build, "test", "--exclude", "test_type:unit", *exclude)
 
 
 def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:

@@ -1,4 +1,6 @@
 -- depends_on: {{ ref('plan_order_dates') }} {{ ref('plan_event_dates') }} {{ ref('plan_batches') }}
+{% set order_dates = literals(ref('plan_order_dates'), 'order_date') %}
+{% set event_dates = literals(ref('plan_event_dates'), 'event_date') %}
 {% set tables = ['gold_daily_products', 'gold_daily_revenue', 'gold_daily_traffic', 'gold_hourly_revenue'] %}
 with restated as (
     {% for table in tables -%}
@@ -15,11 +17,11 @@ rows_of_silver as (
     union all
     select event_date, batch_id from {{ ref('silver_clickstream') }}
     union all
-    select order_date, batch_id from {{ given_before('silver_orders') }}
+    select order_date, batch_id from {{ given_before('silver_orders') }} where order_date in ({{ order_dates }})
     union all
-    select order_date, batch_id from {{ given_before('silver_order_items') }}
+    select order_date, batch_id from {{ given_before('silver_order_items') }} where order_date in ({{ order_dates }})
     union all
-    select event_date, batch_id from {{ given_before('silver_clickstream') }}
+    select event_date, batch_id from {{ given_before('silver_clickstream') }} where event_date in ({{ event_dates }})
 ),
 
 causes as (
