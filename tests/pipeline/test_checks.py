@@ -1,0 +1,103 @@
+"""Every check can fail: the tables of a good build are spoilt in a few ways, and each check must notice one of them."""
+
+import json
+import shutil
+from datetime import UTC, date, datetime
+
+import duckdb
+import pytest
+
+from demo import simulate
+from ingestion import sources
+from ingestion.home import Home
+from ingestion.window import Window
+from warehouse import build, dbt, expectations
+from warehouse.plan import Build
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAY = Window.parse("2026-11-01", "2026-11-02")
+SPOILT = {
+    "VARCHAR": "'spoilt'",
+    "VARCHAR[]": "[]",
+    "BIGINT": "-77",
+    "INTEGER": "-77",
+    "DECIMAL(18,4)": "1",
+    "DECIMAL(38,4)": "1",
+    "BOOLEAN": "not coalesce({0}, false)",
+}
+# What a good build has none of, and what spoiling every row alike does not make.
+ROWS = [
+    "insert into gold.daily_traffic values (date '2026-11-01', 'click', 1, 5)",
+    "insert into ops.reconciliation (dataset, source_records, source_difference, is_held) values ('orders', 100, 50, false)",
+    "insert into plan.batches (dataset, source, batch_id, columns, records_written, is_entering) values ('orders', 'orders', 'b', [], 5, true)",
+    "insert into records.decisions (subject, target_dataset, target_batch_id, fate) values ('hold', 'orders', 'b', 'spoilt')",
+    "insert into ops.held (dataset, batch_id, broken_batch_id) values ('orders', 'b', 'b')",
+    "insert into plan.held (dataset, batch_id, is_leaving) values ('orders', 'b', true)",
+    "insert into ops.restatements (gold_table, gold_date, is_late) values ('daily_revenue', date '2026-11-01', true)",
+]
+
+
+@pytest.fixture(scope="module")
+def good(shop: Home) -> Build:
+    """A build that was transformed, and not applied."""
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 2), orders_per_day=80, events_per_day=2500)
+    for source in sources.SOURCES:
+        sources.ingest(source, DAY, shop, NOW)
+        sources.source_counts(source, DAY, shop, NOW)
+    planned = build.plan(shop, build.Request(), NOW)
+    assert planned
+    build.transform(shop, planned.build_id)
+    made = Build(shop, planned.build_id)
+    shutil.copyfile(made.file, made.folder / "good.duckdb")
+    return made
+
+
+def failing(made: Build) -> set[str]:
+    """Return the checks that are not well: dbt's tests by name, and Great Expectations' by theirs."""
+    bad = {one.name for one in dbt.run_tests(made) if one.status not in ("pass", "success")}
+    return bad | {one.name for one in expectations.check(made) if not one.success}
+
+
+def spoil(made: Build, how: str) -> None:
+    shutil.copyfile(made.folder / "good.duckdb", made.file)
+    with duckdb.connect(str(made.file)) as file:
+        tables = file.sql(
+            "select schema_name, table_name from duckdb_tables() where schema_name <> 'failures'"
+        ).fetchall()
+        for schema, name in tables:
+            table = f"{schema}.{name}"
+            columns = file.sql(
+                f"select column_name, data_type, is_nullable from duckdb_columns() where schema_name = '{schema}' and table_name = '{name}'"
+            ).fetchall()
+            for column, _, nullable in columns:
+                if not nullable:
+                    file.execute(f"alter table {table} alter {column} drop not null")
+            if how == "double":
+                file.execute(f"insert into {table} select * from {table}")
+            elif how == "empty":
+                file.execute(f"update {table} set {', '.join(f'{column} = null' for column, _, _ in columns)}")
+            else:
+                values = [f"{column} = {SPOILT[kind].format(column)}" for column, kind, _ in columns if kind in SPOILT]
+                if values:
+                    file.execute(f"update {table} set {', '.join(values)}")
+        for statement in ROWS:
+            file.execute(statement)
+
+
+def test_every_check_can_fail(good: Build) -> None:
+    assert {one.name for one in dbt.run_tests(good) if one.status == "fail"} == set()
+    manifest = json.loads((good.target / "manifest.json").read_text())
+    checks = {node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"}
+    checks |= {one.name for one in expectations.check(good)}
+    noticed: set[str] = set()
+    for how in ("double", "empty", "alter"):
+        spoil(good, how)
+        noticed |= failing(good)
+    assert checks - noticed == set()
+
+
+def test_a_refusal_leaves_no_trace_but_its_findings(good: Build) -> None:
+    spoil(good, "alter")
+    with pytest.raises(build.Refused):
+        build.audit(good.home, good.build_id, NOW)
+    assert not good.home.published.exists() and (good.folder / "findings.json").exists()
