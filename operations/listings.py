@@ -5,19 +5,28 @@ import json
 from ingestion import bronze
 from ingestion.errors import Permanent
 from ingestion.home import Home
+from operations.suggest import SHAPE
 from warehouse import state
 
-_DEAD_LETTERS = """
+_DEAD_LETTERS = f"""
+    with letters as (
+        select
+            *, nullif(split_part(reasons[1], ':', 2), '') as column_name,
+            case when json_valid(raw) then json_extract_string(raw, '$.' || column_name) end as value
+        from silver.dead_letters
+    )
+
     select
         letters.dataset,
         array_to_string(letters.reasons, ', ') as reasons,
+        array_to_string(list_sort(list(distinct {SHAPE.format("value")}))[:3], ' | ') as shapes,
         batches.contract_version,
         letters.source_file,
         count(*) as records,
         min(batches.landed_at) as first_seen,
         max(batches.landed_at) as last_seen,
         any_value(letters.batch_id || ':' || letters.record_no order by letters.batch_id, letters.record_no) as example
-    from silver.dead_letters as letters
+    from letters
     left join ops.batches as batches using (batch_id)
     group by letters.dataset, letters.reasons, batches.contract_version, letters.source_file
     order by records desc, letters.dataset, reasons, letters.source_file

@@ -7,7 +7,7 @@ from ingestion.home import Home
 from warehouse import state
 
 # Digits and letters alone: the value may be somebody's.
-_SHAPE = "regexp_replace(regexp_replace(left({0}, 40), '\\p{{N}}', '9', 'g'), '\\p{{L}}', 'a', 'g')"
+SHAPE = "regexp_replace(regexp_replace(left({0}, 40), '\\p{{N}}', '9', 'g'), '\\p{{L}}', 'a', 'g')"
 _CLUSTERS = f"""
     with letters as (
         select
@@ -20,7 +20,7 @@ _CLUSTERS = f"""
 
     shaped as (
         select
-            *, {_SHAPE.format("value")} as shape,
+            *, {SHAPE.format("value")} as shape,
             -- only what a contract lists is shown as it is
             case when reasons[1] like 'not_allowed:%' then value end as listed
         from letters

@@ -159,11 +159,14 @@ def test_a_batch_full_of_refusals_is_held_until_a_person_accepts_it(built: Home)
     found = status.read(built, next(clock))
     assert not found["healthy"] and [row["refused_records"] for row in found["held"]] == [150]
     assert not pending(built), "a held batch wakes no build"
+    short = "select short_windows from ops.completeness where dataset = 'clickstream'"
+    assert ask(built, short) == [(1,)]
     decide.accept(built, found["held"][0]["finding"], by("we know"))
     assert pending(built)
     after = build_all(built)
     assert ask(built, "select count(*) from silver.dead_letters where raw like '%broken-%'") == [(150,)]
     assert not status.read(built, next(clock))["held"]
+    assert ask(built, short) == [(0,)]
     assert full(built) == after
 
 

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('plan_batches') }}
 -- how far each dataset is complete: to the first window that is missing or short
 with batches as (
     -- a correction holds no window of its source
@@ -15,7 +16,10 @@ settled as (
 ),
 
 short as (
-    select distinct waiting.dataset, waiting.window_start
+    -- a held batch is missing from its window, whatever else has landed for it
+    select dataset, window_start from ({{ whole('ops_held') }})
+    union
+    select waiting.dataset, waiting.window_start
     from waiting
     anti join settled
         on waiting.dataset = settled.dataset and waiting.window_start = settled.window_start and waiting.path = settled.path
