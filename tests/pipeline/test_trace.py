@@ -14,6 +14,7 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import listings, trace
+from warehouse import state
 from warehouse.build import Request, build
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -108,8 +109,8 @@ def test_traffic(built: Home, raw: dict[str, dict]) -> None:
 
 
 def test_an_order_tells_its_records_fates_and_gold(built: Home) -> None:
-    with trace._state(built) as state:
-        order_id = state.sql(
+    with state.connect(built.state) as connection:
+        order_id = connection.sql(
             "select order_id from records.orders where fate = 'duplicate' order by 1 limit 1"
         ).fetchone()[0]
     told = trace.record(built, order_id)
@@ -142,3 +143,16 @@ def test_what_does_not_exist_is_said(built: Home) -> None:
         trace.gold(built, "revenue", "true")
     with pytest.raises(Permanent, match="condition"):
         trace.gold(built, "daily_revenue", "colour = 'red'")
+
+
+def test_money_is_conserved_from_raw_to_fates(built: Home, raw: dict[str, dict]) -> None:
+    expected: dict[str | None, Decimal] = defaultdict(Decimal)
+    for row in raw.values():
+        if "total_amount" in row and row["total_amount"] is not None:
+            expected[row["currency"]] += Decimal(row["total_amount"])
+    with state.connect(built.state) as connection:
+        query = (
+            "select currency, sum(amount) from ops.ledger where dataset = 'orders' and is_amount_read group by currency"
+        )
+        found = dict(connection.sql(query).fetchall())
+    assert found == dict(expected) and len(found) > 1

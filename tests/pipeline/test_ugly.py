@@ -159,6 +159,22 @@ def test_every_line_is_accounted_for(built: Home) -> None:
     assert fates == {"current": len(LINES) - refused + 1, "dead_letter": refused}
 
 
+def test_money_that_cannot_be_read_is_on_a_line_of_its_own(built: Home) -> None:
+    unread = [
+        name for name, (_, expected) in LINES.items() if isinstance(expected, list) and "unit_price" in str(expected)
+    ]
+    rows = ask(
+        built,
+        "select fate, is_amount_read, sum(records), sum(amount) from ops.ledger where is_amount_read = false group by all",
+    )
+    # a price without a quantity is money that cannot be computed either
+    readable = ask(built, "select count(*) from silver.clickstream where unit_price is not null")
+    assert {fate: (records, amount) for fate, _, records, amount in rows} == {
+        "dead_letter": (len(unread), None),
+        "current": (readable[0][0], None),
+    }
+
+
 def test_what_is_refused_says_why(built: Home) -> None:
     found = dict(
         ask(built, "select source_line, reasons from silver.dead_letters where source_file like '%ugly.jsonl'")
