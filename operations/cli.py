@@ -235,7 +235,15 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
             show(rows, as_json=False, title="rows that differ", nothing="rebuilt: every row of every table is the same")
     else:
         rows, balanced = ledger.read(home, dataset)
+        amounts, adds_up = ledger.money(home, dataset)
+        balanced = balanced and adds_up
+        if as_json:
+            rows = [{**row, "money": [one for one in amounts if one["dataset"] == row["dataset"]]} for row in rows]
         show(rows, as_json=as_json, title="ledger", nothing="the ledger is empty. Next: clearwell build")
+        if amounts and not as_json:
+            show(
+                amounts, as_json=False, title="money, by the currency each record names; lines have that of their order"
+            )
     sys.exit(0 if balanced else 1)
 
 

@@ -55,12 +55,49 @@ _SUMMARY = """
 """
 
 
+_MONEY = """
+    with fates as (
+        select
+            dataset,
+            currency,
+            sum(amount) filter (where fate = 'current') as current,
+            sum(amount) filter (where fate = 'superseded') as superseded,
+            sum(amount) filter (where fate = 'duplicate') as duplicate,
+            sum(amount) filter (where fate = 'dead_letter') as dead_letter,
+            sum(amount) filter (where fate = 'withdrawn') as withdrawn,
+            sum(amount) as all_fates,
+            coalesce(sum(records) filter (where not is_amount_read), 0)::bigint as unread_records
+        from ops.ledger
+        where is_amount_read is not null
+        group by dataset, currency
+    ),
+
+    parsed as (
+        select dataset, currency, sum(amount) as amount from ops.batch_dates where is_amount_read is not null group by dataset, currency
+    )
+
+    select
+        fates.dataset, fates.currency, parsed.amount as bronze, current, superseded, duplicate, dead_letter, withdrawn, unread_records,
+        coalesce(parsed.amount, 0) - coalesce(all_fates, 0) as difference
+    from fates
+    left join parsed on fates.dataset = parsed.dataset and fates.currency is not distinct from parsed.currency
+    where $1 is null or fates.dataset = $1
+    order by fates.dataset, fates.currency
+"""
+
+
 def read(home: Home, dataset: str | None = None) -> tuple[list[state.Row], bool]:
     """Return the accounts by dataset, and whether each adds up to its manifests and to its source's own count."""
     rows = state.read(home.state, "ops.ledger", _SUMMARY, [dataset])
     if dataset and not rows:
         raise Permanent(f"the ledger has no dataset {dataset!r}", todo="type `clearwell ledger` to see those it has")
     return rows, all(row["difference"] == 0 and row["counted_by_source"] == row["bronze"] for row in rows)
+
+
+def money(home: Home, dataset: str | None = None) -> tuple[list[state.Row], bool]:
+    """Return the money by dataset and currency: as it was parsed, by fate, and what could not be read; and whether it adds up."""
+    rows = state.read(home.state, "ops.ledger", _MONEY, [dataset])
+    return rows, all(not row["difference"] for row in rows)
 
 
 def recount(home: Home) -> tuple[list[state.Row], bool]:

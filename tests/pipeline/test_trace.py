@@ -13,7 +13,7 @@ from ingestion import bronze, sources
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import listings, trace
+from operations import ledger, listings, trace
 from warehouse import state
 from warehouse.build import Request, build
 
@@ -156,3 +156,5 @@ def test_money_is_conserved_from_raw_to_fates(built: Home, raw: dict[str, dict])
         )
         found = dict(connection.sql(query).fetchall())
     assert found == dict(expected) and len(found) > 1
+    rows, adds_up = ledger.money(built, "orders")
+    assert adds_up and {row["currency"]: row["bronze"] for row in rows} == found
