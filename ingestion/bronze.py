@@ -75,6 +75,14 @@ def read_manifest(home: Home, ref: BatchRef) -> Manifest:
     return manifest
 
 
+def find_manifest(home: Home, batch_id: str) -> Manifest:
+    """Read the manifest of a batch known by its id alone. A batch that is not there is Permanent."""
+    for ref in list_batches(home):
+        if ref.batch_id == batch_id:
+            return read_manifest(home, ref)
+    raise Permanent(f"there is no batch {batch_id}", where=str(home.bronze), todo="clearwell batches list")
+
+
 def committed(home: Home, known: frozenset[str] = frozenset()) -> list[Manifest]:
     """Read the manifests of batches not in `known`, without those whose snapshot is not all there.
 

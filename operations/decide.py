@@ -84,7 +84,7 @@ def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
         if text == found[name]["raw"]:
             raise Permanent(f"{name} is not changed", where=str(file), todo="mend its `raw`, or leave it out")
         target = _record(found[name]["dataset"], name)
-        corrected.append(Correction(target, _manifest(home, target.batch_id).window, text))
+        corrected.append(Correction(target, bronze.find_manifest(home, target.batch_id).window, text))
     if not corrected:
         raise Permanent("the file has no records", where=str(file), todo="clearwell dead-letters show --json")
     return corrections.land(home, corrected, by.reason, by.name, by.at)
@@ -107,17 +107,10 @@ def _is_withdrawn(home: Home, target: Target) -> bool:
 
 
 def _batch(home: Home, batch_id: str) -> Target:
-    manifest = _manifest(home, batch_id)
+    manifest = bronze.find_manifest(home, batch_id)
     if manifest.dataset == decisions.DATASET:
         raise Permanent("a decision is undone by its opposite, not retracted", todo="clearwell batches restore …")
     return Target(manifest.dataset, batch_id)
-
-
-def _manifest(home: Home, batch_id: str) -> Manifest:
-    for ref in bronze.list_batches(home):
-        if ref.batch_id == batch_id:
-            return bronze.read_manifest(home, ref)
-    raise Permanent(f"there is no batch {batch_id}", where=str(home.bronze), todo="clearwell batches list")
 
 
 def _record(dataset: str, name: str) -> Target:

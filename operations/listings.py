@@ -54,12 +54,7 @@ def batches(home: Home) -> list[state.Row]:
 
 def batch(home: Home, batch_id: str) -> list[state.Row]:
     """Return one batch: its manifest's fields, and what became of its records."""
-    for ref in bronze.list_batches(home):
-        if ref.batch_id == batch_id:
-            body = json.loads(bronze.read_manifest(home, ref).to_json())
-            break
-    else:
-        raise Permanent(f"there is no batch {batch_id}", where=str(home.bronze), todo="clearwell batches list")
+    body = json.loads(bronze.find_manifest(home, batch_id).to_json())
     rows = [
         {"field": name, "value": value if isinstance(value, str) else json.dumps(value)} for name, value in body.items()
     ]
