@@ -186,6 +186,9 @@ def show_status(as_json: bool) -> None:
         if found["held"]:
             show(found["held"], as_json=False, title="held: too many records are refused")
             say("Next: mend the source or the contract; or clearwell builds accept FINDING --reason TEXT")
+        if found["stale"]:
+            show(found["stale"], as_json=False, title="dates under an older contract or model version")
+            say("Next: clearwell build --from DATE --to DATE --reason TEXT, or --full, makes them again")
         if found["pinned"]:
             pin = found["pinned"]
             say(f"readers are given build {pin['build_id']} since {pin['pinned_at']}: {pin['reason']}")

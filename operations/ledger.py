@@ -1,6 +1,7 @@
 """The accounts: what became of every record, and whether it adds up."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 
 from ingestion import bronze
@@ -166,22 +167,23 @@ def check(home: Home) -> None:
 
 
 def _recount_tables(home: Home) -> list[state.Row]:
-    """Hold the ledger's cells against the tables that hold the records, in records and in money."""
+    """Hold the ledger's cells against the tables that hold the records, in records, money and content."""
     cell = "dataset, batch_id, record_date, fate, currency, is_amount_read"
     parts = [
-        f"select '{name}' as dataset, batch_id, record_date, fate, {_money(contract)} from records.{name}"
+        f"select '{name}' as dataset, batch_id, record_date, fate, {_money(contract)}, {_content(column.name for column in contract.columns)} from records.{name}"
         for name, contract in sorted(read_contracts().items())
     ]
-    parts.append(f"select {cell}, amount from records.refused")
+    parts.append(f"select {cell}, amount, {_content(['reasons', 'raw'])} from records.refused")
     query = f"""
         with counted as (
-            select {cell}, count(*) as records, sum(amount) as amount
+            select {cell}, count(*) as records, sum(amount) as amount, sum(content)::hugeint as content
             from ({" union all by name ".join(parts)})
             group by all
         ),
 
         ledger as (
-            select {cell}, sum(records) as records, sum(amount) as amount from ops.ledger group by all
+            select {cell}, sum(records) as records, sum(amount) as amount, sum(content)::hugeint as content
+            from ops.ledger group by all
         ),
 
         off as (
@@ -193,7 +195,8 @@ def _recount_tables(home: Home) -> list[state.Row]:
         select
             off.*,
             coalesce(ledger.records, 0)::bigint as in_ledger, coalesce(counted.records, 0)::bigint as counted,
-            ledger.amount as amount_in_ledger, counted.amount as amount_counted
+            ledger.amount as amount_in_ledger, counted.amount as amount_counted,
+            ledger.content is not distinct from counted.content as is_same_content
         from off
         left join ledger on {_same("ledger", cell)}
         left join counted on {_same("counted", cell)}
@@ -213,6 +216,14 @@ def _money(contract: Contract) -> str:
         f"{money.currency or 'null::varchar'} as currency, ({money.amount})::decimal(38, 4) as amount, "
         f"case when {money.column} is not null then ({money.amount}) is not null end as is_amount_read"
     )
+
+
+def _content(names: Iterable[str]) -> str:
+    """Spell out what macros/content.sql does: one number for the values of a record."""
+    sql = "0::ubigint"
+    for name in names:
+        sql = f"xor({sql}, case when {name} is null then 0::ubigint else hash('{name}', {name}) end)"
+    return f"{sql} as content"
 
 
 def _same(table: str, columns: str) -> str:
@@ -289,5 +300,6 @@ def _difference(batch: state.Row, what: str, counted: int | None) -> state.Row:
         "counted": counted,
         "amount_in_ledger": None,
         "amount_counted": None,
+        "is_same_content": None,
         "records": "",
     }

@@ -7,8 +7,9 @@ from typing import Any
 
 from ingestion.contract import read_contracts
 from ingestion.home import Home
-from warehouse import publish, state
+from warehouse import dbt, publish, state
 from warehouse.plan import Build, waiting_batches
+from warehouse.version import model_version
 
 _STALE_AFTER = timedelta(days=2)
 
@@ -35,12 +36,14 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     )
     pinned = publish.pinned(home)
     refused = _refused(home, builds[0]["build_id"] if builds else "")
+    stale = state.read(home.state, "ops.dates", _STALE, [model_version(dbt.PROJECT)])
     expected = {name for name, contract in read_contracts().items() if contract.expect_records_every}
     late = [row["dataset"] for row in datasets if row["dataset"] in expected and _is_late(row, now)]
     return {
         "healthy": bool(builds) and not refused and not late and not held and not pinned,
         "late": late,
         "held": held,
+        "stale": stale,
         "pinned": asdict(pinned) if pinned else None,
         "datasets": datasets,
         "builds": builds,
@@ -65,4 +68,25 @@ def _is_late(row: state.Row, now: datetime) -> bool:
     return until is None or bool(now.replace(tzinfo=None) - until > _STALE_AFTER)
 
 
+# Ranges of dates without a gap that were made, or have a record that was parsed, under another version.
+_STALE = """
+    with stale as (
+        select dataset, record_date from ops.dates where model_version <> $1
+        union
+        select dataset, record_date from ops.batch_dates
+        inner join ops.batches using (dataset, batch_id)
+        where model_version <> $1 and dataset not in ('decisions', 'source_counts')
+    ),
+
+    numbered as (
+        select *, record_date - cast(row_number() over (partition by dataset order by record_date) as integer) as range
+        from stale
+        where record_date is not null
+    )
+
+    select dataset, min(record_date) as from_date, max(record_date) + 1 as to_date, count(*) as dates
+    from numbered
+    group by dataset, range
+    order by all
+"""
 _SHOWN = ("check_name", "result", "failed_rows", "examples")

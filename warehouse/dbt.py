@@ -11,6 +11,7 @@ from typing import Any
 from ingestion.contract import PROJECT
 from ingestion.errors import Permanent, Transient
 from warehouse.plan import Build
+from warehouse.version import model_version
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,11 @@ def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:
 def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:
     """Spell out a dbt command line for a build."""
     folder = str(project or PROJECT)
-    variables = {"plan": str(build.batches), "build_id": build.build_id}
+    variables = {
+        "plan": str(build.batches),
+        "build_id": build.build_id,
+        "model_version": model_version(project or PROJECT),
+    }
     return [
         command,
         *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
@@ -126,7 +131,8 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
     }
     with _environment(environment), _folder(Path.cwd()):
         try:
-            outcome = dbtRunner().invoke(arguments(build, command, *more, project=project))
+            parsed = _parsed(build, project or PROJECT)
+            outcome = dbtRunner(manifest=parsed).invoke(arguments(build, command, *more, project=project))
         finally:
             # dbt keeps its connection for the life of the process; the apply needs the state to itself.
             DuckDBConnectionManager.close_all_connections()
@@ -135,6 +141,27 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
             f"dbt {command} failed: {outcome.exception}", where=str(PROJECT), todo="see the build's logs folder"
         )
     return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
+
+
+_PARSED: dict[tuple[Any, ...], bytes] = {}
+
+
+def _parsed(build: Build, project: Path) -> Any:
+    """Return the project as dbt parses it, the same whatever the build: once a process, since it takes seconds."""
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
+
+    files = sorted(path for path in project.rglob("*") if path.suffix in (".sql", ".yml", ".csv"))
+    key = (project, *((path, path.stat().st_mtime_ns) for path in files))
+    if key not in _PARSED:
+        outcome = dbtRunner().invoke(arguments(build, "parse", project=project))
+        if outcome.exception:
+            raise Permanent(f"dbt cannot read its project: {outcome.exception}", where=str(project), todo="mend it")
+        _PARSED.clear()
+        _PARSED[key] = outcome.result.to_msgpack(extended_mashumaro_encoder)  # type: ignore[union-attr]
+    # a copy each time: a run writes into it
+    return Manifest.from_msgpack(_PARSED[key], decoder=extended_mashumuro_decoder)
 
 
 def _result(one: Any) -> Result:

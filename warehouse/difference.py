@@ -10,8 +10,8 @@ from warehouse.apply import matching
 from warehouse.dbt import Change
 from warehouse.plan import Build
 
-# Which build wrote a row, and for which reason it looked, is not what the row says.
-_STAMPS = ("build_id",)
+# Which build wrote a row, and under which version, is not what the row says.
+_STAMPS = ("build_id", "model_version")
 _ROWS = 1000
 
 

@@ -1,15 +1,16 @@
--- A batch's records of one date, and their money by currency, counted where they were parsed, are those that have a fate.
+-- A batch's records of one date, their money by currency and their content, counted where they were parsed, are those that
+-- have a fate. Which record it is, says `clearwell ledger --recount`.
 -- depends_on: {{ ref('plan_batches') }}
 {{ config(severity='error') }}
 with parsed as (
-    select dataset, batch_id, record_date, currency, is_amount_read, sum(records) as records, sum(amount) as amount
+    select dataset, batch_id, record_date, currency, is_amount_read, sum(records) as records, sum(amount) as amount, sum(content) as content
     from ({{ whole('ops_batch_dates') }})
     semi join {{ ref('plan_touched') }} as touched using (dataset, record_date)
     group by all
 ),
 
 cells as (
-    select dataset, batch_id, record_date, currency, is_amount_read, sum(records) as records, sum(amount) as amount
+    select dataset, batch_id, record_date, currency, is_amount_read, sum(records) as records, sum(amount) as amount, sum(content) as content
     from {{ ref('ops_ledger') }}
     group by all
 ),

@@ -11,7 +11,7 @@ import yaml
 
 from demo import simulate
 from ingestion import sources
-from ingestion.contract import PROJECT
+from ingestion.contract import PROJECT, read_contracts
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import contracts, ledger, status
@@ -71,12 +71,31 @@ def test_a_new_column_is_told_once_and_comes_to_silver_from_its_first_batch(
     project = tmp_path / "project"
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
     take(project, "orders", "channel")
+    assert status.read(home, next(clock))["stale"] == []
     monkeypatch.setattr(dbt, "PROJECT", project)
+    monkeypatch.setattr(ledger, "read_contracts", lambda: read_contracts(project))
+    everything = stale(home)
+    assert {("orders", date(2026, 11, day)) for day in (1, 2, 3)} <= everything
+    # a range made again is not stale any more, though none of its records has changed its fate
+    build(home, Request(date(2026, 11, 3), date(2026, 11, 4), reason="channel"), next(clock))
+    assert ("orders", date(2026, 11, 3)) not in stale(home) and stale(home) < everything
+    assert ask(home, "select count(*) from silver.orders where order_date = '2026-11-03' and channel is null") == [(0,)]
+    assert ledger.recount(home) == ([], True)
     build(home, Request(full=True, reason="channel"), next(clock))
+    assert stale(home) == set()
     assert ledger.recount(home) == ([], True)
     dates = ask(home, f"select min(order_date) from silver.orders where channel = 'web' and batch_id = '{first}'")
     assert dates == [(date(2026, 11, 1),)], "orders of the first day that changed on the second have it"
     assert ask(home, "select count(*) > 0 from silver.orders where channel is null") == [(True,)]
+
+
+def stale(home: Home) -> set[tuple[str, date]]:
+    """List the dates that were made under another version than the present one."""
+    return {
+        (row["dataset"], row["from_date"] + timedelta(days=n))
+        for row in status.read(home, next(clock))["stale"]
+        for n in range(row["dates"])
+    }
 
 
 def take(project: Path, dataset: str, column: str) -> None:

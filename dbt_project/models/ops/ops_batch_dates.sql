@@ -4,11 +4,12 @@ with final as (
     select
         '{{ dataset }}' as dataset, batch_id, record_date, currency, is_amount_read,
         count(*) as records,
-        cast(sum(amount) as decimal(38, 4)) as amount
+        cast(sum(amount) as decimal(38, 4)) as amount,
+        cast(sum(content) as hugeint) as content
     from (
-        select batch_id, record_date, {{ money_of(dataset) }} from ({{ entering(dataset) }}) where reasons is null
+        select batch_id, record_date, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from ({{ entering(dataset) }}) where reasons is null
         union all
-        select batch_id, record_date, money_currency, money_amount, is_money_read from ({{ entering(dataset) }}) where reasons is not null
+        select batch_id, record_date, money_currency, money_amount, is_money_read, {{ content_hash(['reasons', 'raw']) }} as content from ({{ entering(dataset) }}) where reasons is not null
     )
     group by batch_id, record_date, currency, is_amount_read
     {{ 'union all' if not loop.last }}

@@ -5,7 +5,8 @@ with final as (
         -- names alone: a home may move
         list_transform(files, lambda file: regexp_extract(file, '[^/\\]+$')) as files,
         inputs, waiting, resolved,
-        '{{ var("build_id", "dev") }}' as build_id
+        '{{ var("build_id", "dev") }}' as build_id,
+        '{{ var("model_version", "dev") }}' as model_version
     from {{ ref('plan_batches') }}
     where is_entering and batch_id not in (select batch_id from {{ ref('plan_held') }})
 )

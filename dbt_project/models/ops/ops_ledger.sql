@@ -4,18 +4,22 @@ with
 {% set keys = ref('plan_keys_' ~ dataset) %}
 {% set touched = "(select record_date from " ~ ref('plan_touched') ~ " where dataset = '" ~ dataset ~ "')" %}
 {{ dataset }} as (
-    select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }} from {{ ref('records_' ~ dataset) }}
+    select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from {{ ref('records_' ~ dataset) }}
     union all
-    select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }} from {{ before('records_' ~ dataset) }} as state
+    select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from {{ before('records_' ~ dataset) }} as state
     where
         record_date in ({{ literals(touched, 'record_date') }})
         and not exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
 ),
 {% endfor %}
 refused as (
-    select dataset, batch_id, record_date, fate, currency, amount, is_amount_read from {{ ref('records_refused') }}
+    select
+        dataset, batch_id, record_date, fate, currency, amount, is_amount_read, {{ content_hash(['reasons', 'raw']) }} as content
+    from {{ ref('records_refused') }}
     union all
-    select state.dataset, state.batch_id, state.record_date, state.fate, currency, amount, is_amount_read
+    select
+        state.dataset, state.batch_id, state.record_date, state.fate, currency, amount, is_amount_read,
+        {{ content_hash(['reasons', 'raw']) }} as content
     from {{ before('records_refused') }} as state
     inner join {{ ref('plan_touched') }} as touched on {{ same('touched', 'state', ['dataset', 'record_date']) }}
     where not exists (
@@ -34,7 +38,8 @@ final as (
     select
         dataset, batch_id, record_date, fate, currency, is_amount_read,
         count(*) as records,
-        cast(sum(amount) as decimal(38, 4)) as amount
+        cast(sum(amount) as decimal(38, 4)) as amount,
+        cast(sum(content) as hugeint) as content
     from records
     group by dataset, batch_id, record_date, fate, currency, is_amount_read
 )

@@ -1,4 +1,5 @@
--- the dates whose current rows differ, before or after: what silver and gold build again
+-- depends_on: {{ ref('plan_batches') }}
+-- the dates whose current rows differ, before or after, and those of replayed batches: what silver and gold build again
 with
 {% for dataset in datasets() %}
 {% set keys = ref('plan_keys_' ~ dataset) %}
@@ -19,11 +20,17 @@ with
     union
     (select * from {{ dataset }}_after except select * from {{ dataset }}_before)
 ),
+
+{{ dataset }}_replayed as (
+    select record_date from {{ before('records_' ~ dataset) }} where batch_id in ({{ leaving_batches(dataset) }})
+),
 {% endfor %}
 final as (
     {% for dataset in datasets() -%}
-    select distinct '{{ dataset }}' as dataset, record_date from {{ dataset }}
-    {{ 'union all' if not loop.last }}
+    select '{{ dataset }}' as dataset, record_date from {{ dataset }}
+    union
+    select '{{ dataset }}', record_date from {{ dataset }}_replayed
+    {{ 'union' if not loop.last }}
     {% endfor -%}
 )
 
