@@ -1,7 +1,7 @@
 """What a batch says about itself: written once, beside its records, and never changed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -115,10 +115,31 @@ class Manifest:
 
 def still_waiting(manifests: Iterable[Manifest]) -> tuple[Waiting, ...]:
     """List the files left behind by these manifests that no manifest of the same time or later landed or found gone."""
-    left: dict[str, tuple[datetime, Waiting]] = {}
+    known = sorted(manifests, key=lambda manifest: (manifest.landed_at, manifest.batch_id))
+    files = {file.path: file for manifest in known for file in manifest.waiting}
+    return tuple(sorted(files[path] for path in left_behind(visit_of(manifest) for manifest in known)))
+
+
+def visit_of(manifest: Manifest) -> "Visit":
+    """Say what the landing of a manifest left behind and settled."""
+    waiting = [file.path for file in manifest.waiting]
+    return Visit(manifest.landed_at, waiting, [*(file.path for file in manifest.inputs), *manifest.resolved])
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What one landing left behind in a window, and what it landed or found gone: paths of files."""
+
+    at: datetime
+    waiting: Sequence[str]
+    settled: Sequence[str]
+
+
+def left_behind(visits: Iterable[Visit]) -> set[str]:
+    """Name the files left behind that no visit of the same time or later settled. A file may wait, land, and wait again."""
+    left: dict[str, datetime] = {}
     settled: dict[str, datetime] = {}
-    for manifest in sorted(manifests, key=lambda manifest: (manifest.landed_at, manifest.batch_id)):
-        left.update((file.path, (manifest.landed_at, file)) for file in manifest.waiting)
-        settled.update((file.path, manifest.landed_at) for file in manifest.inputs)
-        settled.update((path, manifest.landed_at) for path in manifest.resolved)
-    return tuple(sorted(file for path, (at, file) in left.items() if path not in settled or settled[path] < at))
+    for visit in sorted(visits, key=lambda visit: visit.at):
+        left |= dict.fromkeys(visit.waiting, visit.at)
+        settled |= dict.fromkeys(visit.settled, visit.at)
+    return {path for path, at in left.items() if path not in settled or settled[path] < at}

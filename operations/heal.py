@@ -1,6 +1,6 @@
 """Which windows are missing or short, and the smallest set of ingests that mends them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ from ingestion.contract import read_contracts
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.landing import Report
+from ingestion.manifest import Visit, left_behind, visit_of
 from ingestion.window import Window
 from warehouse import state
 from warehouse.plan import waiting_batches
@@ -17,7 +18,6 @@ _WINDOWS = """
     select dataset, window_start, window_end, landed_at, inputs, waiting, resolved from ops.batches
     where source not in ('corrections', 'decisions')
 """
-Landed = tuple[datetime, Sequence[str], Sequence[str], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def needed(home: Home, until: datetime | None = None) -> list[Ingest]:
         datasets = [name for name, one in read_contracts().items() if one.source == source]
         gaps = [(gap, "missing") for name in datasets for gap in holes(list(landed.get(name, {})), until)]
         short = [
-            (one, "short") for name in datasets for one, batches in landed.get(name, {}).items() if _short(batches)
+            (one, "short") for name in datasets for one, visits in landed.get(name, {}).items() if left_behind(visits)
         ]
         found += [Ingest(source, window, why) for window, why in merge([*gaps, *short])]
     return found
@@ -82,25 +82,12 @@ def heal(home: Home, ingests: Iterable[Ingest], now: datetime, report: Report) -
     return failed
 
 
-def _landed(home: Home) -> dict[str, dict[Window, list[Landed]]]:
-    found: dict[str, dict[Window, list[Landed]]] = {}
+def _landed(home: Home) -> dict[str, dict[Window, list[Visit]]]:
+    found: dict[str, dict[Window, list[Visit]]] = {}
     for row in state.read(home.state, "ops.batches", _WINDOWS):
         window = Window(row["window_start"].replace(tzinfo=UTC), row["window_end"].replace(tzinfo=UTC))
-        at = row["landed_at"].replace(tzinfo=UTC)
-        batch = (at, row["inputs"], row["waiting"], row["resolved"])
-        found.setdefault(row["dataset"], {}).setdefault(window, []).append(batch)
+        visit = Visit(row["landed_at"].replace(tzinfo=UTC), row["waiting"], [*row["inputs"], *row["resolved"]])
+        found.setdefault(row["dataset"], {}).setdefault(window, []).append(visit)
     for manifest in waiting_batches(home):
-        inputs, waiting = [file.path for file in manifest.inputs], [file.path for file in manifest.waiting]
-        batch = (manifest.landed_at, inputs, waiting, manifest.resolved)
-        found.setdefault(manifest.dataset, {}).setdefault(manifest.window, []).append(batch)
+        found.setdefault(manifest.dataset, {}).setdefault(manifest.window, []).append(visit_of(manifest))
     return found
-
-
-def _short(batches: Iterable[Landed]) -> bool:
-    """Say whether a file that waited has neither landed nor gone since."""
-    left: dict[str, datetime] = {}
-    settled: dict[str, datetime] = {}
-    for at, inputs, waiting, resolved in sorted(batches, key=lambda one: one[0]):
-        left |= dict.fromkeys(waiting, at)
-        settled |= dict.fromkeys([*inputs, *resolved], at)
-    return any(path not in settled or settled[path] < at for path, at in left.items())

@@ -12,6 +12,7 @@
 {% macro restatements_of(model) %}
 {% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] if execute else {'config': {'meta': {'grain': [], 'date': 'null', 'apply': {'match': 'plan_dates', 'by': []}}}, 'columns': {}, 'alias': model} %}
 {% set meta = node.config.meta %}
+{% set lateness = contract(meta.trace.from | replace('silver_', '')).meta.lateness if execute else '2 days' %}
 {% set measures = node.columns.keys() | reject('in', meta.grain) | list %}
 {% set by = meta.apply.by if meta.apply.by is mapping else dict(zip(meta.apply.by, meta.apply.by)) %}
     with given as (
@@ -38,10 +39,10 @@
     )
 
     {% for name in measures %}
-    select '{{ node.alias }}' as gold_table, gold_date, trim(row_key) as row_key, '{{ name }}' as measure, {{ name }}_before as value_before, {{ name }}_after as value_after
+    select '{{ node.alias }}' as gold_table, gold_date, trim(row_key) as row_key, '{{ name }}' as measure, interval '{{ lateness }}' as lateness, {{ name }}_before as value_before, {{ name }}_after as value_after
     from both_sides
     where {{ name }}_before is distinct from {{ name }}_after
     {{ 'union all' if not loop.last }}
     {% endfor %}
-    {%- if not measures %} select '' as gold_table, null as gold_date, '' as row_key, '' as measure, null as value_before, null as value_after {% endif -%}
+    {%- if not measures %} select '' as gold_table, null as gold_date, '' as row_key, '' as measure, interval '0 days' as lateness, null as value_before, null as value_after {% endif -%}
 {% endmacro %}

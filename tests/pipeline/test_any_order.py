@@ -185,7 +185,9 @@ def drive(root: Path, shop: Shop, seed: int) -> Home:
             decide.retract(home, restored, by())
             decide.retract(home, junk, by())
         if columns:
-            land_rows(home, dataset, columns, part, next(at))
+            batch = land_rows(home, dataset, columns, part, next(at))
+            if pick.random() < 0.3:
+                assert land_rows(home, dataset, columns, part, next(at)) == batch, "landed again, it is the same batch"
         else:
             hour = pick.randrange(24)
             folder = home.landing / "2026-11-03" / f"{hour:02}"

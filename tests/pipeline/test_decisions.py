@@ -90,6 +90,8 @@ def test_a_retracted_batch_leaves_its_losers_come_back_and_restore_undoes_it(bui
         "select sum(difference) from ops.restatements where gold_table = 'daily_revenue' and measure = 'net_amount'",
     )
     assert moved == [(sum(row[-1] for row in revenue(built)) - sum(row[-1] for row in given),)]
+    late = ask(built, "select distinct is_late from ops.restatements where gold_table = 'daily_revenue'")
+    assert late == [(True,)], "it was decided weeks after its dates, beyond the two days of the contract"
     causes = ask(built, "select distinct unnest(batch_ids) from ops.restatements")
     assert {cause for (cause,) in causes} == {ref.batch_id for ref in bronze.list_batches(built, "decisions")}
     assert ask(built, f"select distinct fate from records.orders where batch_id = '{batch}'") == [("withdrawn",)]

@@ -150,3 +150,16 @@ def test_a_proposed_contract_is_tried_on_the_past(home: Home, tmp_path: Path) ->
     assert {row["reasons"] for row in rows} == {"not_allowed:event_type", "missing:visitor_id"}
     assert ask(home, "select count(*) from records.refused") == before
     assert not [path for path in home.staging.iterdir() if path.is_dir()]
+
+
+def test_a_proposal_says_the_money_behind_its_records(home: Home, tmp_path: Path) -> None:
+    body = yaml.safe_load((PROJECT / "models" / "staging" / "staging_orders.yml").read_text())
+    columns = {column["name"]: column for column in body["sources"][0]["tables"][0]["columns"]}
+    columns["status"]["config"]["meta"]["allowed"].remove("cancelled")
+    file = tmp_path / "proposal.yml"
+    file.write_text(yaml.safe_dump({"sources": body["sources"]}))
+    rows = contracts.propose(home, file, date(2026, 11, 1), date(2026, 11, 4), next(clock))
+    lost = (
+        "select currency, count(*), sum(total_amount) from records.orders where status = 'cancelled' group by currency"
+    )
+    assert {(row["currency"], row["records"], row["amount"]) for row in rows} == set(ask(home, lost))

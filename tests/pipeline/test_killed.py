@@ -143,6 +143,8 @@ def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: 
     assert planned
     kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.transform, home, planned.build_id)
     warehouse.transform(home, planned.build_id)
+    findings = home.builds / planned.build_id / "findings.json"
+    kill_once_written(findings, warehouse.audit, home, planned.build_id, NOW)
     warehouse.audit(home, planned.build_id, NOW)
     whole, report = copied(home, tmp_path / "whole"), tmp_path / "steps"
     steps = steps_of(report, warehouse.publish, whole, planned.build_id)

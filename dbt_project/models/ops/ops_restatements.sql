@@ -1,10 +1,9 @@
 -- depends_on: {{ ref('plan_order_dates') }} {{ ref('plan_event_dates') }} {{ ref('plan_batches') }}
 {% set order_dates = literals(ref('plan_order_dates'), 'order_date') %}
 {% set event_dates = literals(ref('plan_event_dates'), 'event_date') %}
-{% set tables = ['gold_daily_products', 'gold_daily_revenue', 'gold_daily_traffic', 'gold_hourly_revenue'] %}
 with restated as (
-    {% for table in tables -%}
-    select * from ({{ restatements_of(table) }})
+    {% for table in var('restated') -%}
+    select * from ({{ restatements_of('gold_' ~ table) }})
     {{ 'union all' if not loop.last }}
     {% endfor -%}
 ),
@@ -52,10 +51,7 @@ final as (
         value_after,
         coalesce(value_after, 0) - coalesce(value_before, 0) as difference,
         coalesce(batches_by_date.batch_ids, []) as batch_ids,
-        coalesce(
-            batches_by_date.landed_at
-            > cast(gold_date + 1 as timestamp) + interval '{{ contract('orders').meta.get('lateness', '2 days') }}', false
-        ) as is_late
+        coalesce(batches_by_date.landed_at > cast(gold_date + 1 as timestamp) + lateness, false) as is_late
     from restated
     left join batches_by_date using (gold_date)
 )
