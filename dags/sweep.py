@@ -14,6 +14,7 @@ from airflow.sdk import DAG, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, every, ingest, now, owner, window
+from ingestion.sources import COUNTED
 
 
 @task(outlets=[BRONZE])
@@ -53,8 +54,8 @@ with DAG(
 ):
     recounted = recount_ledger()
     for source in SOURCES:
-        chain(
-            ingest.override(task_id=f"sweep_{source}", owner=owner(source))(source),
-            count.override(task_id=f"count_{source}", owner=owner(source))(source),
-            recounted,
-        )
+        swept = ingest.override(task_id=f"sweep_{source}", owner=owner(source))(source)
+        if source in COUNTED:
+            chain(swept, count.override(task_id=f"count_{source}", owner=owner(source))(source), recounted)
+        else:
+            chain(swept, recounted)

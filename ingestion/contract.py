@@ -58,6 +58,8 @@ class Contract:
     columns: tuple[Column, ...]
     money: Money | None = None
     dated_key: bool = False
+    location: str | None = None
+    unpivot: tuple[str, ...] = ()
 
 
 def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
@@ -130,6 +132,8 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         columns=tuple(_column(column, path, dataset) for column in table.get("columns") or ()),
         money=reader.money("money") if reader.has("money") else None,
         dated_key=bool(reader.meta.get("dated_key", False)),
+        location=reader.text_or_none("location"),
+        unpivot=reader.three("unpivot") if reader.has("unpivot") else (),
     )
 
 
@@ -189,6 +193,12 @@ class _Meta:
         if not isinstance(names, list) or not names:
             raise _bad(self.path, f"{self.dataset}.{field}", "must be a list of columns")
         return tuple(str(name) for name in names)
+
+    def three(self, field: str) -> tuple[str, ...]:
+        names = self.names(field)
+        if len(names) != 3:
+            raise _bad(self.path, f"{self.dataset}.{field}", "must name three columns: of dates, of kinds, of values")
+        return names
 
     def money(self, field: str) -> Money:
         try:

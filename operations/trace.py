@@ -88,7 +88,7 @@ def _differences(connection: duckdb.DuckDBPyConnection, lineage: Lineage, where:
         f"""
         select {grain}, '{name}' as measure, any_value(cells.{name})::varchar as in_gold, ({total})::varchar as in_records
         from cells left join made on {_same(lineage, "made", "cells")}
-        group by {grain} having any_value(cells.{name}) is distinct from {total}
+        group by {grain} having coalesce(any_value(cells.{name}), 0) <> coalesce({total}, 0)
         """
         for name, total in measures.items()
     ]

@@ -53,10 +53,19 @@ class Change:
 
 def run_models(build: Build, project: Path | None = None, *, choose: Sequence[str] = ()) -> list[Result]:
     """Build every model aside, or those that dbt's options choose, in the build's own file. One that fails is an error."""
-    results = _invoke(build, "run", *choose, project=project)
+    results = _invoke(
+        build,
+        "build",
+        "--exclude-resource-type",
+        "test",
+        "--exclude-resource-type",
+        "unit_test",
+        *choose,
+        project=project,
+    )
     for result in results:
         if result.status not in ("success", "skipped"):
-            kind = Transient if "lock" in result.message.lower() else Permanent
+            kind = Transient if "could not set lock" in result.message.lower() else Permanent
             raise kind(
                 f"dbt could not build {result.name}: {result.message}",
                 where=str(build.folder / "logs" / "dbt.log"),

@@ -31,7 +31,7 @@ _REVENUE = [
 RULES: Mapping[str, list[Rule]] = {
     "daily_revenue": [*_complete("order_date"), *_REVENUE],
     "hourly_revenue": [*_complete("order_hour"), *_REVENUE],
-    "daily_products": [*_complete("order_date", "net_amount"), _CURRENCY],
+    "daily_products": [*_complete("activity_date", "product_id"), _at_least("views", 0)],
     "daily_traffic": [
         *_complete("event_date", "event_type"),
         _at_least("visitors", 1),

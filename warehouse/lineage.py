@@ -33,10 +33,12 @@ class Lineage:
 
 
 def read_lineage(project: Path = PROJECT) -> dict[str, Lineage]:
-    """Read every gold table's lineage from `models/gold/gold_*.yml`."""
+    """Read the lineage of every gold table that is made of records from `models/gold/gold_*.yml`."""
     found = {}
     for path in sorted((project / "models" / "gold").glob("gold_*.yml")):
         for model in yaml.safe_load(path.read_text()).get("models", []):
+            if "trace" not in model.get("config", {}).get("meta", {}):
+                continue  # made of other gold or of aggregates: it is those that are traced
             lineage = _lineage(model, path)
             found[lineage.table] = lineage
     return found

@@ -5,7 +5,21 @@
         cast(sum(quantity) as bigint) as units,
         cast(coalesce(sum(line_amount) filter (where quantity > 0), 0) as decimal(38, 4)) as gross_amount,
         cast(coalesce(-sum(line_amount) filter (where quantity < 0), 0) as decimal(38, 4)) as refunded_amount,
-        cast(sum(line_amount) as decimal(38, 4)) as net_amount
+        cast(sum(line_amount) as decimal(38, 4)) as net_amount,
+        cast(sum(line_amount_usd) as decimal(38, 4)) as net_usd,
+        count(*) - count(line_amount_usd) as lines_without_usd,
+        cast(sum(tax_amount) as decimal(38, 4)) as tax_amount,
+        cast(sum(tax_amount_usd) as decimal(38, 4)) as tax_usd,
+        count(*) - count(tax_amount) as lines_without_tax
+{%- endmacro %}
+
+{# A mean over a window of so many days or hours, those without a row counted as 0; rounded half-even to four decimals. #}
+{% macro moving_mean(amount, by, at, length, unit) -%}
+    {%- set total -%} {{ in_units(amount) }} {%- endset -%}
+    {%- set window -%}
+        sum({{ total }}) over (partition by {{ by | join(', ') }} order by {{ at }} range between interval {{ length - 1 }} {{ unit }} preceding and current row)
+    {%- endset -%}
+    {{ from_units(divided_half_even('(' ~ window ~ ')', length)) }}
 {%- endmacro %}
 
 {# Money of a record by its contract: currency, amount, and whether it could be read; nothing at all where there is none. #}
@@ -18,4 +32,30 @@
     {%- else -%}
         cast(null as varchar) as currency, cast(null as decimal(38, 4)) as amount, cast(null as boolean) as is_amount_read
     {%- endif -%}
+{%- endmacro %}
+
+{# A quotient of whole numbers, to the nearest whole number; a half goes to the even one. Decimals divide as doubles in
+   DuckDB, so whatever is divided here is counted in whole units first. The divisor is above 0. #}
+{% macro divided_half_even(dividend, divisor) -%}
+    {%- set quotient = 'abs(' ~ dividend ~ ') // (' ~ divisor ~ ')' -%}
+    {%- set twice_rest = '2 * (abs(' ~ dividend ~ ') % (' ~ divisor ~ '))' -%}
+    sign({{ dividend }})::hugeint * ({{ quotient }} + case
+            when {{ twice_rest }} > {{ divisor }} or ({{ twice_rest }} = {{ divisor }} and ({{ quotient }}) % 2 = 1) then 1 else 0
+        end)
+{%- endmacro %}
+
+{# Whole units of the last of so many decimals; and back from ten-thousandths. #}
+{% macro in_units(amount, decimals=4) -%} cast(cast({{ amount }} as decimal(38, {{ decimals }})) * {{ 10 ** decimals }} as hugeint) {%- endmacro %}
+{% macro from_units(units) -%} cast(cast({{ units }} as decimal(34, 0)) * 0.0001::decimal(5, 4) as decimal(38, 4)) {%- endmacro %}
+
+{# Dollars for an amount, exactly by the two quotes of one euro, rounded half-even to four decimals. What is too large to be
+   money has none. #}
+{% macro in_usd(amount, usd_per_euro, currency_per_euro) -%}
+    case
+            when abs({{ amount }}) < 1000000000000000
+                then {{ from_units(divided_half_even(
+                    '(' ~ in_units(amount) ~ ' * ' ~ in_units(usd_per_euro, 8) ~ ')',
+                    in_units(currency_per_euro, 8)
+                )) }}
+        end
 {%- endmacro %}

@@ -8,6 +8,9 @@
     {% else %}{{ return(['VARCHAR']) }}{% endif %}
 {% endmacro %}
 
+{# How many decimals a decimal type keeps. #}
+{% macro decimals_of(data_type) %}{{ return(data_type.split(',')[1].rstrip(')') | int) }}{% endmacro %}
+
 {# A typed value from text, or null. The patterns are strict because casts are lenient: a cast to timestamp drops the
    offset, a cast to decimal rounds. #}
 {% macro typed(text, data_type) -%}
@@ -17,7 +20,7 @@
     {%- elif data_type == 'date' -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') then try_cast({{ text }} as date) end
     {%- elif data_type.startswith('decimal') -%}
-        case when regexp_full_match({{ text }}, '[+-]?(\d+(\.\d{0,4})?|\.\d{1,4})') then try_cast({{ text }} as {{ data_type }}) end
+        case when regexp_full_match({{ text }}, '[+-]?(\d+(\.\d{0,{{ decimals_of(data_type) }}})?|\.\d{1,{{ decimals_of(data_type) }}})') then try_cast({{ text }} as {{ data_type }}) end
     {%- elif data_type in ('integer', 'bigint') -%}
         case when regexp_full_match({{ text }}, '[+-]?\d+') then try_cast({{ text }} as {{ data_type }}) end
     {%- elif data_type == 'boolean' -%}
@@ -63,7 +66,7 @@
             {% set unread = typed_right ~ " and " ~ name ~ " is null and " ~ text ~ " is not null" ~ (" and " ~ text ~ " <> ''" if meta.get('required') else '') %}
             {% if column.data_type.startswith('decimal') %}
                 {% set nan = "regexp_full_match(" ~ text ~ ", '[+-]?nan', 'i')" %}
-                {% set long = "regexp_full_match(" ~ text ~ ", '[+-]?\\d*\\.\\d{5,}')" %}
+                {% set long = "regexp_full_match(" ~ text ~ ", '[+-]?\\d*\\.\\d{" ~ (decimals_of(column.data_type) + 1) ~ ",}')" %}
                 {% do pairs.append((typed_right ~ " and " ~ nan, 'not_a_number:' ~ name)) %}
                 {% do pairs.append((typed_right ~ " and " ~ long, 'too_many_decimals:' ~ name)) %}
                 {% set unread = unread ~ " and not " ~ nan ~ " and not " ~ long %}

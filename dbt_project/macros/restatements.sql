@@ -12,7 +12,7 @@
 {% macro restatements_of(model) %}
 {% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] if execute else {'config': {'meta': {'grain': [], 'date': 'null', 'apply': {'match': 'plan_dates', 'by': []}}}, 'columns': {}, 'alias': model} %}
 {% set meta = node.config.meta %}
-{% set lateness = contract(meta.trace.from | replace('silver_', '')).meta.lateness if execute else '2 days' %}
+{% set lateness = contract(meta.dataset or (meta.trace.from | replace('silver_', ''))).meta.lateness if execute else '2 days' %}
 {% set measures = node.columns.keys() | reject('in', meta.grain) | list %}
 {% set by = meta.apply.by if meta.apply.by is mapping else dict(zip(meta.apply.by, meta.apply.by)) %}
     with given as (

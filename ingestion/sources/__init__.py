@@ -2,17 +2,29 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing, Report, Run, Source, silent
-from ingestion.sources import clickstream, counts, orders
+from ingestion.sources import clickstream, counts, orders, tables
 from ingestion.window import Window
 
-__all__ = ["SOURCES", "Landing", "Report", "Source", "ingest", "source_counts"]
+__all__ = ["COUNTED", "SOURCES", "Landing", "Report", "Source", "ingest", "source_counts"]
 
-SOURCES: dict[str, Source] = {"orders": orders.ingest, "clickstream": clickstream.ingest}
+_OWN_CODE: dict[str, Source] = {"orders": orders.ingest, "clickstream": clickstream.ingest}
+# Those that are counted again, by other means than they were landed.
+COUNTED = tuple(_OWN_CODE)
+
+
+def known(contracts: Mapping[str, Contract]) -> dict[str, Source]:
+    """Return every source: those with code of their own, and those of which a contract says where its CSV lies."""
+    located = {contract.source for contract in contracts.values() if contract.location}
+    return _OWN_CODE | {name: partial(tables.ingest, name) for name in sorted(located)}
+
+
+SOURCES = known(read_contracts())
 
 
 def ingest(
@@ -26,7 +38,7 @@ def ingest(
     """Land one window of one source in bronze. Doing it again brings only what is new."""
     run = _run(source, window, home, landed_at, report, contracts)
     try:
-        return SOURCES[source](run)
+        return known(run.contracts)[source](run)
     except OSError as error:
         raise _cannot_write(error, home) from error
 
@@ -39,10 +51,13 @@ def source_counts(
     report: Report = silent,
     contracts: Mapping[str, Contract] | None = None,
 ) -> Landing:
-    """Count a source again, by event date, over the whole days of the window; land it as `source_counts`."""
+    """Count a source again, by event date, over the whole days of the window; land it as `source_counts`.
+
+    A source that is not COUNTED lands nothing: its rows are counted as they are read.
+    """
     run = _run(source, window, home, counted_at, report, contracts)
     try:
-        return counts.count(source, run)
+        return counts.count(source, run) if source in COUNTED else Landing(source, window, (), frozenset())
     except OSError as error:
         raise _cannot_write(error, home) from error
 
@@ -55,9 +70,10 @@ def _run(
     report: Report,
     contracts: Mapping[str, Contract] | None,
 ) -> Run:
-    if source not in SOURCES:
-        raise Permanent(f"there is no source {source!r}", todo=f"name one of: {', '.join(SOURCES)}")
-    return Run(window, home, read_contracts() if contracts is None else contracts, at, report)
+    found = read_contracts() if contracts is None else contracts
+    if source not in known(found):
+        raise Permanent(f"there is no source {source!r}", todo=f"name one of: {', '.join(known(found))}")
+    return Run(window, home, found, at, report)
 
 
 def _cannot_write(error: OSError, home: Home) -> Permanent:

@@ -11,12 +11,21 @@ from ingestion.contract import read_contracts
 TASKS = {
     "ingest_orders": ["ingest"],
     "ingest_clickstream": ["ingest"],
-    "sweep_sources": ["sweep_orders", "sweep_clickstream", "count_orders", "count_clickstream", "recount_ledger"],
+    "ingest_exchange_rates": ["ingest"],
+    "sweep_sources": [
+        "sweep_orders",
+        "sweep_clickstream",
+        "sweep_exchange_rates",
+        "count_orders",
+        "count_clickstream",
+        "recount_ledger",
+    ],
     "build_warehouse": ["plan", "transform", "audit", "publish", "look_again", "build_again"],
 }
 WINDOWS = {
     "ingest_orders": timedelta(hours=1),
     "ingest_clickstream": timedelta(hours=1),
+    "ingest_exchange_rates": timedelta(days=1),
     "sweep_sources": timedelta(days=1),
 }
 
@@ -45,7 +54,7 @@ def test_a_run_owns_a_whole_window(bag, dag_id, length):
     assert length == timedelta(hours=1) or owned.start.hour == 0
 
 
-@pytest.mark.parametrize("dag_id", ["ingest_orders", "ingest_clickstream"])
+@pytest.mark.parametrize("dag_id", ["ingest_orders", "ingest_clickstream", "ingest_exchange_rates"])
 def test_cadence_is_the_contracts(dag_id):
     contracts = read_contracts().values()
     assert {one.cadence for one in contracts if f"ingest_{one.source}" == dag_id} == {WINDOWS[dag_id]}
@@ -88,7 +97,7 @@ def test_what_lands_wakes_the_build(bag):
     landing = [
         task for dag in bag.dags.values() for task in dag.tasks if task.task_id.startswith(("ingest", "sweep", "count"))
     ]
-    assert len(landing) == 6
+    assert len(landing) == 8
     assert all([asset.name for asset in task.outlets] == ["bronze"] for task in landing)
     assert bag.dags["build_warehouse"].timetable.asset_condition.name == "bronze"
 

@@ -23,6 +23,9 @@ SPOILT = {
     "INTEGER": "-77",
     "DECIMAL(18,4)": "1",
     "DECIMAL(38,4)": "1",
+    "DECIMAL(18,8)": "1",
+    "DECIMAL(28,10)": "1",
+    "DECIMAL(6,4)": "0.1",
     "BOOLEAN": "not coalesce({0}, false)",
 }
 # What a good build has none of, and what spoiling every row alike does not make.
@@ -33,6 +36,7 @@ ROWS = [
     "insert into records.decisions (subject, target_dataset, target_batch_id, fate) values ('hold', 'orders', 'b', 'spoilt')",
     "insert into ops.held (dataset, batch_id, broken_batch_id) values ('orders', 'b', 'b')",
     "insert into plan.held (dataset, batch_id, is_leaving) values ('orders', 'b', true)",
+    "insert into gold.order_risk (order_id) values ('o'), ('o')",
     "insert into ops.restatements (gold_table, gold_date, is_late) values ('daily_revenue', date '2026-11-01', true)",
 ]
 

@@ -1,16 +1,107 @@
-with lines as (
-    select * from {{ ref('silver_order_items') }} where is_counted
+-- depends_on: {{ ref('plan_keys_products') }}
+{% set made = ref('plan_product_dates') %}
+
+with touched_orders as (
+    select order_date from {{ ref('plan_order_dates') }} where order_date is not null
+),
+
+touched_events as (
+    select event_date from {{ ref('plan_event_dates') }}
+),
+
+given as (
+    select * from {{ before('gold_daily_products') }}
+    where activity_date in ({{ looked_back(made, 'activity_date', 27) }})
+),
+
+-- what was sold, and what was looked at, comes from the state where its own date is not touched
+sold as (
+    select
+        order_date as activity_date,
+        product_id,
+        count(distinct order_id) as orders,
+        cast(sum(quantity) as bigint) as units,
+        cast(coalesce(-sum(quantity) filter (where quantity < 0), 0) as bigint) as returned_units,
+        cast(sum(line_amount_usd) as decimal(38, 4)) as net_usd,
+        count(*) - count(line_amount_usd) as lines_without_usd
+    from {{ ref('silver_order_items') }}
+    where is_counted and product_id is not null
+    group by order_date, product_id
+    union all
+    select activity_date, product_id, orders, units, returned_units, net_usd, lines_without_usd
+    from given
+    where orders > 0 and activity_date not in (select order_date from touched_orders)
+),
+
+looked_at as (
+    select
+        event_date as activity_date,
+        product_id,
+        count(*) filter (where event_type = 'page_view') as views,
+        count(*) filter (where event_type = 'add_to_cart') as carts
+    from {{ ref('silver_clickstream') }}
+    where product_id is not null and event_type in ('page_view', 'add_to_cart')
+    group by event_date, product_id
+    union all
+    select activity_date, product_id, views, carts
+    from given
+    where views + carts > 0 and activity_date not in (select event_date from touched_events)
+),
+
+both_sides as (
+    select
+        activity_date,
+        product_id,
+        coalesce(orders, 0) as orders,
+        coalesce(units, 0) as units,
+        coalesce(returned_units, 0) as returned_units,
+        net_usd,
+        coalesce(lines_without_usd, 0) as lines_without_usd,
+        coalesce(views, 0) as views,
+        coalesce(carts, 0) as carts
+    from sold
+    full join looked_at using (activity_date, product_id)
+),
+
+measured as (
+    select
+        *,
+        sum(units + returned_units) over (
+            partition by product_id order by activity_date range between interval 27 days preceding and current row
+        ) as units_28_days
+    from both_sides
+),
+
+history as (
+    select product_id, stock_quantity, valid_from from ({{ whole('silver_product_history') }})
+),
+
+stocked as (
+    select measured.*, cast(measured.units_28_days as hugeint) as units_sold, cast(history.stock_quantity as hugeint) as stock
+    from measured
+    asof left join history on measured.product_id = history.product_id and cast(measured.activity_date + 1 as timestamp) > history.valid_from
+    where measured.activity_date in (select activity_date from {{ made }})
 ),
 
 final as (
     select
-        order_date,
+        activity_date,
         product_id,
-        currency,
-        cast(sum(quantity) as bigint) as units,
-        cast(sum(line_amount) as decimal(38, 4)) as net_amount
-    from lines
-    group by order_date, product_id, currency
+        orders,
+        units,
+        returned_units,
+        net_usd,
+        lines_without_usd,
+        views,
+        carts,
+        case when views > 0 then cast({{ from_units(divided_half_even('(cast(carts as hugeint) * 10000)', 'views')) }} as decimal(18, 4)) end as cart_rate,
+        cast(units_28_days as bigint) as units_28_days,
+        cast(stock as bigint) as stock_quantity,
+        case
+            when units_sold > 0 and abs(stock) < 1000000000000
+                then cast({{ from_units(divided_half_even('(stock * 280000)', 'units_sold')) }} as decimal(18, 4))
+        end as stock_cover_days
+    from stocked
 )
 
 select * from final

@@ -1,5 +1,14 @@
-with lines as (
-    select * from {{ ref('silver_order_items') }} where is_counted
+-- a changed date reaches as far as the longest mean: of the dates after it, what they sold comes from the state
+{% set measures = 'orders, units, gross_amount, refunded_amount, net_amount, net_usd, lines_without_usd, tax_amount, tax_usd, lines_without_tax' %}
+
+with sold as (
+    select order_date, country, currency, {{ measures }} from {{ ref('silver_daily_sales') }}
+    union all
+    select order_date, country, currency, {{ measures }}
+    from {{ before('gold_daily_revenue') }}
+    where
+        order_date in ({{ looked_back(ref('plan_revenue_dates'), 'order_date', 27) }})
+        and order_date not in (select order_date from {{ ref('plan_order_dates') }} where order_date is not null)
 ),
 
 final as (
@@ -7,9 +16,11 @@ final as (
         order_date,
         country,
         currency,
-        {{ revenue_measures() }}
-    from lines
-    group by order_date, country, currency
+        {{ measures }},
+        {{ moving_mean('net_amount', ['country', 'currency'], 'order_date', 7, 'day') }} as net_amount_7_days,
+        {{ moving_mean('net_amount', ['country', 'currency'], 'order_date', 28, 'day') }} as net_amount_28_days
+    from sold
 )
 
 select * from final
+where order_date in (select order_date from {{ ref('plan_revenue_dates') }})

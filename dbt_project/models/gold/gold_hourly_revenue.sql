@@ -1,8 +1,11 @@
+-- a changed date reaches as far as the longest mean: of the hours after it, what they sold comes from the state
+{% set measures = 'orders, units, gross_amount, refunded_amount, net_amount, net_usd, lines_without_usd, tax_amount, tax_usd, lines_without_tax' %}
+
 with lines as (
     select *, date_trunc('hour', ordered_at) as order_hour from {{ ref('silver_order_items') }} where is_counted
 ),
 
-final as (
+sold as (
     select
         order_hour,
         country,
@@ -10,6 +13,24 @@ final as (
         {{ revenue_measures() }}
     from lines
     group by order_hour, country, currency
+    union all
+    select order_hour, country, currency, {{ measures }}
+    from {{ before('gold_hourly_revenue') }}
+    where
+        cast(order_hour as date) in ({{ looked_back(ref('plan_revenue_hours'), 'order_date', 7) }})
+        and cast(order_hour as date) not in (select order_date from {{ ref('plan_order_dates') }} where order_date is not null)
+),
+
+final as (
+    select
+        order_hour,
+        country,
+        currency,
+        {{ measures }},
+        {{ moving_mean('net_amount', ['country', 'currency'], 'order_hour', 24, 'hour') }} as net_amount_24_hours,
+        {{ moving_mean('net_amount', ['country', 'currency'], 'order_hour', 168, 'hour') }} as net_amount_7_days
+    from sold
 )
 
 select * from final
+where cast(order_hour as date) in (select order_date from {{ ref('plan_revenue_hours') }})

@@ -2,7 +2,8 @@
 {% set order_dates = literals(ref('plan_order_dates'), 'order_date') %}
 {% set event_dates = literals(ref('plan_event_dates'), 'event_date') %}
 with restated as (
-    {% for table in var('restated') -%}
+    {% for table, plan in var('restated').items() -%}
+    {% set _ = ref(plan) -%}
     select * from ({{ restatements_of('gold_' ~ table) }})
     {{ 'union all' if not loop.last }}
     {% endfor -%}

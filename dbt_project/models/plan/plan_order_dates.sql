@@ -1,5 +1,5 @@
 -- An order date is built again when one of its orders or lines changes, or becomes, or stops being, known to its
--- customers and products. Lines without an order have no date; they are few, and looked at again each time.
+-- customers and products, or when the exchange rate it takes changes. Lines without an order have no date; they are few, and looked at again each time.
 with lines as (
     select distinct order_id from {{ ref('plan_keys_order_items') }}
 ),
@@ -39,8 +39,20 @@ orders_of_products as (
         and is_known_product <> (product_id in (select product_id from {{ ref('records_products') }} where fate = 'current'))
 ),
 
+-- a rate serves its own date and, where none follows, the five days after it
+orders_of_rates as (
+    select order_date from {{ before('silver_orders') }}
+    where order_date in (
+        select record_date + cast(days as integer)
+        from {{ ref('plan_dates') }}, range({{ var('rate_days') }} + 1) as later (days)
+        where dataset = 'exchange_rates'
+    )
+),
+
 final as (
     select order_date from orders
+    union
+    select order_date from orders_of_rates
     union
     select order_date from orders_of_lines_before
     union

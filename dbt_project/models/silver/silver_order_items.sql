@@ -31,6 +31,17 @@ lines as (
     select * from untouched_lines
 ),
 
+priced as (
+    select
+        lines.*,
+        cast(cast(lines.quantity as decimal(19, 0)) * lines.unit_price - coalesce(lines.discount_amount, 0) as decimal(38, 4)) as line_amount
+    from lines
+),
+
+taxed as (
+    {{ taxed_lines('priced', 'orders') }}
+),
+
 final as (
     select
         lines.order_id,
@@ -46,13 +57,21 @@ final as (
         lines.quantity,
         lines.unit_price,
         coalesce(lines.discount_amount, 0) as discount_amount,
-        cast(cast(lines.quantity as decimal(19, 0)) * lines.unit_price - coalesce(lines.discount_amount, 0) as decimal(38, 4)) as line_amount,
+        lines.line_amount,
         orders.order_id is not null and coalesce(orders.status, '') <> 'cancelled' as is_counted,
+        rates.usd_rate,
+        rates.usd_rate_date,
+        {{ in_usd('lines.line_amount', 'rates.usd_per_euro', 'rates.currency_per_euro') }} as line_amount_usd,
+        taxed.tax_rate,
+        taxed.tax_amount,
+        {{ in_usd('taxed.tax_amount', 'rates.usd_per_euro', 'rates.currency_per_euro') }} as tax_amount_usd,
         lines.updated_at,
         lines.batch_id,
         lines.record_no
-    from lines
+    from priced as lines
     left join orders on lines.order_id = orders.order_id
+    left join {{ ref('silver_usd_rates') }} as rates on orders.order_date = rates.order_date and orders.currency = rates.currency
+    left join taxed on lines.order_id = taxed.order_id and lines.line_number = taxed.line_number
 )
 
 select * from final

@@ -1,0 +1,22 @@
+-- depends_on: {{ ref('plan_sessions') }}
+with sessions as (
+    select *, date_diff('microsecond', started_at, ended_at) as microseconds
+    from ({{ whole('silver_sessions') }})
+    where session_date in ({{ literals(ref('plan_session_dates'), 'session_date') }})
+),
+
+final as (
+    select
+        session_date,
+        coalesce(country, 'ZZ') as country,
+        count(*) as sessions,
+        count(distinct visitor_id) as visitors,
+        cast(sum(events) as bigint) as events,
+        count(*) filter (where events = 1) as bounces,
+        count(*) filter (where is_cut) as cut_sessions,
+        cast(sum(microseconds) // 1000000 as bigint) as total_seconds
+    from sessions
+    group by session_date, coalesce(country, 'ZZ')
+)
+
+select * from final

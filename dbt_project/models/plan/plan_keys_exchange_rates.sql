@@ -1,0 +1,1 @@
+{{ touched_keys('exchange_rates') }}

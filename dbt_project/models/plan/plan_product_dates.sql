@@ -1,0 +1,39 @@
+-- the dates of gold.daily_products: those of touched orders and events, those whose stock cover reaches back to them, and those
+-- from which on a product had another stock
+with changed as (
+    select order_date as activity_date from {{ ref('plan_order_dates') }} where order_date is not null
+    union
+    select event_date as activity_date from {{ ref('plan_event_dates') }}
+),
+
+history as (
+    select product_id, stock_quantity, valid_from, valid_to from {{ ref('silver_product_history') }}
+),
+
+history_before as (
+    select product_id, stock_quantity, valid_from, valid_to from {{ before('silver_product_history') }}
+    where product_id in (select product_id from {{ ref('plan_keys_products') }})
+),
+
+stocked as (
+    (select * from history except select * from history_before)
+    union
+    (select * from history_before except select * from history)
+),
+
+restocked as (
+    select state.activity_date
+    from {{ before('gold_daily_products') }} as state
+    inner join stocked
+        on state.product_id = stocked.product_id
+        and state.activity_date >= cast(stocked.valid_from as date)
+        and state.activity_date <= coalesce(cast(stocked.valid_to as date), date '9999-12-31')
+),
+
+final as (
+    {{ reached('changed', 'activity_date', 27) }}
+    union
+    select activity_date from restocked
+)
+
+select * from final

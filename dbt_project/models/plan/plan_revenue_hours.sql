@@ -1,0 +1,1 @@
+{{ reached(ref('plan_order_dates'), 'order_date', 7) }}

@@ -1,0 +1,27 @@
+-- The visitors of whom an event is other than before, and the dates on which sessions of theirs may begin anew: two either
+-- side of the event. A session that is not cut is no longer than a day, and what a change joins or parts lies next to it.
+{% set dates = literals(ref('plan_event_dates'), 'event_date') %}
+{% set batches = ref('plan_batches') %}
+
+with events as (
+    select visitor_id, event_date, batch_id, record_no from {{ ref('silver_clickstream') }}
+),
+
+events_before as (
+    select visitor_id, event_date, batch_id, record_no from {{ before('silver_clickstream') }} where event_date in ({{ dates }})
+),
+
+changed as (
+    select visitor_id, event_date from (select * from events except select * from events_before)
+    union
+    select visitor_id, event_date from (select * from events_before except select * from events)
+    union
+    select visitor_id, event_date from events where batch_id in (select batch_id from {{ batches }} where is_leaving)
+),
+
+final as (
+    select distinct visitor_id, event_date + cast(days as integer) as session_date
+    from changed, range(-2, 3) as around (days)
+)
+
+select * from final

@@ -1,0 +1,1 @@
+{{ contest('exchange_rates') }}

@@ -1,0 +1,1 @@
+{{ history('customers', ['country', 'created_at'], since='least(created_at, updated_at)') }}

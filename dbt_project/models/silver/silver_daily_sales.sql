@@ -1,0 +1,16 @@
+-- what the touched dates sold; of all the others, gold.daily_revenue holds it
+with lines as (
+    select * from {{ ref('silver_order_items') }} where is_counted
+),
+
+final as (
+    select
+        order_date,
+        country,
+        currency,
+        {{ revenue_measures() }}
+    from lines
+    group by order_date, country, currency
+)
+
+select * from final

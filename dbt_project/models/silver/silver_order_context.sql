@@ -1,0 +1,66 @@
+-- depends_on: {{ ref('plan_keys_customers') }}
+{% set own = 'order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing' %}
+
+with wanted as (
+    select distinct order_id from {{ ref('plan_contexts') }}
+),
+
+customers as (
+    select distinct customer_id from {{ ref('plan_contexts') }} where customer_id is not null
+),
+
+touched as (
+    select order_date from {{ ref('plan_order_dates') }} where order_date is not null
+),
+
+-- every order of these customers, as it is now
+orders as (
+    select {{ own }} from {{ ref('silver_order_facts') }}
+    union all
+    select {{ own }} from {{ before('silver_order_context') }}
+    where
+        customer_id in (select customer_id from customers)
+        and order_date not in (select order_date from touched)
+),
+
+earlier as (
+    select
+        {{ own }},
+        count(*) filter (where is_counted) over before_it as earlier_orders,
+        coalesce(sum(order_amount_usd) over before_it, 0) as lifetime_spend_usd,
+        count(*) filter (where is_usd_missing) over before_it as earlier_orders_without_usd,
+        count(*) over before_it - count(*) over a_day_before as orders_last_day
+    from orders
+    where customer_id is not null
+    window
+        before_it as (partition by customer_id order by ordered_at, order_id rows between unbounded preceding and 1 preceding),
+        a_day_before as (partition by customer_id order by ordered_at range between unbounded preceding and interval 1 day preceding)
+),
+
+history as (
+    select customer_id, country, created_at, valid_from, valid_to from ({{ whole('silver_customer_history') }})
+    where customer_id in (select customer_id from customers)
+),
+
+known as (
+    select earlier.*, history.country as customer_country, history.created_at
+    from earlier
+    asof left join history on earlier.customer_id = history.customer_id and earlier.ordered_at >= history.valid_from
+),
+
+final as (
+    select
+        {{ own }},
+        customer_country,
+        date_diff('day', cast(created_at as date), order_date) as account_age_days,
+        earlier_orders,
+        orders_last_day,
+        cast(lifetime_spend_usd as decimal(38, 4)) as lifetime_spend_usd,
+        earlier_orders_without_usd
+    from known
+    where order_id in (select order_id from wanted)
+    union all
+    select {{ own }}, null, null, null, null, null, null from orders where customer_id is null
+)
+
+select * from final

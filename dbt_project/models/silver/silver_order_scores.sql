@@ -1,0 +1,48 @@
+-- Rules with weights, from seeds/fraud_rules.csv. A trained model may take this model's place: it reads the same features, and
+-- gives a score from 0 to 100, the reasons, and its version.
+with rules as (
+    select
+        max(rules_version) as rules_version,
+        {% for rule in ['velocity', 'country_mismatch', 'amount_over_history', 'new_account_high_value'] -%}
+        max(weight) filter (where rule = '{{ rule }}') as {{ rule }}_weight,
+        max(threshold) filter (where rule = '{{ rule }}') as {{ rule }}_threshold{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ ref('fraud_rules') }}
+),
+
+judged as (
+    select
+        features.order_id,
+        features.order_date,
+        rules.rules_version,
+        [
+            case when orders_last_day >= velocity_threshold then {'rule': 'velocity', 'weight': velocity_weight} end,
+            case when customer_country <> country and country <> 'ZZ' then {'rule': 'country_mismatch', 'weight': country_mismatch_weight} end,
+            case
+                when earlier_orders >= 3 and lifetime_spend_usd > 0 and order_amount_usd * earlier_orders >= amount_over_history_threshold * lifetime_spend_usd
+                    then {'rule': 'amount_over_history', 'weight': amount_over_history_weight}
+            end,
+            case
+                when account_age_days between 0 and 6 and order_amount_usd >= new_account_high_value_threshold
+                    then {'rule': 'new_account_high_value', 'weight': new_account_high_value_weight}
+            end
+        ] as rules
+    from {{ ref('silver_order_features') }} as features
+    cross join rules
+),
+
+fired as (
+    select *, list_filter(rules, lambda rule: rule is not null) as fired from judged
+),
+
+final as (
+    select
+        order_id,
+        order_date,
+        least(coalesce(list_sum(list_transform(fired, lambda rule: rule.weight)), 0), 100)::integer as score,
+        list_transform(fired, lambda rule: rule.rule) as reasons,
+        'rules ' || rules_version as scored_by
+    from fired
+)
+
+select * from final

@@ -1,0 +1,80 @@
+-- A session ends when a visitor does nothing for longer than the gap; a pause of exactly the gap stays in it. Who goes on for
+-- more than a day without one is hardly a person: that chain is cut at each midnight. Whether it is so long can be seen within two
+-- dates either side, so that is how far events are read.
+{% set columns = 'visitor_id, event_time, event_id, event_date, event_type, country, campaign, customer_id' %}
+
+with wanted as (
+    select visitor_id, session_date from {{ ref('plan_sessions') }}
+),
+
+visitors as (
+    select distinct visitor_id from wanted
+),
+
+touched as (
+    select event_date from {{ ref('plan_event_dates') }}
+),
+
+read_dates as (
+    select distinct session_date + cast(days as integer) as event_date
+    from {{ ref('plan_session_dates') }}, range(-2, 3) as around (days)
+),
+
+events as (
+    select {{ columns }} from {{ ref('silver_clickstream') }}
+    where visitor_id in (select visitor_id from visitors)
+    union all
+    select {{ columns }} from {{ before('silver_clickstream') }}
+    where
+        event_date in (select event_date from read_dates)
+        and event_date not in (select event_date from touched)
+        and visitor_id in (select visitor_id from visitors)
+),
+
+paused as (
+    select
+        *,
+        event_time - lag(event_time) over by_time > interval '{{ var("session_gap_minutes") }} minutes' as is_after_gap
+    from events
+    window by_time as (partition by visitor_id order by event_time, event_id)
+),
+
+chained as (
+    select
+        *,
+        count(*) filter (where is_after_gap) over (partition by visitor_id order by event_time, event_id rows unbounded preceding) as chain
+    from paused
+),
+
+measured as (
+    select *, max(event_time) over whole_chain - min(event_time) over whole_chain > interval '1 day' as is_cut
+    from chained
+    window whole_chain as (partition by visitor_id, chain)
+),
+
+sessions as (
+    select
+        visitor_id,
+        is_cut,
+        cast(min(event_time) as date) as session_date,
+        min(event_time) as started_at,
+        max(event_time) as ended_at,
+        min_by(event_id, {'time': event_time, 'id': event_id}) as first_event_id,
+        count(*) as events,
+        {% for kind in ['page_view', 'click', 'search', 'ad_impression', 'add_to_cart', 'checkout', 'purchase'] -%}
+        count(*) filter (where event_type = '{{ kind }}') as {{ kind }}_events,
+        {% endfor -%}
+        min_by(country, {'time': event_time, 'id': event_id}) filter (where country is not null) as country,
+        min_by(campaign, {'time': event_time, 'id': event_id}) filter (where campaign is not null) as campaign,
+        case when count(distinct customer_id) = 1 then min(customer_id) end as customer_id
+    from measured
+    group by visitor_id, chain, is_cut, case when is_cut then event_date end
+),
+
+final as (
+    select md5(concat_ws(' ', session_date, first_event_id, visitor_id)) as session_id, * exclude (first_event_id)
+    from sessions
+    semi join wanted using (visitor_id, session_date)
+)
+
+select * from final

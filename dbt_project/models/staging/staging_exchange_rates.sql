@@ -1,0 +1,1 @@
+{{ parse_records('exchange_rates') }}

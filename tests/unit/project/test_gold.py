@@ -1,0 +1,35 @@
+"""What every gold table says of itself: owner, grain, meaning; and that none with a date is left out of the restatements."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ingestion.contract import PROJECT
+
+MODELS: list[dict[str, Any]] = [
+    model
+    for path in sorted(Path(PROJECT / "models" / "gold").glob("gold_*.yml"))
+    for model in yaml.safe_load(path.read_text()).get("models", [])
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model["name"])
+def test_it_has_an_owner_a_grain_a_meaning_and_a_question_it_answers(model: dict[str, Any]) -> None:
+    meta = model["config"]["meta"]
+    assert meta["owner"] and len(model["description"]) > 20
+    names = [column["name"] for column in model["columns"]]
+    assert meta["grain"] and set(meta["grain"]) <= set(names)
+    assert all(column["description"] for column in model["columns"])
+    assert f"gold.{model['name'].removeprefix('gold_')}" in meta["dashboard"]
+
+
+def test_every_dated_table_is_watched_for_restatements() -> None:
+    restated = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["restated"]
+    dated = {
+        model["name"].removeprefix("gold_"): model["config"]["meta"]["apply"]["match"]
+        for model in MODELS
+        if "date" in model["config"]["meta"]
+    }
+    assert restated == dated
