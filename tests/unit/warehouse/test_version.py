@@ -27,7 +27,7 @@ def test_a_copy_has_the_same_version(project: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [
-        ("models/gold/gold_daily_revenue.sql", "is_counted", "not is_counted"),
+        ("models/silver/silver_daily_sales.sql", "is_counted", "not is_counted"),
         ("models/staging/staging_orders.yml", "2 days", "3 days"),
         ("macros/money.sql", "quantity > 0", "quantity >= 0"),
     ],
