@@ -14,7 +14,7 @@ from airflow.sdk import DAG, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, every, ingest, now, owner, window
-from ingestion.sources import COUNTED
+from ingestion.contract import COUNTED
 
 
 @task(outlets=[BRONZE])

@@ -1,6 +1,7 @@
 """What a dataset must look like, read from the dbt source YAML that dbt itself reads."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from ingestion.errors import Permanent
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 FORMATS = ("rows", "json_lines")
+# The sources with code of their own, which also counts them again. Any other is a CSV that its contract locates.
+COUNTED = ("orders", "clickstream")
 _DURATION = re.compile(r"(\d+)\s+(minute|hour|day)s?")
 
 
@@ -75,6 +78,11 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
     if not contracts:
         raise Permanent("no contracts found", where=str(folder), todo="check that the dbt project is complete")
     return contracts
+
+
+def source_names(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
+    """Name every source that can be ingested, without loading what reads it."""
+    return (*COUNTED, *sorted({contract.source for contract in contracts.values() if contract.location}))
 
 
 def read_contract(path: Path) -> Contract:

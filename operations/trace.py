@@ -88,7 +88,12 @@ def _differences(connection: duckdb.DuckDBPyConnection, lineage: Lineage, where:
         f"""
         select {grain}, '{name}' as measure, any_value(cells.{name})::varchar as in_gold, ({total})::varchar as in_records
         from cells left join made on {_same(lineage, "made", "cells")}
-        group by {grain} having coalesce(any_value(cells.{name}), 0) <> coalesce({total}, 0)
+        group by {grain}
+        having case
+            -- a cell that no record is behind has nothing, or 0
+            when count(made.batch_id) = 0 then coalesce(any_value(cells.{name}), 0) <> 0
+            else any_value(cells.{name}) is distinct from {total}
+        end
         """
         for name, total in measures.items()
     ]

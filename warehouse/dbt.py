@@ -11,7 +11,7 @@ from typing import Any
 from ingestion.contract import PROJECT
 from ingestion.errors import Permanent, Transient
 from warehouse.plan import Build
-from warehouse.version import model_version
+from warehouse.version import MAKING_TABLES, model_version, source_files
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,7 @@ def _parsed(build: Build, project: Path) -> Any:
     from dbt.contracts.graph.manifest import Manifest
     from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
 
-    files = sorted(path for path in project.rglob("*") if path.suffix in (".sql", ".yml", ".csv"))
-    key = (project, *((path, path.stat().st_mtime_ns) for path in files))
+    key = (project, *source_files(project, (*MAKING_TABLES, "tests")), (project / "profiles.yml").stat().st_mtime_ns)
     if key not in _PARSED:
         outcome = dbtRunner().invoke(arguments(build, "parse", project=project))
         if outcome.exception:

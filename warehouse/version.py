@@ -1,5 +1,6 @@
 """The version of contracts and models: what a date was built under, and whether that is still so."""
 
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import yaml
 
-_FOLDERS = ("models", "macros", "seeds")
+MAKING_TABLES = ("models", "macros", "seeds")
 # What is said about a table, or checked of it, changes none of its rows.
 _REMARKS = ("description", "data_tests", "unit_tests", "exposures")
 
@@ -15,16 +16,16 @@ _REMARKS = ("description", "data_tests", "unit_tests", "exposures")
 def model_version(project: Path) -> str:
     """Return 12 hex digits that stay as long as the same records lead to the same tables."""
     digest = sha256()
-    for path, body in _files(project):
-        digest.update(f"{path}\n{body}\n".encode())
+    for path, changed in source_files(project):
+        digest.update(f"{Path(path).relative_to(project)}\n{_meaning(path, changed)}\n".encode())
     return digest.hexdigest()[:12]
 
 
-def _files(project: Path) -> list[tuple[str, str]]:
+def source_files(project: Path, folders: Sequence[str] = MAKING_TABLES) -> tuple[tuple[str, int], ...]:
+    """List the files of a dbt project, each with when it was changed, in nanoseconds; not what dbt wrote beside them."""
     paths = [project / "dbt_project.yml"]
-    paths += [path for folder in _FOLDERS for path in (project / folder).rglob("*") if path.is_file()]
-    stamps = [(str(path), path.stat().st_mtime_ns) for path in sorted(paths)]
-    return [(str(Path(path).relative_to(project)), _meaning(path, changed)) for path, changed in stamps]
+    paths += [path for folder in folders for path in (project / folder).rglob("*") if path.is_file()]
+    return tuple((str(path), path.stat().st_mtime_ns) for path in sorted(paths))
 
 
 @cache

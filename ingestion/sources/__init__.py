@@ -4,27 +4,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
-from ingestion.contract import Contract, read_contracts
+from ingestion.contract import COUNTED, Contract, read_contracts, source_names
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing, Report, Run, Source, silent
 from ingestion.sources import clickstream, counts, orders, tables
 from ingestion.window import Window
 
-__all__ = ["COUNTED", "SOURCES", "Landing", "Report", "Source", "ingest", "source_counts"]
+__all__ = ["SOURCES", "Landing", "Report", "Source", "ingest", "source_counts"]
 
 _OWN_CODE: dict[str, Source] = {"orders": orders.ingest, "clickstream": clickstream.ingest}
-# Those that are counted again, by other means than they were landed.
-COUNTED = tuple(_OWN_CODE)
-
-
-def known(contracts: Mapping[str, Contract]) -> dict[str, Source]:
-    """Return every source: those with code of their own, and those of which a contract says where its CSV lies."""
-    located = {contract.source for contract in contracts.values() if contract.location}
-    return _OWN_CODE | {name: partial(tables.ingest, name) for name in sorted(located)}
-
-
-SOURCES = known(read_contracts())
+SOURCES = source_names(read_contracts())
 
 
 def ingest(
@@ -38,7 +28,7 @@ def ingest(
     """Land one window of one source in bronze. Doing it again brings only what is new."""
     run = _run(source, window, home, landed_at, report, contracts)
     try:
-        return known(run.contracts)[source](run)
+        return _OWN_CODE.get(source, partial(tables.ingest, source))(run)
     except OSError as error:
         raise _cannot_write(error, home) from error
 
@@ -71,8 +61,9 @@ def _run(
     contracts: Mapping[str, Contract] | None,
 ) -> Run:
     found = read_contracts() if contracts is None else contracts
-    if source not in known(found):
-        raise Permanent(f"there is no source {source!r}", todo=f"name one of: {', '.join(known(found))}")
+    names = source_names(found)
+    if source not in names:
+        raise Permanent(f"there is no source {source!r}", todo=f"name one of: {', '.join(names)}")
     return Run(window, home, found, at, report)
 
 
