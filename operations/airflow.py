@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -38,6 +39,7 @@ _STOP_SECONDS = 20.0
 _RUNS_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
 _BACKFILL_SECONDS = 120.0
+_LOCKED = "database is locked"
 
 
 @dataclass(frozen=True)
@@ -213,9 +215,20 @@ def wait(
 
 
 def command(home: Home, arguments: Sequence[str]) -> int:
-    """Run Airflow's own command on the Airflow of this home, and return its exit status."""
+    """Run Airflow's own command on the Airflow of this home, and return its exit status.
+
+    A backfill that SQLite was too busy to take is asked for again: what it left half made would stand in its way.
+    """
     running = _running(home)
-    return subprocess.run([_bin() / "airflow", *arguments], env=environment(home, running.port)).returncode
+    asked = list(arguments)
+    until = time.monotonic() + _BACKFILL_SECONDS
+    while True:
+        done = _type(home, running, asked)
+        if not (done.returncode and _LOCKED in (done.stderr or "")) or time.monotonic() > until:
+            sys.stderr.write(done.stderr or "")
+            return done.returncode
+        asked = _asked_again(arguments)
+        _cancel_backfills(_Api(home), _dag_id(arguments))
 
 
 def stop(home: Home) -> None:
@@ -234,6 +247,24 @@ def stop(home: Home) -> None:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
     _record(home).unlink()
+
+
+def _type(home: Home, running: Running, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    errors = subprocess.PIPE if list(arguments[:2]) == ["backfill", "create"] else None
+    command = [str(_bin() / "airflow"), *arguments]
+    return subprocess.run(command, env=environment(home, running.port), stderr=errors, text=True)
+
+
+def _asked_again(arguments: Sequence[str]) -> list[str]:
+    """Return a backfill's arguments once it was cancelled, which left the runs it had made failed."""
+    given = any(one.startswith("--reprocess-behavior") for one in arguments)
+    return [*arguments, *([] if given else ["--reprocess-behavior", "failed"])]
+
+
+def _dag_id(arguments: Sequence[str]) -> str:
+    parser = ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--dag-id", default="")
+    return str(parser.parse_known_args(list(arguments))[0].dag_id)
 
 
 def _running(home: Home) -> Running:
