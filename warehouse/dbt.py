@@ -96,11 +96,11 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
 
 
 def changes(build: Build) -> list[Change]:
-    """Read from dbt's manifest how each table of the build changes the state."""
+    """Read from dbt's manifest how each table of the build changes the state; views last, as they name tables."""
     nodes = json.loads((build.target / "manifest.json").read_text())["nodes"]
     models = {node["name"]: node for node in nodes.values() if node["resource_type"] == "model"}
     found = (_change(build, node, models) for _, node in sorted(models.items()))
-    return [change for change in found if change]
+    return sorted((change for change in found if change), key=lambda change: bool(change.view_sql))
 
 
 def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:

@@ -13,12 +13,14 @@
         count(*) - count(tax_amount) as lines_without_tax
 {%- endmacro %}
 
-{# A mean over a window of so many days or hours, those without a row counted as 0; rounded half-even to four decimals. #}
+{# Those measures, by name. #}
+{% macro revenue_columns() -%}
+    orders, units, gross_amount, refunded_amount, net_amount, net_usd, lines_without_usd, tax_amount, tax_usd, lines_without_tax
+{%- endmacro %}
+
+{# A mean over a sliding window, dates or hours without a row counted as 0; rounded half-even to four decimals. #}
 {% macro moving_mean(amount, by, at, length, unit) -%}
-    {%- set total -%} {{ in_units(amount) }} {%- endset -%}
-    {%- set window -%}
-        sum({{ total }}) over (partition by {{ by | join(', ') }} order by {{ at }} range between interval {{ length - 1 }} {{ unit }} preceding and current row)
-    {%- endset -%}
+    {%- set window -%} sum({{ in_units(amount) }}) over ({{ sliding(by, at, length, unit) }}) {%- endset -%}
     {{ from_units(divided_half_even('(' ~ window ~ ')', length)) }}
 {%- endmacro %}
 

@@ -66,9 +66,7 @@ both_sides as (
 measured as (
     select
         *,
-        sum(units + returned_units) over (
-            partition by product_id order by activity_date range between interval 27 days preceding and current row
-        ) as units_28_days
+        sum(units + returned_units) over ({{ sliding(['product_id'], 'activity_date', 28, 'days') }}) as units_28_days
     from both_sides
 ),
 

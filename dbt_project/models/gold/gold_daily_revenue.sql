@@ -1,5 +1,5 @@
 -- a changed date reaches as far as the longest mean: of the dates after it, what they sold comes from the state
-{% set measures = 'orders, units, gross_amount, refunded_amount, net_amount, net_usd, lines_without_usd, tax_amount, tax_usd, lines_without_tax' %}
+{% set measures = revenue_columns() %}
 
 with sold as (
     select order_date, country, currency, {{ measures }} from {{ ref('silver_daily_sales') }}

@@ -1,8 +1,6 @@
--- depends_on: {{ ref('plan_sessions') }}
+-- depends_on: {{ ref('silver_sessions') }} {{ ref('plan_sessions') }} {{ ref('plan_session_dates') }}
 with sessions as (
-    select *, date_diff('microsecond', started_at, ended_at) as microseconds
-    from ({{ whole('silver_sessions') }})
-    where session_date in ({{ literals(ref('plan_session_dates'), 'session_date') }})
+    select *, date_diff('microsecond', started_at, ended_at) as microseconds from ({{ touched_sessions() }})
 ),
 
 final as (

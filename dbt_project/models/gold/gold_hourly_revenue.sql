@@ -1,8 +1,8 @@
 -- a changed date reaches as far as the longest mean: of the hours after it, what they sold comes from the state
-{% set measures = 'orders, units, gross_amount, refunded_amount, net_amount, net_usd, lines_without_usd, tax_amount, tax_usd, lines_without_tax' %}
+{% set measures = revenue_columns() %}
 
 with lines as (
-    select *, date_trunc('hour', ordered_at) as order_hour from {{ ref('silver_order_items') }} where is_counted
+    select *, {{ tumbling('ordered_at', 'hour') }} as order_hour from {{ ref('silver_order_items') }} where is_counted
 ),
 
 sold as (

@@ -1,22 +1,21 @@
 -- The orders whose context is made again: those of the touched dates, and all of a customer of whom an order, or what we
 -- know of him, is other than before.
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
+{% set columns = 'order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing' %}
 
 with facts as (
-    select order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing
+    select {{ columns }}
     from {{ ref('silver_order_facts') }}
 ),
 
 facts_before as (
-    select order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing
+    select {{ columns }}
     from {{ before('silver_order_context') }}
     where order_date in ({{ dates }})
 ),
 
 changed as (
-    (select * from facts except select * from facts_before)
-    union
-    (select * from facts_before except select * from facts)
+    {{ differing('facts', 'facts_before') }}
 ),
 
 history as (
@@ -28,12 +27,14 @@ history_before as (
     where customer_id in (select customer_id from {{ ref('plan_keys_customers') }})
 ),
 
+moved as (
+    {{ differing('history', 'history_before') }}
+),
+
 customers as (
     select customer_id from changed where customer_id is not null
     union
-    (select customer_id from (select * from history except select * from history_before))
-    union
-    (select customer_id from (select * from history_before except select * from history))
+    select customer_id from moved
 ),
 
 final as (

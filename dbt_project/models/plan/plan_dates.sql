@@ -16,9 +16,7 @@ with
 ),
 
 {{ dataset }} as (
-    (select * from {{ dataset }}_before except select * from {{ dataset }}_after)
-    union
-    (select * from {{ dataset }}_after except select * from {{ dataset }}_before)
+    {{ differing(dataset ~ '_before', dataset ~ '_after') }}
 ),
 
 {{ dataset }}_replayed as (

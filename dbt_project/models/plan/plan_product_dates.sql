@@ -16,9 +16,7 @@ history_before as (
 ),
 
 stocked as (
-    (select * from history except select * from history_before)
-    union
-    (select * from history_before except select * from history)
+    {{ differing('history', 'history_before') }}
 ),
 
 restocked as (

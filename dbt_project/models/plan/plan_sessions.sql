@@ -12,11 +12,9 @@ events_before as (
 ),
 
 changed as (
-    select visitor_id, event_date from (select * from events except select * from events_before)
+    {{ differing('events', 'events_before') }}
     union
-    select visitor_id, event_date from (select * from events_before except select * from events)
-    union
-    select visitor_id, event_date from events where batch_id in (select batch_id from {{ batches }} where is_leaving)
+    select * from events where batch_id in (select batch_id from {{ batches }} where is_leaving)
 ),
 
 final as (

@@ -1,17 +1,43 @@
--- what is known of an order at the moment it is placed; a score may look at this and at nothing else
-with final as (
+-- What is known of an order at the moment it is placed; a score may look at this and at nothing else.
+-- depends_on: {{ ref('plan_contexts') }} {{ ref('plan_visitors') }}
+with orders as (
+    select * from ({{ whole('silver_order_context') }})
+    where order_id in (select order_id from {{ ref('plan_features') }})
+),
+
+accounts as (
+    select * from ({{ whole('silver_visitor_accounts') }})
+),
+
+-- the visitors that the customer had been seen as
+visitors as (
+    select orders.order_id, orders.ordered_at, accounts.visitor_id
+    from orders
+    inner join accounts on orders.customer_id = accounts.customer_id and orders.ordered_at >= accounts.first_seen_at
+),
+
+shared as (
+    select visitors.order_id, max(accounts.accounts_by_then) as visitor_accounts
+    from visitors
+    asof inner join accounts on visitors.visitor_id = accounts.visitor_id and visitors.ordered_at >= accounts.first_seen_at
+    group by visitors.order_id
+),
+
+final as (
     select
-        order_id,
-        order_date,
-        customer_id,
-        country,
-        customer_country,
-        order_amount_usd,
-        account_age_days,
-        orders_last_day,
-        earlier_orders,
-        lifetime_spend_usd
-    from {{ ref('silver_order_context') }}
+        orders.order_id,
+        orders.order_date,
+        orders.customer_id,
+        orders.country,
+        orders.customer_country,
+        orders.order_amount_usd,
+        orders.account_age_days,
+        orders.orders_last_day,
+        orders.earlier_orders,
+        orders.lifetime_spend_usd,
+        coalesce(shared.visitor_accounts, 0) as visitor_accounts
+    from orders
+    left join shared on orders.order_id = shared.order_id
 )
 
 select * from final

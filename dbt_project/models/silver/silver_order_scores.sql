@@ -3,7 +3,7 @@
 with rules as (
     select
         max(rules_version) as rules_version,
-        {% for rule in ['velocity', 'country_mismatch', 'amount_over_history', 'new_account_high_value'] -%}
+        {% for rule in ['velocity', 'country_mismatch', 'amount_over_history', 'new_account_high_value', 'shared_visitor'] -%}
         max(weight) filter (where rule = '{{ rule }}') as {{ rule }}_weight,
         max(threshold) filter (where rule = '{{ rule }}') as {{ rule }}_threshold{{ ',' if not loop.last }}
         {% endfor %}
@@ -25,7 +25,8 @@ judged as (
             case
                 when account_age_days between 0 and 6 and order_amount_usd >= new_account_high_value_threshold
                     then {'rule': 'new_account_high_value', 'weight': new_account_high_value_weight}
-            end
+            end,
+            case when visitor_accounts >= shared_visitor_threshold then {'rule': 'shared_visitor', 'weight': shared_visitor_weight} end
         ] as rules
     from {{ ref('silver_order_features') }} as features
     cross join rules

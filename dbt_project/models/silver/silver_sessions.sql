@@ -31,25 +31,14 @@ events as (
         and visitor_id in (select visitor_id from visitors)
 ),
 
-paused as (
-    select
-        *,
-        event_time - lag(event_time) over by_time > interval '{{ var("session_gap_minutes") }} minutes' as is_after_gap
-    from events
-    window by_time as (partition by visitor_id order by event_time, event_id)
-),
-
 chained as (
-    select
-        *,
-        count(*) filter (where is_after_gap) over (partition by visitor_id order by event_time, event_id rows unbounded preceding) as chain
-    from paused
+    {{ session_numbers('events', 'visitor_id', 'event_time', 'event_id', var('session_gap_minutes')) }}
 ),
 
 measured as (
     select *, max(event_time) over whole_chain - min(event_time) over whole_chain > interval '1 day' as is_cut
     from chained
-    window whole_chain as (partition by visitor_id, chain)
+    window whole_chain as (partition by visitor_id, session_number)
 ),
 
 sessions as (
@@ -68,7 +57,7 @@ sessions as (
         min_by(campaign, {'time': event_time, 'id': event_id}) filter (where campaign is not null) as campaign,
         case when count(distinct customer_id) = 1 then min(customer_id) end as customer_id
     from measured
-    group by visitor_id, chain, is_cut, case when is_cut then event_date end
+    group by visitor_id, session_number, is_cut, case when is_cut then event_date end
 ),
 
 final as (

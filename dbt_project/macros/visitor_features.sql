@@ -1,0 +1,25 @@
+{# What a visitor had done in the hour and in the 7 days before a moment: what a recommender learns from. `moments` has
+   visitor_id and as_of; an event at the moment itself, or later, is not seen, so nothing of the future leaks into training.
+   One row a moment, zeros where there was nothing. #}
+{% macro visitor_features(moments, events) -%}
+    select
+        moments.visitor_id,
+        moments.as_of,
+        {% for suffix, length in [('last_hour', '1 hour'), ('7_days', '7 days')] -%}
+        {% set recent = "events.event_time >= moments.as_of - interval '" ~ length ~ "'" -%}
+        count(*) filter (where {{ recent }}) as events_{{ suffix }},
+        {% for kind in ['page_view', 'search', 'add_to_cart', 'purchase'] -%}
+        count(*) filter (where {{ recent }} and events.event_type = '{{ kind }}') as {{ kind }}_events_{{ suffix }},
+        {% endfor -%}
+        count(distinct case when {{ recent }} then events.product_id end) as products_{{ suffix }},
+        {% endfor -%}
+        count(distinct events.event_date) as active_dates_7_days,
+        max(events.event_time) as last_event_at,
+        max_by(events.product_id, {'time': events.event_time, 'id': events.event_id}) filter (where events.product_id is not null) as last_product_id
+    from {{ moments }} as moments
+    left join {{ events }} as events
+        on moments.visitor_id = events.visitor_id
+        and events.event_time >= moments.as_of - interval '7 days'
+        and events.event_time < moments.as_of
+    group by moments.visitor_id, moments.as_of
+{%- endmacro %}

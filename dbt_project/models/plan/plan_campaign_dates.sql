@@ -1,0 +1,27 @@
+-- The dates of gold.campaigns: those whose touches or purchases may be other than before, and those of the purchases of an
+-- order that changed, or that was also bought on such a date: an order counts where it was bought first.
+-- depends_on: {{ ref('plan_purchase_dates') }}
+{% set dates = literals(ref('plan_event_dates'), 'event_date') %}
+
+with purchases as (
+    select event_date, order_id from ({{ whole('silver_purchases') }})
+),
+
+orders as (
+    select order_id from {{ ref('silver_order_facts') }}
+    union
+    select order_id from {{ before('silver_order_context') }}
+    where order_date in ({{ literals(ref('plan_order_dates'), 'order_date') }})
+    union
+    select order_id from purchases where event_date in ({{ dates }})
+    union
+    select order_id from {{ before('silver_purchases') }} where event_date in ({{ dates }})
+),
+
+final as (
+    select event_date from {{ ref('plan_purchase_dates') }}
+    union
+    select event_date from purchases where order_id in (select order_id from orders)
+)
+
+select * from final

@@ -1,0 +1,21 @@
+-- The visitors who were first seen as a customer, on some date, at another time than before, and the earliest of these times.
+{% set dates = literals(ref('plan_event_dates'), 'event_date') %}
+
+with logins as (
+    select event_date, visitor_id, customer_id, first_seen_at, last_seen_at from {{ ref('silver_daily_logins') }}
+),
+
+logins_before as (
+    select event_date, visitor_id, customer_id, first_seen_at, last_seen_at from {{ before('silver_daily_logins') }}
+    where event_date in ({{ dates }})
+),
+
+changed as (
+    {{ differing('logins', 'logins_before') }}
+),
+
+final as (
+    select visitor_id, min(first_seen_at) as changed_at from changed group by visitor_id
+)
+
+select * from final
