@@ -93,6 +93,11 @@ def read_contract(path: Path) -> Contract:
     return _contract(tables[0], path)
 
 
+def read_yaml(text: str) -> Any:
+    """Read YAML by the parser in C, ten times as fast: every command reads the project's."""
+    return yaml.load(text, yaml.CSafeLoader)
+
+
 def parse_duration(text: object) -> timedelta:
     """Read "<n> minute(s)|hour(s)|day(s)"; anything else is a ValueError."""
     match = _DURATION.fullmatch(str(text).strip())
@@ -111,7 +116,7 @@ def say_duration(length: timedelta) -> str:
 
 def _bronze_tables(path: Path) -> list[dict[str, Any]]:
     try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        body = read_yaml(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Permanent(f"a contract is not YAML: {error}", where=str(path)) from error
     sources = body.get("sources", []) if isinstance(body, dict) else None

@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ingestion.contract import PROJECT
+from ingestion.contract import PROJECT, read_yaml
 from ingestion.errors import Permanent
 
 
@@ -36,7 +34,7 @@ def read_lineage(project: Path = PROJECT) -> dict[str, Lineage]:
     """Read the lineage of every gold table that is made of records from `models/gold/gold_*.yml`."""
     found = {}
     for path in sorted((project / "models" / "gold").glob("gold_*.yml")):
-        for model in yaml.safe_load(path.read_text()).get("models", []):
+        for model in read_yaml(path.read_text()).get("models", []):
             if "trace" not in model.get("config", {}).get("meta", {}):
                 continue  # made of other gold or of aggregates: it is those that are traced
             lineage = _lineage(model, path)

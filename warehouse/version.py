@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ingestion.contract import read_yaml
 
 MAKING_TABLES = ("models", "macros", "seeds")
 # What is said about a table, or checked of it, changes none of its rows.
@@ -32,7 +32,7 @@ def source_files(project: Path, folders: Sequence[str] = MAKING_TABLES) -> tuple
 def _meaning(path: str, changed: int) -> str:
     """Return a file's text, for YAML without its remarks; read once for each time it was `changed`."""
     text = Path(path).read_text()
-    return repr(_stripped(yaml.safe_load(text))) if path.endswith((".yml", ".yaml")) else text
+    return repr(_stripped(read_yaml(text))) if path.endswith((".yml", ".yaml")) else text
 
 
 def _stripped(body: Any) -> Any:
