@@ -15,34 +15,18 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ingestion import bronze, sources
 from ingestion.home import Home
-from ingestion.manifest import Manifest
-from ingestion.parquet import PartWriter
-from ingestion.window import Window
 from operations import decide, hashes, ledger, listings
+from tests.pipeline.delivery import LINE, ORDER, Row, land_lines, land_rows, pieces
 from warehouse.build import Request, build
 
-Row = dict[str, str | None]
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
+LANDED = datetime(2026, 11, 3, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-ORDER = [
-    "order_id",
-    "customer_id",
-    "status",
-    "currency",
-    "payment_method",
-    "shipping_country",
-    "total_amount",
-    "ordered_at",
-    "updated_at",
-]
-LINE = ["order_id", "line_number", "product_id", "quantity", "unit_price", "discount_amount", "updated_at"]
 
 
 @dataclass
@@ -132,37 +116,6 @@ def event(pick: random.Random, number: int) -> str:
 # --- the pipeline, driven one way or another -------------------------------------------------------------------------
 
 
-def land_rows(home: Home, dataset: str, columns: list[str], rows: list[Row], at: datetime) -> str:
-    schema = pa.schema([(name, pa.string()) for name in columns])
-    window = Window(FIRST, FIRST + timedelta(days=1))
-    with bronze.staged(home, dataset) as folder:
-        writer = PartWriter(folder, schema, dictionary=[])
-        writer.begin()
-        writer.add(pa.Table.from_pylist(rows, schema=schema))
-        writer.keep()
-        batch_id = bronze.identify(dataset, window, [tuple(row.values()) for row in rows])
-        manifest = Manifest(
-            dataset,
-            batch_id,
-            "orders",
-            window,
-            1,
-            at,
-            len(rows),
-            len(rows),
-            files=writer.finish(),
-            columns=tuple(columns),
-        )
-        return bronze.commit(home, folder, manifest)[0].batch_id
-
-
-def pieces(pick: random.Random, things: list) -> list[list]:
-    """Split things, in any order, into one to three pieces."""
-    shuffled = pick.sample(things, len(things))
-    cuts = sorted(pick.sample(range(1, len(things)), pick.randint(0, 2)))
-    return [shuffled[start:end] for start, end in zip([0, *cuts], [*cuts, len(things)], strict=True)]
-
-
 def drive(root: Path, shop: Shop, seed: int) -> Home:
     """Deliver the shop's records in pieces, in some order, building in between; decide, and undo."""
     pick = random.Random(seed)
@@ -189,16 +142,8 @@ def drive(root: Path, shop: Shop, seed: int) -> Home:
             if pick.random() < 0.3:
                 assert land_rows(home, dataset, columns, part, next(at)) == batch, "landed again, it is the same batch"
         else:
-            hour = pick.randrange(24)
-            folder = home.landing / "2026-11-03" / f"{hour:02}"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"part-{number}.jsonl").write_text("".join(f"{text}\n" for text in part))
-            sources.ingest(
-                "clickstream",
-                Window.parse(f"2026-11-03T{hour:02}:00", f"2026-11-03T{hour:02}:59"),
-                home,
-                NOW + timedelta(days=1),
-            )
+            hour = LANDED + timedelta(hours=pick.randrange(24))
+            land_lines(home, hour, part, NOW + timedelta(days=1))
     build(home, Request(), next(at))
     decide.restore(home, restored, by())
     letters = listings.dead_letter_records(home, "order_items", None, 100)

@@ -1,0 +1,15 @@
+"""The macros as dbt renders them, without dbt: those that need nothing of it but `ref`, which names a table by itself."""
+
+from typing import Any
+
+import jinja2
+
+from ingestion.contract import PROJECT
+
+FILES = ("windows", "visitor_features", "money", "tax")
+
+
+def macros() -> Any:
+    """Load the macros of a few files, which may call one another."""
+    text = "\n".join((PROJECT / "macros" / f"{name}.sql").read_text() for name in FILES)
+    return jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text, {"ref": str}).module
