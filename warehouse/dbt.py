@@ -51,6 +51,14 @@ class Change:
         return self.match_table == self.table and set(self.by) == {"build_id"}
 
 
+@dataclass(frozen=True)
+class Expectation:
+    """One rule about the rows of a gold table, by its name and arguments in Great Expectations."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
 def run_models(build: Build, project: Path | None = None, *, choose: Sequence[str] = ()) -> list[Result]:
     """Build every model aside, or those that dbt's options choose, in the build's own file. One that fails is an error."""
     results = _invoke(
@@ -97,10 +105,27 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
 
 def changes(build: Build) -> list[Change]:
     """Read from dbt's manifest how each table of the build changes the state; views last, as they name tables."""
-    nodes = json.loads((build.target / "manifest.json").read_text())["nodes"]
-    models = {node["name"]: node for node in nodes.values() if node["resource_type"] == "model"}
+    models = _models(build)
     found = (_change(build, node, models) for _, node in sorted(models.items()))
     return sorted((change for change in found if change), key=lambda change: bool(change.view_sql))
+
+
+def expectations(build: Build) -> dict[str, list[Expectation]]:
+    """Read from dbt's manifest what is expected of each table of gold: `expectations` in the YAML beside its model."""
+    return {
+        model["alias"]: [
+            Expectation(name, arguments)
+            for one in model["config"]["meta"]["expectations"]
+            for name, arguments in one.items()
+        ]
+        for _, model in sorted(_models(build).items())
+        if model["schema"] == "gold" and model["config"].get("meta", {}).get("expectations")
+    }
+
+
+def _models(build: Build) -> dict[str, dict[str, Any]]:
+    nodes = json.loads((build.target / "manifest.json").read_text())["nodes"]
+    return {node["name"]: node for node in nodes.values() if node["resource_type"] == "model"}
 
 
 def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:

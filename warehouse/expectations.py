@@ -1,43 +1,22 @@
-"""What gold must look like, said to Great Expectations. Its Data Docs are the page to show when someone asks."""
+"""What gold must look like, told to Great Expectations as the YAML beside each model says it; its Data Docs show the results."""
+
+from __future__ import annotations
 
 import json
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from warehouse import state
+import duckdb
+
+from warehouse import dbt, state
+from warehouse.dbt import Expectation
 from warehouse.plan import Build
 
-Rule = tuple[str, dict[str, Any]]
-
-
-def _complete(*columns: str) -> list[Rule]:
-    return [("ExpectColumnValuesToNotBeNull", {"column": column}) for column in columns]
-
-
-def _at_least(column: str, least: int) -> Rule:
-    return ("ExpectColumnValuesToBeBetween", {"column": column, "min_value": least})
-
-
-_CURRENCY: Rule = ("ExpectColumnValueLengthsToEqual", {"column": "currency", "value": 3})
-_REVENUE = [
-    *_complete("country", "currency", "net_amount"),
-    _CURRENCY,
-    _at_least("orders", 1),
-]
-
-RULES: Mapping[str, list[Rule]] = {
-    "daily_revenue": [*_complete("order_date"), *_REVENUE],
-    "hourly_revenue": [*_complete("order_hour"), *_REVENUE],
-    "daily_products": [*_complete("activity_date", "product_id"), _at_least("views", 0)],
-    "daily_traffic": [
-        *_complete("event_date", "event_type"),
-        _at_least("visitors", 1),
-        ("ExpectColumnPairValuesAToBeGreaterThanB", {"column_A": "events", "column_B": "visitors", "or_equal": True}),
-    ],
-}
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -53,31 +32,38 @@ class Outcome:
 
 def check(build: Build) -> list[Outcome]:
     """Check the gold rows of a build, and write the Data Docs. Tables without touched rows have nothing to show."""
+    rules = dbt.expectations(build)
     with state.connect(build.file) as connection:
-        # DECIMAL reaches pandas as objects, which numeric expectations cannot compare: they look at doubles.
-        frames = {
-            table: connection.execute(f"select * replace ({_as_doubles(connection, table)}) from gold.{table}").df()
-            for table in RULES
-        }
+        frames = {table: _frame(connection, table, mine) for table, mine in rules.items()}
     filled = {table: frame for table, frame in frames.items() if len(frame)}
-    return _validate(build, filled) if filled else []
+    return _validate(build, rules, filled) if filled else []
 
 
-def _as_doubles(connection: Any, table: str) -> str:
-    names = connection.execute(
-        "select column_name from information_schema.columns where table_schema = 'gold' and table_name = $1 "
-        "and (data_type like 'DECIMAL%' or data_type = 'BIGINT')",
+def _frame(connection: duckdb.DuckDBPyConnection, table: str, rules: list[Expectation]) -> pd.DataFrame:
+    """Read the columns that the rules name. DECIMAL reaches pandas as objects, which numeric rules cannot compare: as doubles."""
+    columns = connection.execute(
+        "select column_name, data_type like 'DECIMAL%' or data_type = 'BIGINT' from duckdb_columns() "
+        "where schema_name = 'gold' and table_name = $1",
         [table],
     ).fetchall()
-    return ", ".join(f"cast({name} as double) as {name}" for (name,) in names)
+    named = {name for rule in rules for value in rule.arguments.values() for name in _listed(value)}
+    chosen = [f"cast({name} as double) as {name}" if number else name for name, number in columns if name in named]
+    return connection.execute(f"select {', '.join(chosen) or '*'} from gold.{table}").df()
 
 
-def _validate(build: Build, frames: Mapping[str, Any]) -> list[Outcome]:
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _validate(
+    build: Build, rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.DataFrame]
+) -> list[Outcome]:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
     # Importing Great Expectations costs seconds: only an audit pays.
     import great_expectations as gx
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     # Its import turns this one up again.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
@@ -95,9 +81,10 @@ def _validate(build: Build, frames: Mapping[str, Any]) -> list[Outcome]:
     definitions = []
     for table in frames:
         batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("touched")
-        suite = context.suites.add(gx.ExpectationSuite(name=table))
-        for kind, arguments in RULES[table]:
-            suite.add_expectation(getattr(gx.expectations, kind)(**arguments))
+        expected = [ExpectationConfiguration(type=one.name, kwargs=one.arguments) for one in rules[table]]
+        suite = context.suites.add(
+            gx.ExpectationSuite(name=table, expectations=[one.to_domain_obj() for one in expected])
+        )
         definitions.append(gx.ValidationDefinition(name=table, data=batch, suite=suite))
     outcomes = []
     for definition in definitions:

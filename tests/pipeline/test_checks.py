@@ -30,6 +30,11 @@ SPOILT = {
 }
 # What a good build has none of, and what spoiling every row alike does not make.
 ROWS = [
+    "insert into gold.daily_funnel (country, sessions, purchase_sessions, conversion_rate) values ('DE', 1, 5, 5)",
+    "insert into gold.daily_sessions (country, events, sessions, visitors) values ('DE', 1, 5, 7)",
+    "insert into gold.cohorts (cohort_customers, customers) values (1, 5)",
+    "insert into gold.search_terms (term, searches, clicked_searches, click_rate) values ('cup', 1, 5, 5)",
+    "insert into gold.visitor_features (visitor_id, events_last_hour, events_7_days) values ('v', 5, 1)",
     "insert into gold.daily_traffic values (date '2026-11-01', 'click', 1, 5)",
     "insert into ops.reconciliation (dataset, source_records, source_difference, is_held) values ('orders', 100, 50, false)",
     "insert into plan.batches (dataset, source, batch_id, columns, records_written, is_entering) values ('orders', 'orders', 'b', [], 5, true)",

@@ -1,0 +1,130 @@
+"""docs/new-dataset.md, followed as written in a checkout of its own: no Python is added, and the dataset has all that others have."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "new-dataset.md").read_text()
+CODE = ("dags", "dbt_project", "demo", "ingestion", "operations", "warehouse")
+# Types each line of standard input, and answers with a line of JSON: what was said, and the exit status.
+TYPE = """
+import json, shlex, sys
+from click.testing import CliRunner
+from operations.cli import main
+for line in sys.stdin:
+    shown = CliRunner().invoke(main, shlex.split(line)[1:])
+    print("answer " + json.dumps([shown.output, shown.exit_code]), flush=True)
+"""
+LIST_DAGS = """
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag("dags")
+assert not bag.import_errors, bag.import_errors
+print("answer", *sorted(bag.dags))
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code, and the files of the page where it says they go."""
+    root = tmp_path_factory.mktemp("checkout")
+    for folder in CODE:
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
+    for name, body in re.findall(r"^`(dbt_project/[^`]+)`\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        assert not (root / name).exists(), name
+        (root / name).write_text(body)
+    project = root / "dbt_project" / "dbt_project.yml"
+    text = project.read_text()
+    for joins, list_start in (("datasets", "  datasets: ["), ("restated", "  restated:\n")):
+        (entry,) = re.findall(rf"`([^`]+)` joins `vars.{joins}`", PAGE)
+        assert list_start in text
+        text = text.replace(list_start, list_start + (f"{entry}, " if list_start.endswith("[") else f"    {entry}\n"))
+    project.write_text(text)
+    (root / "reviews").mkdir()
+    for name, body in re.findall(r"^`([\d-]+\.csv)`\n\n```csv\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        (root / "reviews" / name).write_text(body)
+    return root
+
+
+def run(checkout: Path, code: str, typed: str = "") -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=typed,
+        cwd=checkout,
+        env=os.environ
+        | {
+            "PYTHONPATH": str(checkout),
+            "CLEARWELL_HOME": str(checkout / "data"),
+            "REVIEWS": str(checkout / "reviews"),
+            "AIRFLOW_HOME": str(checkout / "airflow"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [line.removeprefix("answer ") for line in done.stdout.splitlines() if line.startswith("answer ")]
+
+
+def type_in(checkout: Path, *commands: str) -> list[tuple[str, int]]:
+    answers = run(checkout, TYPE, "".join(f"{command}\n" for command in commands))
+    return [tuple(json.loads(answer)) for answer in answers]
+
+
+@pytest.fixture(scope="module")
+def followed(checkout: Path) -> Path:
+    """Every command of the page typed, as written and in its order; before them, one that must complain."""
+    (written,) = re.findall(r"^```\n(clearwell .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    unreleased, *answers = type_in(checkout, "clearwell contracts check", *written.splitlines())
+    assert unreleased[1] == 1 and "clearwell contracts release reviews" in unreleased[0]
+    assert [status for _, status in answers] == [0] * len(answers), answers
+    return checkout
+
+
+def test_gold_is_what_the_page_shows(followed: Path) -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:2] == "| "]
+    shown, letters, trace, restated = type_in(
+        followed,
+        'clearwell sql --json "from gold.daily_ratings order by all"',
+        "clearwell dead-letters list --json",
+        "clearwell trace r2 --json",
+        """clearwell sql --json "from ops.restatements where gold_table = 'daily_ratings'" """,
+    )
+    found = json.loads(shown[0])
+    assert [list(found[0]), *([str(value) for value in row.values()] for row in found)] == rows
+    assert [row["reasons"] for row in json.loads(letters[0])] == ["out_of_range:stars"]
+    fates = {record["fate"] for record in json.loads(trace[0])}
+    assert fates == {"current", "superseded"}
+    assert {row["gold_date"] for row in json.loads(restated[0])} == {"2026-11-01"}
+
+
+def test_a_number_is_traced_and_the_accounts_balance(followed: Path) -> None:
+    behind, ledger, recounted = type_in(
+        followed,
+        "clearwell trace --gold daily_ratings --where true --json",
+        "clearwell ledger --dataset reviews --json",
+        "clearwell ledger --recount",
+    )
+    (found,) = json.loads(behind[0])
+    assert {row["count_reviews"] for row in found["records"]} == {"r1", "r2", "r3", "r5"} and found["differences"] == []
+    (counts,) = json.loads(ledger[0])
+    assert [counts[name] for name in ("bronze", "current", "superseded", "dead_letter")] == [6, 4, 1, 1]
+    assert (ledger[1], recounted[1]) == (0, 0)
+
+
+def test_everything_again_from_bronze_ends_in_the_same_hashes(followed: Path) -> None:
+    before, _, after = type_in(
+        followed, "clearwell hash --json", 'clearwell build --full --reason "test"', "clearwell hash --json"
+    )
+    assert before == after and "daily_ratings" in before[0]
+
+
+def test_its_source_has_a_dag(checkout: Path) -> None:
+    (dags,) = run(checkout, LIST_DAGS)
+    assert "ingest_reviews" in dags.split()
