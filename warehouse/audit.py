@@ -5,12 +5,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import duckdb
+
 from ingestion.errors import Permanent
 from warehouse import dbt, expectations, state
 from warehouse.dbt import Result
 from warehouse.plan import Build, Plan
 
 _EXAMPLES = 5
+_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,20 @@ def audit(build: Build, now: datetime) -> Verdict:
 
 def _from_dbt(build: Build, result: Result) -> Finding:
     outcome = {"pass": "pass", "success": "pass", "warn": "warn"}.get(result.status, "fail")
-    examples = _examples(build, result.relation) if outcome != "pass" and result.relation else "[]"
-    return Finding(result.name, outcome, result.failures, result.message, examples)
+    examples = _keep_rows(build, result) if outcome != "pass" and result.sql else []
+    return Finding(result.name, outcome, result.failures, result.message, json.dumps(examples, default=str))
 
 
-def _examples(build: Build, relation: str) -> str:
-    with state.connect(build.file) as connection:
+def _keep_rows(build: Build, result: Result) -> list[state.Row]:
+    """Keep the rows that fail a check in the build, as `failures.<check>`; return the first few."""
+    with state.connect(build.file, read_only=False) as connection:
+        connection.execute(f"attach '{build.start_state()}' as state (read_only)")
+        connection.execute("create schema if not exists failures")
         try:
-            found = state.rows(connection, f"select * from {relation} limit {_EXAMPLES}")
-        except Exception as error:  # a test that broke before it could store its rows
-            return json.dumps([{"error": str(error)}])
-    return json.dumps(found, default=str)
+            connection.execute(f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}")
+        except duckdb.Error as error:  # a test that broke before it found any
+            return [{"error": str(error)}]
+        return state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
 
 
 def _write(build: Build, verdict: Verdict, now: datetime) -> None:

@@ -16,14 +16,14 @@ from warehouse.version import MAKING_TABLES, model_version, source_files
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one dbt node. `relation` holds a failed test's rows."""
+    """What became of one dbt node. Of a test, `sql` selects the rows that fail it."""
 
     name: str
     kind: str
     status: str
     message: str
     failures: int
-    relation: str | None
+    sql: str
     severity: str
 
 
@@ -84,7 +84,7 @@ def run_models(build: Build, project: Path | None = None, *, choose: Sequence[st
 
 def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:
     """Run every data test on the build's tables, but those that dbt's selectors name."""
-    return _invoke(build, "test", "--exclude", "test_type:unit", *exclude)
+    return _invoke(build, "test", "--no-write-json", "--exclude", "test_type:unit", *exclude)
 
 
 def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:
@@ -99,7 +99,16 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         command,
         *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
         *("--target-path", str(build.target), "--log-path", str(build.folder / "logs")),
-        *("--vars", json.dumps(variables), "--quiet", "--no-use-colors", "--no-version-check", *more),
+        *(
+            "--vars",
+            json.dumps(variables),
+            "--quiet",
+            "--no-use-colors",
+            "--no-version-check",
+            "--log-level-file",
+            "info",
+            *more,
+        ),
     ]
 
 
@@ -204,7 +213,7 @@ def _result(one: Any) -> Result:
         status=str(one.status),
         message=str(one.message or ""),
         failures=int(one.failures or 0),
-        relation=getattr(one.node, "relation_name", None),
+        sql=getattr(one.node, "compiled_code", None) or "",
         severity=str(getattr(one.node.config, "severity", "")).lower(),
     )
 
