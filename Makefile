@@ -44,7 +44,8 @@ lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released ver
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 	@$(BIN)/clearwell contracts check
 
-bench: setup  ## speed and memory of landing and of a whole run, and the cost of the accounting
+bench: setup  ## speed and memory of landing and of a whole run, what accounting costs, what dashboards wait for
 	@$(BIN)/python bench/landing.py
 	@$(BIN)/python bench/run.py
 	@$(BIN)/python bench/accounting.py
+	@$(BIN)/python bench/dashboards.py

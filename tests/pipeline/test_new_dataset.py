@@ -1,27 +1,15 @@
 """docs/new-dataset.md, followed as written in a checkout of its own: no Python is added, and the dataset has all that others have."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.pipeline import checkout as own
+from tests.pipeline.checkout import ROOT, make_checkout, run
+
 PAGE = (ROOT / "docs" / "new-dataset.md").read_text()
-CODE = ("dags", "dbt_project", "demo", "ingestion", "operations", "warehouse")
-# Types each line of standard input, and answers with a line of JSON: what was said, and the exit status.
-TYPE = """
-import json, shlex, sys
-from click.testing import CliRunner
-from operations.cli import main
-for line in sys.stdin:
-    shown = CliRunner().invoke(main, shlex.split(line)[1:])
-    print("answer " + json.dumps([shown.output, shown.exit_code]), flush=True)
-"""
 LIST_DAGS = """
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag("dags")
@@ -32,13 +20,7 @@ print("answer", *sorted(bag.dags))
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code, and the files of the page where it says they go."""
-    root = tmp_path_factory.mktemp("checkout")
-    for folder in CODE:
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
-    for name, body in re.findall(r"^`(dbt_project/[^`]+)`\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
-        assert not (root / name).exists(), name
-        (root / name).write_text(body)
+    root = make_checkout(tmp_path_factory.mktemp("checkout"), PAGE)
     project = root / "dbt_project" / "dbt_project.yml"
     text = project.read_text()
     for joins, list_start in (("datasets", "  datasets: ["), ("restated", "  restated:\n")):
@@ -46,35 +28,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert list_start in text
         text = text.replace(list_start, list_start + (f"{entry}, " if list_start.endswith("[") else f"    {entry}\n"))
     project.write_text(text)
-    (root / "reviews").mkdir()
-    for name, body in re.findall(r"^`([\d-]+\.csv)`\n\n```csv\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
-        (root / "reviews" / name).write_text(body)
     return root
 
 
-def run(checkout: Path, code: str, typed: str = "") -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        input=typed,
-        cwd=checkout,
-        env=os.environ
-        | {
-            "PYTHONPATH": str(checkout),
-            "CLEARWELL_HOME": str(checkout / "data"),
-            "REVIEWS": str(checkout / "reviews"),
-            "AIRFLOW_HOME": str(checkout / "airflow"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [line.removeprefix("answer ") for line in done.stdout.splitlines() if line.startswith("answer ")]
-
-
 def type_in(checkout: Path, *commands: str) -> list[tuple[str, int]]:
-    answers = run(checkout, TYPE, "".join(f"{command}\n" for command in commands))
-    return [tuple(json.loads(answer)) for answer in answers]
+    return own.type_in(checkout, *commands, REVIEWS=str(checkout / "reviews"))
 
 
 @pytest.fixture(scope="module")
