@@ -1,5 +1,5 @@
--- The orders whose context is made again: those of the touched dates, and all of a customer of whom an order, or what we
--- know of him, is other than before.
+-- The orders whose context is made again: those of the touched dates, and of a customer of whom an order, or what we know, is
+-- other than before, all from the time of the change on. Of what we know, an order looks at what was valid from before it.
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
 {% set columns = 'order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing' %}
 
@@ -19,11 +19,11 @@ changed as (
 ),
 
 history as (
-    select customer_id, country, created_at, valid_from, valid_to from {{ ref('silver_customer_history') }}
+    select customer_id, country, created_at, valid_from from {{ ref('silver_customer_history') }}
 ),
 
 history_before as (
-    select customer_id, country, created_at, valid_from, valid_to from {{ before('silver_customer_history') }}
+    select customer_id, country, created_at, valid_from from {{ before('silver_customer_history') }}
     where customer_id in (select customer_id from {{ ref('plan_keys_customers') }})
 ),
 
@@ -31,10 +31,14 @@ moved as (
     {{ differing('history', 'history_before') }}
 ),
 
+changes as (
+    select customer_id, ordered_at as changed_at from changed where customer_id is not null
+    union all
+    select customer_id, valid_from as changed_at from moved
+),
+
 customers as (
-    select customer_id from changed where customer_id is not null
-    union
-    select customer_id from moved
+    select customer_id, min(changed_at) as changed_at from changes group by customer_id
 ),
 
 final as (
@@ -42,8 +46,9 @@ final as (
     union
     select order_id, order_date, customer_id from facts_before
     union
-    select order_id, order_date, customer_id from {{ before('silver_order_context') }}
-    where customer_id in (select customer_id from customers)
+    select orders.order_id, orders.order_date, orders.customer_id
+    from {{ before('silver_order_context') }} as orders
+    inner join customers on orders.customer_id = customers.customer_id and orders.ordered_at >= customers.changed_at
 )
 
 select * from final

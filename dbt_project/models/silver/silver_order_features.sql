@@ -6,20 +6,27 @@ with orders as (
 ),
 
 accounts as (
-    select * from ({{ whole('silver_visitor_accounts') }})
+    select visitor_id, customer_id, first_seen_at, accounts_by_then from ({{ whole('silver_visitor_accounts') }})
 ),
 
 -- the visitors that the customer had been seen as
 visitors as (
     select orders.order_id, orders.ordered_at, accounts.visitor_id
-    from orders
-    inner join accounts on orders.customer_id = accounts.customer_id and orders.ordered_at >= accounts.first_seen_at
+    from accounts
+    inner join orders on accounts.customer_id = orders.customer_id and accounts.first_seen_at <= orders.ordered_at
+),
+
+-- a join by time sorts both of its sides: only what can match
+accounts_of_them as (
+    select visitor_id, first_seen_at, accounts_by_then from accounts
+    where visitor_id in (select visitor_id from visitors)
 ),
 
 shared as (
     select visitors.order_id, max(accounts.accounts_by_then) as visitor_accounts
     from visitors
-    asof inner join accounts on visitors.visitor_id = accounts.visitor_id and visitors.ordered_at >= accounts.first_seen_at
+    asof inner join accounts_of_them as accounts
+        on visitors.visitor_id = accounts.visitor_id and visitors.ordered_at >= accounts.first_seen_at
     group by visitors.order_id
 ),
 
