@@ -8,28 +8,32 @@
     {%- if relation is not none -%} {{ relation }} {%- else -%} (select * from {{ ref(model) }} where false) {%- endif -%}
 {%- endmacro %}
 
+{# The columns of a table that are numbers, and no part of its grain. #}
+{% macro measures_of(node) %}
+    {% set found = [] %}
+    {% for column in node.columns.values() if column.name not in node.config.meta.grain and column.data_type.split('(')[0] in ('bigint', 'integer', 'decimal', 'double') %}
+        {% do found.append(column.name) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
 {# The measures of one gold table that differ on dates that readers had: one row a measure. A build that starts over is compared
    with all that they had, any other with the rows that it replaces. #}
 {% macro restatements_of(model) %}
-{% if not execute %}
+{% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] if execute else {} %}
+{% set measures = measures_of(node) if execute else [] %}
+{% if not measures %}
     -- depends_on: {{ ref(model) }}
-    select '' as gold_table, null as gold_date, '' as row_key, '' as measure, null as lateness, null as value_before, null as value_after
+    select '' as gold_table, date '2000-01-01' as gold_date, '' as row_key, '' as measure, interval '0 days' as lateness,
+        cast(null as decimal(38, 4)) as value_before, cast(null as decimal(38, 4)) as value_after
+    where false
 {% else %}
-{% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] %}
 {% set meta = node.config.meta %}
 {% set lateness = contract(meta.dataset or (meta.trace.from | replace('silver_', ''))).meta.lateness %}
-{% set measures = node.columns.keys() | reject('in', meta.grain) | list %}
-{% set by = meta.apply.by if meta.apply.by is mapping else dict(zip(meta.apply.by, meta.apply.by)) %}
     with given as (
         select *, {{ meta.date }} as given_date from {{ given_before(model) }} as given
         {%- if not adapter.get_relation('previous', node.schema, node.alias) %}
-        where
-            exists (
-                -- renamed, since a name that both sides have would mean the inner side twice, and match every row
-                select 1
-                from (select {% for column in by %}{{ column }} as touched_{{ column }}{{ ', ' if not loop.last }}{% endfor %} from {{ ref(meta.apply.match) }})
-                where {% for column, expression in by.items() %}touched_{{ column }} is not distinct from {{ expression }}{{ ' and ' if not loop.last }}{% endfor %}
-            )
+        where {{ is_replaced(model) }}
         {%- endif %}
     ),
 

@@ -117,6 +117,13 @@ def compute_purchases(events: list[Event]) -> list[tuple]:
 # --- gold ------------------------------------------------------------------------------------------------------------
 
 
+def compute_traffic(events: list[Event]) -> list[tuple]:
+    cells = defaultdict(list)
+    for event in events:
+        cells[when(event).date(), event["event_type"]].append(event["visitor_id"])
+    return sorted((*cell, len(mine), len(set(mine))) for cell, mine in cells.items())
+
+
 def compute_daily_sessions(events: list[Event]) -> list[tuple]:
     days = defaultdict(list)
     for one in compute_sessions(events):

@@ -240,6 +240,7 @@ def expected(shop: dict[str, list[Row]], events: list[dict]) -> dict[str, list[t
         "cohorts": plain_orders.compute_cohorts(orders),
         "daily_products": products,
         "product_search": plain_orders.compute_search_documents(shop, products),
+        "daily_traffic": plain_visitors.compute_traffic(events),
         "daily_sessions": plain_visitors.compute_daily_sessions(events),
         "daily_funnel": plain_visitors.compute_funnel(events),
         "campaigns": plain_visitors.compute_campaigns(events, orders),
@@ -272,14 +273,22 @@ def found(home: Home, names: list[str]) -> dict[str, list[tuple]]:
     return {name: sorted(mine, key=str) for name, mine in rows.items()}
 
 
+def assert_dashboards_answer(home: Home) -> None:
+    with duckdb.connect(str(home.published), read_only=True) as published:
+        for model in read_gold():
+            assert published.sql(model["config"]["meta"]["dashboard"]).fetchall(), model["name"]
+
+
 def check(seed: int, root: Path) -> None:
     shop, events = make_shop(seed), make_events(seed)
     wanted = expected(shop, events)
     assert all(wanted.values())
+    assert {model["name"].removeprefix("gold_") for model in read_gold()} <= set(wanted)
     home = deliver(root, shop, events, seed)
     there = found(home, list(wanted))
     for name, rows in wanted.items():
         assert there[name] == sorted(rows, key=str), name
+    assert_dashboards_answer(home)
     assert_repeats(home, NOW + timedelta(days=1))
 
 
