@@ -80,7 +80,7 @@ def _same(lineage: Lineage, made: str, cells: str) -> str:
 
 
 def _differences(connection: duckdb.DuckDBPyConnection, lineage: Lineage, where: str) -> list[state.Row]:
-    """Return the measures that the records do not add up to."""
+    """Return the measures that the records do not add up to; a table that shows records as they are has none."""
     measures = {name: f"sum(made.{name})" for name in lineage.adds}
     measures |= {name: f"count(distinct made.count_{name})" for name in lineage.counts}
     grain = ", ".join(f"cells.{name}" for name in lineage.grain)
@@ -97,6 +97,8 @@ def _differences(connection: duckdb.DuckDBPyConnection, lineage: Lineage, where:
         """
         for name, total in measures.items()
     ]
+    if not parts:
+        return []
     query = f"with cells as (select * from gold.{lineage.table} where {where}), made as ({_made(lineage)})"
     return state.rows(connection, f"{query} {' union all '.join(parts)}")
 
