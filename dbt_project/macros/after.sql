@@ -12,3 +12,10 @@
         fate = 'current' and {{ within }}
         and not exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
 {% endmacro %}
+
+{# A table of the state after this build: its untouched rows and those of the build. #}
+{% macro whole(model) %}
+    select * from {{ ref(model) }}
+    union all by name
+    select * from {{ before(model) }} where not {{ is_replaced(model) }}
+{% endmacro %}

@@ -30,6 +30,7 @@ SPOILT = {
 }
 # What a good build has none of, and what spoiling every row alike does not make.
 ROWS = [
+    "insert into silver.order_items (order_date, currency, is_counted) values (date '2026-11-01', 'EUR', true)",
     "insert into gold.daily_funnel (country, sessions, purchase_sessions, conversion_rate) values ('DE', 1, 5, 5)",
     "insert into gold.daily_sessions (country, events, sessions, visitors) values ('DE', 1, 5, 7)",
     "insert into gold.cohorts (cohort_customers, customers) values (1, 5)",

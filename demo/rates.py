@@ -1,0 +1,33 @@
+"""The bank that the simulated shop asks: the rates that ship with a package end on the day the package was made."""
+
+import csv
+from datetime import date, timedelta
+from decimal import Decimal
+from hashlib import md5
+from pathlib import Path
+
+from ingestion.home import Home
+
+PER_EURO = {"USD": Decimal("1.16"), "GBP": Decimal("0.87"), "JPY": Decimal("178")}
+_BEFORE, _AFTER = timedelta(days=7), timedelta(days=366)
+
+
+def write(home: Home, first: date, last: date) -> Path:
+    """Write the rates of every weekday from a week before the first date to a year after the last; return the file."""
+    path = home.shop / "exchange_rates.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["rate_date", "currency", "rate", "updated_at"])
+        day = first - _BEFORE
+        while day <= last + _AFTER:
+            if day.weekday() < 5:
+                rows.writerows([day, currency, quote(day, currency), f"{day}T16:00:00Z"] for currency in PER_EURO)
+            day += timedelta(days=1)
+    return path
+
+
+def quote(day: date, currency: str) -> Decimal:
+    """Return what one euro costs on a date: up to a hundredth above or below the usual, the same at every call."""
+    chance = int(md5(f"{day} {currency}".encode()).hexdigest()[:8], 16) % 20_001
+    return (PER_EURO[currency] * (990_000 + chance) / 1_000_000).quantize(Decimal("0.0001"))
