@@ -33,6 +33,12 @@ def test_secrets_come_from_the_environment_and_have_no_default() -> None:
         assert f"{secret}=\n" in (ROOT / ".env.example").read_text()
 
 
+def test_rates_are_asked_for_and_not_those_of_a_package() -> None:
+    environment = COMPOSE["services"]["scheduler"]["environment"]
+    assert environment["EXCHANGE_RATES"].startswith("${EXCHANGE_RATES:?")
+    assert "EXCHANGE_RATES=https://" in (ROOT / ".env.example").read_text()
+
+
 def test_named_volumes_exist() -> None:
     used = {volume.split(":")[0] for service in COMPOSE["services"].values() for volume in service.get("volumes", [])}
     assert {name for name in used if name[0] not in "$/."} == set(COMPOSE["volumes"])
