@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from ingestion.errors import Permanent
 from warehouse import dbt, state
 from warehouse.dbt import Expectation
 from warehouse.plan import Build
@@ -81,10 +82,17 @@ def _validate(
     definitions = []
     for table in frames:
         batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("touched")
-        expected = [ExpectationConfiguration(type=one.name, kwargs=one.arguments) for one in rules[table]]
-        suite = context.suites.add(
-            gx.ExpectationSuite(name=table, expectations=[one.to_domain_obj() for one in expected])
-        )
+        try:
+            expected = [
+                ExpectationConfiguration(type=one.name, kwargs=one.arguments).to_domain_obj() for one in rules[table]
+            ]
+        except (gx.exceptions.GreatExpectationsError, ValueError) as error:
+            raise Permanent(
+                f"an expectation of gold.{table} is none that Great Expectations knows: {error}",
+                where=f"dbt_project/models/gold/gold_{table}.yml",
+                todo="mend its name and arguments",
+            ) from error
+        suite = context.suites.add(gx.ExpectationSuite(name=table, expectations=expected))
         definitions.append(gx.ValidationDefinition(name=table, data=batch, suite=suite))
     outcomes = []
     for definition in definitions:
@@ -105,6 +113,12 @@ def _outcome(table: str, result: Any) -> Outcome:
         name=f"{table}.{columns}.{config.type.removeprefix('expect_')}",
         success=bool(result.success),
         failed_rows=int(found.get("unexpected_count") or 0),
-        message=str((result.exception_info or {}).get("exception_message") or ""),
+        message=_why(result.exception_info or {}),
         examples=json.dumps(found.get("partial_unexpected_list", []), default=str),
     )
+
+
+def _why(info: Mapping[str, Any]) -> str:
+    """Say why a rule could not be checked: Great Expectations tells it of the rule, or of each thing it wanted to measure."""
+    told = [info, *(one for one in info.values() if isinstance(one, dict))]
+    return "; ".join(dict.fromkeys(str(one["exception_message"]) for one in told if one.get("exception_message")))

@@ -1,0 +1,58 @@
+"""Expectations as the YAML of gold says them: checked against a build's rows, and a wrong one is a clear error."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from warehouse import expectations
+from warehouse.plan import Build
+
+
+def made(root: Path, *rules: dict) -> Build:
+    """A build's file with one gold table, and the manifest that dbt would leave beside it."""
+    build = Build(Home(root, root / "landing"), "build-1")
+    build.target.mkdir(parents=True)
+    node = {"name": "gold_sales", "alias": "sales", "schema": "gold", "resource_type": "model"}
+    (build.target / "manifest.json").write_text(
+        json.dumps({"nodes": {"model.sales": node | {"config": {"meta": {"expectations": list(rules)}}}}})
+    )
+    with duckdb.connect(str(build.file)) as file:
+        file.execute("create schema gold")
+        file.execute("create table gold.sales (day date, orders bigint, amount decimal(38, 4), note varchar)")
+        file.execute("insert into gold.sales values ('2026-11-01', 3, 1.5, 'a'), ('2026-11-02', 0, -0.0001, null)")
+    return build
+
+
+def test_each_rule_says_how_many_rows_fail_it(tmp_path: Path) -> None:
+    build = made(
+        tmp_path,
+        {"expect_column_values_to_be_between": {"column": "orders", "min_value": 1}},
+        {"expect_column_values_to_be_between": {"column": "amount", "min_value": 0}},
+        {"expect_column_values_to_not_be_null": {"column": "day"}},
+    )
+    found = {one.name: (one.success, one.failed_rows, one.examples) for one in expectations.check(build)}
+    assert found == {
+        "sales.orders.column_values_to_be_between": (False, 1, "[0.0]"),
+        "sales.amount.column_values_to_be_between": (False, 1, "[-0.0001]"),
+        "sales.day.column_values_to_not_be_null": (True, 0, "[]"),
+    }
+    assert (build.home.docs / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"expect_the_best": {}}, {"expect_column_values_to_not_be_null": {"colum": "day"}}],
+    ids=["a name that is none", "an argument that is none"],
+)
+def test_a_rule_that_is_none_says_where_it_stands(tmp_path: Path, rule: dict) -> None:
+    with pytest.raises(Permanent, match=r"gold\.sales.*gold_sales\.yml"):
+        expectations.check(made(tmp_path, rule))
+
+
+def test_a_column_that_is_not_there_fails_its_rule(tmp_path: Path) -> None:
+    (found,) = expectations.check(made(tmp_path, {"expect_column_values_to_not_be_null": {"column": "colour"}}))
+    assert not found.success and "colour" in found.message
