@@ -92,7 +92,11 @@ select * from final
 
 {# The ruling on each record of a relation that has one. A withdrawal goes before a correction. #}
 {% macro rulings_by_record(relation) -%}
-    select {{ relation }}.batch_id, {{ relation }}.record_no, max_by(rulings.decision, rulings.fate) as decision, max(rulings.fate) as fate
+    select
+        {{ relation }}.batch_id,
+        {{ relation }}.record_no,
+        max_by(rulings.decision, {'fate': rulings.fate, 'decision': rulings.decision}) as decision,
+        max(rulings.fate) as fate
     from {{ relation }}
     inner join {{ ref('plan_rulings') }} as rulings
         on {{ relation }}.batch_id = rulings.batch_id and (rulings.record_no is null or rulings.record_no = {{ relation }}.record_no)

@@ -251,3 +251,6 @@ select * from final
     select * from read_parquet(['{{ files | join("', '") }}'], union_by_name = true, filename = 'bronze_file')
     {% endif %}
 {% endmacro %}
+
+{# A name that is empty names nothing. Records keep it as it came, so that it has its part in the contest; silver does not. #}
+{% macro empty_as_missing(name) -%} nullif({{ name }}, '') {%- endmacro %}

@@ -59,7 +59,7 @@ scored as (
 final as (
     select
         scored.customer_id,
-        countries.country,
+        {{ empty_as_missing('countries.country') }} as country,
         scored.first_order_date,
         scored.last_order_date,
         scored.orders,

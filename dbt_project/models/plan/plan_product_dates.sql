@@ -15,8 +15,13 @@ history_before as (
     where product_id in (select product_id from {{ ref('plan_keys_products') }})
 ),
 
+-- the times whose stock came or went; a time that only ends elsewhere does so because of one of these beside it
 stocked as (
-    {{ differing('history', 'history_before') }}
+    {% for one, other in [('history', 'history_before'), ('history_before', 'history')] -%}
+    select * from {{ one }}
+    where not exists (select 1 from {{ other }} where {{ same(one, other, ['product_id', 'stock_quantity', 'valid_from']) }})
+    {{ 'union all' if not loop.last }}
+    {% endfor -%}
 ),
 
 restocked as (

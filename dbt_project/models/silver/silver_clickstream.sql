@@ -4,8 +4,18 @@ with events as (
     {{ current_after('clickstream', dates) }}
 ),
 
+named as (
+    select
+        * replace (
+            {% for name in ['customer_id', 'product_id', 'order_id', 'campaign', 'country'] -%}
+            {{ empty_as_missing(name) }} as {{ name }}{{ ',' if not loop.last }}
+            {% endfor -%}
+        )
+    from events
+),
+
 final as (
-    select * rename (record_date as event_date) from events
+    select * rename (record_date as event_date) from named
 )
 
 select * from final

@@ -9,20 +9,24 @@ products as (
 ),
 
 lines_of_the_build as (
-    select order_id, line_number, product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
+    select order_id, line_number, {{ empty_as_missing('product_id') }} as product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
     from {{ ref('records_order_items') }}
     where fate = 'current'
 ),
 
+-- one condition at a time: DuckDB skips what it need not read for either, and not for both
 untouched_lines as (
+    {% for where_from in ['order_date in (' ~ dates ~ ')', 'order_date is null'] -%}
     select order_id, line_number, product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
     from {{ before('silver_order_items') }} as state
     where
-        (order_date in ({{ dates }}) or order_date is null)
+        {{ where_from }}
         and not exists (
             select 1 from {{ ref('plan_keys_order_items') }} as touched
             where {{ same('touched', 'state', ['order_id', 'line_number']) }}
         )
+    {{ 'union all' if not loop.last }}
+    {% endfor -%}
 ),
 
 lines as (

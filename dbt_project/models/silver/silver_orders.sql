@@ -8,6 +8,10 @@ customers as (
     {{ current_after('customers', only=['customer_id']) }}
 ),
 
+named as (
+    select * replace ({{ empty_as_missing('customer_id') }} as customer_id) from orders
+),
+
 final as (
     select
         orders.order_id,
@@ -24,7 +28,7 @@ final as (
         orders.updated_at,
         orders.batch_id,
         orders.record_no
-    from orders
+    from named as orders
 )
 
 select * from final

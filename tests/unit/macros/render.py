@@ -6,7 +6,7 @@ import jinja2
 
 from ingestion.contract import PROJECT
 
-FILES = ("windows", "visitor_features", "money", "tax")
+FILES = ("contest", "windows", "visitor_features", "money", "tax")
 
 
 def macros() -> Any:
