@@ -61,15 +61,16 @@ def land_rows(home: Home, dataset: str, columns: list[str], rows: list[Row], at:
         return bronze.commit(home, folder, manifest)[0].batch_id
 
 
-def land_lines(home: Home, hour: datetime, lines: list[str], at: datetime) -> None:
-    """Write a file of clickstream into the landing folder of an hour, and land it as a batch of its own."""
+def land_lines(home: Home, hour: datetime, lines: list[str], at: datetime) -> str:
+    """Write a file of clickstream into the landing folder of an hour, land it as a batch of its own, and give its id."""
     folder = home.landing / f"{hour:%Y-%m-%d}" / f"{hour:%H}"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"part-{len(list(folder.iterdir()))}.jsonl"
     file.write_text("".join(f"{line}\n" for line in lines))
     # a file that has lain still is complete
     os.utime(file, (hour.timestamp(), hour.timestamp()))
-    sources.ingest("clickstream", Window(hour, hour + timedelta(hours=1)), home, at)
+    (batch_id,) = sources.ingest("clickstream", Window(hour, hour + timedelta(hours=1)), home, at).new
+    return batch_id
 
 
 def assert_repeats(home: Home, now: datetime) -> None:

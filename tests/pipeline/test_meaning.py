@@ -9,15 +9,14 @@ import random
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
-from ingestion.contract import PROJECT, read_yaml
 from ingestion.home import Home
 from tests.pipeline import plain_orders, plain_visitors
 from tests.pipeline.delivery import LINE, ORDER, Row, assert_repeats, land_lines, land_rows, pieces
+from tests.pipeline.restated import build_and_compare, read_gold
 from warehouse.build import Request, build
 
 FIRST = date(2020, 12, 24)
@@ -28,11 +27,6 @@ PRODUCT = ["product_id", "name", "category", "unit_price", "currency", "stock_qu
 RATE = ["rate_date", "currency", "rate", "updated_at"]
 COLUMNS = {"orders": ORDER, "order_items": LINE, "customers": CUSTOMER, "products": PRODUCT, "exchange_rates": RATE}
 LANDED = datetime(2021, 1, 20, tzinfo=UTC)
-
-
-def read_gold() -> list[dict[str, Any]]:
-    paths = sorted((PROJECT / "models" / "gold").glob("gold_*.yml"))
-    return [model for path in paths for model in read_yaml(path.read_text()).get("models", [])]
 
 
 # --- a shop ----------------------------------------------------------------------------------------------------------
@@ -167,57 +161,8 @@ def deliver(root: Path, shop: dict[str, list[Row]], events: list[dict], seed: in
             land_lines(home, LANDED + timedelta(hours=number), [json.dumps(event) for event in part], NOW)
         else:
             land_rows(home, dataset, COLUMNS[dataset], part, NOW)
-    given = restated_tables(home)
-    build(home, Request(), NOW + timedelta(minutes=99))
-    made = restated_tables(home)
-    assert restatements(home) == sorted(differences(given, made))
+    build_and_compare(home, Request(), NOW + timedelta(minutes=99))
     return home
-
-
-Cells = dict[tuple[str, str], tuple[date, dict[str, Decimal | None]]]
-
-
-def restated_tables(home: Home) -> Cells:
-    """Read every gold table with a date: by table and grain, the date and the measures."""
-    cells = {}
-    with duckdb.connect(str(home.state), read_only=True) as state:
-        for model in read_gold():
-            meta, table = model["config"]["meta"], model["name"].removeprefix("gold_")
-            if "date" in meta:
-                names = [one["name"] for one in model["columns"] if one["name"] not in meta["grain"]]
-                values = ", ".join(f"{name}::decimal(38, 4)" for name in names)
-                grain = f"trim(concat_ws(' ', {', '.join(meta['grain'])}))"
-                for key, day, *row in state.sql(
-                    f"select {grain}, {meta['date']}, {values} from gold.{table}"
-                ).fetchall():
-                    cells[table, key] = (day, dict(zip(names, row, strict=True)))
-    return cells
-
-
-def differences(given: Cells, made: Cells) -> list[tuple]:
-    """Name each measure that is other than it was, on the dates of which readers had something."""
-    dates = {(table, day) for (table, _), (day, _) in given.items()}
-    found = []
-    for table, key in {*given, *made}:
-        day, before = given.get((table, key), (None, {}))
-        later, after = made.get((table, key), (day, {}))
-        if (table, later) in dates:
-            found += [
-                (table, str(later), key, name, str(before.get(name)), str(after.get(name)))
-                for name in before | after
-                if before.get(name) != after.get(name)
-            ]
-    return found
-
-
-def restatements(home: Home) -> list[tuple]:
-    """Read what the last build says that it restated."""
-    with duckdb.connect(str(home.state), read_only=True) as state:
-        rows = state.sql("""
-            select gold_table, gold_date, row_key, measure, value_before, value_after from ops.restatements
-            where build_id = (select max_by(build_id, build_number) from ops.builds)
-        """).fetchall()
-    return sorted((*row[:1], *map(str, row[1:])) for row in rows)
 
 
 def expected(shop: dict[str, list[Row]], events: list[dict]) -> dict[str, list[tuple]]:
@@ -291,15 +236,19 @@ def assert_dashboards_answer(home: Home) -> None:
             assert published.sql(model["config"]["meta"]["dashboard"]).fetchall(), model["name"]
 
 
+def assert_means(home: Home, wanted: dict[str, list[tuple]]) -> None:
+    there = found(home, list(wanted))
+    for name, rows in wanted.items():
+        assert there[name] == sorted(rows, key=str), name
+
+
 def check(seed: int, root: Path) -> None:
     shop, events = make_shop(seed), make_events(seed)
     wanted = expected(shop, events)
     assert all(wanted.values())
     assert {model["name"].removeprefix("gold_") for model in read_gold()} <= set(wanted)
     home = deliver(root, shop, events, seed)
-    there = found(home, list(wanted))
-    for name, rows in wanted.items():
-        assert there[name] == sorted(rows, key=str), name
+    assert_means(home, wanted)
     assert_dashboards_answer(home)
     assert_repeats(home, NOW + timedelta(days=1))
 

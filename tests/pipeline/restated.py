@@ -1,0 +1,71 @@
+"""What a build says that it restated, and the same found by comparing the tables before and after it."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+
+from ingestion.contract import PROJECT, read_yaml
+from ingestion.home import Home
+from warehouse.build import Request, build
+
+Cells = dict[tuple[str, str], tuple[date, dict[str, Decimal | None]]]
+
+
+def build_and_compare(home: Home, request: Request, now: datetime) -> None:
+    """Build, and hold what the build says that it restated against what became of the tables."""
+    given = restated_tables(home)
+    if build(home, request, now).plan:
+        assert restatements(home) == sorted(differences(given, restated_tables(home)))
+
+
+def restated_tables(home: Home) -> Cells:
+    """Read every gold table with a date: by table and grain, the date and the measures."""
+    cells: Cells = {}
+    if not home.state.exists():
+        return cells
+    with duckdb.connect(str(home.state), read_only=True) as state:
+        for model in read_gold():
+            meta, table = model["config"]["meta"], model["name"].removeprefix("gold_")
+            if "date" in meta:
+                names = [one["name"] for one in model["columns"] if one["name"] not in meta["grain"]]
+                values = ", ".join(f"{name}::decimal(38, 4)" for name in names)
+                grain = f"trim(concat_ws(' ', {', '.join(meta['grain'])}))"
+                for key, day, *row in state.sql(
+                    f"select {grain}, {meta['date']}, {values} from gold.{table}"
+                ).fetchall():
+                    cells[table, key] = (day, dict(zip(names, row, strict=True)))
+    return cells
+
+
+def differences(given: Cells, made: Cells) -> list[tuple]:
+    """Name each measure that is other than it was, on the dates of which readers had something."""
+    dates = {(table, day) for (table, _), (day, _) in given.items()}
+    found = []
+    for table, key in {*given, *made}:
+        day, before = given.get((table, key), (None, {}))
+        later, after = made.get((table, key), (day, {}))
+        if (table, later) in dates:
+            found += [
+                (table, str(later), key, name, str(before.get(name)), str(after.get(name)))
+                for name in before | after
+                if before.get(name) != after.get(name)
+            ]
+    return found
+
+
+def restatements(home: Home) -> list[tuple]:
+    """Read what the last build says that it restated."""
+    with duckdb.connect(str(home.state), read_only=True) as state:
+        rows = state.sql("""
+            select gold_table, gold_date, row_key, measure, value_before, value_after from ops.restatements
+            where build_id = (select max_by(build_id, build_number) from ops.builds)
+        """).fetchall()
+    return sorted((*row[:1], *map(str, row[1:])) for row in rows)
+
+
+def read_gold() -> list[dict[str, Any]]:
+    """Read what every gold table says of itself."""
+    paths = sorted((PROJECT / "models" / "gold").glob("gold_*.yml"))
+    return [model for path in paths for model in read_yaml(path.read_text()).get("models", [])]
