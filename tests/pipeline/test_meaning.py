@@ -258,6 +258,38 @@ def test_a_shop_means_what_plain_python_says(tmp_path: Path) -> None:
     check(4, tmp_path)
 
 
+def test_a_rate_that_comes_late_restates_and_is_named(tmp_path: Path) -> None:
+    home = Home(tmp_path, tmp_path / "landing")
+    placed = at(FIRST, 60)
+    land_rows(
+        home,
+        "orders",
+        ORDER,
+        [dict(zip(ORDER, ["o1", None, "paid", "EUR", *[None] * 3, placed, placed], strict=True))],
+        NOW,
+    )
+    land_rows(
+        home, "order_items", LINE, [dict(zip(LINE, ["o1", "1", "p0", "2", "3.50", None, placed], strict=True))], NOW
+    )
+    build(home, Request(), NOW)
+    quoted = FIRST - timedelta(days=5)
+    rates = land_rows(
+        home, "exchange_rates", RATE, [dict(zip(RATE, [str(quoted), "USD", "1.2", placed], strict=True))], NOW
+    )
+    build(home, Request(), NOW + timedelta(minutes=1))
+    with duckdb.connect(str(home.state), read_only=True) as state:
+        lines = state.sql("select usd_rate_date, line_amount_usd from silver.order_items").fetchall()
+        restated = state.sql("""
+            select measure, value_before, value_after, batch_ids from ops.restatements
+            where gold_table = 'daily_revenue' and measure like '%usd'
+        """).fetchall()
+    assert lines == [(quoted, Decimal("8.4000"))]
+    assert sorted(restated) == [
+        ("lines_without_usd", Decimal(1), Decimal(0), [rates]),
+        ("net_usd", None, Decimal("8.4"), [rates]),
+    ]
+
+
 def test_the_largest_amounts_and_odd_currencies_stop_nothing(tmp_path: Path) -> None:
     home = Home(tmp_path, tmp_path / "landing")
     placed = at(FIRST, 60)

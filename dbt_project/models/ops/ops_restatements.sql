@@ -33,6 +33,13 @@ causes as (
     select dates.gold_date, batches.batch_id, batches.landed_at
     from (select distinct gold_date from restated) as dates
     inner join {{ ref('plan_batches') }} as batches on batches.dataset = 'decisions'
+    union
+    -- a rate serves its own date and, where none follows, the days after it
+    select dates.gold_date, batches.batch_id, batches.landed_at
+    from (select distinct gold_date from restated) as dates
+    inner join {{ ref('records_exchange_rates') }} as rates
+        on rates.record_date between dates.gold_date - {{ var('rate_days') }} and dates.gold_date
+    inner join {{ ref('plan_batches') }} as batches on rates.batch_id = batches.batch_id
 ),
 
 batches_by_date as (
