@@ -42,7 +42,7 @@ TAX = [
 ]
 MINOR = {row["currency"]: int(row["minor_units"]) for row in seed_rows("currencies")}
 RULES = {
-    row["rule"]: (int(row["weight"]), row["threshold"] and Decimal(row["threshold"]))
+    row["rule"]: (int(row["weight"]), row["threshold"] and Decimal(row["threshold"]), int(row["condition"] or 0))
     for row in seed_rows("fraud_rules")
 }
 
@@ -184,12 +184,13 @@ def compute_score(order: Order, known: dict, visitor_accounts: int) -> tuple[int
     if known["country"] and order.country != "ZZ" and known["country"] != order.country:
         fired.append("country_mismatch")
     if (
-        known["earlier"] >= 3
+        known["earlier"] >= RULES["amount_over_history"][2]
         and known["spend"] > 0
         and order.usd * known["earlier"] >= RULES["amount_over_history"][1] * known["spend"]
     ):
         fired.append("amount_over_history")
-    if known["age"] is not None and 0 <= known["age"] < 7 and order.usd >= RULES["new_account_high_value"][1]:
+    _, least, days = RULES["new_account_high_value"]
+    if known["age"] is not None and 0 <= known["age"] < days and order.usd >= least:
         fired.append("new_account_high_value")
     if visitor_accounts >= RULES["shared_visitor"][1]:
         fired.append("shared_visitor")

@@ -5,7 +5,8 @@ with rules as (
         max(rules_version) as rules_version,
         {% for rule in ['velocity', 'country_mismatch', 'amount_over_history', 'new_account_high_value', 'shared_visitor'] -%}
         max(weight) filter (where rule = '{{ rule }}') as {{ rule }}_weight,
-        max(threshold) filter (where rule = '{{ rule }}') as {{ rule }}_threshold{{ ',' if not loop.last }}
+        max(threshold) filter (where rule = '{{ rule }}') as {{ rule }}_threshold,
+        max(condition) filter (where rule = '{{ rule }}') as {{ rule }}_condition{{ ',' if not loop.last }}
         {% endfor %}
     from {{ ref('fraud_rules') }}
 ),
@@ -19,11 +20,11 @@ judged as (
             case when orders_last_day >= velocity_threshold then {'rule': 'velocity', 'weight': velocity_weight} end,
             case when customer_country <> country and country <> 'ZZ' then {'rule': 'country_mismatch', 'weight': country_mismatch_weight} end,
             case
-                when earlier_orders >= 3 and lifetime_spend_usd > 0 and order_amount_usd * earlier_orders >= amount_over_history_threshold * lifetime_spend_usd
+                when earlier_orders >= amount_over_history_condition and lifetime_spend_usd > 0 and order_amount_usd * earlier_orders >= amount_over_history_threshold * lifetime_spend_usd
                     then {'rule': 'amount_over_history', 'weight': amount_over_history_weight}
             end,
             case
-                when account_age_days between 0 and 6 and order_amount_usd >= new_account_high_value_threshold
+                when account_age_days >= 0 and account_age_days < new_account_high_value_condition and order_amount_usd >= new_account_high_value_threshold
                     then {'rule': 'new_account_high_value', 'weight': new_account_high_value_weight}
             end,
             case when visitor_accounts >= shared_visitor_threshold then {'rule': 'shared_visitor', 'weight': shared_visitor_weight} end
