@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 from run import measure
 
-from ingestion.contract import PROJECT, read_yaml
 from ingestion.home import Home
+from warehouse.lineage import read_gold
 
 LAST_DAY = date(2026, 11, 1)
 ROUNDS = 5
@@ -60,13 +60,12 @@ def ask_all(home: Path) -> None:
     """Print the first and the median answer of every question, in seconds, and how many rows its table has."""
     published = Home(home, home / "landing").published
     print(f"{'gold table':<18} {'rows':>10} {'first':>8} {'median':>8}")
-    for path in sorted((PROJECT / "models" / "gold").glob("gold_*.yml")):
-        for model in read_yaml(path.read_text()).get("models", []):
-            table = model["name"].removeprefix("gold_")
-            taken = [ask(published, model["config"]["meta"]["dashboard"]) for _ in range(ROUNDS)]
-            with duckdb.connect(str(published), read_only=True) as connection:
-                (rows,) = connection.sql(f"select count(*) from gold.{table}").fetchall()[0]
-            print(f"{table:<18} {rows:>10,} {taken[0]:>8.3f} {statistics.median(taken):>8.3f}", flush=True)
+    for _, model in read_gold():
+        table = model["name"].removeprefix("gold_")
+        taken = [ask(published, model["config"]["meta"]["dashboard"]) for _ in range(ROUNDS)]
+        with duckdb.connect(str(published), read_only=True) as connection:
+            (rows,) = connection.sql(f"select count(*) from gold.{table}").fetchall()[0]
+        print(f"{table:<18} {rows:>10,} {taken[0]:>8.3f} {statistics.median(taken):>8.3f}", flush=True)
 
 
 def ask(published: Path, question: str) -> float:

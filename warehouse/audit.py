@@ -86,11 +86,11 @@ def _from_dbt(build: Build, result: Result) -> Finding:
 def _keep_rows(build: Build, result: Result) -> list[state.Row]:
     """Keep the rows that fail a check in the build, as `failures.<check>`; return the first few."""
     with state.connect(build.file, read_only=False) as connection:
-        connection.execute(f"attach '{build.start_state()}' as state (read_only)")
         connection.execute("create schema if not exists failures")
         try:
+            connection.execute(f"attach '{build.start_state()}' as state (read_only)")
             connection.execute(f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}")
-        except duckdb.Error as error:  # a test that broke before it found any
+        except duckdb.Error as error:  # a test that broke before it found any, or a state that is being applied to
             return [{"error": str(error)}]
         return state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
 

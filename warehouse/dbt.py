@@ -98,17 +98,9 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
     return [
         command,
         *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
-        *("--target-path", str(build.target), "--log-path", str(build.folder / "logs")),
-        *(
-            "--vars",
-            json.dumps(variables),
-            "--quiet",
-            "--no-use-colors",
-            "--no-version-check",
-            "--log-level-file",
-            "info",
-            *more,
-        ),
+        *("--target-path", str(build.target)),
+        *("--log-path", str(build.folder / "logs"), "--log-level-file", "info"),
+        *("--vars", json.dumps(variables), "--quiet", "--no-use-colors", "--no-version-check", *more),
     ]
 
 

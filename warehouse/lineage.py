@@ -1,5 +1,6 @@
 """Which records the rows of a gold table are made of, read from the YAML beside its model."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,19 @@ class Lineage:
 def read_lineage(project: Path = PROJECT) -> dict[str, Lineage]:
     """Read the lineage of every gold table that is made of records from `models/gold/gold_*.yml`."""
     found = {}
+    for path, model in read_gold(project):
+        if "trace" not in model.get("config", {}).get("meta", {}):
+            continue  # made of other gold or of aggregates: it is those that are traced
+        lineage = _lineage(model, path)
+        found[lineage.table] = lineage
+    return found
+
+
+def read_gold(project: Path = PROJECT) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Read what every gold table says of itself in its YAML: the file, and the model as dbt has it there."""
     for path in sorted((project / "models" / "gold").glob("gold_*.yml")):
         for model in read_yaml(path.read_text()).get("models", []):
-            if "trace" not in model.get("config", {}).get("meta", {}):
-                continue  # made of other gold or of aggregates: it is those that are traced
-            lineage = _lineage(model, path)
-            found[lineage.table] = lineage
-    return found
+            yield path, model
 
 
 def _lineage(model: dict[str, Any], path: Path) -> Lineage:

@@ -2,13 +2,12 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
 import duckdb
 
-from ingestion.contract import PROJECT, read_yaml
 from ingestion.home import Home
 from warehouse.build import Request, build
+from warehouse.lineage import read_gold
 
 Cells = dict[tuple[str, str], tuple[date, dict[str, Decimal | None]]]
 
@@ -26,7 +25,7 @@ def restated_tables(home: Home) -> Cells:
     if not home.state.exists():
         return cells
     with duckdb.connect(str(home.state), read_only=True) as state:
-        for model in read_gold():
+        for _, model in read_gold():
             meta, table = model["config"]["meta"], model["name"].removeprefix("gold_")
             if "date" in meta:
                 names = [one["name"] for one in model["columns"] if one["name"] not in meta["grain"]]
@@ -63,9 +62,3 @@ def restatements(home: Home) -> list[tuple]:
             where build_id = (select max_by(build_id, build_number) from ops.builds)
         """).fetchall()
     return sorted((*row[:1], *map(str, row[1:])) for row in rows)
-
-
-def read_gold() -> list[dict[str, Any]]:
-    """Read what every gold table says of itself."""
-    paths = sorted((PROJECT / "models" / "gold").glob("gold_*.yml"))
-    return [model for path in paths for model in read_yaml(path.read_text()).get("models", [])]

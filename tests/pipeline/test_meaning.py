@@ -16,8 +16,9 @@ import pytest
 from ingestion.home import Home
 from tests.pipeline import plain_orders, plain_visitors
 from tests.pipeline.delivery import LINE, ORDER, Row, assert_repeats, land_lines, land_rows, pieces
-from tests.pipeline.restated import build_and_compare, read_gold
+from tests.pipeline.restated import build_and_compare
 from warehouse.build import Request, build
+from warehouse.lineage import read_gold
 
 FIRST = date(2020, 12, 24)
 DAYS = 16
@@ -232,7 +233,7 @@ def found(home: Home, names: list[str]) -> dict[str, list[tuple]]:
 
 def assert_dashboards_answer(home: Home) -> None:
     with duckdb.connect(str(home.published), read_only=True) as published:
-        for model in read_gold():
+        for _, model in read_gold():
             assert published.sql(model["config"]["meta"]["dashboard"]).fetchall(), model["name"]
 
 
@@ -246,7 +247,7 @@ def check(seed: int, root: Path) -> None:
     shop, events = make_shop(seed), make_events(seed)
     wanted = expected(shop, events)
     assert all(wanted.values())
-    assert {model["name"].removeprefix("gold_") for model in read_gold()} <= set(wanted)
+    assert {model["name"].removeprefix("gold_") for _, model in read_gold()} <= set(wanted)
     home = deliver(root, shop, events, seed)
     assert_means(home, wanted)
     assert_dashboards_answer(home)

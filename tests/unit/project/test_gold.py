@@ -1,18 +1,14 @@
 """What every gold table says of itself: owner, grain, meaning; and that none with a date is left out of the restatements."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from ingestion.contract import PROJECT
+from warehouse.lineage import read_gold
 
-MODELS: list[dict[str, Any]] = [
-    model
-    for path in sorted(Path(PROJECT / "models" / "gold").glob("gold_*.yml"))
-    for model in yaml.safe_load(path.read_text()).get("models", [])
-]
+MODELS: list[dict[str, Any]] = [model for _, model in read_gold()]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model["name"])
