@@ -11,7 +11,7 @@ from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing
-from ingestion.sources import ingest, orders
+from ingestion.sources import copied, ingest, orders
 from ingestion.window import Window
 
 Shop = psycopg.Connection[Any]
@@ -100,7 +100,7 @@ def test_every_value_is_the_databases_own_text(shop: Shop, shop_home: Home, land
 
 
 def test_rows_of_any_length_and_number_arrive(shop: Shop, shop_home: Home, land: Land, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(orders, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(copied, "CHUNK_BYTES", 1000)
     shop.execute(
         "insert into shop.orders select 'o' || n, repeat('x', case when n = 500 then 3000000 else n % 7 end),"
         " 'paid', 'EUR', null, null, n, '2026-11-01'::timestamptz + n * interval '1 second', null"
