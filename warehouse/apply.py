@@ -57,6 +57,10 @@ def change_tables(connection: duckdb.DuckDBPyConnection, build: Build, changes: 
             connection.execute(statement)
     for name in KEPT:
         connection.execute(f"create table if not exists ops.{name} as from build.ops.{name} limit 0")
+        for column, kind in connection.execute(
+            f"select column_name, column_type from (describe build.ops.{name})"
+        ).fetchall():
+            connection.execute(f"alter table ops.{name} add column if not exists {column} {kind}")
         connection.execute(f"insert into ops.{name} by name select * from build.ops.{name}")
     connection.execute("commit")
     connection.execute("detach build")

@@ -1,42 +1,58 @@
-"""Audit a build before it may change anything: dbt's tests and Great Expectations, each result a finding."""
+"""Audit a build before it may change anything: dbt's tests and Great Expectations, each result a finding.
+
+A failed check holds the new batches behind it, and the rest is published; only accounts that do not balance stop everything.
+"""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from ingestion.errors import Permanent
+from ingestion.sources import decisions
 from warehouse import dbt, expectations, state
 from warehouse.dbt import Result
-from warehouse.plan import Build, Plan
+from warehouse.plan import Build, Plan, taken
 
+_ACCOUNTS = ("batches_balance", "dates_balance", "layers_reconcile")
 _EXAMPLES = 5
 _KEPT = 1000
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One result of a check: `pass`, `warn` or `fail`, how many rows are behind it, and the first few as JSON."""
+    """One result of a check: `pass`, `warn` or `fail`, how many rows are behind it, and the first few as JSON.
+
+    `consequence` says what a failure did: `stopped` the build, `held` batches, was `accepted` with those it would hold, or
+    is an `alert`. Otherwise it is empty.
+    """
 
     check_name: str
     result: str
     failed_rows: int
     message: str
     examples: str
+    consequence: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the audit found. A build with a failed check is refused."""
+    """What the audit found. A failed check that stops a build refuses it; with batches to `hold`, it is to be made again without them."""
 
     build_id: str
     findings: tuple[Finding, ...]
+    hold: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.result == "fail")
+
+    @property
+    def stops(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.failures if finding.consequence == "stopped")
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
@@ -48,33 +64,143 @@ class Refused(Permanent):
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        first = verdict.failures[0]
+        first = verdict.stops[0]
         super().__init__(
             f"build {verdict.build_id} is refused: "
-            + "; ".join(f"{one.check_name} ({one.failed_rows} rows)" for one in verdict.failures)
+            + "; ".join(f"{one.check_name} ({one.failed_rows} rows)" for one in verdict.stops)
             + f". First rows of {first.check_name}: {first.examples}",
             where="state and published file are as they were",
-            todo=f"clearwell builds show {verdict.build_id}",
+            todo=f"clearwell builds show {verdict.build_id} lists the rows; "
+            + (
+                "clearwell ledger --recount says which records are off, and clearwell build --full --reason TEXT makes all tables again"
+                if first.check_name in _ACCOUNTS or first.check_name.startswith("one_current")
+                else "fix the model or the check, then clearwell build"
+            ),
         )
 
     def __reduce__(self) -> tuple[type, tuple[Verdict]]:  # type: ignore[override]
         return Refused, (self.verdict,)
 
 
-def audit(build: Build, now: datetime) -> Verdict:
-    """Check the build's tables and write what was found into the build. Raise Refused on a failed check."""
-    findings = [_from_dbt(build, result) for result in dbt.run_tests(build)]
-    findings += [
-        Finding(
-            f"expectation {one.name}", "pass" if one.success else "fail", one.failed_rows, one.message, one.examples
-        )
-        for one in expectations.check(build)
-    ]
-    verdict = Verdict(build.build_id, tuple(findings))
+@dataclass(frozen=True)
+class _Failure:
+    """A failed check, what it does, the datasets whose batches may be behind it (the likeliest first), and the batches its rows name."""
+
+    finding: Finding
+    on_failure: str
+    datasets: tuple[tuple[str, ...], ...]
+    named: frozenset[str] = frozenset()
+
+
+def audit(build: Build, now: datetime, held: Sequence[Finding] = ()) -> Verdict:
+    """Check the build's tables, and write what was found into the build, beside what earlier rounds `held` batches for.
+
+    A failed check holds the batches behind it that are new: the verdict names them, and nothing is written. Raise Refused
+    where a failed check stops the build.
+    """
+    findings, failures = _check(build)
+    if not any(one.on_failure == "stop" for one in failures):
+        hold, reasons = _hold(build, failures)
+        if hold:
+            return Verdict(build.build_id, tuple(reasons), hold)
+    told = {one.check_name for one in held}
+    findings = [*(one for one in findings if one.check_name not in told), *held]
+    verdict = Verdict(build.build_id, (*findings, *(_judged(build, one) for one in failures)))
     _write(build, verdict, now)
-    if verdict.failures:
+    if verdict.stops:
         raise Refused(verdict)
     return verdict
+
+
+def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
+    """Run dbt's tests and Great Expectations; return what passed or warns, and what failed."""
+    findings: list[Finding] = []
+    failures: list[_Failure] = []
+    for result in dbt.run_tests(build):
+        finding = _from_dbt(build, result)
+        if finding.result == "fail":
+            behind = tuple(dbt.datasets_behind(build, result.models))
+            failures.append(_Failure(finding, result.on_failure, behind, _named(build, result)))
+        else:
+            findings.append(finding)
+    for one in expectations.check(build):
+        result_name = "pass" if one.success else "fail"
+        finding = Finding(f"expectation {one.name}", result_name, one.failed_rows, one.message, one.examples)
+        if one.success:
+            findings.append(finding)
+        else:
+            behind = tuple(dbt.datasets_behind(build, [f"gold_{one.name.split('.')[0]}"]))
+            failures.append(_Failure(finding, "hold", behind))
+    return findings, failures
+
+
+def _hold(build: Build, failures: Sequence[_Failure]) -> tuple[dict[str, str], list[Finding]]:
+    """Choose the batches to hold, each with the check that it fails; and the findings that say so."""
+    hold: dict[str, str] = {}
+    findings = []
+    for failure in failures:
+        found = _candidates(build, failure) if failure.on_failure == "hold" else ()
+        if found:
+            hold |= {batch_id: failure.finding.check_name for batch_id in found if batch_id not in hold}
+            message = (
+                f"{failure.finding.message} Held: {', '.join(found)}. Next: fix the source or the check and ingest the window "
+                f"again, or clearwell builds accept held:{found[0]} --reason TEXT, or clearwell batches retract {found[0]} --reason TEXT"
+            )
+            findings.append(replace(failure.finding, message=message.strip(), consequence="held"))
+    return hold, findings
+
+
+def _candidates(build: Build, failure: _Failure) -> tuple[str, ...]:
+    """Return the batches that may be held for a failure: new ones, of the likeliest dataset that has any, those it names if it names any."""
+    new = _new_batches(build)
+    accepted = decisions.accepted(build.home)
+    for datasets in failure.datasets:
+        found = sorted(one for one, dataset in new.items() if dataset in datasets and one not in accepted)
+        if found:
+            return tuple(one for one in found if one in failure.named) or tuple(found)
+    return ()
+
+
+def _new_batches(build: Build) -> dict[str, str]:
+    """Return the batches that enter for the first time and that nothing holds, each with its dataset."""
+    query = """
+        select batch_id, dataset from plan.batches
+        where is_entering and not is_leaving and batch_id not in (select batch_id from plan.held)
+    """
+    known = taken(build.home)
+    return {
+        row["batch_id"]: row["dataset"]
+        for row in state.read(build.file, "plan.batches", query)
+        if row["batch_id"] not in known
+    }
+
+
+def _judged(build: Build, failure: _Failure) -> Finding:
+    """Say what a failure does that holds nothing.
+
+    What only a replay brings about stops the replay: nothing else waits for it. What follows from a decision is told.
+    """
+    plan = build.plan()
+    if failure.on_failure == "hold":
+        accepted = decisions.accepted(build.home)
+        behind = {dataset for part in failure.datasets for dataset in part}
+        if any(batch_id in accepted and dataset in behind for batch_id, dataset in _new_batches(build).items()):
+            return replace(failure.finding, consequence="accepted")
+        if not plan.full and not plan.leaving:
+            return replace(failure.finding, consequence="alert")
+        return replace(failure.finding, consequence="stopped")
+    return replace(failure.finding, consequence={"alert": "alert"}.get(failure.on_failure, "stopped"))
+
+
+def _named(build: Build, result: Result) -> frozenset[str]:
+    """Return the batches that the rows of a failed test name."""
+    with state.connect(build.file) as connection:
+        try:
+            connection.execute(f"attach '{build.start_state()}' as state (read_only)")
+            rows = connection.execute(f"select distinct batch_id from ({result.sql})").fetchall()
+        except duckdb.Error:  # its rows name none
+            return frozenset()
+    return frozenset(row[0] for row in rows)
 
 
 def _from_dbt(build: Build, result: Result) -> Finding:
@@ -106,9 +232,17 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
         connection.execute("insert into ops.builds values (?, ?, ?, ?, ?, ?, ?, ?, ?)", _build_row(plan, verdict, now))
         if verdict.findings:
             connection.executemany(
-                "insert into ops.findings values (?, ?, ?, ?, ?, ?)",
+                "insert into ops.findings values (?, ?, ?, ?, ?, ?, ?)",
                 [
-                    [plan.build_id, one.check_name, one.result, one.failed_rows, one.message, one.examples]
+                    [
+                        plan.build_id,
+                        one.check_name,
+                        one.result,
+                        one.failed_rows,
+                        one.message,
+                        one.examples,
+                        one.consequence,
+                    ]
                     for one in verdict.findings
                 ],
             )
@@ -136,6 +270,7 @@ _BUILDS = """
 """
 _FINDINGS = """
     create or replace table ops.findings (
-        build_id varchar, check_name varchar, result varchar, failed_rows bigint, message varchar, examples varchar
+        build_id varchar, check_name varchar, result varchar, failed_rows bigint, message varchar, examples varchar,
+        consequence varchar
     )
 """

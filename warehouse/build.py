@@ -11,10 +11,10 @@ from ingestion.landing import Report, silent
 from ingestion.manifest import Manifest
 from warehouse import dbt, state
 from warehouse.apply import apply
-from warehouse.audit import Refused, Verdict
+from warehouse.audit import Finding, Refused, Verdict
 from warehouse.audit import audit as audit_build
 from warehouse.difference import Difference, differences
-from warehouse.plan import Build, Plan, Request, make_plan, make_same_plan, make_trial_plan, pending
+from warehouse.plan import Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
 from warehouse.publish import catch_up, pinned
 from warehouse.publish import publish as publish_build
 from warehouse.state import connect, drop, lock, lock_aside
@@ -73,9 +73,20 @@ def prepare(build: Build) -> None:
                 pass
 
 
-def audit(home: Home, build_id: str, now: datetime) -> Verdict:
-    """Check what was built. Raise Refused when a check fails."""
-    return audit_build(Build(home, build_id), now)
+def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> Verdict:
+    """Check what was built. What fails a check is held, and the rest built again without it. Raise Refused when a check stops the build."""
+    build = Build(home, build_id)
+    held: list[Finding] = []
+    while True:
+        verdict = audit_build(build, now, held)
+        if not verdict.hold:
+            return verdict
+        for finding in verdict.findings:
+            report(f"{finding.check_name} fails in {finding.failed_rows} rows. {finding.message}")
+        held += verdict.findings
+        hold(build, verdict.hold)
+        report("building the rest without them")
+        transform(home, build_id)
 
 
 def publish(home: Home, build_id: str) -> None:
@@ -95,8 +106,8 @@ def build(home: Home, request: Request, now: datetime, report: Report = silent) 
         return Outcome(None)
     report(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
     transform(home, planned.build_id)
-    report("tables are built aside; now the audit")
-    verdict = audit(home, planned.build_id, now)
+    report("tables built in staging; auditing")
+    verdict = audit(home, planned.build_id, now, report)
     report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
     if request.dry_run:
         made = Build(home, planned.build_id)

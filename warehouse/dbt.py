@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,10 @@ from warehouse.version import MAKING_TABLES, model_version, source_files
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one dbt node. Of a test, `sql` selects the rows that fail it."""
+    """What became of one dbt node. Of a test, `sql` selects the rows that fail it, and `models` are those it looks at.
+
+    `on_failure` says what a failed test does: `hold` the batches behind the rows, `alert`, or `stop` the build.
+    """
 
     name: str
     kind: str
@@ -25,6 +28,8 @@ class Result:
     failures: int
     sql: str
     severity: str
+    on_failure: str = "hold"
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         "plan": str(build.batches),
         "build_id": build.build_id,
         "model_version": model_version(project or PROJECT),
+        "held": build.plan().held,
     }
     return [
         command,
@@ -122,6 +128,32 @@ def expectations(build: Build) -> dict[str, list[Expectation]]:
         for _, model in sorted(_models(build).items())
         if model["schema"] == "gold" and model["config"].get("meta", {}).get("expectations")
     }
+
+
+def datasets_behind(build: Build, names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Say whose batches may be behind odd rows of some models: first the datasets they are mainly made of, then all they read.
+
+    A model names its main dataset in its YAML (`dataset`, or the table that `trace` is from), or bears its name.
+    """
+    models = _models(build)
+    main: set[str] = set()
+    every: set[str] = set()
+    seen: set[str] = set()
+    ahead = [name for name in names if name in models]
+    for name in ahead:
+        meta = models[name]["config"].get("meta", {})
+        said = str(meta.get("dataset") or meta.get("trace", {}).get("from") or name)
+        main |= {said.removeprefix("silver_").removeprefix(f"{models[name]['schema']}_")}
+    while ahead:
+        name = ahead.pop()
+        if name not in seen:
+            seen.add(name)
+            if name.startswith("records_"):
+                every.add(name.removeprefix("records_"))
+            else:
+                ahead += [one.split(".")[-1] for one in models[name]["depends_on"]["nodes"] if one.startswith("model.")]
+    mainly = tuple(sorted(main & {one.removeprefix("records_") for one in models if one.startswith("records_")}))
+    return [part for part in (mainly, tuple(sorted(every))) if part]
 
 
 def _models(build: Build) -> dict[str, dict[str, Any]]:
@@ -207,6 +239,10 @@ def _result(one: Any) -> Result:
         failures=int(one.failures or 0),
         sql=getattr(one.node, "compiled_code", None) or "",
         severity=str(getattr(one.node.config, "severity", "")).lower(),
+        on_failure=str((getattr(one.node.config, "meta", None) or {}).get("on_failure", "hold")),
+        models=tuple(name.split(".")[-1] for name in one.node.depends_on.nodes if name.startswith("model."))
+        if str(one.node.resource_type) == "test"
+        else (),
     )
 
 

@@ -1,8 +1,8 @@
 """What a build will take: the batches that enter, those that leave, and the state it starts from."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -50,6 +50,8 @@ class Plan:
     planned_at: str
     entering: tuple[str, ...]
     leaving: tuple[str, ...]
+    # What the audit of this build holds, each batch with the check that it fails.
+    held: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         (folder / "plan.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
@@ -99,8 +101,17 @@ class Build:
 
 def waiting_batches(home: Home) -> list[Manifest]:
     """Read the manifests of the batches in bronze that no build has taken, and that are not held."""
+    waiting = bronze.committed(home, taken(home))
     held = _held(home)
-    return [manifest for manifest in bronze.committed(home, _known(home)) if manifest.batch_id not in held]
+    # A batch that did not change between two snapshots, of which only the other waits for a person, enters with this one.
+    shared = {
+        batch_id
+        for manifest in waiting
+        if manifest.batch_id not in held
+        for batch_id in manifest.snapshot_batches.values()
+        if held.get(batch_id, batch_id) != batch_id
+    }
+    return [manifest for manifest in waiting if manifest.batch_id not in held or manifest.batch_id in shared]
 
 
 def pending(home: Home) -> bool:
@@ -112,6 +123,9 @@ def make_plan(home: Home, request: Request, now: datetime) -> Plan | None:
     """Write down the next build; None when there is nothing to do."""
     new = {manifest.batch_id: manifest for manifest in [*waiting_batches(home), *_held_again(home, request)]}
     replayed = _replayed(home, request) if request.is_replay else []
+    if not request.full:
+        decided = _decided(home, new.values(), frozenset(one.batch_id for one in replayed))
+        replayed += [manifest for manifest in decided if manifest.batch_id not in new]
     if not new and not replayed:
         return None
     base = state.last_build(home.state)
@@ -154,7 +168,9 @@ def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
     }
     manifests = [bronze.read_manifest(home, ref) for ref in bronze.list_batches(home) if ref.batch_id in taken]
     entering = tuple(sorted(manifest.batch_id for manifest in manifests))
-    plan = Plan(build_id, state.last_build(home.state), 0, True, "recount", now.isoformat(), entering, ())
+    query = "select batch_id, cause from ops.held where batch_id = broken_batch_id and cause <> 'refused_records'"
+    held = {row["batch_id"]: row["cause"] for row in state.read(home.state, "ops.held", query)}
+    plan = Plan(build_id, state.last_build(home.state), 0, True, "recount", now.isoformat(), entering, (), held)
     _save(home, plan, manifests)
     return plan
 
@@ -169,17 +185,44 @@ def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[st
         yield json.dumps(body) + "\n"
 
 
-def _known(home: Home) -> frozenset[str]:
+def hold(build: Build, held: Mapping[str, str]) -> None:
+    """Let a plan hold these batches too, each for the check that it fails."""
+    plan = build.plan()
+    replace(plan, held={**plan.held, **held}).save(build.folder)
+
+
+def taken(home: Home) -> frozenset[str]:
+    """Return the batches that the state has taken."""
     return frozenset(
         row["batch_id"] for row in state.read(home.state, "ops.batches", "select batch_id from ops.batches")
     )
 
 
-def _held(home: Home) -> frozenset[str]:
-    """List the batches that wait for a person."""
+def _held(home: Home) -> dict[str, str]:
+    """Return the batches that wait for a person, each with the one it is held for. One accepted, or taken out, holds nobody."""
     rows = state.read(home.state, "ops.held", "select batch_id, broken_batch_id from ops.held")
-    accepted = decisions.accepted(home) if rows else frozenset()
-    return frozenset(row["batch_id"] for row in rows if row["broken_batch_id"] not in accepted)
+    settled = decisions.settled(home) if rows else frozenset()
+    return {
+        row["batch_id"]: row["broken_batch_id"]
+        for row in rows
+        if not settled & {row["batch_id"], row["broken_batch_id"]}
+    }
+
+
+def _decided(home: Home, new: Iterable[Manifest], replayed: frozenset[str]) -> list[Manifest]:
+    """Read the manifests of the batches in the state that a new decision takes out, or brings back, as a whole.
+
+    They leave and enter again: a retracted batch is not parsed, and one that is restored is.
+    """
+    batches = [manifest for manifest in new if manifest.dataset == decisions.DATASET]
+    if not batches:
+        return []
+    wanted = decisions.whole_batches(home, batches) - replayed
+    query = "select dataset, window_date, batch_id from ops.batches where list_contains($1, batch_id)"
+    return [
+        bronze.read_manifest(home, bronze.BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
+        for row in state.read(home.state, "ops.batches", query, [sorted(wanted)])
+    ]
 
 
 def _held_again(home: Home, request: Request) -> list[Manifest]:

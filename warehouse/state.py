@@ -1,7 +1,6 @@
 """The state: the one DuckDB file that builds change, and that readers ask while nobody changes it."""
 
 import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,36 +8,10 @@ from typing import Any
 
 import duckdb
 
-from ingestion.errors import Transient
+from ingestion.database import Row, connect, rows
 from ingestion.home import Home
 
-Row = dict[str, Any]
-_PATIENCE_SECONDS = 120.0
-
-
-@contextmanager
-def connect(
-    path: Path, *, read_only: bool = True, patience: float = _PATIENCE_SECONDS
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient."""
-    until = time.monotonic() + patience
-    while True:
-        try:
-            connection = duckdb.connect(str(path), read_only=read_only)
-            connection.execute("set TimeZone = 'UTC'")
-            break
-        except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
-                raise
-            if time.monotonic() > until:
-                raise Transient(
-                    "another process holds the database", where=str(path), todo="try again when it is done"
-                ) from error
-            time.sleep(0.1)
-    try:
-        yield connection
-    finally:
-        connection.close()
+__all__ = ["Row", "connect", "drop", "has_table", "last_build", "lock", "lock_aside", "read", "rows"]
 
 
 def drop(path: Path) -> None:
@@ -63,13 +36,6 @@ def _lock(home: Home, name: str) -> Iterator[None]:
     with (home.root / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None) -> list[Row]:
-    """Run a query and return its rows as dicts."""
-    result = connection.execute(query, parameters or [])
-    names = [column[0] for column in result.description or []]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str, database: str | None = None) -> bool:

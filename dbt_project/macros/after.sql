@@ -5,11 +5,11 @@
     {% if only %}{% set columns = only | join(', ') %}{% endif %}
     {% set keys = ref('plan_keys_' ~ dataset) %}
     {% set within = 'record_date in (' ~ dates ~ ')' if dates else 'true' %}
-    select {{ columns }} from {{ ref('records_' ~ dataset) }} where fate = 'current' and {{ within }}
+    select {{ columns }} from {{ ref('records_' ~ dataset) }} where fate = 'current' and not is_deleted and {{ within }}
     union all
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     where
-        fate = 'current' and {{ within }}
+        fate = 'current' and not is_deleted and {{ within }}
         and not exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
 {% endmacro %}
 

@@ -1,4 +1,5 @@
-{# The contest: which record of a key is current. See "Fates and money" in docs/architecture.md. #}
+{# The contest: which record of a key is current. A record may say that its key is gone: it competes like any version, goes
+   before a record of its own version, and where it is current the key has no row in silver. #}
 
 {# The keys that a build touches, with every date on which they stand before or after it. #}
 {% macro touched_keys(dataset) %}
@@ -109,7 +110,7 @@ select * from final
 {% set keys = ref('plan_keys_' ~ dataset) %}
 {% set key = key_columns(dataset) %}
 {% set names = column_names(dataset) %}
-{% set columns = (['batch_id', 'record_no', 'record_date'] + names) | join(', ') %}
+{% set columns = (['batch_id', 'record_no', 'record_date', 'is_deleted'] + names) | join(', ') %}
 {% set version = the.meta.get('version_column') %}
 {% set dates = literals(keys, 'record_date') %}
 {% set leaving = leaving_batches(dataset) %}
@@ -154,10 +155,10 @@ ranked as (
         *,
         row_number() over (
             partition by {{ key | join(', ') or 'null' }}
-            order by {% if version %}{{ version }} desc nulls last, {% endif %}content_md5 desc, batch_id, record_no
+            order by {% if version %}{{ version }} desc nulls last, {% endif %}is_deleted desc, content_md5 desc, batch_id, record_no
         ) as place,
         row_number() over (
-            partition by {{ key | join(', ') or 'null' }}, content_md5 order by batch_id, record_no
+            partition by {{ key | join(', ') or 'null' }}, is_deleted, content_md5 order by batch_id, record_no
         ) as copy
     from contested
 ),
@@ -186,4 +187,13 @@ select * from final
         coalesce(strlen({{ name }}::varchar) || ':' || {{ name }}::varchar, '-'){{ ',' if not loop.last }}
         {%- endfor %}{{ "''" if not names }}
     ))
+{%- endmacro %}
+
+{# Whether so many refusals of so many records are beyond what a share of them explains: n KL(refused/n, share) > 20, which chance
+   passes once in 500 million. Three of three may be chance, and 62 of 137 are not. #}
+{% macro is_beyond_chance(refused, records, share) -%}
+    coalesce({{ refused }} > {{ share }} * {{ records }} and (
+            {{ refused }} * ln(greatest({{ refused }}, 1) / ({{ records }} * {{ share }}))
+            + ({{ records }} - {{ refused }}) * ln(greatest({{ records }} - {{ refused }}, 1) / ({{ records }} * (1 - {{ share }})))
+        ) > 20, false)
 {%- endmacro %}

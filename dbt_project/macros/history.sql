@@ -7,7 +7,7 @@
 with versions as (
     select *, {{ content_md5(column_names(dataset)) }} as content_md5
     from {{ ref('records_' ~ dataset) }}
-    where fate in ('current', 'superseded') and decision is null
+    where fate in ('current', 'superseded') and decision is null and not is_deleted
     -- of one version with two contents, the one that wins the contest
     qualify row_number() over (partition by {{ key or 'null' }}, {{ version }} order by content_md5 desc, batch_id, record_no) = 1
 ),

@@ -60,7 +60,9 @@
             {% do pairs.append((kind ~ " <> 'NULL' and not " ~ typed_right, 'wrong_type:' ~ name)) %}
         {% endif %}
         {% if meta.get('required') %}
-            {% do pairs.append(("(" ~ text ~ " is null or " ~ text ~ " = '')", 'missing:' ~ name)) %}
+            {# a record that says that its key is gone has nothing but the key #}
+            {% set there = '' if name in the.meta.key else ' and not is_deleted' %}
+            {% do pairs.append(("(" ~ text ~ " is null or " ~ text ~ " = '')" ~ there, 'missing:' ~ name)) %}
         {% endif %}
         {% if column.data_type not in ('varchar', 'json') %}
             {% set unread = typed_right ~ " and " ~ name ~ " is null and " ~ text ~ " is not null" ~ (" and " ~ text ~ " <> ''" if meta.get('required') else '') %}
@@ -150,7 +152,7 @@ shaped as (
 
 texts as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, kinds, lenient,
+        batch_id, record_no, false as is_deleted, window_date, landed_at, bronze_row, kinds, lenient,
         -- one key twice is two answers; only where not every key is one of the contract's is there anything to compare
         case
             when unreadable is not null then unreadable
@@ -163,7 +165,7 @@ texts as (
 {% else %}
 texts as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, cast(null as varchar) as unreadable
+        batch_id, record_no, coalesce(is_deleted, false) as is_deleted, window_date, landed_at, bronze_row, cast(null as varchar) as unreadable
         {%- for name in names %},
         {{ name }} as text_{{ name }}{% endfor %}
     from identified
@@ -199,6 +201,7 @@ final as (
         batch_id,
         record_no,
         {% if dated_by %}coalesce(cast({{ dated_by }} as date), window_date){% else %}window_date{% endif %} as record_date,
+        is_deleted,
         {% for name in names -%}
         {{ name }},
         {% endfor -%}
@@ -226,29 +229,65 @@ final as (
         cast(null as bigint) as source_line
         {%- endif %}
     from judged
+    {%- if dataset != 'decisions' %}
+    union all by name
+    {{ retracted_records(dataset) }}
+    {%- endif %}
 )
 
 select * from final
 {% endmacro %}
 
+{# The records of retracted batches: counted, and not parsed, so that nothing in them can break a build. #}
+{% macro retracted_records(dataset) %}
+    {% set files = entering_files(dataset, retracted=true) %}
+    {% if files %}
+    select batches.batch_id, bronze.record_no, batches.window_date as record_date, false as is_deleted, ['retracted'] as reasons
+    from read_parquet({{ files }}, filename = 'bronze_file') as bronze
+    inner join {{ ref('plan_batches') }} as batches
+        on batches.batch_id = regexp_extract(bronze.bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
+    {% else %}
+    select cast(null as varchar) as batch_id where false
+    {% endif %}
+{% endmacro %}
+
+{# The batches of a dataset that a decision takes out as a whole. #}
+{% macro retracted_batches(dataset) %}
+    {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
+    -- depends_on: {{ ref('plan_keys_decisions') }}
+    {% set decided = "(select target_batch_id from (" ~ whole('records_decisions') ~ ") where fate = 'current' and action = 'withdraw'"
+        ~ " and target_record_no is null and target_dataset = '" ~ dataset ~ "')" %}
+    {{ return(literals(decided, 'target_batch_id')) }}
+{% endmacro %}
+
+{# The Parquet files of a dataset's entering batches, as a list of SQL; nothing if there is none. #}
+{% macro entering_files(dataset, retracted=false) %}
+    {% set batches = ref('plan_batches') %}
+    {% set out = retracted_batches(dataset) %}
+    {% if not execute %}{{ return('') }}{% endif %}
+    {% set query %}
+        select unnest(files) from {{ batches }}
+        where dataset = '{{ dataset }}' and is_entering and batch_id {{ 'in' if retracted else 'not in' }} ({{ out if retracted or out != 'null' else "''" }})
+        order by 1
+    {% endset %}
+    {% set files = run_query(query).columns[0].values() %}
+    {{ return("['" ~ (files | join("', '")) ~ "']" if files else '') }}
+{% endmacro %}
+
 {# The entering Parquet of a dataset. A column that the contract names and no file has reads as null. #}
 {% macro read_bronze(dataset) %}
     {% set the = contract(dataset) %}
-    {% set batches = ref('plan_batches') %}
-    {% set files = [] %}
-    {% if execute %}
-        {% set files = run_query("select unnest(files) from " ~ batches ~ " where dataset = '" ~ dataset ~ "' and is_entering order by 1").columns[0].values() %}
-    {% endif %}
+    {% set files = entering_files(dataset) %}
     select
         cast(null as bigint) as record_no, cast(null as varchar) as bronze_file
         {%- if the.meta.format == 'json_lines' %},
         cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number
         {%- else %}{% for column in the.columns %},
-        cast(null as varchar) as {{ column.name }}{% endfor %}{% endif %}
+        cast(null as varchar) as {{ column.name }}{% endfor %}, cast(null as boolean) as is_deleted{% endif %}
     where false
     {% if files %}
     union all by name
-    select * from read_parquet(['{{ files | join("', '") }}'], union_by_name = true, filename = 'bronze_file')
+    select * from read_parquet({{ files }}, union_by_name = true, filename = 'bronze_file')
     {% endif %}
 {% endmacro %}
 

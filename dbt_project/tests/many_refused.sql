@@ -3,6 +3,6 @@
 select dataset, batch_id, count(*) as refused_records, any_value(batches.records_written) as records, any_value(reasons) as example
 from {{ ref('records_refused') }}
 inner join {{ ref('plan_batches') }} as batches using (dataset, batch_id)
-where batches.is_entering
+where batches.is_entering and fate = 'dead_letter'
 group by dataset, batch_id
 having count(*) > 0.1 * any_value(batches.records_written)

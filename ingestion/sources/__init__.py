@@ -1,17 +1,19 @@
 """The sources, by name. A source is a function from a run to a landing."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from ingestion.contract import COUNTED, Contract, read_contracts, source_names
+from ingestion import bronze
+from ingestion.contract import Contract, read_contracts, source_names
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing, Report, Run, Source, silent
-from ingestion.sources import clickstream, counts, orders, tables
+from ingestion.sources import clickstream, orders, tables
 from ingestion.window import Window
 
-__all__ = ["SOURCES", "Landing", "Report", "Source", "ingest", "source_counts"]
+__all__ = ["SOURCES", "Landing", "Report", "Source", "ingest", "source_counts", "sweep"]
 
 _OWN_CODE: dict[str, Source] = {"orders": orders.ingest, "clickstream": clickstream.ingest}
 SOURCES = source_names(read_contracts())
@@ -26,30 +28,67 @@ def ingest(
     contracts: Mapping[str, Contract] | None = None,
 ) -> Landing:
     """Land one window of one source in bronze. Doing it again brings only what is new."""
-    run = _run(source, window, home, landed_at, report, contracts)
-    try:
-        return _OWN_CODE.get(source, partial(tables.ingest, source))(run)
-    except OSError as error:
-        raise _cannot_write(error, home) from error
+    return _land(source, _run(source, window, home, landed_at, report, contracts))
 
 
-def source_counts(
+def sweep(
     source: str,
     window: Window,
     home: Home,
-    counted_at: datetime,
+    at: datetime,
     report: Report = silent,
     contracts: Mapping[str, Contract] | None = None,
+    *,
+    is_backfill: bool = False,
 ) -> Landing:
-    """Count a source again, by event date, over the whole days of the window; land it as `source_counts`.
+    """Land each day of a window again, count it at the source in the same view of it, and find what is gone from it.
 
-    A source that is not COUNTED lands nothing: its rows are counted as they are read.
+    The days before the window that have landed and that may still change, by the contract's lateness, are looked at as
+    well; a backfill, which comes to each day in turn, leaves them. A source without a second count only lands.
     """
-    run = _run(source, window, home, counted_at, report, contracts)
+    run = _run(source, window, home, at, report, contracts)
+    days = window.days()
+    first = days[0].start
+    lateness = max(one.lateness for one in run.contracts.values() if one.source == source)
+    earlier = [] if is_backfill else Window(first - lateness, first).days()
+    landings: list[Landing] = []
+    failed: list[Permanent] = []
+    for day in [*filter(partial(_has_landed, run, source), earlier), *days]:
+        try:
+            landings.append(_land(source, replace(run, window=day, is_sweep=True)))
+        except Permanent as error:  # that day's trouble alone
+            failed.append(error)
+    if failed:
+        for other in failed[1:]:
+            report(f"error: {other}")
+        raise failed[0]
+    return Landing(
+        source,
+        Window(first, days[-1].end),
+        tuple({manifest.batch_id: manifest for landing in landings for manifest in landing.manifests}.values()),
+        frozenset().union(*(landing.new for landing in landings)),
+        tuple(sorted({waiting for landing in landings for waiting in landing.waiting})),
+        tuple(dict.fromkeys(message for landing in landings for message in landing.messages)),
+    )
+
+
+# What the second count of a source is known as.
+source_counts = sweep
+
+
+def _land(source: str, run: Run) -> Landing:
     try:
-        return counts.count(source, run) if source in COUNTED else Landing(source, window, (), frozenset())
+        return _OWN_CODE.get(source, partial(tables.ingest, source))(run)
     except OSError as error:
-        raise _cannot_write(error, home) from error
+        raise _cannot_write(error, run.home) from error
+
+
+def _has_landed(run: Run, source: str, day: Window) -> bool:
+    return any(
+        bronze.list_batches(run.home, contract.dataset, day.date)
+        for contract in run.contracts.values()
+        if contract.source == source
+    )
 
 
 def _run(

@@ -19,6 +19,7 @@ from ingestion.home import Home
 from ingestion.landing import Landing, Run
 from ingestion.manifest import Input, Manifest, Waiting, still_waiting
 from ingestion.parquet import PartWriter
+from ingestion.sources import counts
 from ingestion.sources.lines import SCHEMA, LineFile, Unreadable, compression
 from ingestion.window import Window
 
@@ -38,10 +39,15 @@ def ingest(run: Run) -> Landing:
         )
     contract = run.contracts[DATASET]
     hours = _Hours(run, contract)
-    for hour in Window(run.window.start - contract.lateness, run.window.end).hours():
+    listed = counts.list_files(run.home, run.window) if run.is_sweep else []
+    # a sweep comes to each of the days before by itself
+    look_back = timedelta(0) if run.is_sweep else contract.lateness
+    for hour in Window(run.window.start - look_back, run.window.end).hours():
         with _one_at_a_time(run.home):
             hours.land(hour)
     hours.expect_records()
+    if run.is_sweep:
+        hours.count(listed)
     return hours.landing()
 
 
@@ -90,6 +96,14 @@ class _Hours:
             with bronze.staged(self.run.home, DATASET) as folder:
                 self._commit(folder, manifest)
 
+    def count(self, listed: list[counts.Listed]) -> None:
+        """Count the day's files, as they were listed before they were landed."""
+        counted = counts.count_files(listed, self.run.window, self.run.home)
+        with bronze.staged(self.run.home, counts.DATASET) as folder:
+            manifest = counts.stage(folder, self.run, DATASET, counted) if counted else None
+            if manifest:
+                self._commit(folder, manifest)
+
     def landing(self) -> Landing:
         by_window = sorted(self.manifests.values(), key=lambda manifest: (manifest.window, manifest.batch_id))
         messages = tuple(f"{left.path} waits: {left.reason}" for left in self.waiting)
@@ -104,6 +118,7 @@ class _Hours:
         self.manifests[manifest.batch_id] = manifest
         if is_new:
             self.new.add(manifest.batch_id)
+        if is_new and manifest.dataset == DATASET:
             self.run.report(
                 f"clickstream {manifest.window.start:%Y-%m-%d %H}h: {manifest.records_written:,} records"
                 f" from {len(manifest.inputs)} file(s)"

@@ -1,28 +1,36 @@
-"""A second, later and plain count of what a source holds, by event date, to hold against what was landed.
+"""A second, plain count of what a source holds, by event date, held against what a landing took in the same view of it.
 
-It shares no code with the landing: other SQL, other readers. Its batches are the dataset `source_counts`.
+It shares no code with the landing: other SQL, other readers. Orders are counted in the landing's own transaction; files
+are those of a listing made before the landing, as long as they lie still. So whatever moves at the source meanwhile is in
+both sides or in neither, and a difference is a loss. The counts are the dataset `source_counts`.
 """
 
 import gzip
+import hashlib
+import os
+import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
+import duckdb
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
 from ingestion import bronze
 from ingestion.home import Home
-from ingestion.landing import Landing, Run
-from ingestion.manifest import Manifest
+from ingestion.landing import Run
+from ingestion.manifest import Manifest, still_waiting
 from ingestion.parquet import PartWriter
-from ingestion.sources.postgres import snapshot
 from ingestion.window import Window, iso
 
 DATASET = "source_counts"
 _READ_BYTES = 1 << 20
+_NAMED_FILES = 5
 
 _ORDERS_BY_DATE = """
     select to_char(ordered_at, 'YYYY-MM-DD'), count(*)
@@ -30,49 +38,73 @@ _ORDERS_BY_DATE = """
     where ordered_at >= %(start)s and ordered_at < %(end)s
     group by 1 order by 1
 """
+# NaN and the infinities would hide the money of all other lines: neither side adds them up.
 _LINES_BY_DATE = """
-    select
-        to_char(o.ordered_at, 'YYYY-MM-DD'), o.currency::text, count(*),
-        -- one NaN would hide the money of all the others
-        coalesce(sum(i.quantity * i.unit_price - coalesce(i.discount_amount, 0)) filter (
-            where i.unit_price <> 'NaN' and coalesce(i.discount_amount, 0) <> 'NaN'
-        ), 0)::text
-    from shop.orders as o
-    join shop.order_items as i on i.order_id = o.order_id
-    where o.ordered_at >= %(start)s and o.ordered_at < %(end)s
+    select to_char(ordered_at, 'YYYY-MM-DD'), currency, count(*), coalesce(round(sum(quantity * price - discount) filter (
+        where quantity::text !~ 'N|I' and price::text !~ 'N|I' and discount::text !~ 'N|I'
+    ), 4), 0)::text
+    from (
+        select
+            o.ordered_at, o.currency::text as currency, i.quantity::numeric as quantity,
+            i.unit_price::numeric as price, coalesce(i.discount_amount, 0)::numeric as discount
+        from shop.orders as o
+        join shop.order_items as i on i.order_id = o.order_id
+        where o.ordered_at >= %(start)s and o.ordered_at < %(end)s
+    ) as lines
     group by 1, 2 order by 1, 2
+"""
+_LANDED_ORDERS = """
+    select ordered_at[:10] as day, count(*)::varchar
+    from read_parquet($orders)
+    where ordered_at[:10] between $first and $last and ordered_at not like '%BC'
+    group by day
+"""
+_LANDED_LINES = """
+    with orders as (
+        select order_id, ordered_at[:10] as day, currency from read_parquet($orders)
+        where ordered_at[:10] between $first and $last and ordered_at not like '%BC'
+    ),
+
+    lines as (
+        select
+            day, currency,
+            try(try_cast(quantity as decimal(10, 0)) * try_cast(unit_price as decimal(28, 10))
+                - try_cast(coalesce(discount_amount, '0') as decimal(28, 10))) as amount
+        from read_parquet($items)
+        inner join orders using (order_id)
+    )
+
+    select day, currency, count(*)::varchar, coalesce(sum(amount), 0)::decimal(38, 4)::varchar
+    from lines
+    group by day, currency
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Count:
-    """How many records, and how much money of one currency, a source holds for one date. All as text, as in bronze."""
+    """What a source holds for one date, and what the landing took of it: records, and money of one currency. All text, as in bronze.
+
+    `note` names what the source holds and the landing cannot read.
+    """
 
     dataset: str
     event_date: str
     currency: str | None
     records: str
     amount: str | None
+    landed_records: str
+    landed_amount: str | None = None
+    note: str | None = None
 
 
 COLUMNS = (*(field.name for field in fields(Count)), "counted_at")
 
 
-def count(source: str, run: Run) -> Landing:
-    """Count the whole days the window touches, and land the counts unless they are the ones landed last."""
-    days = run.window.days()
-    window = Window(days[0].start, days[-1].end)
-    counts = _COUNTERS[source](run.home, window)
-    last = max(_earlier(run.home, source, window), key=lambda manifest: manifest.landed_at, default=None)
+def stage(folder: Path, run: Run, source: str, counts: list[Count]) -> Manifest | None:
+    """Write counts into a staged folder; None when they are the ones landed last for the window."""
+    last = max(_earlier(run.home, source, run.window), key=lambda manifest: manifest.landed_at, default=None)
     if last and _read(run.home, last) == counts:
-        return Landing(source, window, (last,), frozenset())
-    with bronze.staged(run.home, DATASET) as folder:
-        manifest, is_new = bronze.commit(run.home, folder, _stage(folder, run, source, window, counts, last))
-    run.report(f"{source} {window}: counted again at the source")
-    return Landing(source, window, (manifest,), frozenset({manifest.batch_id} if is_new else ()))
-
-
-def _stage(folder: Path, run: Run, source: str, window: Window, counts: list[Count], last: Manifest | None) -> Manifest:
+        return None
     rows = [(*astuple(one), iso(run.landed_at)) for one in counts]
     schema = pa.schema([(name, pa.string()) for name in COLUMNS])
     writer = PartWriter(folder, schema, dictionary=list(COLUMNS))
@@ -83,9 +115,9 @@ def _stage(folder: Path, run: Run, source: str, window: Window, counts: list[Cou
     content = (source, *(astuple(one) for one in counts), last.batch_id if last else None)
     return Manifest(
         dataset=DATASET,
-        batch_id=bronze.identify(DATASET, window, content),
+        batch_id=bronze.identify(DATASET, run.window, content),
         source=source,
-        window=window,
+        window=run.window,
         contract_version=run.contracts[DATASET].version if DATASET in run.contracts else 1,
         landed_at=run.landed_at,
         counted_by_source=len(counts),
@@ -104,62 +136,181 @@ def _earlier(home: Home, source: str, window: Window) -> Iterator[Manifest]:
 
 def _read(home: Home, manifest: Manifest) -> list[Count]:
     rows = pa.concat_tables(pq.read_table(path) for path in bronze.parquet_files(home, manifest)).to_pylist()
-    return [Count(**{field.name: row[field.name] for field in fields(Count)}) for row in rows]
+    return [Count(**{field.name: row.get(field.name) for field in fields(Count)}) for row in rows]
 
 
-def _count_orders(home: Home, window: Window) -> list[Count]:
-    """Ask the shop: orders by their date, lines and their money by their order's date and currency."""
-    values = {"start": window.start, "end": window.end}
-    with snapshot(home.database_url()) as connection:
-        orders = connection.execute(_ORDERS_BY_DATE, values).fetchall()
-        lines = connection.execute(_LINES_BY_DATE, values).fetchall()
-    counts = [Count("orders", day, None, str(records), None) for day, records in orders]
-    counts += [Count("order_items", day, currency, str(records), amount) for day, currency, records, amount in lines]
-    return counts + _empty_days(counts, window, ("orders", "order_items"))
+# --- the shop ---
+
+# Records and money by date and currency.
+_Counted = Mapping[tuple[str, str | None], tuple[str, str | None]]
 
 
-def _empty_days(counts: list[Count], window: Window, datasets: tuple[str, ...]) -> list[Count]:
-    """Say zero for the days that the source has nothing for, so that zero can be told from not counted."""
-    counted = {(one.dataset, one.event_date) for one in counts}
-    dates = [day.date.isoformat() for day in window.days()]
-    return [Count(name, day, None, "0", None) for name in datasets for day in dates if (name, day) not in counted]
+def count_orders(connection: psycopg.Connection[Any], day: Window, landed: Mapping[str, list[str]]) -> list[Count]:
+    """Ask the shop for a day's orders, and for their lines and money by currency, beside those in the landed Parquet files."""
+    values = {"start": day.start, "end": day.end}
+    orders: _Counted = {
+        (date, None): (str(n), None) for date, n in connection.execute(_ORDERS_BY_DATE, values).fetchall()
+    }
+    lines: _Counted = {
+        (date, currency): (str(n), amount)
+        for date, currency, n, amount in connection.execute(_LINES_BY_DATE, values).fetchall()
+    }
+    landed_orders, landed_lines = _landed(day, landed)
+    return [*_beside("orders", day, orders, landed_orders), *_beside("order_items", day, lines, landed_lines)]
 
 
-def _count_clickstream(home: Home, window: Window) -> list[Count]:
-    """Count the lines of every readable file by the date of its folder; a day without a folder is not counted."""
-    counts = []
-    for day in window.days():
-        folder = home.landing / day.date.isoformat()
-        if folder.is_dir():
-            lines = sum(_lines(path) for path in sorted(folder.glob("[0-2][0-9]/*")))
-            counts.append(Count("clickstream", folder.name, None, str(lines), None))
-    return counts
+def _beside(dataset: str, day: Window, counted: _Counted, landed: _Counted) -> Iterator[Count]:
+    """Put what was counted beside what landed. A day with nothing is said to have nothing: it is not the same as not counted."""
+    keys = sorted({*counted, *landed}, key=lambda key: (key[0], key[1] or "")) or [(day.date.isoformat(), None)]
+    for date, currency in keys:
+        nothing = ("0", "0.0000" if dataset == "order_items" and (counted or landed) else None)
+        records, amount = counted.get((date, currency), nothing)
+        landed_records, landed_amount = landed.get((date, currency), nothing)
+        yield Count(dataset, date, currency, records, amount, landed_records, landed_amount)
 
 
-def _lines(path: Path) -> int:
-    """Count one file's lines, the last one also without a newline; 0 for a file that cannot be read to its end."""
-    lines, last = 0, b"\n"
+def _landed(day: Window, files: Mapping[str, list[str]]) -> tuple[_Counted, _Counted]:
+    if not files["orders"]:
+        return {}, {}
+    values: dict[str, Any] = {"orders": files["orders"], "first": day.date.isoformat(), "last": day.date.isoformat()}
+    with duckdb.connect() as connection:
+        orders = connection.execute(_LANDED_ORDERS, values).fetchall()
+        lines = (
+            connection.execute(_LANDED_LINES, values | {"items": files["order_items"]}).fetchall()
+            if files["order_items"]
+            else []
+        )
+    return (
+        {(date, None): (n, None) for date, n in orders},
+        {(date, currency): (n, amount) for date, currency, n, amount in lines},
+    )
+
+
+# --- files ---
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One file as a listing found it: its name relative to the landing folder, and what tells whether it has changed since."""
+
+    name: str
+    path: Path
+    mark: tuple[int, int, int]
+
+
+def list_files(home: Home, day: Window) -> list[Listed]:
+    """List every file that lies under a folder of the day, whatever its name, and however the folder writes the date."""
+    found = []
+    for folder in _folders(home.landing, day):
+        for at, _, names in os.walk(folder):
+            for name in sorted(names):
+                path = Path(at, name)
+                mark = _mark(path)
+                if mark:
+                    shown = os.fsencode(path.relative_to(home.landing)).decode("utf-8", "backslashreplace")
+                    found.append(Listed(shown, path, mark))
+    return sorted(found, key=lambda file: file.name)
+
+
+def count_files(listed: Iterable[Listed], day: Window, home: Home) -> list[Count]:
+    """Count the lines of the listed files that lie still, beside those that landed; a day without a folder is not counted.
+
+    A file that waits is named by its landing, and holds the watermark: it is not counted here.
+    """
+    if not _folders(home.landing, day):
+        return []
+    manifests = [bronze.read_manifest(home, ref) for ref in bronze.list_batches(home, "clickstream", day.date)]
+    landed = {(file.path, file.sha256): file.records for one in manifests for file in one.inputs}
+    hours: dict[Window, list[Manifest]] = {}
+    for one in manifests:
+        hours.setdefault(one.window, []).append(one)
+    waiting = {file.path for of_hour in hours.values() for file in still_waiting(of_hour)}
+    records = taken = 0
+    unread: list[str] = []
+    for file in listed:
+        if file.name in waiting or _is_no_data(file.path.name):
+            continue
+        lines, sha256 = _lines(file.path)
+        if _mark(file.path) != file.mark:
+            continue  # it grew, moved or went meanwhile: the next count sees it
+        records += lines
+        if (file.name, sha256) in landed:
+            taken += landed[file.name, sha256]
+        elif lines:
+            unread.append(f"{file.name} ({lines} lines)")
+    note = ", ".join(unread[:_NAMED_FILES]) + (
+        f" and {len(unread) - _NAMED_FILES} more" if len(unread) > _NAMED_FILES else ""
+    )
+    return [
+        Count(
+            "clickstream",
+            day.date.isoformat(),
+            None,
+            str(records),
+            None,
+            str(taken),
+            None,
+            f"not read: {note}" if note else None,
+        )
+    ]
+
+
+_DATE = re.compile(r"(\d{4})-?(\d{1,2})-?(\d{1,2})")
+
+
+def _folders(landing: Path, day: Window) -> list[Path]:
+    """Name the folders of a date, also those that write it in another way."""
     try:
+        entries = list(os.scandir(landing))
+    except OSError:
+        return []
+    found = []
+    for entry in entries:
+        match = _DATE.fullmatch(entry.name)
+        if match and "{}-{:0>2}-{:0>2}".format(*match.groups()) == day.date.isoformat() and entry.is_dir():
+            found.append(Path(entry.path))
+    return sorted(found)
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    """Tell a file that lies still from one that changes; None for what is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if path.is_file() else None
+
+
+def _is_no_data(name: str) -> bool:
+    """Say whether a name is one that tools leave beside data, or that a writer gives to a file it has not finished."""
+    return name.startswith((".", "_")) or name.endswith((".tmp", ".temp", ".part", ".partial", ".crc", ".swp", "~"))
+
+
+def _lines(path: Path) -> tuple[int, str]:
+    """Count one file's lines, the last one also without a newline, and its checksum as stored; 0 lines if it cannot be read to its end."""
+    lines, last, digest = 0, b"\n", hashlib.sha256()
+    try:
+        with path.open("rb") as stored:
+            for piece in iter(lambda: stored.read(_READ_BYTES), b""):
+                digest.update(piece)
         for piece in _pieces(path):
             lines += piece.count(b"\n")
             last = piece[-1:] or last
     except (OSError, EOFError, zlib.error, zstandard.ZstdError):
-        return 0
-    return lines + (last != b"\n")
+        return 0, ""
+    return lines + (last != b"\n"), digest.hexdigest()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    if path.name.startswith("."):
-        return
-    if path.name.endswith(".jsonl"):
-        with path.open("rb") as plain:
-            yield from iter(lambda: plain.read(_READ_BYTES), b"")
-    elif path.name.endswith(".jsonl.gz"):
+    if path.name.endswith(".gz"):
         with gzip.open(path) as inflated:
             yield from iter(lambda: inflated.read(_READ_BYTES), b"")
-    elif path.name.endswith(".jsonl.zst"):
+    elif path.name.endswith(".zst"):
         with path.open("rb") as stored:
             yield from _zstd_pieces(iter(lambda: stored.read(_READ_BYTES >> 4), b""))
+    else:
+        with path.open("rb") as plain:
+            yield from iter(lambda: plain.read(_READ_BYTES), b"")
 
 
 def _zstd_pieces(stored: Iterator[bytes]) -> Iterator[bytes]:
@@ -173,9 +324,3 @@ def _zstd_pieces(stored: Iterator[bytes]) -> Iterator[bytes]:
             data = frame.unused_data
     if not frame.eof:
         raise EOFError
-
-
-_COUNTERS: dict[str, Callable[[Home, Window], list[Count]]] = {
-    "orders": _count_orders,
-    "clickstream": _count_clickstream,
-}

@@ -35,9 +35,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision. `subject` says what about the target is decided: its presence, its content, or whether it is held.
+    """One decision. `subject` says what about the target is decided: its presence, its content, whether it is held, or a difference.
 
-    Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold).
+    Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold, difference).
     """
 
     subject: str
@@ -67,6 +67,11 @@ def correct(target: Target, correcting: Target, reason: str, by: str, at: dateti
 def accept(target: Target, reason: str, by: str, at: datetime) -> Decision:
     """Decide that a held batch enters all the same."""
     return Decision("hold", "accept", target, reason, by, at)
+
+
+def accept_difference(target: Target, reason: str, by: str, at: datetime) -> Decision:
+    """Decide that a count may differ from what landed, by as much as it does."""
+    return Decision("difference", "accept", target, reason, by, at)
 
 
 def land(home: Home, decisions: Sequence[Decision]) -> Manifest:
@@ -113,6 +118,25 @@ def accepted(home: Home) -> frozenset[str]:
     return frozenset(target.batch_id for (subject, target) in standing(home) if subject == "hold")
 
 
+def settled(home: Home) -> frozenset[str]:
+    """List the batches that hold nobody any more: accepted by a person, or taken out as a whole."""
+    return frozenset(
+        target.batch_id
+        for (subject, target), decision in standing(home).items()
+        if subject == "hold" or (decision.action == "withdraw" and target.record_no is None)
+    )
+
+
+def whole_batches(home: Home, manifests: Iterable[Manifest]) -> frozenset[str]:
+    """List the batches that these batches of decisions take out, or bring back, as a whole."""
+    return frozenset(
+        decision.target.batch_id
+        for manifest in manifests
+        for decision in _of(home, manifest)
+        if decision.subject == "presence" and decision.target.record_no is None
+    )
+
+
 @dataclass(frozen=True)
 class _Row:
     """A decision as it lies in bronze: all text."""
@@ -147,10 +171,13 @@ def _row(decision: Decision) -> _Row:
 
 def _all(home: Home) -> Iterable[Decision]:
     for ref in bronze.list_batches(home, DATASET):
-        manifest = bronze.read_manifest(home, ref)
-        for path in bronze.parquet_files(home, manifest):
-            for row in pq.read_table(path, columns=[field.name for field in fields(_Row)]).to_pylist():
-                yield _decision(_Row(**row))
+        yield from _of(home, bronze.read_manifest(home, ref))
+
+
+def _of(home: Home, manifest: Manifest) -> Iterable[Decision]:
+    for path in bronze.parquet_files(home, manifest):
+        for row in pq.read_table(path, columns=[field.name for field in fields(_Row)]).to_pylist():
+            yield _decision(_Row(**row))
 
 
 def _decision(row: _Row) -> Decision:

@@ -1,69 +1,104 @@
 """The shop's four tables, read in one transaction: what was placed or changed in the window, and what that refers to.
 
-Every value is kept as the database's own text. The batches of one run share a snapshot and enter a build together.
+Besides its window a run lands what earlier windows missed (rows committed late, with old times), as far back as the
+contract's lateness, and says which lines of its orders are gone. A sweep also says which orders of its day are gone, and
+counts the day. Every value is kept as the database's own text. The batches of one run share a snapshot and enter a build
+together.
 """
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 
 from ingestion import bronze
-from ingestion.contract import say_duration
+from ingestion.contract import Contract, say_duration
 from ingestion.errors import Permanent
 from ingestion.landing import Landing, Run
 from ingestion.manifest import Manifest
+from ingestion.parquet import IS_DELETED, PartWriter
+from ingestion.sources import counts, decisions
 from ingestion.sources.copied import Copied
+from ingestion.sources.decisions import Target
+from ingestion.sources.known import Key, Known, Standing, known
 from ingestion.sources.postgres import snapshot
+from ingestion.window import Window
 
 SOURCE = "orders"
 OVERLAP = timedelta(hours=1)
+BY = "clearwell"
 
 _PLACED = "(ordered_at >= %(start)s and ordered_at < %(end)s)"
 _CREATED = "(created_at >= %(start)s and created_at < %(end)s)"
 # Rows are committed later than their `updated_at` says: without the overlap a slow transaction would be missed.
 _CHANGED = "(updated_at >= %(overlap)s and updated_at < %(end)s)"
-_ORDERS = f"select * from shop.orders where {_PLACED} or {_CHANGED}"
 _IN_NO_WINDOW = "select from shop.orders where ordered_at is null and updated_at is null"
 
 
-def _with_referred(table: str, key: str, referred: str, changed: str) -> str:
-    """Select the rows referred to, and the changed ones that are not. Two branches, so that each can find its index."""
+def _selections(orders: str, lines: str, customers: str, products: str) -> dict[str, str]:
+    """Select the orders that a condition names and all that they refer to, and the rows of the others that their own conditions name."""
+    chosen = f"select * from shop.orders where {orders}"
+    ids = f"select order_id from ({chosen}) as o"
+    bought = (
+        f"select product_id from shop.order_items where order_id in ({ids}) union all "
+        f"select product_id from shop.order_items where {lines}"
+    )
+    return {
+        "orders": chosen,
+        "order_items": _with_referred("order_items", "order_id", ids, lines),
+        "customers": _with_referred("customers", "customer_id", f"select customer_id from ({chosen}) as o", customers),
+        "products": _with_referred("products", "product_id", bought, products),
+    }
+
+
+def _with_referred(table: str, key: str, referred: str, chosen: str) -> str:
+    """Select the rows referred to, and the chosen ones that are not. Two branches, so that each can find its index."""
     return (
         f"select t.* from shop.{table} as t where t.{key} in ({referred}) union all "
-        f"select t.* from shop.{table} as t where {changed} "
+        f"select t.* from shop.{table} as t where {chosen} "
         f"and not exists (select from ({referred}) as r where r.{key} = t.{key})"
     )
 
 
-_ORDER_IDS = f"select order_id from ({_ORDERS}) as o"
-_CUSTOMER_IDS = f"select customer_id from ({_ORDERS}) as o"
-_PRODUCT_IDS = (
-    f"select product_id from shop.order_items where order_id in ({_ORDER_IDS}) union all "
-    f"select product_id from shop.order_items where {_CHANGED}"
+SELECTIONS = _selections(f"({_PLACED} or {_CHANGED})", _CHANGED, f"({_CREATED} or {_CHANGED})", _CHANGED)
+_BY_KEY = _selections(
+    "order_id = any(%(orders)s)",
+    "order_id = any(%(orders)s)",
+    "customer_id = any(%(customers)s)",
+    "product_id = any(%(products)s)",
 )
-SELECTIONS = {
-    "orders": _ORDERS,
-    "order_items": _with_referred("order_items", "order_id", _ORDER_IDS, _CHANGED),
-    "customers": _with_referred("customers", "customer_id", _CUSTOMER_IDS, f"({_CREATED} or {_CHANGED})"),
-    "products": _with_referred("products", "product_id", _PRODUCT_IDS, _CHANGED),
+# Keys and versions alone, of what a window holds: to look for rows that its landing did not see.
+_VERSIONS = {
+    "orders": f"select order_id, updated_at from shop.orders where {_PLACED} or {_CHANGED}",
+    "order_items": f"select order_id, line_number, updated_at from shop.order_items where {_CHANGED}",
+    "customers": f"select customer_id, updated_at from shop.customers where {_CREATED} or {_CHANGED}",
+    "products": f"select product_id, updated_at from shop.products where {_CHANGED}",
 }
 
 
 def ingest(run: Run) -> Landing:
-    """Land what the window holds of the four tables: one batch each, from one snapshot."""
+    """Land what the window holds of the four tables, what earlier windows missed, and what is gone, from one snapshot."""
     with ExitStack() as stack:
-        staged = {dataset: stack.enter_context(bronze.staged(run.home, dataset)) for dataset in SELECTIONS}
         with snapshot(run.home.database_url()) as connection:
-            manifests = [_stage(connection, run, dataset, folder) for dataset, folder in staged.items()]
-            messages = _rows_in_no_window(connection)
-        for manifest in manifests:
+            shop = _Shop(run, connection, stack)
+            shop.stage_window()
+            shop.stage_missed()
+            shop.stage_deletions()
+            if run.is_sweep:
+                shop.stage_counts()
+            messages = (*_rows_in_no_window(connection), *shop.messages)
+        for manifest in shop.window_manifests():
             _expect_records(run, manifest)
-        landed = [bronze.commit(run.home, staged[m.dataset], m) for m in _as_snapshot(manifests)]
+        landed = [
+            bronze.commit(run.home, folder, manifest)
+            for folder, manifest in zip(shop.folders, _as_snapshot(shop.manifests), strict=True)
+        ]
     for message in messages:
         run.report(message)
     return Landing(
@@ -75,26 +110,189 @@ def ingest(run: Run) -> Landing:
     )
 
 
-def _stage(connection: psycopg.Connection[Any], run: Run, dataset: str, folder: Path) -> Manifest:
+@dataclass
+class _Shop:
+    """One snapshot of the shop, and the batches staged from it."""
+
+    run: Run
+    connection: psycopg.Connection[Any]
+    stack: ExitStack
+    folders: list[Path] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    gone: list[Standing] = field(default_factory=list)
+
+    def stage_window(self) -> None:
+        """Stage the window's rows, also for a table that has none."""
+        for dataset, selection in SELECTIONS.items():
+            folder = self._folder(dataset)
+            self._add(folder, _stage(self.connection, self.run, dataset, selection, _values(self.run.window), folder))
+
+    def window_manifests(self) -> list[Manifest]:
+        return self.manifests[: len(SELECTIONS)]
+
+    def stage_missed(self) -> None:
+        """Stage the rows of landed windows that Clearwell has not, and, in a sweep, those of orders that left its day."""
+        with known(self.run.home) as held:
+            late = self._missed(held)
+            vanished = self._vanished(held) if self.run.is_sweep else {}
+        moved = self._ids("select order_id from shop.orders where order_id = any(%s)", list(vanished))
+        self.gone = [Standing((order_id,), version) for order_id, version in vanished.items() if order_id not in moved]
+        orders = {key[0] for dataset in ("orders", "order_items") for key in late.get(dataset, ())}
+        values = {
+            "orders": sorted({*orders, *vanished}),
+            "customers": [key[0] for key in late.get("customers", ())],
+            "products": [key[0] for key in late.get("products", ())],
+        }
+        if not any(values.values()):
+            return
+        for dataset, selection in _BY_KEY.items():
+            folder = self._folder(dataset)
+            manifest = _stage(self.connection, self.run, dataset, selection, values, folder, content="missed")
+            if manifest.records_written:
+                self._add(folder, manifest)
+                if dataset == "orders":
+                    self.messages.append(f"{manifest.records_written:,} orders that no earlier landing saw came along")
+
+    def stage_deletions(self) -> None:
+        """Stage a record for each order and line that is gone; and withdraw those whose key the shop has again."""
+        orders, lines = self.run.contracts["orders"], self.run.contracts["order_items"]
+        gone_orders = [one.key[0] for one in self.gone]
+        with known(self.run.home) as held:
+            of = ("order_id", self._files("orders"), gone_orders)
+            gone_lines = held.standing(lines, of=of, here=self._files("order_items"))
+            earlier = {
+                contract.dataset: held.deletions(contract, [one.key for one in gone])
+                for contract, gone in ((orders, self.gone), (lines, gone_lines))
+                if gone
+            }
+            returned = [
+                target
+                for contract in (orders, lines)
+                if (files := self._files(contract.dataset))
+                for target in held.returned(contract, files)
+            ]
+        for contract, gone in ((orders, self.gone), (lines, gone_lines)):
+            if gone:
+                folder = self._folder(contract.dataset)
+                self._add(folder, _stage_deletions(folder, self.run, contract, gone, earlier[contract.dataset]))
+                named = ", ".join(" ".join(one.key) for one in gone[:5]) + (" …" if len(gone) > 5 else "")
+                self.messages.append(f"{len(gone):,} of {contract.dataset} are gone from the shop: {named}")
+        if returned:
+            at, reason = self.run.landed_at, "the shop has the key again"
+            folder = self._folder(decisions.DATASET)
+            self._add(folder, decisions.stage(folder, [decisions.withdraw(one, reason, BY, at) for one in returned]))
+
+    def stage_counts(self) -> None:
+        """Count the day, in this very snapshot, beside what was staged of it."""
+        landed = {
+            manifest.dataset: _paths(folder, manifest)
+            for folder, manifest in zip(self.folders, self.window_manifests(), strict=False)
+        }
+        folder = self._folder(counts.DATASET)
+        found = counts.count_orders(self.connection, self.run.window, landed)
+        manifest = counts.stage(folder, self.run, SOURCE, found)
+        if manifest:
+            self._add(folder, manifest)
+
+    def _missed(self, held: Known) -> dict[str, list[Key]]:
+        """Find the keys of rows that lie in windows that have landed, as far back as the lateness, and that no batch holds."""
+        windows = _landed_before(self.run, self.run.contracts["orders"].lateness)
+        found: dict[str, list[Key]] = {}
+        for dataset, selection in _VERSIONS.items() if windows else ():
+            listed: list[str] = []
+            for window in windows:
+                folder = self._folder(dataset)
+                copied = _copy(self.connection, dataset, selection, _values(window), folder)
+                listed += [str(folder / file.name) for file in copied.files]
+            found[dataset] = held.unseen(self.run.contracts[dataset], listed, self._files(dataset))
+        return found
+
+    def _vanished(self, held: Known) -> dict[str, str | None]:
+        """Find the orders that stand on the day, and that the shop does not have on it: with the version of each."""
+        standing = held.standing(self.run.contracts["orders"], on=self.run.window.date, here=self._files("orders"))
+        return {one.key[0]: one.version for one in standing}
+
+    def _folder(self, dataset: str) -> Path:
+        return self.stack.enter_context(bronze.staged(self.run.home, dataset))
+
+    def _add(self, folder: Path, manifest: Manifest) -> None:
+        self.folders.append(folder)
+        self.manifests.append(manifest)
+
+    def _ids(self, query: str, values: list[str]) -> set[str]:
+        return {row[0] for row in self.connection.execute(query, [values]).fetchall()} if values else set()
+
+    def _files(self, dataset: str) -> list[str]:
+        """List the staged Parquet files that hold rows of a dataset."""
+        return [
+            path
+            for folder, manifest in zip(self.folders, self.manifests, strict=True)
+            if manifest.dataset == dataset and IS_DELETED not in manifest.columns
+            for path in _paths(folder, manifest)
+        ]
+
+
+def _paths(folder: Path, manifest: Manifest) -> list[str]:
+    return [str(folder / file.name) for file in manifest.files]
+
+
+def _values(window: Window) -> dict[str, Any]:
+    return {"start": window.start, "end": window.end, "overlap": window.start - OVERLAP}
+
+
+def _landed_before(run: Run, lateness: timedelta) -> list[Window]:
+    """List the windows of the shop that have landed, cut to what lies before the run's own and within the lateness."""
+    first = run.window.start - lateness
+    found: list[Window] = []
+    days = Window(first, run.window.start).days()
+    windows = {
+        bronze.read_manifest(run.home, ref).window
+        for day in [Window(days[0].start - timedelta(days=31), days[0].start), *days]
+        for one in day.days()
+        for ref in bronze.list_batches(run.home, SOURCE, one.date)
+    }
+    for window in sorted(windows):
+        start = max(window.start, first, found[-1].end if found else first)
+        end = min(window.end, run.window.start)
+        if start < end:
+            found.append(Window(start, end))
+    return found
+
+
+def _copy(
+    connection: psycopg.Connection[Any], dataset: str, selection: str, values: dict[str, Any], folder: Path
+) -> Copied:
+    with connection.cursor().copy(f"copy ({selection}) to stdout (format csv, header)", values) as rows:
+        return Copied(folder, dataset, rows)
+
+
+def _stage(
+    connection: psycopg.Connection[Any],
+    run: Run,
+    dataset: str,
+    selection: str,
+    values: dict[str, Any],
+    folder: Path,
+    content: str = "",
+) -> Manifest:
     """Write one table's rows, and compare their number with what the database counts in the same snapshot."""
     contract = run.contracts[dataset]
-    values = {"start": run.window.start, "end": run.window.end, "overlap": run.window.start - OVERLAP}
-    counted = _count(connection, SELECTIONS[dataset], values)
+    counted = _count(connection, selection, values)
     # Sorted, so that the same rows are the same bytes, and so the same batch, whatever the plan.
     keys = ", ".join(f'{name}::text collate "C"' for name in contract.key)
-    query = f"copy (select * from ({SELECTIONS[dataset]}) as s order by {keys}) to stdout (format csv, header)"
-    with connection.cursor().copy(query, values) as rows:
-        copied = Copied(folder, dataset, rows)
+    copied = _copy(connection, dataset, f"select * from ({selection}) as s order by {keys}", values, folder)
     if copied.records != counted:
         raise Permanent(
             f"the database counts {counted} rows but {copied.records} arrived",
             where=f"shop.{dataset} {run.window}",
             todo="ingest the window again and report it if it stays",
         )
-    run.report(f"{dataset} {run.window}: {counted:,} records")
+    if counted or not content:
+        run.report(f"{dataset} {run.window}: {counted:,} records{f' ({content})' if content else ''}")
     return Manifest(
         dataset=dataset,
-        batch_id=bronze.identify(dataset, run.window, (copied.sha256,)),
+        batch_id=bronze.identify(dataset, run.window, (content, copied.sha256) if content else (copied.sha256,)),
         source=SOURCE,
         window=run.window,
         contract_version=contract.version,
@@ -106,7 +304,34 @@ def _stage(connection: psycopg.Connection[Any], run: Run, dataset: str, folder: 
     )
 
 
-def _count(connection: psycopg.Connection[Any], selection: str, values: dict[str, datetime]) -> int:
+def _stage_deletions(
+    folder: Path, run: Run, contract: Contract, gone: Sequence[Standing], earlier: Sequence[Target]
+) -> Manifest:
+    """Write a record for each key that is gone: the key, and the version that it ends."""
+    columns = (*contract.key, *((contract.version_column,) if contract.version_column else ()))
+    rows = [(*one.key, *((one.version,) if contract.version_column else ())) for one in gone]
+    schema = pa.schema([*((name, pa.string()) for name in columns), (IS_DELETED, pa.bool_())])
+    writer = PartWriter(folder, schema, dictionary=[])
+    writer.begin()
+    values = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+    writer.add(pa.Table.from_arrays([*values, pa.array([True] * len(rows))], schema=schema))
+    writer.keep()
+    return Manifest(
+        dataset=contract.dataset,
+        # what was said before of the same keys: a key that goes, comes back and goes again is another batch
+        batch_id=bronze.identify(contract.dataset, run.window, ("gone", *rows, *map(str, earlier))),
+        source=SOURCE,
+        window=run.window,
+        contract_version=contract.version,
+        landed_at=run.landed_at,
+        counted_by_source=len(rows),
+        records_written=writer.records,
+        files=writer.finish(),
+        columns=(*columns, IS_DELETED),
+    )
+
+
+def _count(connection: psycopg.Connection[Any], selection: str, values: dict[str, Any]) -> int:
     row = connection.execute(f"select count(*) from ({selection}) as s", values).fetchone()
     return int(row[0]) if row else 0
 
@@ -133,8 +358,11 @@ def _expect_records(run: Run, manifest: Manifest) -> None:
     )
 
 
-def _as_snapshot(manifests: list[Manifest]) -> list[Manifest]:
+def _as_snapshot(manifests: Sequence[Manifest]) -> list[Manifest]:
     """Let each manifest name all of them."""
-    batches = {manifest.dataset: manifest.batch_id for manifest in manifests}
+    batches: dict[str, str] = {}
+    for manifest in manifests:
+        number = sum(name.split(" ")[0] == manifest.dataset for name in batches)
+        batches[f"{manifest.dataset} {number + 1}" if number else manifest.dataset] = manifest.batch_id
     snapshot_id = hashlib.sha256(repr(sorted(batches.items())).encode()).hexdigest()[:20]
     return [replace(manifest, snapshot_id=snapshot_id, snapshot_batches=batches) for manifest in manifests]

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('plan_keys_decisions') }} {{ ref('records_decisions') }}
 -- A column is told when it is first seen. Of lines, the first thousand of each batch are looked at.
 with
 {% for dataset in datasets() %}

@@ -52,7 +52,14 @@ final as (
         coalesce(min(gaps.gap_start), max(windows.window_end)) as complete_until,
         max(windows.window_end) as latest_window_end,
         count(distinct gaps.gap_start) as holes,
-        (select count(*) from short where short.dataset = datasets.dataset) as short_windows
+        (select count(*) from short where short.dataset = datasets.dataset) as short_windows,
+        coalesce(
+            (
+                select list(distinct event_date order by event_date) from {{ ref('ops_differences') }} as differences
+                where differences.dataset = datasets.dataset and is_alert and not is_accepted
+            ),
+            []
+        ) as unreconciled_dates
     from (select distinct dataset from batches where dataset <> 'source_counts') as datasets
     left join windows using (dataset)
     left join gaps using (dataset)

@@ -23,7 +23,12 @@ latest_counts as (
 ),
 
 source as (
-    select dataset, event_date as record_date, cast(sum(records) as bigint) as source_records, max(counted_at) as counted_at
+    select
+        dataset,
+        event_date as record_date,
+        cast(sum(records) as bigint) as source_records,
+        cast(sum(landed_records) as bigint) as landed_records,
+        max(counted_at) as counted_at
     from latest_counts
     group by dataset, event_date
 ),
@@ -32,14 +37,6 @@ bronze as (
     select dataset, record_date, cast(sum(records) as bigint) as bronze_records
     from ({{ whole('ops_batch_dates') }})
     group by dataset, record_date
-),
-
--- files are counted by the date of their folder, which is the window's
-landed as (
-    select dataset, window_date as record_date, cast(sum(records_written) as bigint) as landed_records
-    from ({{ whole('ops_batches') }})
-    where source <> 'corrections'
-    group by dataset, window_date
 ),
 
 -- what lands after a count is not in it
@@ -71,14 +68,6 @@ fates as (
     group by dataset, record_date
 ),
 
-corrections as (
-    select batch_id from ({{ whole('ops_batches') }}) where source = 'corrections'
-),
-
-corrected_orders as (
-    select order_id from {{ ref('silver_orders') }} where batch_id in (select batch_id from corrections)
-),
-
 orders_with_lines as (
     select distinct order_id from {{ ref('silver_order_items') }} where is_known_order
 ),
@@ -88,7 +77,6 @@ silver as (
         'orders' as dataset,
         order_date as record_date,
         count(*) as silver_records,
-        count(*) filter (where batch_id in (select batch_id from corrections)) as corrected_records,
         count(*) filter (where status = 'cancelled') as cancelled_records,
         count(*) filter (where coalesce(status, '') <> 'cancelled' and order_id not in (select order_id from orders_with_lines)) as unmatched_records
     from {{ ref('silver_orders') }}
@@ -98,15 +86,12 @@ silver as (
         'order_items' as dataset,
         order_date as record_date,
         count(*) as silver_records,
-        count(*) filter (
-            where batch_id in (select batch_id from corrections) or order_id in (select order_id from corrected_orders)
-        ) as corrected_records,
         count(*) filter (where order_status = 'cancelled') as cancelled_records,
         count(*) filter (where not is_known_order) as unmatched_records
     from {{ ref('silver_order_items') }}
     group by order_date
     union all
-    select 'clickstream' as dataset, event_date as record_date, count(*) as silver_records, 0 as corrected_records, 0 as cancelled_records, 0 as unmatched_records
+    select 'clickstream' as dataset, event_date as record_date, count(*) as silver_records, 0 as cancelled_records, 0 as unmatched_records
     from {{ ref('silver_clickstream') }}
     group by event_date
 ),
@@ -125,7 +110,6 @@ rebuilt as (
     select
         dates.dataset, dates.record_date,
         coalesce(silver_records, 0) as silver_records,
-        coalesce(corrected_records, 0) as corrected_records,
         coalesce(cancelled_records, 0) as cancelled_records,
         coalesce(unmatched_records, 0) as unmatched_records,
         case when dates.dataset in ('orders', 'clickstream') then coalesce(gold_records, 0) end as gold_records
@@ -135,7 +119,7 @@ rebuilt as (
 ),
 
 untouched as (
-    select state.dataset, state.record_date, silver_records, corrected_records, cancelled_records, unmatched_records, gold_records
+    select state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records, gold_records
     from {{ before('ops_reconciliation') }} as state
     where not exists (select 1 from rebuilt_dates where {{ same('rebuilt_dates', 'state', ['dataset', 'record_date']) }})
 ),
@@ -156,38 +140,23 @@ amounts as (
     group by order_date
 ),
 
-absent as (
-    select 'orders' as dataset, order_date as record_date, count(*) as absent_records
-    from {{ ref('ops_absent_orders') }}
-    group by order_date
-    union all
-    select 'order_items' as dataset, order_date as record_date, count(*) as absent_records
-    from {{ ref('ops_absent_lines') }}
-    group by order_date
-),
-
 final as (
     select
         dates.dataset,
         dates.record_date,
         source.source_records,
+        source.landed_records,
         coalesce(bronze.bronze_records, 0) as bronze_records,
         {% for fate in ['current', 'superseded', 'duplicate', 'dead_letter', 'withdrawn'] -%}
         coalesce(fates.{{ fate }}_records, 0) as {{ fate }}_records,
         {% endfor -%}
         pipeline.silver_records,
-        pipeline.corrected_records,
-        coalesce(absent.absent_records, 0) as absent_records,
         pipeline.cancelled_records,
         pipeline.unmatched_records,
         pipeline.gold_records,
         coalesce(bronze.bronze_records, 0)
         - coalesce(current_records + superseded_records + duplicate_records + dead_letter_records + withdrawn_records, 0) as fates_difference,
-        case dates.dataset
-            when 'orders' then source_records - current_records + coalesce(corrected_records, 0) - coalesce(absent_records, 0)
-            when 'order_items' then source_records - coalesce(silver_records, 0) + coalesce(corrected_records, 0) - coalesce(absent_records, 0)
-            when 'clickstream' then source_records - coalesce(landed_records, 0)
-        end as source_difference,
+        source.source_records - source.landed_records as source_difference,
         pipeline.silver_records - cancelled_records - unmatched_records - gold_records as gold_difference,
         amounts.source_amount_difference,
         amounts.gold_amount_difference,
@@ -201,11 +170,9 @@ final as (
     left join source on {{ same('source', 'dates', ['dataset', 'record_date']) }}
     left join last_landing on {{ same('last_landing', 'dates', ['dataset', 'record_date']) }}
     left join bronze on {{ same('bronze', 'dates', ['dataset', 'record_date']) }}
-    left join landed on {{ same('landed', 'dates', ['dataset', 'record_date']) }}
     left join fates on {{ same('fates', 'dates', ['dataset', 'record_date']) }}
     left join pipeline on {{ same('pipeline', 'dates', ['dataset', 'record_date']) }}
     left join amounts on {{ same('amounts', 'dates', ['dataset', 'record_date']) }}
-    left join absent on {{ same('absent', 'dates', ['dataset', 'record_date']) }}
 )
 
 select * from final

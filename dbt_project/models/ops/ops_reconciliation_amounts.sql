@@ -8,28 +8,10 @@ counts as (
 ),
 
 source as (
-    select event_date as order_date, currency, amount as source_amount
+    select event_date as order_date, currency, amount as source_amount, landed_amount
     from counts
     where dataset = 'order_items' and amount is not null and event_date in (select order_date from dates)
     qualify counted_at = max(counted_at) over (partition by event_date)
-),
-
-corrections as (
-    select batch_id from ({{ whole('ops_batches') }}) where source = 'corrections'
-),
-
-corrected_orders as (
-    select order_id from {{ ref('silver_orders') }} where batch_id in (select batch_id from corrections)
-),
-
-absent as (
-    select
-        order_date,
-        currency,
-        coalesce(sum(amount), 0) as absent_amount,
-        count(*) filter (where not is_amount_read) as unread_records
-    from {{ ref('ops_absent_lines') }}
-    group by order_date, currency
 ),
 
 silver as (
@@ -37,9 +19,6 @@ silver as (
         order_date,
         currency,
         sum(line_amount) as silver_amount,
-        coalesce(sum(line_amount) filter (
-            where batch_id in (select batch_id from corrections) or order_id in (select order_id from corrected_orders)
-        ), 0) as corrected_amount,
         coalesce(sum(line_amount) filter (where not is_counted), 0) as left_out_amount
     from {{ ref('silver_order_items') }}
     where order_date is not null
@@ -55,13 +34,13 @@ gold as (
 ),
 
 rebuilt as (
-    select order_date, currency, silver_amount, corrected_amount, left_out_amount, coalesce(gold_amount, 0) as gold_amount
+    select order_date, currency, silver_amount, left_out_amount, coalesce(gold_amount, 0) as gold_amount
     from silver
     full join gold using (order_date, currency)
 ),
 
 untouched as (
-    select order_date, currency, silver_amount, corrected_amount, left_out_amount, gold_amount
+    select order_date, currency, silver_amount, left_out_amount, gold_amount
     from {{ before('ops_reconciliation_amounts') }}
     where
         order_date in (select order_date from dates)
@@ -82,19 +61,16 @@ known as (
 
 final as (
     select
-        coalesce(known.order_date, absent.order_date) as order_date,
-        coalesce(known.currency, absent.currency) as currency,
+        order_date,
+        currency,
         source_amount,
+        landed_amount,
         silver_amount,
-        corrected_amount,
-        coalesce(absent_amount, 0) as absent_amount,
-        coalesce(unread_records, 0) as unread_records,
         left_out_amount,
         gold_amount,
-        source_amount - coalesce(silver_amount, 0) + coalesce(corrected_amount, 0) - coalesce(absent_amount, 0) as source_difference,
+        source_amount - coalesce(landed_amount, 0) as source_difference,
         coalesce(silver_amount, 0) - coalesce(left_out_amount, 0) - coalesce(gold_amount, 0) as gold_difference
     from known
-    full join absent on {{ same('known', 'absent', ['order_date', 'currency']) }}
 )
 
 select * from final

@@ -29,6 +29,7 @@ final as (
         window_end at time zone 'UTC' as window_end,
         cast(window_start at time zone 'UTC' as date) as window_date,
         snapshot_id,
+        coalesce(map_values(snapshot_batches), []) as snapshot_batches,
         contract_version,
         landed_at at time zone 'UTC' as landed_at,
         counted_by_source,

@@ -6,13 +6,13 @@ with
 {{ dataset }}_before as (
     select record_date, batch_id, record_no from {{ before('records_' ~ dataset) }} as state
     where
-        fate = 'current'
+        fate = 'current' and not is_deleted
         and record_date in ({{ literals(keys, 'record_date') }})
         and exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
 ),
 
 {{ dataset }}_after as (
-    select record_date, batch_id, record_no from {{ ref('records_' ~ dataset) }} where fate = 'current'
+    select record_date, batch_id, record_no from {{ ref('records_' ~ dataset) }} where fate = 'current' and not is_deleted
 ),
 
 {{ dataset }} as (

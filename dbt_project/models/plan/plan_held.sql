@@ -1,23 +1,88 @@
 -- depends_on: {{ ref('plan_keys_decisions') }}
--- The circuit breaker: so many refusals at once are an incident upstream, not dirt. Who accepts one accepts those held with it.
-with counted as (
+-- The circuit breaker, and what the audit of this build found: batches that wait for a person. So many refusals that chance
+-- does not explain them are an incident upstream, not dirt; by the batch, and by all that has come for the day.
+with accepted as (
+    select target_batch_id from ({{ whole('records_decisions') }}) where fate = 'current' and action = 'accept' and subject = 'hold'
+),
+
+counted as (
     {% for dataset in ruled_datasets() -%}
-    {% set breaker = contract(dataset).meta.get('breaker', {}) %}
-    select
-        '{{ dataset }}' as dataset, batch_id, count(reasons) as refused_records,
-        count(reasons) >= {{ breaker.get('records', 100) }} and count(reasons) > {{ breaker.get('share', 0.01) }} * count(*) as is_broken
+    select '{{ dataset }}' as dataset, batch_id, count(reasons) as refused_records, count(*) as records
     from {{ ref('staging_' ~ dataset) }}
+    where coalesce(reasons[1], '') <> 'retracted'
     group by batch_id
     {{ 'union all' if not loop.last }}
     {% endfor -%}
 ),
 
-accepted as (
-    select target_batch_id from ({{ whole('records_decisions') }}) where fate = 'current' and action = 'accept'
+entering as (
+    select batches.dataset, batches.batch_id, batches.window_date, counted.refused_records, counted.records
+    from {{ ref('plan_batches') }} as batches
+    inner join counted using (dataset, batch_id)
+    where batches.is_entering
+),
+
+-- what the state has of the same days
+standing as (
+    select
+        batches.dataset, batches.window_date,
+        coalesce(sum(ledger.records) filter (where ledger.fate = 'dead_letter'), 0) as refused_records,
+        coalesce(sum(ledger.records), 0) as records
+    from {{ before('ops_batches') }} as batches
+    inner join {{ before('ops_ledger') }} as ledger using (dataset, batch_id)
+    where
+        batches.window_date in ({{ literals(ref('plan_batches'), 'window_date') }})
+        and batches.batch_id not in (select batch_id from {{ ref('plan_batches') }})
+    group by batches.dataset, batches.window_date
+),
+
+days as (
+    select dataset, window_date, sum(refused_records) as refused_records, sum(records) as records
+    from (
+        select dataset, window_date, refused_records, records from entering
+        union all
+        select * from standing
+    )
+    group by dataset, window_date
+),
+
+shares (dataset, share) as (
+    values
+    {% for dataset in ruled_datasets() -%}
+    ('{{ dataset }}', cast({{ contract(dataset).meta.get('breaker', {}).get('share', 0.01) }} as double)){{ ',' if not loop.last }}
+    {% endfor -%}
+),
+
+refusing as (
+    select entering.dataset, entering.batch_id, 'refused_records' as cause
+    from entering
+    inner join days using (dataset, window_date)
+    inner join shares using (dataset)
+    where
+        {{ is_beyond_chance('entering.refused_records', 'entering.records', 'shares.share') }}
+        or (
+            {{ is_beyond_chance('days.refused_records', 'days.records', 'shares.share') }}
+            and entering.refused_records > shares.share * entering.records
+        )
+),
+
+audited (dataset, batch_id, cause) as (
+    select cast(null as varchar), cast(null as varchar), cast(null as varchar) where false
+    {%- for batch_id, cause in var('held').items() %}
+    union all
+    select dataset, batch_id, '{{ cause }}' from {{ ref('plan_batches') }} where batch_id = '{{ batch_id }}' and is_entering
+    {%- endfor %}
 ),
 
 broken as (
-    select * from counted where is_broken and batch_id not in (select target_batch_id from accepted)
+    select dataset, batch_id, min(cause) as cause
+    from (
+        select * from refusing
+        union all
+        select * from audited
+    )
+    where batch_id not in (select target_batch_id from accepted)
+    group by dataset, batch_id
 ),
 
 -- lines without their orders, or orders without their lines, would be half the truth
@@ -28,18 +93,37 @@ wholes as (
     {% endfor -%}
 ),
 
-batches as (
-    select batches.*, coalesce(batches.snapshot_id, batches.batch_id) || wholes.whole as held_with
-    from {{ ref('plan_batches') }} as batches
+-- a batch that did not change between two snapshots is in both: either lets it enter
+members as (
+    select distinct
+        snapshots.snapshot_id || wholes.whole as held_with,
+        batches.dataset,
+        batches.batch_id
+    from (
+        select coalesce(snapshot_id, batch_id) as snapshot_id, unnest(list_append(snapshot_batches, batch_id)) as batch_id
+        from {{ ref('plan_batches') }}
+        where is_entering
+    ) as snapshots
+    inner join {{ ref('plan_batches') }} as batches on snapshots.batch_id = batches.batch_id and batches.is_entering
     inner join wholes using (dataset)
-    where is_entering
 ),
 
 breaking as (
-    select held_with, min(batch_id) as broken_batch_id
-    from batches
+    select members.held_with, min_by(broken.batch_id, broken.batch_id) as broken_batch_id, min_by(broken.cause, broken.batch_id) as cause
+    from members
     inner join broken using (dataset, batch_id)
-    group by held_with
+    group by members.held_with
+),
+
+glued as (
+    select
+        members.dataset, members.batch_id,
+        bool_and(breaking.held_with is not null) as is_held,
+        min(breaking.broken_batch_id) as broken_batch_id,
+        min_by(breaking.cause, breaking.broken_batch_id) as cause
+    from members
+    left join breaking using (held_with)
+    group by members.dataset, members.batch_id
 ),
 
 final as (
@@ -47,10 +131,13 @@ final as (
         batches.dataset, batches.batch_id, batches.window_start, batches.window_end, batches.window_date, batches.is_leaving,
         coalesce(counted.refused_records, 0) as refused_records,
         batches.records_written as records,
-        breaking.broken_batch_id
-    from batches
-    inner join breaking using (held_with)
+        coalesce(broken.batch_id, glued.broken_batch_id) as broken_batch_id,
+        coalesce(broken.cause, glued.cause) as cause
+    from {{ ref('plan_batches') }} as batches
+    inner join glued using (dataset, batch_id)
+    left join broken using (dataset, batch_id)
     left join counted using (dataset, batch_id)
+    where batches.is_entering and (broken.batch_id is not null or glued.is_held)
 )
 
 select * from final

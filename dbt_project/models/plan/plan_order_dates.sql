@@ -22,21 +22,21 @@ orders_of_lines_before as (
 
 orders_of_lines_after as (
     select record_date as order_date from {{ ref('records_orders') }}
-    where fate = 'current' and order_id in (select order_id from lines)
+    where fate = 'current' and not is_deleted and order_id in (select order_id from lines)
 ),
 
 orders_of_customers as (
     select order_date from {{ before('silver_orders') }}
     where
         customer_id in (select customer_id from customers)
-        and is_known_customer <> (customer_id in (select customer_id from {{ ref('records_customers') }} where fate = 'current'))
+        and is_known_customer <> (customer_id in (select customer_id from {{ ref('records_customers') }} where fate = 'current' and not is_deleted))
 ),
 
 orders_of_products as (
     select order_date from {{ before('silver_order_items') }}
     where
         product_id in (select product_id from products)
-        and is_known_product <> (product_id in (select product_id from {{ ref('records_products') }} where fate = 'current'))
+        and is_known_product <> (product_id in (select product_id from {{ ref('records_products') }} where fate = 'current' and not is_deleted))
 ),
 
 -- a rate serves its own date and, where none follows, the five days after it

@@ -1,5 +1,5 @@
 with final as (
-    select * exclude (record_date, decision, fate) from {{ ref('records_customers') }} where fate = 'current'
+    select * exclude (record_date, is_deleted, decision, fate) from {{ ref('records_customers') }} where fate = 'current' and not is_deleted
 )
 
 select * from final

@@ -11,7 +11,7 @@ products as (
 lines_of_the_build as (
     select order_id, line_number, {{ empty_as_missing('product_id') }} as product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
     from {{ ref('records_order_items') }}
-    where fate = 'current'
+    where fate = 'current' and not is_deleted
 ),
 
 -- one condition at a time: DuckDB skips what it need not read for either, and not for both

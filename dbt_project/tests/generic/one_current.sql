@@ -1,5 +1,6 @@
 {# Every key that has a record in the contest has exactly one current record. #}
 {% test one_current(model, key) %}
+{{ config(meta={'on_failure': 'stop'}) }}
 select {{ key | join(', ') }}, count(*) filter (where fate = 'current') as current_records
 from {{ model }}
 group by {{ key | join(', ') }}

@@ -1,0 +1,262 @@
+"""Which keys Clearwell holds: what a source has and we have not, and what we have and it has no more.
+
+It is read from the state, and from the batches that wait for a build. It decides what to look at, never what is true:
+what it misses, a later sweep finds.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion import bronze, database
+from ingestion.contract import Contract
+from ingestion.home import Home
+from ingestion.manifest import Manifest
+from ingestion.parquet import IS_DELETED, RECORD_NO
+from ingestion.sources.decisions import Target
+
+Key = tuple[str, ...]
+# The source need not have these records under their keys.
+_NOT_OF_THE_SOURCE = ("corrections",)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A key that Clearwell takes to be at the source, and the greatest version known of it; None if it has none."""
+
+    key: Key
+    version: str | None
+
+
+class Known:
+    """The records that Clearwell holds, as a view of keys (text) and versions for each dataset that is asked about."""
+
+    def __init__(self, home: Home, connection: duckdb.DuckDBPyConnection) -> None:
+        self._home = home
+        self._connection = connection
+        self._tables = {f"{schema}.{name}" for schema, name in connection.execute(_TABLES).fetchall()}
+        self._opened: set[str] = set()
+
+    def unseen(self, contract: Contract, listed: Sequence[str], here: Sequence[str]) -> list[Key]:
+        """Return the keys of a source's rows that no record is, whatever its fate, and that `here` has not.
+
+        Both are Parquet files of rows: `listed` holds keys and versions.
+        """
+        if not listed:
+            return []
+        held, key = self._open(contract), contract.key
+        there = " and ".join(f"listed.{_quoted(name)} is not null" for name in key)
+        found = self._connection.execute(
+            f"""
+            with listed as (
+                select {_names(key)}, {_version(contract)} as version from read_parquet($listed, union_by_name = true)
+            )
+
+            select distinct {_names(key, "listed")} from listed
+            where {there}
+            and not exists (
+                select 1 from {held} as held where {_same(key, "held", "listed")} and held.version is not distinct from listed.version
+            )
+            {_without("listed", key, here)}
+            order by all
+            """,
+            {"listed": list(listed)} | ({"here": list(here)} if here else {}),
+        ).fetchall()
+        return [tuple(row) for row in found]
+
+    def standing(
+        self,
+        contract: Contract,
+        *,
+        on: date | None = None,
+        of: tuple[str, Sequence[str], Iterable[str]] | None = None,
+        here: Sequence[str],
+    ) -> list[Standing]:
+        """Return the keys that stand on a date, or `of` what a column names, and that the Parquet files `here` have not.
+
+        `of` is a column of the key, files that hold it, and values besides. A key whose latest record says that it is gone
+        does not stand.
+        """
+        held, key = self._open(contract), contract.key
+        values: dict[str, object] = {"here": list(here)} if here else {}
+        if on:
+            where, values["day"] = "record_date = $day", on
+        elif of:
+            column, files, more = of
+            values["more"] = list(more)
+            listed = "select unnest($more)"
+            if files:
+                values["files"] = list(files)
+                listed += f" union all select {_quoted(column)} from read_parquet($files, union_by_name = true)"
+            where = f"{_quoted(column)} in ({listed})"
+        found = self._connection.execute(
+            f"""
+            with candidates as (
+                select distinct {_names(key)} from {held} as held
+                where is_of_source and is_current and not {IS_DELETED} and {where}
+                {_without("held", key, here)}
+            ),
+
+            latest as (
+                select
+                    {_names(key)},
+                    max(version) filter (where not {IS_DELETED}) as version,
+                    max(version) filter (where {IS_DELETED}) as gone_version,
+                    bool_or({IS_DELETED}) as was_deleted
+                from {held}
+                inner join candidates using ({_names(key)})
+                where is_current and is_of_source
+                group by {_names(key)}
+            )
+
+            select {_names(key)}, strftime(version, '%Y-%m-%d %H:%M:%S.%f+00') from latest
+            where not was_deleted or version > gone_version
+            order by all
+            """,
+            values,
+        ).fetchall()
+        return [Standing(tuple(row[:-1]), row[-1]) for row in found]
+
+    def deletions(self, contract: Contract, keys: Iterable[Key]) -> list[Target]:
+        """Return every record that says that one of these keys is gone, whatever became of it."""
+        held = self._open(contract)
+        columns = list(zip(*keys, strict=True))
+        listed = pa.table([pa.array(column, pa.string()) for column in columns], names=list(contract.key))
+        self._connection.register("listed", listed)
+        return self._targets(
+            contract, f"select held.* from {held} as held semi join listed on {_same(contract.key, 'held', 'listed')}"
+        )
+
+    def returned(self, contract: Contract, files: Sequence[str]) -> list[Target]:
+        """Return the standing deletions of keys that these Parquet files hold, in a version that alone would lose to them."""
+        held = self._open(contract)
+        return self._targets(
+            contract,
+            f"""
+            select held.* from {held} as held
+            inner join (
+                select {_names(contract.key)}, max({_version(contract)}) as version
+                from read_parquet($1, union_by_name = true) group by {_names(contract.key)}
+            ) as listed on {_same(contract.key, "held", "listed")}
+            where held.is_current and (listed.version is null or held.version is null or listed.version <= held.version)
+            """,
+            [list(files)],
+        )
+
+    def _targets(self, contract: Contract, query: str, values: list[object] | None = None) -> list[Target]:
+        found = self._connection.execute(
+            f"select distinct batch_id, {RECORD_NO} from ({query}) where {IS_DELETED} order by all", values or []
+        ).fetchall()
+        return [Target(contract.dataset, batch_id, number) for batch_id, number in found]
+
+    def _open(self, contract: Contract) -> str:
+        """Make the view of a dataset, and name it."""
+        dataset = contract.dataset
+        name = f"held_{dataset}"
+        if dataset in self._opened:
+            return name
+        self._opened.add(dataset)
+        columns = ", ".join(f"{_quoted(column)} varchar" for column in contract.key)
+        self._connection.execute(
+            f"create temp table waiting_{dataset} ({columns}, version timestamp, {IS_DELETED} boolean, is_current boolean, "
+            f"is_of_source boolean, record_date date, batch_id varchar, {RECORD_NO} bigint)"
+        )
+        entered: frozenset[str] = frozenset()
+        unparsed: frozenset[str] = frozenset()
+        of_state = ""
+        if f"records.{dataset}" in self._tables:
+            of_state = _of_state(contract) + " union all "
+            entered, unparsed = (
+                frozenset(row[0] for row in self._connection.execute(query, [dataset]).fetchall())
+                for query in (_ENTERED, _UNPARSED)
+            )
+        self._connection.execute(f"create temp view {name} as {of_state} from waiting_{dataset}")
+        for ref in bronze.list_batches(self._home, dataset):
+            if ref.batch_id not in entered or ref.batch_id in unparsed:
+                self._copy(contract, bronze.read_manifest(self._home, ref), is_current=ref.batch_id not in entered)
+        return name
+
+    def _copy(self, contract: Contract, manifest: Manifest, *, is_current: bool) -> None:
+        """Copy keys and versions out of a batch that no build has parsed."""
+        for path in bronze.parquet_files(self._home, manifest):
+            there = set(pq.read_schema(path).names)
+            if not there.issuperset(contract.key):
+                continue  # nothing in it has a key
+            version = _version(contract) if contract.version_column in there else "null::timestamp"
+            day = f"cast({_time(contract.event_time)} as date)" if contract.event_time in there else "null::date"
+            self._connection.execute(
+                f"insert into waiting_{contract.dataset} select {_names(contract.key)}, {version}, "
+                f"{IS_DELETED if IS_DELETED in there else 'false'}, $2, $3, {day}, $4, {RECORD_NO} from read_parquet($1)",
+                [path, is_current, manifest.source not in _NOT_OF_THE_SOURCE, manifest.batch_id],
+            )
+
+
+@contextmanager
+def known(home: Home) -> Iterator[Known]:
+    """Open what Clearwell holds. Ask and close: while it is open, no build can be applied."""
+    with database.connect(home.state) if home.state.exists() else duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        yield Known(home, connection)
+
+
+def _of_state(contract: Contract) -> str:
+    """Select the keys and versions of the state: of its records, and of those it refused."""
+    dataset, version = contract.dataset, contract.version_column
+    key = ", ".join(f"cast({_quoted(name)} as varchar) as {_quoted(name)}" for name in contract.key)
+    refused = ", ".join(f"raw ->> '$.{_quoted(name)}'" for name in contract.key)
+    refused_version = (
+        f"try_cast((raw ->> '$.{_quoted(version)}') as timestamptz) at time zone 'UTC'" if version else "null"
+    )
+    sources = ", ".join(f"'{name}'" for name in _NOT_OF_THE_SOURCE)
+    return f"""
+        with batches as (
+            select batch_id, source not in ({sources}) as is_of_source from ops.batches where dataset = '{dataset}'
+        )
+
+        select
+            {key}, {_quoted(version) if version else "null::timestamp"} as version, coalesce({IS_DELETED}, false) as {IS_DELETED},
+            fate = 'current' as is_current, is_of_source, record_date, batch_id, {RECORD_NO}
+        from records.{dataset}
+        inner join batches using (batch_id)
+        union all
+        select {refused}, {refused_version}, false, false, is_of_source, record_date, batch_id, {RECORD_NO}
+        from records.refused
+        inner join batches using (batch_id)
+        where dataset = '{dataset}' and json_valid(raw)
+    """
+
+
+def _without(table: str, key: Key, here: Sequence[str]) -> str:
+    if not here:
+        return ""
+    return f"and not exists (select 1 from read_parquet($here, union_by_name = true) as here where {_same(key, table, 'here')})"
+
+
+def _version(contract: Contract) -> str:
+    return _time(contract.version_column) if contract.version_column else "null::timestamp"
+
+
+def _time(column: str | None) -> str:
+    return f"(try_cast({_quoted(column)} as timestamptz) at time zone 'UTC')"
+
+
+def _quoted(name: str | None) -> str:
+    return '"' + str(name).replace('"', '""') + '"'
+
+
+def _names(key: Key, table: str = "") -> str:
+    return ", ".join(f"{table}.{_quoted(name)}" if table else _quoted(name) for name in key)
+
+
+def _same(key: Key, left: str, right: str) -> str:
+    return " and ".join(f"{left}.{_quoted(name)} = {right}.{_quoted(name)}" for name in key)
+
+
+_TABLES = "select table_schema, table_name from information_schema.tables"
+_ENTERED = "select batch_id from ops.batches where dataset = $1"
+_UNPARSED = "select distinct batch_id from records.refused where dataset = $1 and reasons = ['retracted']"
