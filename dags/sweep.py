@@ -1,10 +1,12 @@
-"""Every source again, the whole day that has just ended: late files, late commits, and a second count.
+"""Every source again, the day that has just ended and those before it that may still change: late files, late commits.
 
-First each source is ingested for the day, which brings only what is new. Then it is counted by other means, by event
-date; the next build holds those counts against the warehouse. Last, the ledger is recounted from the tables and bronze.
+Each day is landed again, which brings only what is new, and counted by other means in the same view of its source, by
+event date; what is gone from the source is found. The next build judges the counts. Last, the ledger is recounted from the
+tables and bronze. `clearwell sweep --from D --to D` does the same by hand.
 
 This is also how ranges are backfilled: `airflow backfill create --dag-id sweep_sources --from-date D --to-date D`.
-A backfill does not recount the ledger: once a night is enough, and each recount reads all of bronze.
+A backfill comes to each day in turn, so it does not look at earlier ones; nor does it recount the ledger: once a night is
+enough, and each recount reads all of bronze.
 """
 
 from datetime import datetime, timedelta
@@ -13,21 +15,24 @@ from typing import Any
 from airflow.sdk import DAG, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, every, ingest, now, owner, window
-from ingestion.contract import COUNTED
+from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, every, now, owner, window
 
 
 @task(outlets=[BRONZE])
-def count(
-    source: str, data_interval_start: datetime | None = None, data_interval_end: datetime | None = None
+def sweep(
+    source: str,
+    data_interval_start: datetime | None = None,
+    data_interval_end: datetime | None = None,
+    dag_run: Any = None,
 ) -> dict[str, int]:
-    """Count the day of one source by other means than it was landed."""
+    """Land the day of one source again, and the days before it that may still change; count them, and find what is gone."""
     from ingestion import sources
     from ingestion.home import Home
 
     owned = window(data_interval_start, data_interval_end)
-    landing = sources.source_counts(source, owned, Home.from_environment(), now(), print)
-    return {"records": landing.records, "new_batches": len(landing.new)}
+    is_backfill = dag_run.run_type == "backfill"
+    landing = sources.sweep(source, owned, Home.from_environment(), now(), print, is_backfill=is_backfill)
+    return {"records": landing.records, "new_batches": len(landing.new), "waiting": len(landing.waiting)}
 
 
 @task(pool=WAREHOUSE_POOL)
@@ -43,7 +48,7 @@ def recount_ledger(dag_run: Any = None) -> None:
 
 with DAG(
     dag_id="sweep_sources",
-    description="Land the day before again, count it at the source, and recount the ledger",
+    description="Land the days before again, count them at the source, and recount the ledger",
     doc_md=__doc__,
     schedule=every(timedelta(days=1)),
     start_date=START,
@@ -54,8 +59,4 @@ with DAG(
 ):
     recounted = recount_ledger()
     for source in SOURCES:
-        swept = ingest.override(task_id=f"sweep_{source}", owner=owner(source))(source)
-        if source in COUNTED:
-            chain(swept, count.override(task_id=f"count_{source}", owner=owner(source))(source), recounted)
-        else:
-            chain(swept, recounted)
+        chain(sweep.override(task_id=f"sweep_{source}", owner=owner(source))(source), recounted)

@@ -57,6 +57,8 @@ class Manifest:
     inputs: tuple[Input, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     resolved: tuple[str, ...] = ()
+    # Empty for what the window itself holds; else what the batch adds to it: rows that were missed, or keys that are gone.
+    part: str = ""
 
     @property
     def bytes(self) -> int:
@@ -82,6 +84,7 @@ class Manifest:
             "inputs": [asdict(file) for file in self.inputs],
             "waiting": [asdict(file) for file in self.waiting],
             "resolved": list(self.resolved),
+            "part": self.part,
         }
         return json.dumps(body, indent=1) + "\n"
 
@@ -110,6 +113,7 @@ class Manifest:
             inputs=tuple(Input(**file) for file in body["inputs"]),
             waiting=tuple(Waiting(**file) for file in body["waiting"]),
             resolved=tuple(body["resolved"]),
+            part=body.get("part", ""),
         )
 
 

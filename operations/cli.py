@@ -105,6 +105,30 @@ def ingest(source: str, start: str, end: str) -> None:
 
 
 @main.command()
+@from_option
+@to_option
+def sweep(start: str, end: str) -> None:
+    """Do by hand what the nightly sweep does: land each day again, count its source, and find what vanished there.
+
+    The days before that have landed are looked at too, as far back as each contract's lateness. A source that fails does
+    not stop the others; then the exit status is 1.
+    """
+    home, window, failed = Home.from_environment(), Window.parse(start, end), []
+    for source in sources.SOURCES:
+        try:
+            landing = sources.sweep(source, window, home, now(), say)
+        except ClearwellError as error:
+            say(f"error: {error}")
+            failed.append(source)
+        else:
+            click.echo(f"{source}: {landing.records} records in {len(landing.new)} new batches")
+    if failed:
+        say(f"not swept: {', '.join(failed)}. Next: fix the errors above and run the same command again")
+        sys.exit(1)
+    click.echo(f"{_NEXT}; then clearwell status lists what differs from the sources")
+
+
+@main.command()
 @click.option("--from", "start", metavar="D", help="First date to build again from bronze.")
 @click.option("--to", "end", metavar="D", help="End of the range, not included.")
 @click.option("--full", is_flag=True, help="Build everything again from bronze.")
@@ -184,8 +208,17 @@ def show_status(as_json: bool) -> None:
         show(found["builds"], as_json=False, title="last build", nothing="no build yet")
         show(found["findings"], as_json=False, title="open findings", nothing="no open findings")
         if found["held"]:
-            show(found["held"], as_json=False, title="held: too many records are refused")
-            say("Next: mend the source or the contract; or clearwell builds accept FINDING --reason TEXT")
+            show(found["held"], as_json=False, title="held: too many records are refused, or a check fails")
+            say(
+                "Next: fix the source and ingest the window again, or fix the contract and clearwell build --from DATE --to DATE "
+                "--reason TEXT; or clearwell builds accept FINDING --reason TEXT; or clearwell batches retract BATCH --reason TEXT"
+            )
+        if found["differences"]:
+            show(found["differences"], as_json=False, title="not reconciled: the source counts other than what landed")
+            say(
+                "Next: clearwell sweep --from DATE --to DATE and clearwell build count again; "
+                "or clearwell builds accept FINDING --reason TEXT"
+            )
         if found["stale"]:
             show(found["stale"], as_json=False, title="dates under an older contract or model version")
             say("Next: clearwell build --from DATE --to DATE --reason TEXT, or --full, makes them again")
@@ -430,12 +463,24 @@ def show_build(build_id: str, as_json: bool) -> None:
 
 
 @builds.command("accept")
-@click.argument("finding")
+@click.argument("finding", required=False, default="")
+@click.option("--dataset", default="", help="Every open finding of a dataset.")
+@click.option("--from", "start", metavar="D", help="Of these dates only: the first.")
+@click.option("--to", "end", metavar="D", help="The end of the range, not included.")
 @reason_option
-def accept_finding(finding: str, reason: str) -> None:
-    """Let a held batch enter with the next build, refused records and all. FINDING is held:<batch>."""
-    decide.accept(Home.from_environment(), finding, _by(reason))
-    click.echo(f"{finding} is accepted. {_NEXT}")
+def accept_finding(finding: str, dataset: str, start: str | None, end: str | None, reason: str) -> None:
+    """Settle what `clearwell status` lists: FINDING, or all of a dataset and range.
+
+    held:<batch> lets a held batch enter with the next build, refused records and all. difference:<dataset>:<date> takes
+    the difference between a source's count and what landed as known; another difference is another finding.
+    """
+    if bool(finding) == bool(dataset or start or end):
+        raise click.UsageError("name a FINDING, or give --dataset, or --from and --to")
+    home = Home.from_environment()
+    chosen = decide.select_findings(home, finding, dataset, _date(start), _date(end))
+    for name in decide.accept(home, chosen, _by(reason)):
+        click.echo(f"{name} is accepted")
+    click.echo(_NEXT)
 
 
 @builds.command("restore")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +90,82 @@ def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
     return corrections.land(home, corrected, by.reason, by.name, by.at)
 
 
-def accept(home: Home, finding: str, by: By) -> None:
-    """Let a held batch enter with the next build, refused records and all. A finding is named held:<batch>."""
-    batch_id = finding.removeprefix("held:")
+@dataclass(frozen=True)
+class Open:
+    """A finding that waits for a person: its name, its dataset and date, and the decision that accepts it."""
+
+    name: str
+    dataset: str
+    day: date
+    subject: str
+    target: Target
+
+
+def open_findings(home: Home) -> list[Open]:
+    """List what `accept` can settle: held batches (`held:<batch>`) and alerts (`difference:<dataset>:<date>`)."""
     held = state.read(
-        home.state, "ops.held", "select distinct broken_batch_id from ops.held where batch_id = $1", [batch_id]
+        home.state,
+        "ops.held",
+        "select h.batch_id, h.broken_batch_id, b.dataset, b.window_date from ops.held as h "
+        "inner join ops.held as b on h.broken_batch_id = b.batch_id order by all",
     )
-    if not held:
-        raise Permanent(f"there is no open finding {finding}", todo="clearwell status")
-    decisions.land(home, [decisions.accept(_batch(home, held[0]["broken_batch_id"]), by.reason, by.name, by.at)])
+    differences = state.read(
+        home.state,
+        "ops.differences",
+        "select dataset, event_date, batch_id, record_no from ops.differences where is_alert and not is_accepted order by all",
+    )
+    settled = decisions.settled(home) if held else frozenset()
+    return [
+        *(
+            Open(
+                f"held:{row['batch_id']}",
+                row["dataset"],
+                row["window_date"],
+                "hold",
+                Target(row["dataset"], row["broken_batch_id"]),
+            )
+            for row in held
+            if not settled & {row["batch_id"], row["broken_batch_id"]}
+        ),
+        *(
+            Open(
+                f"difference:{row['dataset']}:{row['event_date']}",
+                row["dataset"],
+                row["event_date"],
+                "difference",
+                Target("source_counts", row["batch_id"], row["record_no"]),
+            )
+            for row in differences
+        ),
+    ]
+
+
+def accept(home: Home, found: Sequence[Open], by: By) -> list[str]:
+    """Accept findings: held batches enter with the next build, refused records and all; differences to a source are known. Name them."""
+    accepting = {"hold": decisions.accept, "difference": decisions.accept_difference}
+    targets = {(one.subject, one.target) for one in found}
+    if targets:
+        ordered = sorted(targets, key=lambda one: (one[0], str(one[1])))
+        decisions.land(home, [accepting[subject](target, by.reason, by.name, by.at) for subject, target in ordered])
+    return sorted({one.name for one in found})
+
+
+def select_findings(
+    home: Home, finding: str = "", dataset: str = "", start: date | None = None, end: date | None = None
+) -> list[Open]:
+    """Choose open findings by name, or by dataset and half-open range of dates. None at all is Permanent."""
+    name = finding if ":" in finding or not finding else f"held:{finding}"
+    found = [
+        one
+        for one in open_findings(home)
+        if (not name or one.name == name)
+        and (not dataset or one.dataset == dataset)
+        and (start is None or one.day >= start)
+        and (end is None or one.day < end)
+    ]
+    if not found:
+        raise Permanent(f"there is no open finding {finding or 'of that dataset and range'}", todo="clearwell status")
+    return found
 
 
 def _is_withdrawn(home: Home, target: Target) -> bool:

@@ -30,19 +30,28 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         home.state,
         "ops.held",
         """
-        select 'held:' || batch_id as finding, dataset, window_start, window_end, refused_records, records
-        from ops.held where batch_id = broken_batch_id order by dataset, window_start
+        select 'held:' || batch_id as finding, dataset, window_start, window_end, refused_records, records, cause
+        from ops.held as held
+        where batch_id = broken_batch_id and not exists (
+            select 1 from ops.batches as batches
+            where batches.dataset = held.dataset
+            and batches.window_start = held.window_start and batches.window_end = held.window_end
+            and batches.part = '' and batches.landed_at > held.landed_at and list_has_all(batches.inputs, held.inputs)
+        )
+        order by dataset, window_start
         """,
     )
+    differences = state.read(home.state, "ops.differences", _DIFFERENCES)
     pinned = publish.pinned(home)
     refused = _refused(home, builds[0]["build_id"] if builds else "")
     stale = state.read(home.state, "ops.dates", _STALE, [model_version(dbt.PROJECT)])
     expected = {name for name, contract in read_contracts().items() if contract.expect_records_every}
     late = [row["dataset"] for row in datasets if row["dataset"] in expected and _is_late(row, now)]
     return {
-        "healthy": bool(builds) and not refused and not late and not held and not pinned,
+        "healthy": bool(builds) and not refused and not late and not held and not pinned and not differences,
         "late": late,
         "held": held,
+        "differences": differences,
         "stale": stale,
         "pinned": asdict(pinned) if pinned else None,
         "datasets": datasets,
@@ -68,6 +77,14 @@ def _is_late(row: state.Row, now: datetime) -> bool:
     return until is None or bool(now.replace(tzinfo=None) - until > _STALE_AFTER)
 
 
+_DIFFERENCES = """
+    select
+        'difference:' || dataset || ':' || event_date as finding, currency, source_records, landed_records, source_amount, landed_amount,
+        counted_at, note
+    from ops.differences
+    where is_alert and not is_accepted
+    order by all
+"""
 # Ranges of dates without a gap that were made, or have a record that was parsed, under another version.
 _STALE = """
     with stale as (

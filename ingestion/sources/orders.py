@@ -148,7 +148,7 @@ class _Shop:
             return
         for dataset, selection in _BY_KEY.items():
             folder = self._folder(dataset)
-            manifest = _stage(self.connection, self.run, dataset, selection, values, folder, content="missed")
+            manifest = _stage(self.connection, self.run, dataset, selection, values, folder, part="missed")
             if manifest.records_written:
                 self._add(folder, manifest)
                 if dataset == "orders":
@@ -274,7 +274,7 @@ def _stage(
     selection: str,
     values: dict[str, Any],
     folder: Path,
-    content: str = "",
+    part: str = "",
 ) -> Manifest:
     """Write one table's rows, and compare their number with what the database counts in the same snapshot."""
     contract = run.contracts[dataset]
@@ -288,11 +288,11 @@ def _stage(
             where=f"shop.{dataset} {run.window}",
             todo="ingest the window again and report it if it stays",
         )
-    if counted or not content:
-        run.report(f"{dataset} {run.window}: {counted:,} records{f' ({content})' if content else ''}")
+    if counted or not part:
+        run.report(f"{dataset} {run.window}: {counted:,} records{f' ({part})' if part else ''}")
     return Manifest(
         dataset=dataset,
-        batch_id=bronze.identify(dataset, run.window, (content, copied.sha256) if content else (copied.sha256,)),
+        batch_id=bronze.identify(dataset, run.window, (part, copied.sha256) if part else (copied.sha256,)),
         source=SOURCE,
         window=run.window,
         contract_version=contract.version,
@@ -301,6 +301,7 @@ def _stage(
         records_written=copied.records,
         files=copied.files,
         columns=copied.columns,
+        part=part,
     )
 
 
@@ -328,6 +329,7 @@ def _stage_deletions(
         records_written=writer.records,
         files=writer.finish(),
         columns=(*columns, IS_DELETED),
+        part="gone",
     )
 
 

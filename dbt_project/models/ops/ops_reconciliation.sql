@@ -4,7 +4,7 @@ with dates as (
 ),
 
 held as (
-    select dataset, window_start, window_end from ({{ whole('ops_held') }})
+    select dataset, window_start, window_end from ({{ open_holds() }})
 ),
 
 rebuilt_dates as (

@@ -40,6 +40,7 @@ final as (
         list_transform(coalesce(inputs, []), lambda input: input.path) as inputs,
         list_transform(coalesce(waiting, []), lambda file: file.path) as waiting,
         coalesce(resolved, []) as resolved,
+        coalesce(part, '') as part,
         coalesce(is_entering, true) as is_entering,
         coalesce(is_leaving, false) as is_leaving
     from snapshots

@@ -129,6 +129,7 @@ glued as (
 final as (
     select
         batches.dataset, batches.batch_id, batches.window_start, batches.window_end, batches.window_date, batches.is_leaving,
+        batches.landed_at, batches.inputs,
         coalesce(counted.refused_records, 0) as refused_records,
         batches.records_written as records,
         coalesce(broken.batch_id, glued.broken_batch_id) as broken_batch_id,
