@@ -40,7 +40,10 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One batch: what it holds, where it came from, and what the source said it should hold."""
+    """One batch: what it holds, where it came from, and what the source said it should hold.
+
+    `columns` are the source's own names, `renamed` says which of them Parquet has under another name.
+    """
 
     dataset: str
     batch_id: str
@@ -54,6 +57,7 @@ class Manifest:
     snapshot_batches: Mapping[str, str] = field(default_factory=dict)
     files: tuple[File, ...] = ()
     columns: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     resolved: tuple[str, ...] = ()
@@ -79,6 +83,7 @@ class Manifest:
             "bytes": self.bytes,
             "files": [asdict(file) for file in self.files],
             "columns": list(self.columns),
+            "renamed": dict(self.renamed),
             "inputs": [asdict(file) for file in self.inputs],
             "waiting": [asdict(file) for file in self.waiting],
             "resolved": list(self.resolved),
@@ -107,6 +112,7 @@ class Manifest:
             records_written=body["records_written"],
             files=tuple(File(**file) for file in body["files"]),
             columns=tuple(body["columns"]),
+            renamed=dict(body.get("renamed") or {}),
             inputs=tuple(Input(**file) for file in body["inputs"]),
             waiting=tuple(Waiting(**file) for file in body["waiting"]),
             resolved=tuple(body["resolved"]),

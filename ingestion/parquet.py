@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 
 from ingestion.bronze import describe
 from ingestion.manifest import File
+from ingestion.names import RECORD_NO
 
 ROW_GROUP_BYTES = 48 << 20
 ROW_GROUP_ROWS = 1 << 19
-RECORD_NO = "record_no"
 
 
 class PartWriter:

@@ -17,7 +17,7 @@ from ingestion.contract import say_duration
 from ingestion.errors import Permanent
 from ingestion.landing import Landing, Run
 from ingestion.manifest import Manifest
-from ingestion.sources.copied import Copied
+from ingestion.sources.copied import copy
 from ingestion.sources.postgres import snapshot
 
 SOURCE = "orders"
@@ -82,16 +82,16 @@ def _stage(connection: psycopg.Connection[Any], run: Run, dataset: str, folder: 
     counted = _count(connection, SELECTIONS[dataset], values)
     # Sorted, so that the same rows are the same bytes, and so the same batch, whatever the plan.
     keys = ", ".join(f'{name}::text collate "C"' for name in contract.key)
-    query = f"copy (select * from ({SELECTIONS[dataset]}) as s order by {keys}) to stdout (format csv, header)"
-    with connection.cursor().copy(query, values) as rows:
-        copied = Copied(folder, dataset, rows)
+    query = f"select * from ({SELECTIONS[dataset]}) as s order by {keys}"
+    copied = copy(connection, folder, query, values, table=f"shop.{dataset}", key=contract.key)
     if copied.records != counted:
         raise Permanent(
             f"the database counts {counted} rows but {copied.records} arrived",
             where=f"shop.{dataset} {run.window}",
             todo="ingest the window again and report it if it stays",
         )
-    run.report(f"{dataset} {run.window}: {counted:,} records")
+    for message in (f"{dataset} {run.window}: {counted:,} records", *copied.messages):
+        run.report(message)
     return Manifest(
         dataset=dataset,
         batch_id=bronze.identify(dataset, run.window, (copied.sha256,)),
@@ -103,6 +103,7 @@ def _stage(connection: psycopg.Connection[Any], run: Run, dataset: str, folder: 
         records_written=copied.records,
         files=copied.files,
         columns=copied.columns,
+        renamed=copied.renamed,
     )
 
 
