@@ -45,6 +45,13 @@
             end
 {%- endmacro %}
 
+{# Values of a contract as SQL: in quotes, whatever they are and hold. #}
+{% macro listed(values) %}
+    {% set quoted = [] %}
+    {% for value in values %}{% do quoted.append("'" ~ (value | string | replace("'", "''")) ~ "'") %}{% endfor %}
+    {{ return(quoted | join(', ')) }}
+{% endmacro %}
+
 {# Pairs of (condition, reason) that send a record to the dead letters. #}
 {% macro refusals(dataset) %}
     {% set the = contract(dataset) %}
@@ -74,7 +81,7 @@
             {% do pairs.append((unread, 'not_parsed:' ~ name)) %}
         {% endif %}
         {% if meta.get('excluded') %}
-            {% do pairs.append((name ~ " in (" ~ (meta.excluded | join(', ')) ~ ")", 'out_of_range:' ~ name)) %}
+            {% do pairs.append((name ~ " in (" ~ listed(meta.excluded) ~ ")", 'out_of_range:' ~ name)) %}
         {% endif %}
         {% if meta.get('min') is not none %}
             {% do pairs.append((name ~ " < '" ~ meta.min ~ "'::" ~ column.data_type, 'out_of_range:' ~ name)) %}
@@ -83,10 +90,10 @@
             {% do pairs.append((name ~ " > '" ~ meta.max ~ "'::" ~ column.data_type, 'out_of_range:' ~ name)) %}
         {% endif %}
         {% if meta.get('pattern') %}
-            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not regexp_full_match(" ~ text ~ ", '" ~ meta.pattern ~ "')", 'not_matching:' ~ name)) %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not regexp_full_match(" ~ text ~ ", " ~ listed([meta.pattern]) ~ ")", 'not_matching:' ~ name)) %}
         {% endif %}
         {% if meta.get('allowed') %}
-            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in ('" ~ (meta.allowed | join("', '")) ~ "')", 'not_allowed:' ~ name)) %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in (" ~ listed(meta.allowed) ~ ")", 'not_allowed:' ~ name)) %}
         {% endif %}
     {% endfor %}
     {% set event_time = the.meta.get('event_time') %}
