@@ -39,6 +39,23 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the files of a window held when its batch was taken from them, in rows: `read` is the sum of all the others.
+
+    `later` are of windows to come. `landed_before` were in bronze already, unchanged. `left` are older than the
+    contract's lateness, and in no batch. `days` says of each date in the batch what rows of it were landed, so that the
+    windows after it can tell the two apart.
+    """
+
+    read: int
+    landed: int
+    later: int = 0
+    landed_before: int = 0
+    left: int = 0
+    days: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One batch: what it holds, where it came from, and what the source said it should hold.
 
@@ -61,6 +78,7 @@ class Manifest:
     inputs: tuple[Input, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     resolved: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     @property
     def bytes(self) -> int:
@@ -87,6 +105,7 @@ class Manifest:
             "inputs": [asdict(file) for file in self.inputs],
             "waiting": [asdict(file) for file in self.waiting],
             "resolved": list(self.resolved),
+            **({"reading": asdict(self.reading)} if self.reading else {}),
         }
         return json.dumps(body, indent=1) + "\n"
 
@@ -116,6 +135,7 @@ class Manifest:
             inputs=tuple(Input(**file) for file in body["inputs"]),
             waiting=tuple(Waiting(**file) for file in body["waiting"]),
             resolved=tuple(body["resolved"]),
+            reading=Reading(**body["reading"]) if body.get("reading") else None,
         )
 
 

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 RECORD_NO = "record_no"
 IS_DELETED = "is_deleted"
 NOT_UTF8 = "not_utf8"
-# The Parquet columns that are bronze's: the number of the record, whether the row says that its key is gone, and the
-# exact bytes of what is not UTF-8. `bronze_file` is what the readers call the file's name.
-BRONZE_OWN = (RECORD_NO, IS_DELETED, NOT_UTF8, "bronze_file")
+BAD_ROW = "bad_row"
+# The Parquet columns that are bronze's: the number of the record, whether the row says that its key is gone, the exact
+# bytes of what is not UTF-8, and a row of a file as it came where it could not be cut into columns. `bronze_file` is
+# what the readers call the file's name.
+BRONZE_OWN = (RECORD_NO, IS_DELETED, NOT_UTF8, BAD_ROW, "bronze_file")
 
 
 def physical_names(columns: Iterable[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
+from ingestion.names import BAD_ROW
 from warehouse import state
 from warehouse.lineage import Lineage, read_lineage
 
@@ -168,7 +169,9 @@ def _origin(home: Home, manifest: Manifest, record_no: int) -> dict[str, Any]:
     """Read the raw record from bronze: its file and line where it has one, else the row as JSON."""
     for path in bronze.parquet_files(home, manifest):
         table = pq.read_table(path, filters=pc.field("record_no") == record_no)
-        for raw in table.to_pylist():
+        for row in table.to_pylist():
+            bad = row.pop(BAD_ROW, None)
+            raw = bad or row
             if "raw" not in raw:
                 return {"raw": json.dumps({name: value for name, value in raw.items() if name != "record_no"})}
             text = raw["raw"] if raw["raw"] is not None else repr(raw["raw_bytes"])

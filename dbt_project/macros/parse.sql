@@ -170,7 +170,7 @@ texts as (
 {% else %}
 texts as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, cast(null as varchar) as unreadable
+        batch_id, record_no, window_date, landed_at, bronze_row, bad_row.reason as unreadable
         {%- for name in names %},
         {{ name }} as text_{{ name }}{% endfor %}
     from identified
@@ -227,10 +227,14 @@ final as (
         {%- else -%}
         case
             when reasons is not null
-                then cast(json_merge_patch(to_json(bronze_row), '{"record_no": null, "bronze_file": null}') as varchar)
+                then coalesce(
+                    bronze_row.bad_row.raw,
+                    hex(bronze_row.bad_row.raw_bytes),
+                    cast(json_merge_patch(to_json(bronze_row), '{"record_no": null, "bronze_file": null, "bad_row": null}') as varchar)
+                )
         end as raw,
-        cast(null as varchar) as source_file,
-        cast(null as bigint) as source_line
+        case when reasons is not null then bronze_row.bad_row.file end as source_file,
+        case when reasons is not null then bronze_row.bad_row.line_number end as source_line
         {%- endif %}
     from judged
 )
@@ -251,7 +255,9 @@ select * from final
         {%- if the.meta.format == 'json_lines' %},
         cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number
         {%- else %}{% for column in the.columns %},
-        cast(null as varchar) as {{ column.name }}{% endfor %}{% endif %}
+        cast(null as varchar) as {{ column.name }}{% endfor %},
+        -- a row of a file that could not be cut into columns, as it came
+        cast(null as struct(reason varchar, raw varchar, raw_bytes blob, file varchar, line_number bigint)) as bad_row{% endif %}
     where false
     {% if files %}
     union all by name
