@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import yaml
 
 from ingestion.errors import Permanent
 from ingestion.fields import Fields, bad, guess, items, mapping, parse_duration, read_yaml, say_duration, text_of
+from ingestion.switch import sources_on
 
 __all__ = ["parse_duration", "read_yaml", "say_duration"]
 
@@ -104,9 +105,19 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
     return contracts
 
 
-def source_names(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
-    """Name every source that can be ingested, without loading what reads it."""
+def every_source(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
+    """Name every source that there is, without loading what reads it."""
     return (*COUNTED, *sorted({contract.source for contract in contracts.values() if contract.location}))
+
+
+def source_names(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
+    """Name the sources that are on: all but those that CLEARWELL_SOURCES leaves out."""
+    return tuple(source_ends(contracts))
+
+
+def source_ends(contracts: Mapping[str, Contract]) -> dict[str, datetime | None]:
+    """Name the sources that are on, and the time from which nothing is expected of each."""
+    return sources_on(every_source(contracts))
 
 
 def read_contract(path: Path) -> Contract:
