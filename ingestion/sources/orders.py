@@ -58,7 +58,7 @@ def ingest(run: Run) -> Landing:
     """Land what the window holds of the four tables: one batch each, from one snapshot."""
     with ExitStack() as stack:
         staged = {dataset: stack.enter_context(bronze.staged(run.home, dataset)) for dataset in SELECTIONS}
-        with snapshot(run.home.database_url()) as connection:
+        with snapshot(run.home.database_url(), run.window.end, run.landed_at) as connection:
             manifests = [_stage(connection, run, dataset, folder) for dataset, folder in staged.items()]
             messages = _rows_in_no_window(connection)
         for manifest in manifests:
