@@ -12,6 +12,7 @@ import yaml
 
 from ingestion.errors import Permanent
 from ingestion.fields import Fields, bad, guess, items, mapping, parse_duration, read_yaml, say_duration, text_of
+from ingestion.names import unfit
 from ingestion.switch import sources_on
 
 __all__ = ["parse_duration", "read_yaml", "say_duration"]
@@ -177,6 +178,9 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
     names = [column.name for column in columns]
     # DuckDB resolves names without case.
     twice = [name for place, name in enumerate(names) if name.lower() in (one.lower() for one in names[:place])]
+    for name in names:
+        if why := unfit(name, names):
+            raise bad(path, f"{dataset}.{name}", why)
     if twice or not names:
         raise bad(path, f"{dataset}.columns", f"has {twice[0]} twice" if twice else "is empty or missing")
     return Contract(

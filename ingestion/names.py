@@ -4,6 +4,7 @@ A source may name a column anything. SQL resolves names without case, and bronze
 source's name would clash with either, the Parquet column gets another name, and the manifest says which.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -15,6 +16,42 @@ BAD_ROW = "bad_row"
 # bytes of what is not UTF-8, and a row of a file as it came where it could not be cut into columns. `bronze_file` is
 # what the readers call the file's name.
 BRONZE_OWN = (RECORD_NO, IS_DELETED, NOT_UTF8, BAD_ROW, "bronze_file")
+
+# What stands beside the contract's columns on the way from bronze to records.
+RECORDS_OWN = (
+    *(RECORD_NO, IS_DELETED, NOT_UTF8, "batch_id", "record_date", "window_date", "landed_at", "fate", "decision"),
+    *("reasons", "raw", "source_file", "source_line", "money_amount", "money_currency", "is_money_read"),
+    *("bronze_row", "kinds", "lenient", "unreadable", "content_md5", "key_hash", "place", "copy"),
+)
+# The words that DuckDB takes for no column, as its duckdb_keywords() says.
+_SQL_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
+    deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect
+    into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary
+    qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot
+    using variadic when where window with anti asof at authorization binary by collation columns concurrently cross freeze
+    full generated glob ilike inner is isnull join left like map natural notnull outer overlaps positional right semi
+    similar struct tablesample try_cast unpack verbose
+    """,
+    )
+)
+
+
+def unfit(name: str, names: Iterable[str] = ()) -> str:
+    """Say why a column of a contract, among others, cannot be named so; nothing where it can.
+
+    A source may name a column anything. A contract's names are typed in models, beside our own.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        return "is no plain name: give letters, digits and _, and let the source have a view that names it so"
+    if name.lower() in RECORDS_OWN or name.lower() in {f"text_{other}".lower() for other in names}:
+        return "is the name of a column of ours: take another, and let the source have a view that names it so"
+    if name.lower() in _SQL_WORDS:
+        return "is a word of SQL: take another name, and let the source have a view that names it so"
+    return ""
 
 
 def physical_names(columns: Iterable[str]) -> dict[str, str]:

@@ -68,6 +68,9 @@ def test_a_contract_is_read_whole(write):
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
+        ("name: status", "name: batch_id", "orders.batch_id is the name of a column of ours"),
+        ("name: status", "name: text_order_id", "orders.text_order_id is the name of a column of ours"),
+        ("name: status", "name: select", "orders.select is a word of SQL"),
         ("cadence: 1 hour", "cadence: soon", "orders.cadence"),
         ("cadence: 1 hour", "cadence: 0 hours", "orders.cadence"),
         ("key: [order_id]", "key: order_id", "orders.key"),
