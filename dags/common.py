@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Asset, CronDataIntervalTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, task
 
-from ingestion.contract import read_contracts, source_names
+from ingestion.contract import CADENCES, read_contracts, source_ends
 from ingestion.errors import Permanent
 from ingestion.window import Window
 
 CONTRACTS = read_contracts()
-SOURCES = source_names(CONTRACTS)
+ENDS = source_ends(CONTRACTS)
+SOURCES = tuple(ENDS)
 PLATFORM = CONTRACTS["source_counts"].owner
 BRONZE = Asset("bronze")
 WAREHOUSE_POOL = "warehouse"
@@ -25,7 +26,6 @@ PERSISTENCE = {
     "retry_policy": ExceptionRetryPolicy([RetryRule(Permanent, RetryAction.FAIL, reason="Somebody must look at it")]),
     "execution_timeout": timedelta(hours=2),
 }
-_CRONS = {timedelta(hours=1): "0 * * * *", timedelta(days=1): "0 0 * * *"}
 
 
 def owner(source: str) -> str:
@@ -35,7 +35,13 @@ def owner(source: str) -> str:
 
 def every(cadence: timedelta) -> CronDataIntervalTimetable:
     """Return a timetable whose runs own windows of this length; a bare cron string would give windows of no length."""
-    return CronDataIntervalTimetable(_CRONS[cadence], timezone="UTC")
+    return CronDataIntervalTimetable(CADENCES[cadence], timezone="UTC")
+
+
+def last_start(source: str) -> datetime | None:
+    """Return the last moment a window of a source may start at: before the source ended, where it did."""
+    end = ENDS[source]
+    return end - timedelta.resolution if end else None
 
 
 def cadence(source: str) -> timedelta:

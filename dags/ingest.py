@@ -6,7 +6,7 @@ What comes late is brought by `sweep_sources`. Long ranges are backfilled there 
 
 from airflow.sdk import DAG
 
-from dags.common import PERSISTENCE, SOURCES, START, cadence, every, ingest, owner
+from dags.common import PERSISTENCE, SOURCES, START, cadence, every, ingest, last_start, owner
 
 for source in SOURCES:
     with DAG(
@@ -15,6 +15,7 @@ for source in SOURCES:
         doc_md=__doc__,
         schedule=every(cadence(source)),
         start_date=START,
+        end_date=last_start(source),
         catchup=False,
         max_active_runs=2,
         default_args={**PERSISTENCE, "owner": owner(source)},

@@ -3,19 +3,37 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ingestion.errors import Permanent
+from ingestion.fields import Fields, bad, guess, items, mapping, parse_duration, read_yaml, say_duration, text_of
+from ingestion.names import unfit
+from ingestion.switch import sources_on
+
+__all__ = ["parse_duration", "read_yaml", "say_duration"]
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 FORMATS = ("rows", "json_lines")
 # The sources with code of their own, which also counts them again. Any other is a CSV that its contract locates.
 COUNTED = ("orders", "clickstream")
-_DURATION = re.compile(r"(\d+)\s+(minute|hour|day)s?")
+# The cadences there are, and the schedule that Airflow has for each.
+CADENCES = {timedelta(hours=1): "0 * * * *", timedelta(days=1): "0 0 * * *"}
+BREAKER_SHARE = 0.01
+_OWN = ("decisions", "source_counts")
+_META = (
+    *("contract_version", "source", "format", "key", "dated_key", "version_column", "event_time", "record_date"),
+    *("cadence", "lateness", "expect_records_every", "part_of", "breaker", "longest_record", "owner", "money"),
+    *("location", "unpivot"),
+)
+_COLUMN_META = ("required", "allowed", "excluded", "min", "max", "pattern", "personal")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
+_TYPE = re.compile(r"varchar|json|bigint|integer|boolean|date|timestamp|decimal\((\d+), ?(\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -63,170 +81,230 @@ class Contract:
     dated_key: bool = False
     location: str | None = None
     unpivot: tuple[str, ...] = ()
+    record_date: str | None = None
+    part_of: str | None = None
+    breaker_share: float = BREAKER_SHARE
 
 
 def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
     """Read every dataset's contract from `models/staging/staging_*.yml`. Bad YAML is Permanent and names the field."""
     folder = project / "models" / "staging"
     contracts: dict[str, Contract] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.glob("staging_*.yml")):
         for table in _bronze_tables(path):
             contract = _contract(table, path)
             if contract.dataset in contracts:
-                raise _bad(path, contract.dataset, "has a second contract")
-            contracts[contract.dataset] = contract
+                raise bad(path, contract.dataset, "has a second contract")
+            contracts[contract.dataset], paths[contract.dataset] = contract, path
     if not contracts:
         raise Permanent("no contracts found", where=str(folder), todo="check that the dbt project is complete")
+    for name, contract in contracts.items():
+        if contract.part_of and contract.part_of not in contracts:
+            what = f"names {contract.part_of}, which is no dataset{guess(contract.part_of, contracts)}"
+            raise bad(paths[name], f"{name}.part_of", what)
     return contracts
 
 
-def source_names(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
-    """Name every source that can be ingested, without loading what reads it."""
+def every_source(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
+    """Name every source that there is, without loading what reads it."""
     return (*COUNTED, *sorted({contract.source for contract in contracts.values() if contract.location}))
+
+
+def source_names(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
+    """Name the sources that are on: all but those that CLEARWELL_SOURCES leaves out."""
+    return tuple(source_ends(contracts))
+
+
+def source_ends(contracts: Mapping[str, Contract]) -> dict[str, datetime | None]:
+    """Name the sources that are on, and the time from which nothing is expected of each."""
+    return sources_on(every_source(contracts))
 
 
 def read_contract(path: Path) -> Contract:
     """Read the one contract of a file."""
     tables = _bronze_tables(path)
     if len(tables) != 1:
-        raise Permanent(f"the file holds {len(tables)} contracts, not one", where=str(path), todo="mend the YAML")
+        raise Permanent(f"the file holds {len(tables)} contracts, not one", where=str(path), todo="fix the YAML")
     return _contract(tables[0], path)
 
 
-def read_yaml(text: str) -> Any:
-    """Read YAML by the parser in C, ten times as fast: every command reads the project's."""
-    return yaml.load(text, yaml.CSafeLoader)
-
-
-def parse_duration(text: object) -> timedelta:
-    """Read "<n> minute(s)|hour(s)|day(s)"; anything else is a ValueError."""
-    match = _DURATION.fullmatch(str(text).strip())
-    if not match or int(match[1]) == 0:
-        raise ValueError(f'"{text}" is not a duration such as "2 days"')
-    return timedelta(**{f"{match[2]}s": int(match[1])})
-
-
-def say_duration(length: timedelta) -> str:
-    """Write a duration as contracts do."""
-    for unit, size in (("day", timedelta(days=1)), ("hour", timedelta(hours=1))):
-        if length % size == timedelta(0):
-            return f"{length // size} {unit}{'s' if length > size else ''}"
-    return f"{length // timedelta(minutes=1)} minutes"
+def in_order(value: str, data_type: str) -> Any:
+    """Return what bounds of a type are compared by. What is no value of it is a ValueError."""
+    if data_type == "date":
+        return date.fromisoformat(value)
+    if data_type in ("bigint", "integer") or data_type.startswith("decimal"):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            number = Decimal("nan")
+        if not number.is_finite():
+            raise ValueError(f"{value} is no number")
+        return number
+    return value
 
 
 def _bronze_tables(path: Path) -> list[dict[str, Any]]:
     try:
-        body = read_yaml(path.read_text(encoding="utf-8")) or {}
+        body = read_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Permanent(f"a contract cannot be read: {error}", where=str(path), todo="give another file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Permanent(f"a contract is not YAML: {error}", where=str(path)) from error
-    sources = body.get("sources", []) if isinstance(body, dict) else None
-    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
-        raise _bad(path, "sources", "must be a list of sources")
-    return [table for source in sources if source.get("name") == "bronze" for table in source.get("tables", [])]
+        raise Permanent(f"a contract is not YAML: {error}", where=str(path), todo="fix the YAML") from error
+    sources = [
+        mapping(source, path, "sources")
+        for source in items(mapping(body, path, "sources").get("sources"), path, "sources")
+    ]
+    return [
+        mapping(table, path, "tables")
+        for source in sources
+        if source.get("name") == "bronze"
+        for table in items(source.get("tables"), path, "tables")
+    ]
 
 
 def _contract(table: dict[str, Any], path: Path) -> Contract:
-    dataset = table.get("name")
-    if not dataset:
-        raise _bad(path, "name", "is missing")
-    reader = _Meta((table.get("config") or {}).get("meta") or {}, path, dataset)
+    if table.get("name") in (None, ""):
+        raise bad(path, "name", "is missing")
+    dataset = text_of(table["name"], path, "name")
+    if not _NAME.fullmatch(dataset):
+        raise bad(path, "name", f"is {dataset!r}: a dataset is named in small letters, digits and _")
+    reader = Fields(_meta(table, path, dataset), path, dataset)
+    reader.only(_META)
+    columns = tuple(
+        _column(mapping(column, path, f"{dataset}.columns"), path, dataset)
+        for column in items(table.get("columns"), path, f"{dataset}.columns")
+    )
+    names = [column.name for column in columns]
+    # DuckDB resolves names without case.
+    twice = [name for place, name in enumerate(names) if name.lower() in (one.lower() for one in names[:place])]
+    for name in names:
+        if why := unfit(name, names):
+            raise bad(path, f"{dataset}.{name}", why)
+    if twice or not names:
+        raise bad(path, f"{dataset}.columns", f"has {twice[0]} twice" if twice else "is empty or missing")
     return Contract(
         dataset=dataset,
         version=reader.whole("contract_version"),
-        source=reader.text("source"),
+        source=_source(reader),
         format=reader.one_of("format", FORMATS),
-        key=reader.names("key"),
-        version_column=reader.text_or_none("version_column"),
-        event_time=reader.text_or_none("event_time"),
-        cadence=reader.duration("cadence"),
+        key=reader.names("key", names),
+        version_column=reader.column_or_none("version_column", names),
+        event_time=reader.column_or_none("event_time", names),
+        cadence=_cadence(reader),
         lateness=reader.duration("lateness"),
         expect_records_every=reader.duration("expect_records_every") if reader.has("expect_records_every") else None,
         owner=reader.text("owner"),
-        columns=tuple(_column(column, path, dataset) for column in table.get("columns") or ()),
-        money=reader.money("money") if reader.has("money") else None,
-        dated_key=bool(reader.meta.get("dated_key", False)),
+        columns=columns,
+        money=_money(reader, names) if reader.has("money") else None,
+        dated_key=reader.flag("dated_key"),
         location=reader.text_or_none("location"),
-        unpivot=reader.three("unpivot") if reader.has("unpivot") else (),
+        unpivot=_unpivot(reader, names) if reader.has("unpivot") else (),
+        record_date=reader.column_or_none("record_date", names),
+        part_of=reader.text_or_none("part_of"),
+        breaker_share=_breaker_share(reader),
     )
+
+
+def _meta(entry: dict[str, Any], path: Path, field: str) -> dict[Any, Any]:
+    """Return the `config: {meta: …}` of a table or column; refuse what is meant for it and lies beside it."""
+    misplaced = [name for name in ("meta", *_COLUMN_META) if name in entry]
+    if misplaced:
+        raise bad(path, f"{field}.{misplaced[0]}", "belongs under config: {meta: …}: where it is, nobody reads it")
+    return mapping(mapping(entry.get("config"), path, f"{field}.config").get("meta"), path, f"{field}.config.meta")
+
+
+def _source(reader: Fields) -> str:
+    """Read the source: one with code of its own, or one whose file the contract locates. Any other would never land."""
+    source = reader.text("source")
+    if reader.has("location"):
+        if source in (*COUNTED, *_OWN) or reader.meta.get("format") != "rows":
+            raise bad(reader.path, f"{reader.name}.location", "is for a source of its own, whose format is rows")
+    elif source not in (*COUNTED, *_OWN):
+        what = f"is {source}, which has no code of its own{guess(source, COUNTED)} Or say location: where its CSV is"
+        raise bad(reader.path, f"{reader.name}.source", what)
+    return source
+
+
+def _cadence(reader: Fields) -> timedelta:
+    cadence = reader.duration("cadence")
+    if cadence not in CADENCES:
+        known = " or ".join(say_duration(one) for one in CADENCES)
+        raise bad(reader.path, f"{reader.name}.cadence", f"is {say_duration(cadence)}; there are schedules for {known}")
+    return cadence
+
+
+def _money(reader: Fields, columns: list[str]) -> Money:
+    money = Fields(
+        mapping(reader.meta["money"], reader.path, f"{reader.name}.money"), reader.path, f"{reader.name}.money"
+    )
+    money.only(("column", "amount", "currency"))
+    return Money(money.column("column", columns), money.text("amount"), money.column_or_none("currency", columns))
+
+
+def _breaker_share(reader: Fields) -> float:
+    name = f"{reader.name}.breaker"
+    breaker = Fields(mapping(reader.meta.get("breaker"), reader.path, name), reader.path, name)
+    breaker.only(("share",))
+    return breaker.share("share", BREAKER_SHARE)
+
+
+def _unpivot(reader: Fields, columns: list[str]) -> tuple[str, ...]:
+    names = reader.names("unpivot", columns)
+    if len(set(names)) != 3 or len(names) != 3:
+        raise bad(reader.path, f"{reader.name}.unpivot", "must name three columns: of dates, of kinds, of values")
+    return names
 
 
 def _column(column: dict[str, Any], path: Path, dataset: str) -> Column:
     name = column.get("name")
-    if not name or "data_type" not in column:
-        raise _bad(path, f"{dataset}.{name or 'columns'}", "needs a name and a data_type")
-    meta = (column.get("config") or {}).get("meta") or {}
+    if name in (None, "") or "data_type" not in column:
+        raise bad(path, f"{dataset}.{name or 'columns'}", "needs a name and a data_type")
+    name = text_of(name, path, f"{dataset}.columns")
+    reader = Fields(_meta(column, path, f"{dataset}.{name}"), path, f"{dataset}.{name}")
+    reader.only(_COLUMN_META)
+    data_type = str(column["data_type"])
+    match = _TYPE.fullmatch(data_type)
+    if not match or (match[1] and not 0 <= int(match[2]) <= int(match[1]) <= 38):
+        raise bad(path, f"{reader.name}.data_type", f"is {data_type}, and must be one of: {_TYPES}")
+    low, high = (_value(reader, name, data_type) if reader.has(name) else None for name in ("min", "max"))
+    if low is not None and high is not None and in_order(low, data_type) > in_order(high, data_type):
+        raise bad(path, f"{reader.name}.min", f"is {low}, over max: {high}")
     return Column(
         name=name,
-        type=str(column["data_type"]),
-        required=bool(meta.get("required", False)),
-        allowed=tuple(str(value) for value in meta.get("allowed") or ()),
-        excluded=tuple(str(value) for value in meta.get("excluded") or ()),
-        min=None if meta.get("min") is None else str(meta["min"]),
-        max=None if meta.get("max") is None else str(meta["max"]),
-        pattern=meta.get("pattern"),
-        personal=bool(meta.get("personal", False)),
+        type=data_type,
+        required=reader.flag("required"),
+        allowed=_values(reader, "allowed", data_type),
+        excluded=_values(reader, "excluded", data_type),
+        min=low,
+        max=high,
+        pattern=reader.text_or_none("pattern"),
+        personal=reader.flag("personal"),
         description=" ".join(str(column.get("description", "")).split()),
     )
 
 
-@dataclass(frozen=True)
-class _Meta:
-    """Read the fields of a table's meta, each with an error that names file and field."""
-
-    meta: dict[str, Any]
-    path: Path
-    dataset: str
-
-    def has(self, field: str) -> bool:
-        return self.meta.get(field) is not None
-
-    def text(self, field: str) -> str:
-        if not self.has(field):
-            raise _bad(self.path, f"{self.dataset}.{field}", "is missing")
-        return str(self.meta[field])
-
-    def text_or_none(self, field: str) -> str | None:
-        return str(self.meta[field]) if self.has(field) else None
-
-    def whole(self, field: str) -> int:
-        text = self.text(field)
-        if not text.isdigit():
-            raise _bad(self.path, f"{self.dataset}.{field}", "must be a whole number")
-        return int(text)
-
-    def one_of(self, field: str, allowed: tuple[str, ...]) -> str:
-        text = self.text(field)
-        if text not in allowed:
-            raise _bad(self.path, f"{self.dataset}.{field}", f"must be one of {', '.join(allowed)}")
-        return text
-
-    def names(self, field: str) -> tuple[str, ...]:
-        self.text(field)
-        names = self.meta[field]
-        if not isinstance(names, list) or not names:
-            raise _bad(self.path, f"{self.dataset}.{field}", "must be a list of columns")
-        return tuple(str(name) for name in names)
-
-    def three(self, field: str) -> tuple[str, ...]:
-        names = self.names(field)
-        if len(names) != 3:
-            raise _bad(self.path, f"{self.dataset}.{field}", "must name three columns: of dates, of kinds, of values")
-        return names
-
-    def money(self, field: str) -> Money:
-        try:
-            return Money(**self.meta[field])
-        except TypeError:
-            raise _bad(
-                self.path, f"{self.dataset}.{field}", "must have column and amount, and may have currency"
-            ) from None
-
-    def duration(self, field: str) -> timedelta:
-        try:
-            return parse_duration(self.text(field))
-        except ValueError as error:
-            raise _bad(self.path, f"{self.dataset}.{field}", f"is wrong: {error}") from None
+def _values(reader: Fields, field: str, data_type: str) -> tuple[str, ...]:
+    if not reader.has(field):
+        return ()
+    values = reader.meta[field]
+    if not isinstance(values, list) or not values:
+        raise bad(reader.path, f"{reader.name}.{field}", f"must be a list of values, not {values!r}")
+    return tuple(_value(reader, field, data_type, value) for value in values)
 
 
-def _bad(path: Path, field: str, what: str) -> Permanent:
-    return Permanent(f"contract field {field} {what}", where=str(path), todo="mend the YAML")
+def _value(reader: Fields, field: str, data_type: str, value: object = None) -> str:
+    """Return a value of a column as text. YAML's own idea of it counts where the column has that type, and nowhere else."""
+    value = reader.meta[field] if value is None else value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if data_type == "boolean" and isinstance(value, bool):
+        return str(value).lower()
+    if not (number and data_type.startswith(("bigint", "integer", "decimal"))) and not (
+        isinstance(value, date) and data_type in ("date", "timestamp")
+    ):
+        text_of(value, reader.path, f"{reader.name}.{field}")
+    try:
+        in_order(str(value), data_type)
+    except ValueError as error:
+        raise bad(reader.path, f"{reader.name}.{field}", f"is no {data_type}: {error}") from None
+    return str(value)

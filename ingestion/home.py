@@ -72,6 +72,6 @@ class Home:
             raise Permanent(
                 "no shop database is known",
                 where=str(left_by_demo),
-                todo="set SHOP_DATABASE_URL or type `clearwell shop start`",
+                todo="set SHOP_DATABASE_URL or type `clearwell shop start`; or leave orders out of CLEARWELL_SOURCES",
             )
         return url

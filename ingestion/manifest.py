@@ -39,8 +39,28 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the files of a window held when its batch was taken from them, in rows: `read` is the sum of all the others.
+
+    `later` are of windows to come. `landed_before` were in bronze already, unchanged. `left` are older than the
+    contract's lateness, and in no batch. `days` says of each date in the batch what rows of it were landed, so that the
+    windows after it can tell the two apart.
+    """
+
+    read: int
+    landed: int
+    later: int = 0
+    landed_before: int = 0
+    left: int = 0
+    days: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """One batch: what it holds, where it came from, and what the source said it should hold."""
+    """One batch: what it holds, where it came from, and what the source said it should hold.
+
+    `columns` are the source's own names, `renamed` says which of them Parquet has under another name.
+    """
 
     dataset: str
     batch_id: str
@@ -54,11 +74,13 @@ class Manifest:
     snapshot_batches: Mapping[str, str] = field(default_factory=dict)
     files: tuple[File, ...] = ()
     columns: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     resolved: tuple[str, ...] = ()
     # Empty for what the window itself holds; else what the batch adds to it: rows that were missed, or keys that are gone.
     part: str = ""
+    reading: Reading | None = None
 
     @property
     def bytes(self) -> int:
@@ -81,10 +103,12 @@ class Manifest:
             "bytes": self.bytes,
             "files": [asdict(file) for file in self.files],
             "columns": list(self.columns),
+            "renamed": dict(self.renamed),
             "inputs": [asdict(file) for file in self.inputs],
             "waiting": [asdict(file) for file in self.waiting],
             "resolved": list(self.resolved),
             "part": self.part,
+            **({"reading": asdict(self.reading)} if self.reading else {}),
         }
         return json.dumps(body, indent=1) + "\n"
 
@@ -110,10 +134,12 @@ class Manifest:
             records_written=body["records_written"],
             files=tuple(File(**file) for file in body["files"]),
             columns=tuple(body["columns"]),
+            renamed=dict(body.get("renamed") or {}),
             inputs=tuple(Input(**file) for file in body["inputs"]),
             waiting=tuple(Waiting(**file) for file in body["waiting"]),
             resolved=tuple(body["resolved"]),
             part=body.get("part", ""),
+            reading=Reading(**body["reading"]) if body.get("reading") else None,
         )
 
 

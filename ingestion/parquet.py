@@ -8,12 +8,10 @@ import pyarrow.parquet as pq
 
 from ingestion.bronze import describe
 from ingestion.manifest import File
+from ingestion.names import RECORD_NO
 
 ROW_GROUP_BYTES = 48 << 20
 ROW_GROUP_ROWS = 1 << 19
-RECORD_NO = "record_no"
-# Says of a record that its key is gone. Only batches that hold such records have it.
-IS_DELETED = "is_deleted"
 
 
 class PartWriter:

@@ -1,14 +1,28 @@
 """Released versions of contracts, kept beside the models; and what a change may not do to the readers of any of them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ingestion.contract import PROJECT, Column, Contract, read_contract, read_contracts, read_yaml
+from ingestion.contract import (
+    PROJECT,
+    Column,
+    Contract,
+    in_order,
+    read_contract,
+    read_contracts,
+    read_yaml,
+    say_duration,
+)
 from ingestion.errors import Permanent
+
+# What a record is one of, and which date it has: records under another answer are other records.
+_IDENTITY = ("key", "dated_key", "version_column", "event_time", "record_date", "part_of", "format")
+_WORDS = ("dataset", "version", "owner")
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ def check(project: Path = PROJECT) -> list[Break]:
                     dataset,
                     latest,
                     "released",
-                    f"the contract is not what version {latest} says"
+                    f"the contract is not what version {latest} says: {_difference(contract, versions[latest])}"
                     if versions
                     else "the contract was never released",
                     f"clearwell contracts release {dataset}",
@@ -103,18 +117,34 @@ def release(dataset: str, project: Path = PROJECT) -> int:
     return latest + 1
 
 
-def _shape(contract: Contract) -> Any:
-    """What readers and senders rely on: not the words that describe it, nor its number."""
-    columns = tuple(
-        (one.name, one.type, one.required, one.allowed, one.excluded, one.min, one.max, one.pattern, one.personal)
-        for one in contract.columns
-    )
-    return (contract.source, contract.format, contract.key, contract.version_column, contract.event_time, columns)
+def _shape(contract: Contract) -> dict[str, Any]:
+    """What readers and senders rely on: all that is read but the words that describe it, its owner and its number.
+
+    Every field that a contract gets is in it, so that no change of one goes unseen.
+    """
+    shape = {one.name: getattr(contract, one.name) for one in fields(Contract)}
+    columns = tuple(replace(column, description="") for column in contract.columns)
+    return {name: value for name, value in shape.items() if name not in _WORDS} | {"columns": columns}
+
+
+def _difference(contract: Contract, earlier: Contract) -> str:
+    """Name the fields that are not as they were released."""
+    now, before = _shape(contract), _shape(earlier)
+    changed = [
+        "columns" if name == "columns" else f"{name} was {_say(before[name])} and is {_say(now[name])}"
+        for name in now
+        if now[name] != before[name]
+    ]
+    return ", ".join(changed) or f"its contract_version is {contract.version}"
+
+
+def _say(value: object) -> str:
+    return say_duration(value) if isinstance(value, timedelta) else str(value)
 
 
 def _changes_of_identity(contract: Contract, earlier: Contract) -> list[tuple[str, str, str]]:
     found = []
-    for name in ("key", "version_column", "event_time", "format"):
+    for name in _IDENTITY:
         before, now = getattr(earlier, name), getattr(contract, name)
         if before != now:
             found.append(
@@ -158,6 +188,8 @@ def _changes_of_column(now: Column, before: Column) -> list[tuple[str, str, str]
 def _is_tighter(now: Column, before: Column) -> bool:
     if now.pattern and now.pattern != before.pattern:
         return True
-    low = now.min is not None and (before.min is None or float(now.min) > float(before.min))
-    high = now.max is not None and (before.max is None or float(now.max) < float(before.max))
+    if now.type != before.type:
+        return False  # told as such
+    low = now.min is not None and (before.min is None or in_order(now.min, now.type) > in_order(before.min, now.type))
+    high = now.max is not None and (before.max is None or in_order(now.max, now.type) < in_order(before.max, now.type))
     return low or high

@@ -91,14 +91,12 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.argument("source", type=click.Choice(list(sources.SOURCES)))
+@click.argument("source")
 @from_option
 @to_option
 def ingest(source: str, start: str, end: str) -> None:
-    """Land one window of SOURCE in bronze. Doing it again brings only what is new."""
+    """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Again brings only what is new."""
     landing = sources.ingest(source, Window.parse(start, end), Home.from_environment(), now(), say)
-    for message in landing.messages:
-        say(message)
     click.echo(
         f"{landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ingestion import sources
-from ingestion.contract import read_contracts
+from ingestion.contract import read_contracts, source_ends
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.landing import Report
@@ -33,9 +33,11 @@ def needed(home: Home, until: datetime | None = None) -> list[Ingest]:
     """List the ingests that would make every dataset complete, to its latest window or to `until`."""
     landed = _landed(home)
     found = []
-    for source in sources.SOURCES:
-        datasets = [name for name, one in read_contracts().items() if one.source == source]
-        gaps = [(gap, "missing") for name in datasets for gap in holes(list(landed.get(name, {})), until)]
+    contracts = read_contracts()
+    for source, end in source_ends(contracts).items():
+        datasets = [name for name, one in contracts.items() if one.source == source]
+        last = min(until, end) if until and end else until
+        gaps = [(gap, "missing") for name in datasets for gap in holes(list(landed.get(name, {})), last)]
         short = [
             (one, "short") for name in datasets for one, visits in landed.get(name, {}).items() if left_behind(visits)
         ]

@@ -12,7 +12,7 @@ _DEAD_LETTERS = f"""
     with letters as (
         select
             *, nullif(split_part(reasons[1], ':', 2), '') as column_name,
-            case when json_valid(raw) then json_extract_string(raw, '$.' || column_name) end as value
+            case when json_valid(raw) then json_extract_string(raw, '$."' || column_name || '"') end as value
         from silver.dead_letters
     )
 

@@ -1,11 +1,12 @@
 """Is all well? Freshness, the last build, what it found."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingestion.contract import read_contracts
+from ingestion.contract import Contract, read_contracts, source_ends
 from ingestion.home import Home
 from warehouse import dbt, publish, state
 from warehouse.plan import Build, waiting_batches
@@ -45,8 +46,8 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     pinned = publish.pinned(home)
     refused = _refused(home, builds[0]["build_id"] if builds else "")
     stale = state.read(home.state, "ops.dates", _STALE, [model_version(dbt.PROJECT)])
-    expected = {name for name, contract in read_contracts().items() if contract.expect_records_every}
-    late = [row["dataset"] for row in datasets if row["dataset"] in expected and _is_late(row, now)]
+    contracts = read_contracts()
+    late = late_datasets(datasets, contracts, source_ends(contracts), now)
     return {
         "healthy": bool(builds) and not refused and not late and not held and not pinned and not differences,
         "late": late,
@@ -72,9 +73,27 @@ def _refused(home: Home, published: str) -> list[state.Row]:
     return []
 
 
-def _is_late(row: state.Row, now: datetime) -> bool:
-    until = row["complete_until"]
-    return until is None or bool(now.replace(tzinfo=None) - until > _STALE_AFTER)
+def late_datasets(
+    datasets: Iterable[state.Row],
+    contracts: Mapping[str, Contract],
+    ends: Mapping[str, datetime | None],
+    now: datetime,
+) -> list[str]:
+    """Name the datasets that are not complete until when they should be.
+
+    Nothing is expected where the contract expects no records, of a source that is off, and of one that has ended after
+    its end: old data is late only where newer data should be there.
+    """
+    late = []
+    for row in datasets:
+        contract = contracts.get(row["dataset"])
+        if contract and contract.expect_records_every and contract.source in ends:
+            end = ends[contract.source]
+            due = min(now - _STALE_AFTER, end) if end else now - _STALE_AFTER
+            until = row["complete_until"]
+            if until is None or until < due.astimezone(UTC).replace(tzinfo=None):
+                late.append(row["dataset"])
+    return late
 
 
 _DIFFERENCES = """

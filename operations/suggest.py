@@ -13,7 +13,7 @@ _CLUSTERS = f"""
         select
             dataset, batch_id, record_no, reasons, currency, amount, is_amount_read,
             nullif(split_part(reasons[1], ':', 2), '') as column_name,
-            case when json_valid(raw) then json_extract_string(raw, '$.' || column_name) end as value
+            case when json_valid(raw) then json_extract_string(raw, '$."' || column_name || '"') end as value
         from records.refused
         where fate = 'dead_letter'
     ),
@@ -53,13 +53,16 @@ _CLUSTERS = f"""
 """
 _RECORDS = {
     "broken_json": "write the lines as JSON: one object a line, no comments, no trailing commas, no NaN",
-    "invalid_utf8": "write the lines in UTF-8; other bytes are often Latin-1",
+    "invalid_utf8": "write it in UTF-8; other bytes are often Latin-1",
+    "ragged_row": "give a field for each column of the header; resubmit the row as a JSON object of its columns",
+    "broken_quoting": "close the quotes, and double those inside; resubmit the row as a JSON object of its columns",
     "not_an_object": "give one JSON object a line",
     "duplicate_key": "say each key once: nobody can know which of two values is meant",
     "too_many_digits": "give numbers of more than 15 digits as strings",
     "too_many_decimals": "round to 4 decimals, by the shop's own rule",
     "not_a_number": "give the amount; NaN is none",
-    "out_of_range": "correct the value, or discard: the rules of the money leave it no meaning",
+    "infinite": "give the value; infinity is none",
+    "out_of_range": "correct the value, or discard it: no amount or calendar has a meaning for it",
     "not_matching": "correct the value to the pattern of the contract",
     "in_future": "correct the time, and look at the clock of whoever wrote it",
     "wrong_type": "give it in the contract's type: text in quotes, whole numbers without",

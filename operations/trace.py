@@ -13,6 +13,7 @@ from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
+from ingestion.names import BAD_ROW, NOT_UTF8
 from warehouse import state
 from warehouse.lineage import Lineage, read_lineage
 
@@ -124,7 +125,7 @@ def _find(connection: duckdb.DuckDBPyConnection, contracts: dict[str, Contract],
             f"select '{dataset}' as dataset, batch_id, record_no, record_date, fate, decision, null::varchar[] as reasons"
             f" from records.{dataset} where {condition}"
         )
-        in_raw = f"json_valid(raw) and json_extract_string(raw, '$.{first}') = $1"
+        in_raw = f"json_valid(raw) and json_extract_string(raw, '$.\"{first}\"') = $1"
         parts.append(
             "select dataset, batch_id, record_no, record_date, fate, decision, reasons from records.refused"
             f" where dataset = '{dataset}' and {condition if by_place else in_raw}"
@@ -145,7 +146,7 @@ def _tell(home: Home, connection: duckdb.DuckDBPyConnection, contract: Contract,
         "window": str(manifest.window),
         "landed_at": manifest.landed_at,
         "contract_version": manifest.contract_version,
-        **_origin(home, manifest, row["record_no"]),
+        **_origin(home, contract, manifest, row["record_no"]),
     }
     if row["reasons"]:
         told["reasons"] = row["reasons"]
@@ -164,13 +165,16 @@ def _manifest(home: Home, connection: duckdb.DuckDBPyConnection, row: state.Row)
     return bronze.read_manifest(home, bronze.BatchRef(row["dataset"], found[0]["window_date"], row["batch_id"]))
 
 
-def _origin(home: Home, manifest: Manifest, record_no: int) -> dict[str, Any]:
-    """Read the raw record from bronze: its file and line where it has one, else the row as JSON."""
+def _origin(home: Home, contract: Contract, manifest: Manifest, record_no: int) -> dict[str, Any]:
+    """Read the raw record from bronze: its file and line where it has one, else the row as JSON by the source's names."""
     for path in bronze.parquet_files(home, manifest):
         table = pq.read_table(path, filters=pc.field("record_no") == record_no)
         for raw in table.to_pylist():
-            if "raw" not in raw:
-                return {"raw": json.dumps({name: value for name, value in raw.items() if name != "record_no"})}
+            if contract.format == "rows" and not raw.get(BAD_ROW):
+                row = {name: raw.get(manifest.renamed.get(name, name)) for name in manifest.columns}
+                bad = {f"bytes of {name}": repr(value) for name, value in raw.get(NOT_UTF8) or ()}
+                return {"raw": json.dumps(row)} | bad
+            raw = raw.get(BAD_ROW) or raw
             text = raw["raw"] if raw["raw"] is not None else repr(raw["raw_bytes"])
             return {"file": raw["file"], "line": raw["line_number"], "raw": text.rstrip("\n")}
     return {"raw": None}

@@ -15,10 +15,10 @@
    offset, a cast to decimal rounds. #}
 {% macro typed(text, data_type) -%}
     {%- if data_type == 'timestamp' -%}
-        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?')
+        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?') and left({{ text }}, 4) <> '0000'
             then try_cast({{ text }} as timestamptz) at time zone 'UTC' end
     {%- elif data_type == 'date' -%}
-        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') then try_cast({{ text }} as date) end
+        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') and left({{ text }}, 4) <> '0000' then try_cast({{ text }} as date) end
     {%- elif data_type.startswith('decimal') -%}
         case when regexp_full_match({{ text }}, '[+-]?(\d+(\.\d{0,{{ decimals_of(data_type) }}})?|\.\d{1,{{ decimals_of(data_type) }}})') then try_cast({{ text }} as {{ data_type }}) end
     {%- elif data_type in ('integer', 'bigint') -%}
@@ -45,6 +45,29 @@
             end
 {%- endmacro %}
 
+{# Values of a contract as SQL: in quotes, whatever they are and hold. #}
+{% macro listed(values) %}
+    {% set quoted = [] %}
+    {% for value in values %}{% do quoted.append("'" ~ (value | string | replace("'", "''")) ~ "'") %}{% endfor %}
+    {{ return(quoted | join(', ')) }}
+{% endmacro %}
+
+{# Pairs of (pattern, reason) for the texts that are no value of a type, but that say what they are. #}
+{% macro unreadable_texts(data_type) %}
+    {% set infinite = ('[+-]?inf(inity)?', 'infinite') %}
+    {% if data_type in ('timestamp', 'date') %}
+        {{ return([infinite, ('[+-]?\\d{5,}-\\d{2}-\\d{2}.*|-\\d{4}-\\d{2}-\\d{2}.*|0000-\\d{2}-\\d{2}.*|\\d+-\\d{2}-\\d{2}.* BC', 'out_of_range')]) }}
+    {% endif %}
+    {% set pairs = [infinite, ('[+-]?nan', 'not_a_number')] %}
+    {% if data_type.startswith('decimal') %}
+        {% do pairs.append(('[+-]?\\d*\\.\\d{' ~ (decimals_of(data_type) + 1) ~ ',}', 'too_many_decimals')) %}
+    {% endif %}
+    {{ return(pairs) }}
+{% endmacro %}
+
+{# Whether a time is in the years 1 to 9999, the only ones that every reader has. #}
+{% macro in_calendar(at) -%} ({{ at }} >= timestamp '0001-01-01' and {{ at }} < timestamp '10000-01-01') {%- endmacro %}
+
 {# Pairs of (condition, reason) that send a record to the dead letters. #}
 {% macro refusals(dataset) %}
     {% set the = contract(dataset) %}
@@ -58,6 +81,8 @@
             {% set kind = 'kinds[' ~ loop.index ~ ']' %}
             {% set typed_right = kind ~ " in ('" ~ (json_kinds(column.data_type) | join("', '")) ~ "')" %}
             {% do pairs.append((kind ~ " <> 'NULL' and not " ~ typed_right, 'wrong_type:' ~ name)) %}
+        {% else %}
+            {% do pairs.append(("list_contains(not_utf8, '" ~ name ~ "')", 'invalid_utf8:' ~ name)) %}
         {% endif %}
         {% if meta.get('required') %}
             {# a record that says that its key is gone has nothing but the key #}
@@ -66,17 +91,20 @@
         {% endif %}
         {% if column.data_type not in ('varchar', 'json') %}
             {% set unread = typed_right ~ " and " ~ name ~ " is null and " ~ text ~ " is not null" ~ (" and " ~ text ~ " <> ''" if meta.get('required') else '') %}
-            {% if column.data_type.startswith('decimal') %}
-                {% set nan = "regexp_full_match(" ~ text ~ ", '[+-]?nan', 'i')" %}
-                {% set long = "regexp_full_match(" ~ text ~ ", '[+-]?\\d*\\.\\d{" ~ (decimals_of(column.data_type) + 1) ~ ",}')" %}
-                {% do pairs.append((typed_right ~ " and " ~ nan, 'not_a_number:' ~ name)) %}
-                {% do pairs.append((typed_right ~ " and " ~ long, 'too_many_decimals:' ~ name)) %}
-                {% set unread = unread ~ " and not " ~ nan ~ " and not " ~ long %}
+            {# only the few that have no value are looked at so closely #}
+            {% set like = "case when " ~ unread ~ " then regexp_full_match(" ~ text ~ ", '%s', 'i') end" %}
+            {% set telling = unreadable_texts(column.data_type) %}
+            {% for pattern, reason in telling %}
+                {% do pairs.append((like | replace('%s', pattern), reason ~ ':' ~ name)) %}
+            {% endfor %}
+            {% do pairs.append(("not " ~ (like | replace('%s', telling | map('first') | join('|'))), 'not_parsed:' ~ name)) %}
+            {% if column.data_type == 'timestamp' %}
+                {# the offset carries it over the edge of the calendar #}
+                {% do pairs.append(("not " ~ in_calendar(name), 'out_of_range:' ~ name)) %}
             {% endif %}
-            {% do pairs.append((unread, 'not_parsed:' ~ name)) %}
         {% endif %}
         {% if meta.get('excluded') %}
-            {% do pairs.append((name ~ " in (" ~ (meta.excluded | join(', ')) ~ ")", 'out_of_range:' ~ name)) %}
+            {% do pairs.append((name ~ " in (" ~ listed(meta.excluded) ~ ")", 'out_of_range:' ~ name)) %}
         {% endif %}
         {% if meta.get('min') is not none %}
             {% do pairs.append((name ~ " < '" ~ meta.min ~ "'::" ~ column.data_type, 'out_of_range:' ~ name)) %}
@@ -85,16 +113,16 @@
             {% do pairs.append((name ~ " > '" ~ meta.max ~ "'::" ~ column.data_type, 'out_of_range:' ~ name)) %}
         {% endif %}
         {% if meta.get('pattern') %}
-            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not regexp_full_match(" ~ text ~ ", '" ~ meta.pattern ~ "')", 'not_matching:' ~ name)) %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not regexp_full_match(" ~ text ~ ", " ~ listed([meta.pattern]) ~ ")", 'not_matching:' ~ name)) %}
         {% endif %}
         {% if meta.get('allowed') %}
-            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in ('" ~ (meta.allowed | join("', '")) ~ "')", 'not_allowed:' ~ name)) %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in (" ~ listed(meta.allowed) ~ ")", 'not_allowed:' ~ name)) %}
         {% endif %}
     {% endfor %}
-    {% set event_time = the.meta.get('event_time') %}
-    {% if event_time %}
-        {% do pairs.append((event_time ~ " > landed_at + interval 1 day", 'in_future:' ~ event_time)) %}
-    {% endif %}
+    {# a version ahead of its time would win for ever #}
+    {% for column in the.columns if column.name in (the.meta.get('event_time'), the.meta.get('version_column')) and column.data_type in ('timestamp', 'date') %}
+        {% do pairs.append((column.name ~ " > landed_at + interval 1 day", 'in_future:' ~ column.name)) %}
+    {% endfor %}
     {{ return(pairs) }}
 {% endmacro %}
 
@@ -105,6 +133,7 @@
 {% set lines = the.meta.format == 'json_lines' %}
 {% set names = the.columns | map(attribute='name') | list %}
 {% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
+{% set layouts = [] if lines else layouts_of(dataset) %}
 with batches as (
     select batch_id, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering
@@ -165,9 +194,9 @@ texts as (
 {% else %}
 texts as (
     select
-        batch_id, record_no, coalesce(is_deleted, false) as is_deleted, window_date, landed_at, bronze_row, cast(null as varchar) as unreadable
+        batch_id, record_no, window_date, landed_at, bronze_row, is_deleted, not_utf8, bad_row.reason as unreadable
         {%- for name in names %},
-        {{ name }} as text_{{ name }}{% endfor %}
+        text_{{ name }}{% endfor %}
     from identified
 ),
 {% endif %}
@@ -200,7 +229,7 @@ final as (
     select
         batch_id,
         record_no,
-        {% if dated_by %}coalesce(cast({{ dated_by }} as date), window_date){% else %}window_date{% endif %} as record_date,
+        {% if dated_by %}coalesce(cast(case when {{ in_calendar(dated_by) }} then {{ dated_by }} end as date), window_date){% else %}window_date{% endif %} as record_date,
         is_deleted,
         {% for name in names -%}
         {{ name }},
@@ -222,11 +251,15 @@ final as (
         case when reasons is not null then bronze_row.line_number end as source_line
         {%- else -%}
         case
-            when reasons is not null
-                then cast(json_merge_patch(to_json(bronze_row), '{"record_no": null, "bronze_file": null}') as varchar)
+            when reasons is not null and bronze_row.bad_row is not null then coalesce(bronze_row.bad_row.raw, hex(bronze_row.bad_row.raw_bytes))
+            {%- for layout in layouts %}
+            when reasons is not null and bronze_row.layout = {{ loop.index }} then cast(json_object(
+                {%- for column in layout.columns %}{{ literal(column) }}, bronze_row.cells.c{{ loop.index }}{{ ', ' if not loop.last }}{% endfor -%}
+            ) as varchar)
+            {%- endfor %}
         end as raw,
-        cast(null as varchar) as source_file,
-        cast(null as bigint) as source_line
+        case when reasons is not null then bronze_row.bad_row.file end as source_file,
+        case when reasons is not null then bronze_row.bad_row.line_number end as source_line
         {%- endif %}
     from judged
     {%- if dataset != 'decisions' %}
@@ -243,7 +276,7 @@ select * from final
     {% set files = entering_files(dataset, retracted=true) %}
     {% if files %}
     select batches.batch_id, bronze.record_no, batches.window_date as record_date, false as is_deleted, ['retracted'] as reasons
-    from read_parquet({{ files }}, filename = 'bronze_file') as bronze
+    from {{ parquet(files) }} as bronze
     inner join {{ ref('plan_batches') }} as batches
         on batches.batch_id = regexp_extract(bronze.bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
     {% else %}
@@ -251,7 +284,7 @@ select * from final
     {% endif %}
 {% endmacro %}
 
-{# The batches of a dataset that a decision takes out as a whole. #}
+{# The batches of a dataset that a decision takes out as a whole, as a list of SQL. #}
 {% macro retracted_batches(dataset) %}
     {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
     -- depends_on: {{ ref('plan_keys_decisions') }}
@@ -260,36 +293,121 @@ select * from final
     {{ return(literals(decided, 'target_batch_id')) }}
 {% endmacro %}
 
-{# The Parquet files of a dataset's entering batches, as a list of SQL; nothing if there is none. #}
-{% macro entering_files(dataset, retracted=false) %}
-    {% set batches = ref('plan_batches') %}
+{# Which of a dataset's batches enter: those that are read, or those that are retracted. A condition over plan.batches. #}
+{% macro entering_batches(dataset, retracted=false) %}
     {% set out = retracted_batches(dataset) %}
-    {% if not execute %}{{ return('') }}{% endif %}
-    {% set query %}
-        select unnest(files) from {{ batches }}
-        where dataset = '{{ dataset }}' and is_entering and batch_id {{ 'in' if retracted else 'not in' }} ({{ out if retracted or out != 'null' else "''" }})
-        order by 1
-    {% endset %}
-    {% set files = run_query(query).columns[0].values() %}
-    {{ return("['" ~ (files | join("', '")) ~ "']" if files else '') }}
+    {% set condition = "dataset = '" ~ dataset ~ "' and is_entering" %}
+    {% if retracted %}{{ return(condition ~ ' and batch_id in (' ~ out ~ ')') }}{% endif %}
+    {{ return(condition if out == 'null' else condition ~ ' and batch_id not in (' ~ out ~ ')') }}
 {% endmacro %}
 
-{# The entering Parquet of a dataset. A column that the contract names and no file has reads as null. #}
+{# The Parquet files of those. #}
+{% macro entering_files(dataset, retracted=false) %}
+    {% set batches = ref('plan_batches') %}
+    {% set where = entering_batches(dataset, retracted) %}
+    {% if not execute %}{{ return([]) }}{% endif %}
+    {{ return(run_query("select unnest(files) from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
+{% endmacro %}
+
+{# The entering Parquet of a dataset: lines as they are, rows by the columns of the contract, as text_<column>. A column that
+   the contract names and no file has reads as null. #}
 {% macro read_bronze(dataset) %}
-    {% set the = contract(dataset) %}
+    {% if contract(dataset).meta.format == 'json_lines' -%}
+        {{ read_lines(dataset) }}
+    {%- else -%}
+        {{ read_rows(dataset) }}
+    {%- endif %}
+{% endmacro %}
+
+{% macro read_lines(dataset) %}
     {% set files = entering_files(dataset) %}
     select
-        cast(null as bigint) as record_no, cast(null as varchar) as bronze_file
-        {%- if the.meta.format == 'json_lines' %},
+        cast(null as bigint) as record_no, cast(null as varchar) as bronze_file,
         cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number
-        {%- else %}{% for column in the.columns %},
-        cast(null as varchar) as {{ column.name }}{% endfor %}, cast(null as boolean) as is_deleted{% endif %}
     where false
     {% if files %}
     union all by name
-    select * from read_parquet({{ files }}, union_by_name = true, filename = 'bronze_file')
+    select * from {{ parquet(files) }}
     {% endif %}
 {% endmacro %}
+
+{# Of rows nothing is read by a name that the source gave, but what the contract names: `cells` are the texts of all columns,
+   in the order of the batch's layout. `not_utf8` are the contract's columns of which the source's bytes are no text. #}
+{% macro read_rows(dataset) %}
+    {% set names = column_names(dataset) %}
+    {% set layouts = layouts_of(dataset) %}
+    {% set width = ([1] + layouts | map(attribute='columns') | map('length') | list) | max %}
+    select
+        cast(null as bigint) as record_no, cast(null as varchar) as bronze_file, false as is_deleted, cast([] as varchar[]) as not_utf8, 0 as layout,
+        -- a row of a file that could not be cut into columns, as it came
+        {{ bad_row() }} as bad_row,
+        { {%- for n in range(1, width + 1) %}'c{{ n }}': cast(null as varchar){{ ', ' if not loop.last }}{% endfor -%} } as cells
+        {%- for name in names %}, cast(null as varchar) as text_{{ name }}{% endfor %}
+    where false
+    {% for layout in layouts %}
+    {% set number = loop.index %}
+    {% set meant = columns_meant(names, layout.columns) %}
+    union all
+    select
+        record_no, bronze_file, coalesce(is_deleted, false),
+        case when not_utf8 is not null then nullif(list_filter([
+            {%- for name, column in meant.items() %}case when map_contains(not_utf8, {{ literal(column) }}) then '{{ name }}' end{{ ', ' if not loop.last }}{% endfor -%}
+        ]::varchar[], lambda name: name is not null), []) end,
+        {{ number }},
+        bad_row,
+        { {%- for n in range(width) %}'c{{ n + 1 }}': {{ physical(layout, layout.columns[n]) if n < layout.columns | length else 'cast(null as varchar)' }}{{ ', ' if not loop.last }}{% endfor -%} }
+        {%- for name in names %}, {{ physical(layout, meant[name]) if name in meant else 'cast(null as varchar)' }}{% endfor %}
+    from (
+        select cast(null as boolean) as is_deleted, cast(null as map(varchar, blob)) as not_utf8, {{ bad_row() }} as bad_row where false
+        union all by name
+        select * from {{ parquet(layout.files) }}
+    )
+    {% endfor %}
+{% endmacro %}
+
+{% macro bad_row() -%} cast(null as struct(reason varchar, raw varchar, raw_bytes blob, file varchar, line_number bigint)) {%- endmacro %}
+
+{# The entering files of a dataset of rows, by what columns they have: the source's names in order, and those renamed in Parquet. #}
+{% macro layouts_of(dataset) %}
+    {% set batches = ref('plan_batches') %}
+    {% set where = entering_batches(dataset) %}
+    {% if not execute %}{{ return([]) }}{% endif %}
+    {% set found = run_query(
+        "select cast(json_object('columns', columns, 'renamed', renamed, 'files', list(file order by file)) as varchar) from ("
+        ~ "select to_json(columns) as columns, to_json(renamed) as renamed, unnest(files) as file from " ~ batches
+        ~ " where " ~ where ~ ") group by columns, renamed order by 1"
+    ) %}
+    {% set layouts = [] %}
+    {% for text in found.columns[0].values() %}{% do layouts.append(fromjson(text)) %}{% endfor %}
+    {{ return(layouts) }}
+{% endmacro %}
+
+{# Which column of a source each name of a contract means: as source_columns() in ingestion/names.py says. #}
+{% macro columns_meant(names, columns) %}
+    {% set meant = {} %}
+    {% for name in names %}
+        {% set alike = [] %}
+        {% for column in columns if column.lower() == name.lower() %}{% do alike.append(column) %}{% endfor %}
+        {% if name in columns %}{% do meant.update({name: name}) %}
+        {% elif alike | length == 1 %}{% do meant.update({name: alike[0]}) %}{% endif %}
+    {% endfor %}
+    {{ return(meant) }}
+{% endmacro %}
+
+{# The same, of one column of a source: whether any name of a contract means it. #}
+{% macro is_meant(column, columns, names) -%}
+    ({{ column }} in ('{{ names | join("', '") }}')
+        or (lower({{ column }}) in ('{{ names | map('lower') | join("', '") }}') and len(list_filter({{ columns }}, lambda other: lower(other) = lower({{ column }}))) = 1))
+{%- endmacro %}
+
+{% macro physical(layout, column) %}{{ return('"' ~ layout.renamed.get(column, column).replace('"', '""') ~ '"') }}{% endmacro %}
+
+{% macro literal(text) %}{{ return("'" ~ text.replace("'", "''") ~ "'") }}{% endmacro %}
+
+{# Files of bronze; a folder of its path that reads like `name=value` is no column. #}
+{% macro parquet(files) -%}
+    read_parquet(['{{ files | map('replace', "'", "''") | join("', '") }}'], union_by_name = true, hive_partitioning = false, filename = 'bronze_file')
+{%- endmacro %}
 
 {# A name that is empty names nothing. Records keep it as it came, so that it has its part in the contest; silver does not. #}
 {% macro empty_as_missing(name) -%} nullif({{ name }}, '') {%- endmacro %}

@@ -2,7 +2,8 @@
 {{ config(severity='warn') }}
 {% for dataset in datasets() if contract(dataset).meta.format == 'rows' %}
 select '{{ dataset }}' as dataset, batch_id, unnest(list_filter(
-    ['{{ column_names(dataset) | join("', '") }}'], lambda name: not list_contains(columns, name)
+    ['{{ column_names(dataset) | join("', '") }}'],
+    lambda name: not list_contains(columns, name) and len(list_filter(columns, lambda other: lower(other) = lower(name))) <> 1
 )) as column_name
 from {{ ref('plan_batches') }}
 where dataset = '{{ dataset }}' and is_entering and records_written > 0 and source not in ('corrections', 'decisions')

@@ -6,17 +6,25 @@ from datetime import datetime
 from functools import partial
 
 from ingestion import bronze
-from ingestion.contract import Contract, read_contracts, source_names
+from ingestion.contract import Contract, every_source, read_contracts, source_ends, source_names
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing, Report, Run, Source, silent
 from ingestion.sources import clickstream, orders, tables
+from ingestion.switch import VARIABLE
 from ingestion.window import Window
 
 __all__ = ["SOURCES", "Landing", "Report", "Source", "ingest", "source_counts", "sweep"]
 
 _OWN_CODE: dict[str, Source] = {"orders": orders.ingest, "clickstream": clickstream.ingest}
-SOURCES = source_names(read_contracts())
+SOURCES: tuple[str, ...]
+
+
+def __getattr__(name: str) -> tuple[str, ...]:
+    """Read SOURCES, those that are on, when it is asked for: a fault in a contract must find somebody who can tell it."""
+    if name == "SOURCES":
+        return source_names(read_contracts())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def ingest(
@@ -100,9 +108,18 @@ def _run(
     contracts: Mapping[str, Contract] | None,
 ) -> Run:
     found = read_contracts() if contracts is None else contracts
-    names = source_names(found)
-    if source not in names:
-        raise Permanent(f"there is no source {source!r}", todo=f"name one of: {', '.join(names)}")
+    ends = source_ends(found)
+    if source not in every_source(found):
+        raise Permanent(f"there is no source {source!r}", todo=f"name one of: {', '.join(ends)}")
+    if source not in ends:
+        raise Permanent(f"source {source!r} is switched off", todo=f"add it to {VARIABLE}")
+    end = ends[source]
+    if end and window.end > end:
+        # Nothing is expected of what has ended; what there is lands.
+        found = {
+            name: replace(one, expect_records_every=None) if one.source == source else one
+            for name, one in found.items()
+        }
     return Run(window, home, found, at, report)
 
 

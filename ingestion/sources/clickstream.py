@@ -35,7 +35,8 @@ def ingest(run: Run) -> Landing:
         raise Permanent(
             "the landing folder of the clickstream does not exist",
             where=str(run.home.landing),
-            todo="create it, or point CLICKSTREAM_LANDING at it",
+            todo="create it, or point CLICKSTREAM_LANDING at it; a company without clicks leaves clickstream out of"
+            " CLEARWELL_SOURCES",
         )
     contract = run.contracts[DATASET]
     hours = _Hours(run, contract)

@@ -1,79 +1,230 @@
-"""A Postgres COPY as Parquet: every value is kept as the database's own text."""
+"""A Postgres COPY as Parquet: every value is kept as the database's own text, byte for byte.
 
+What is not UTF-8 costs its row, not the run: its bytes are kept beside an escaped text, and the row is named.
+"""
+
+import codecs
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pyarrow as pa
+from psycopg import errors
 from pyarrow import csv as arrow_csv
 
 from ingestion.errors import Permanent
-from ingestion.parquet import RECORD_NO, PartWriter
+from ingestion.manifest import File
+from ingestion.names import NOT_UTF8, physical_names, renamed
+from ingestion.parquet import PartWriter
 
 CHUNK_BYTES = 8 << 20
 Row = bytes | bytearray | memoryview
+Bad = dict[str, bytes]
+# Arrow drops a byte order mark at the start of what it is given. This line stands there instead, and is skipped.
+_FIRST_LINE = b"-\n"
+_BYTES_BY_COLUMN = pa.map_(pa.string(), pa.binary())
+# COPY quotes a value that holds a quote, a comma or the end of a line.
+_CELL = re.compile(rb'("[^"]*(?:""[^"]*)*"|[^,\n]*)[,\n]')
+_NAMED_ROWS = 10
 
 
+@dataclass(frozen=True)
 class Copied:
-    """Take a COPY's rows, write them as Parquet text columns, and know their number and checksum."""
+    """What a query brought: its columns, those that Parquet names otherwise, and the files with their number of rows.
 
-    def __init__(self, folder: Path, table: str, rows: Iterable[Row]) -> None:
-        rows = iter(rows)
-        self._header = bytes(next(rows))
-        self.columns = tuple(next(csv.reader(io.StringIO(self._header.decode()))))
-        if RECORD_NO in self.columns:
-            raise Permanent(
-                f"a column is named {RECORD_NO}, which bronze needs for itself",
-                where=f"shop.{table}",
-                todo="rename the column, or give a view without it",
-            )
-        digest = hashlib.sha256(self._header)
-        schema = pa.schema([(name, pa.string()) for name in self.columns])
-        self._writer = PartWriter(folder, schema, dictionary=list(self.columns))
-        self._writer.begin()
+    `sha256` is of all bytes that the database sent; `messages` name the rows that are not UTF-8.
+    """
+
+    columns: tuple[str, ...]
+    renamed: dict[str, str]
+    files: tuple[File, ...]
+    records: int
+    sha256: str
+    messages: tuple[str, ...] = ()
+
+
+def copy(
+    connection: psycopg.Connection[Any],
+    folder: Path,
+    query: str,
+    values: Any = None,
+    *,
+    table: str,
+    key: Sequence[str],
+) -> Copied:
+    """Write what a query finds as Parquet in a folder. The connection must be in a transaction that is a snapshot.
+
+    The database converts to UTF-8. Where it cannot, or holds what it never looked at, the query runs again for the bytes
+    as they are. `table` and the columns of `key` are what a row that is not UTF-8 is named by.
+    """
+    try:
+        with connection.transaction():
+            return _run(connection, folder, query.encode(), values)
+    except (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter, UnicodeDecodeError):
+        codec = _codec(connection, table)
+    odd = Odd(table, tuple(key), codec)
+    with connection.transaction():
+        _set_client_encoding(connection, "SQL_ASCII")  # no conversion at all
+        copied = _run(connection, folder, query.encode(codec), values, odd)
+        _set_client_encoding(connection, "UTF8")
+    return replace(copied, messages=odd.messages())
+
+
+def write(folder: Path, rows: Iterable[Row], odd: "Odd | None" = None) -> Copied:
+    """Write the rows of a COPY in CSV with a header. A row that is not UTF-8 is a UnicodeDecodeError, and leaves no file.
+
+    With `odd` the rows are in its encoding, and it takes the bytes of those that cannot be decoded.
+    """
+    rows = odd.decoded(rows) if odd else iter(rows)
+    header = bytes(next(rows))
+    columns = tuple(next(csv.reader(io.StringIO(header.decode(), newline="\n"))))
+    names = list(physical_names(columns).values())
+    schema = pa.schema([(name, pa.string()) for name in names])
+    own = [pa.field(NOT_UTF8, _BYTES_BY_COLUMN)] if odd else []
+    writer = PartWriter(folder, pa.schema([*schema, *own]), dictionary=names)
+
+    def add(chunk: bytearray) -> None:
+        table = _parse(chunk, schema)
+        writer.add(table.append_column(own[0], odd.column(writer.records, table.num_rows)) if odd else table)
+
+    digest = hashlib.sha256(header)
+    writer.begin()
+    try:
         with ThreadPoolExecutor(1) as second:
             behind: Future[None] | None = None
             for chunk in _chunks(rows):
-                digest.update(chunk)
+                digest.update(memoryview(chunk)[len(_FIRST_LINE) :])
                 if behind:
                     behind.result()
-                behind = second.submit(self._write, chunk)
+                behind = second.submit(add, chunk)
             if behind:
                 behind.result()
-        self._writer.keep()
-        self.files = self._writer.finish()
-        self.records = self._writer.records
-        self.sha256 = digest.hexdigest()
+    except BaseException:
+        writer.drop()
+        raise
+    writer.keep()
+    if odd:
+        digest.update(repr(sorted(odd.bad.items())).encode())
+    return Copied(columns, renamed(columns), writer.finish(), writer.records, digest.hexdigest())
 
-    def _write(self, chunk: bytearray) -> None:
-        """Parse whole rows of CSV as text: unquoted and empty is null, quoted and empty is an empty text."""
-        self._writer.add(
-            arrow_csv.read_csv(
-                pa.py_buffer(chunk),
-                read_options=arrow_csv.ReadOptions(
-                    column_names=self.columns, block_size=len(chunk) + 1, use_threads=False
-                ),
-                parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types={name: pa.string() for name in self.columns},
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
+
+def _run(
+    connection: psycopg.Connection[Any], folder: Path, query: bytes, values: Any, odd: "Odd | None" = None
+) -> Copied:
+    with connection.cursor().copy(b"copy (" + query + b") to stdout (format csv, header)", values) as rows:
+        return write(folder, rows, odd)
+
+
+@dataclass
+class Odd:
+    """Decode the rows of a COPY one by one, and keep the bytes of each value that is not in the encoding, by row number."""
+
+    table: str
+    key: tuple[str, ...]
+    codec: str
+    bad: dict[int, Bad] = field(default_factory=dict)
+    named: list[str] = field(default_factory=list)
+
+    def decoded(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the rows in UTF-8, the header first; a byte that means nothing becomes `\\x` and its two digits."""
+        columns: list[str] = []
+        for number, row in enumerate(map(bytes, rows)):
+            try:
+                text = row.decode(self.codec)
+            except UnicodeDecodeError:
+                # Cell by cell: what is wrong with one must not reach into the next.
+                cells = _CELL.findall(row)
+                texts = [cell.decode(self.codec, "backslashreplace") for cell in cells]
+                text = ",".join(texts) + "\n"
+                if number:
+                    wrong = [name for name, cell in zip(columns, cells, strict=True) if not _decodes(cell, self.codec)]
+                    self._keep(
+                        number, dict(zip(columns, cells, strict=True)), dict(zip(columns, texts, strict=True)), wrong
+                    )
+            if not number:
+                columns = next(csv.reader(io.StringIO(text, newline="\n")))
+            yield text.encode()
+
+    def _keep(self, number: int, cells: Bad, texts: dict[str, str], wrong: list[str]) -> None:
+        self.bad[number] = {name: _unquoted(cells[name]) for name in wrong}
+        if len(self.named) < _NAMED_ROWS:
+            key = ", ".join(f"{name} {texts.get(name)}" for name in self.key)
+            self.named.append(f"{self.table}: {key}: {', '.join(wrong)} is not {self.codec}")
+
+    def column(self, before: int, count: int) -> pa.Array:
+        """Return the bytes kept of the rows after a number."""
+        rows = [self.bad.get(before + place) for place in range(1, count + 1)]
+        return pa.array([row and list(row.items()) for row in rows], _BYTES_BY_COLUMN)
+
+    def messages(self) -> tuple[str, ...]:
+        """Name the first rows that could not be decoded, and say how many there are."""
+        more = len(self.bad) - len(self.named)
+        return (*self.named, *([f"{self.table}: {more:,} more rows are not {self.codec}"] if more else []))
+
+
+def _decodes(cell: bytes, codec: str) -> bool:
+    try:
+        cell.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unquoted(cell: bytes) -> bytes:
+    return cell[1:-1].replace(b'""', b'"') if cell.startswith(b'"') else cell
+
+
+def _codec(connection: psycopg.Connection[Any], table: str) -> str:
+    """Say how Python calls the database's encoding; one without any promises nothing, and is read as UTF-8."""
+    row = connection.execute("show server_encoding").fetchone()
+    encoding = str(row[0]) if row else ""
+    name = {"SQL_ASCII": "utf-8", "KOI8R": "koi8-r", "KOI8U": "koi8-u"}.get(encoding, encoding.replace("WIN", "cp"))
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        raise Permanent(
+            f"the database has a text in {encoding} that cannot be converted to UTF-8",
+            where=table,
+            todo="correct the text: the database's log names its bytes",
+        ) from None
+
+
+def _set_client_encoding(connection: psycopg.Connection[Any], encoding: str) -> None:
+    connection.execute("select set_config('client_encoding', %s, true)", (encoding,))
+
+
+def _parse(chunk: bytearray, schema: pa.Schema) -> pa.Table:
+    """Parse whole rows of CSV as text: unquoted and empty is null, quoted and empty is an empty text."""
+    try:
+        return arrow_csv.read_csv(
+            pa.py_buffer(chunk),
+            read_options=arrow_csv.ReadOptions(
+                skip_rows=1, column_names=schema.names, block_size=len(chunk) + 1, use_threads=False
+            ),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+            ),
         )
+    except pa.ArrowInvalid:
+        bytes(chunk).decode()  # says so itself if this is why
+        raise
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[bytearray]:
     """Gather rows into chunks. The protocol sends one row a message, so no row is ever cut."""
-    chunk = bytearray()
+    chunk = bytearray(_FIRST_LINE)
     for row in rows:
         chunk += row
         if len(chunk) >= CHUNK_BYTES:
             yield chunk
-            chunk = bytearray()
-    if chunk:
+            chunk = bytearray(_FIRST_LINE)
+    if len(chunk) > len(_FIRST_LINE):
         yield chunk

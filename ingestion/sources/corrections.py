@@ -16,6 +16,7 @@ from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
+from ingestion.names import physical_names, renamed
 from ingestion.parquet import PartWriter
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Decision, Target
@@ -66,6 +67,9 @@ def _stage(
     folder: Path, contract: Contract, window: Window, corrections: Sequence[Correction], at: datetime
 ) -> Manifest:
     table = _lines(corrections) if contract.format == "json_lines" else _rows(corrections)
+    columns = tuple(table.schema.names)
+    if contract.format == "rows":
+        table = table.rename_columns(list(physical_names(columns).values()))
     writer = PartWriter(folder, table.schema, dictionary=[])
     writer.begin()
     writer.add(table)
@@ -81,7 +85,8 @@ def _stage(
         counted_by_source=len(corrections),
         records_written=writer.records,
         files=writer.finish(),
-        columns=tuple(table.schema.names),
+        columns=columns,
+        renamed=renamed(columns) if contract.format == "rows" else {},
     )
 
 

@@ -17,7 +17,7 @@ from ingestion import bronze, database
 from ingestion.contract import Contract
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.parquet import IS_DELETED, RECORD_NO
+from ingestion.names import IS_DELETED, RECORD_NO
 from ingestion.sources.decisions import Target
 
 Key = tuple[str, ...]

@@ -22,9 +22,10 @@ from ingestion.contract import Contract, say_duration
 from ingestion.errors import Permanent
 from ingestion.landing import Landing, Run
 from ingestion.manifest import Manifest
-from ingestion.parquet import IS_DELETED, PartWriter
+from ingestion.names import IS_DELETED
+from ingestion.parquet import PartWriter
 from ingestion.sources import counts, decisions
-from ingestion.sources.copied import Copied
+from ingestion.sources.copied import copy
 from ingestion.sources.decisions import Target
 from ingestion.sources.known import Key, Known, Standing, known
 from ingestion.sources.postgres import snapshot
@@ -85,7 +86,7 @@ _VERSIONS = {
 def ingest(run: Run) -> Landing:
     """Land what the window holds of the four tables, what earlier windows missed, and what is gone, from one snapshot."""
     with ExitStack() as stack:
-        with snapshot(run.home.database_url()) as connection:
+        with snapshot(run.home.database_url(), run.window.end, run.landed_at) as connection:
             shop = _Shop(run, connection, stack)
             shop.stage_window()
             shop.stage_missed()
@@ -203,7 +204,10 @@ class _Shop:
             listed: list[str] = []
             for window in windows:
                 folder = self._folder(dataset)
-                copied = _copy(self.connection, dataset, selection, _values(window), folder)
+                contract = self.run.contracts[dataset]
+                copied = copy(
+                    self.connection, folder, selection, _values(window), table=f"shop.{dataset}", key=contract.key
+                )
                 listed += [str(folder / file.name) for file in copied.files]
             found[dataset] = held.unseen(self.run.contracts[dataset], listed, self._files(dataset))
         return found
@@ -228,7 +232,7 @@ class _Shop:
         return [
             path
             for folder, manifest in zip(self.folders, self.manifests, strict=True)
-            if manifest.dataset == dataset and IS_DELETED not in manifest.columns
+            if manifest.dataset == dataset and manifest.part != "gone"
             for path in _paths(folder, manifest)
         ]
 
@@ -260,13 +264,6 @@ def _landed_before(run: Run, lateness: timedelta) -> list[Window]:
     return found
 
 
-def _copy(
-    connection: psycopg.Connection[Any], dataset: str, selection: str, values: dict[str, Any], folder: Path
-) -> Copied:
-    with connection.cursor().copy(f"copy ({selection}) to stdout (format csv, header)", values) as rows:
-        return Copied(folder, dataset, rows)
-
-
 def _stage(
     connection: psycopg.Connection[Any],
     run: Run,
@@ -281,7 +278,8 @@ def _stage(
     counted = _count(connection, selection, values)
     # Sorted, so that the same rows are the same bytes, and so the same batch, whatever the plan.
     keys = ", ".join(f'{name}::text collate "C"' for name in contract.key)
-    copied = _copy(connection, dataset, f"select * from ({selection}) as s order by {keys}", values, folder)
+    query = f"select * from ({selection}) as s order by {keys}"
+    copied = copy(connection, folder, query, values, table=f"shop.{dataset}", key=contract.key)
     if copied.records != counted:
         raise Permanent(
             f"the database counts {counted} rows but {copied.records} arrived",
@@ -290,6 +288,8 @@ def _stage(
         )
     if counted or not part:
         run.report(f"{dataset} {run.window}: {counted:,} records{f' ({part})' if part else ''}")
+    for message in copied.messages:
+        run.report(message)
     return Manifest(
         dataset=dataset,
         batch_id=bronze.identify(dataset, run.window, (part, copied.sha256) if part else (copied.sha256,)),
@@ -302,6 +302,7 @@ def _stage(
         files=copied.files,
         columns=copied.columns,
         part=part,
+        renamed=copied.renamed,
     )
 
 
@@ -328,7 +329,7 @@ def _stage_deletions(
         counted_by_source=len(rows),
         records_written=writer.records,
         files=writer.finish(),
-        columns=(*columns, IS_DELETED),
+        columns=columns,
         part="gone",
     )
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -21,33 +23,98 @@ _SETTINGS = {
     "bytea_output": "hex",
     "extra_float_digits": "3",
     "work_mem": "64MB",
+    # An error where a policy would hide rows: else fewer rows would come, and be counted, without a word.
+    "row_security": "off",
 }
+_ADDRESS = "write postgresql://user:password@host:port/database, with %40 for an @ and %2F for a / in the password"
 # SQLSTATEs, by prefix, that a later try may not meet: lost connections, overload, deadlocks, time-outs, restarts.
 _PASSING = ("08", "40", "53", "55P03", "57", "58")
 _ADVICE = {
+    "address": _ADDRESS,
+    "ssl": "compare sslmode and the certificates in SHOP_DATABASE_URL with what the server offers",
+    "encoding": "give a database whose encoding Postgres converts to UTF-8",
     "28": "check user and password in SHOP_DATABASE_URL",
     "3D000": "check the database's name in SHOP_DATABASE_URL",
     "3F000": "check that SHOP_DATABASE_URL is the shop's database: it has a schema `shop`",
     "42P01": "check that SHOP_DATABASE_URL is the shop's database: it has the tables of schema `shop`",
     "42703": "compare the table with its contract in dbt_project/models/staging",
-    "42501": "grant the user `select` on the tables of schema `shop`",
+    "42501": "grant the user `select` on the tables of schema `shop`, and BYPASSRLS (or read as their owner) where a policy hides rows",
 }
-# libpq says why a connection failed in words only.
+# libpq says why a connection failed in words only. What it does not understand in an address, it calls invalid.
 _REFUSED_FOR_GOOD = {
+    r"\binvalid\b.*\b(value|option|port|number)\b|could not match \d+ |definition of service": "address",
+    r"does not support SSL|certificate|private key|weak sslmode|channel binding is required|pg_hba.conf rejects": "ssl",
+    r"conversion between .* is not supported": "encoding",
     r"authentication failed|no password supplied|no pg_hba.conf entry|not permitted to log in": "28",
     r'role ".*" does not exist': "28",
     r'database ".*" does not exist': "3D000",
 }
 
 
+_DEFAULTS = {"host": "localhost", "port": "5432", "dbname": "postgres"}
+# What is left of a template that nobody filled in.
+_PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|^\$\w+$|\{\{.*\}\}|\{\w+\}|<[^<>]+>|%\w+%|\[\w+\]")
+_PASSWORD_PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{.*\}\}|<[a-z_ -]+>")
+_HOST = re.compile(r"/.*|[\w.:%/,-]*")
+# How long a standby that is up to date may not have heard of its primary: by default that speaks every 30 seconds.
+_SILENCE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Standby:
+    """How far a server in recovery is, in its primary's time.
+
+    `replayed_until` is when the last transaction that it replayed was committed; `heard_at` is when the primary last said
+    anything, missing where nobody says it to us; `is_level` says that nothing is known that is not replayed.
+    """
+
+    replayed_until: datetime | None
+    heard_at: datetime | None
+    is_receiving: bool
+    is_level: bool
+
+
+def behind(standby: Standby, end: datetime, at: datetime) -> str:
+    """Say why a standby does not hold a window until its end as the primary does at a time; nothing where it does.
+
+    Without writes at the primary nothing is replayed, and the last commit says little: then a standby has arrived that
+    is level and has heard of its primary since. Of a window still open, that is asked of a minute ago.
+    """
+    if standby.replayed_until and standby.replayed_until >= end:
+        return ""
+    until = min(end, at - _SILENCE)
+    if standby.is_receiving and standby.is_level and (standby.heard_at is None or standby.heard_at >= until):
+        return ""
+    replayed = f"{standby.replayed_until:%Y-%m-%d %H:%M:%SZ}" if standby.replayed_until else "nothing yet"
+    receiving = "" if standby.is_receiving else " and receives nothing from its primary"
+    return f"the replica has replayed until {replayed}{receiving}; the window ends {end:%Y-%m-%d %H:%M:%SZ}"
+
+
+# Who may not see pg_stat_wal_receiver sees that there is one, and nothing else of it.
+_STANDBY = """
+    select
+        pg_last_xact_replay_timestamp() at time zone 'UTC',
+        receiver.last_msg_send_time at time zone 'UTC',
+        receiver.pid is not null,
+        coalesce(pg_last_wal_replay_lsn() >= coalesce(receiver.latest_end_lsn, pg_last_wal_receive_lsn()), false)
+    from (select) as one left join pg_stat_wal_receiver as receiver on true
+    where pg_is_in_recovery()
+"""
+
+
 @contextmanager
-def snapshot(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """Open one read-only REPEATABLE READ transaction; its errors are Transient or Permanent and tell no password."""
+def snapshot(url: str, end: datetime | None = None, at: datetime | None = None) -> Iterator[psycopg.Connection[Any]]:
+    """Open one read-only REPEATABLE READ transaction; its errors are Transient or Permanent and tell no password.
+
+    With the `end` of a window, and the time `at` which it is read, a replica that has not replayed so far is Transient.
+    """
     where = _describe(url)
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, client_encoding="utf8") as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
+            if end and at:
+                _await_replay(connection, end, at, where)
             for name, value in _SETTINGS.items():
                 connection.execute("select set_config(%s, %s, true)", (name, value))
             yield connection
@@ -55,21 +122,46 @@ def snapshot(url: str) -> Iterator[psycopg.Connection[Any]]:
         raise _translate(error, url, where) from None
 
 
+def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str) -> None:
+    """Refuse a standby that is behind. Before the snapshot: what is replayed after it would not be in it."""
+    row = connection.execute(_STANDBY).fetchone()
+    connection.rollback()
+    if not row:
+        return
+    replayed, heard, is_receiving, is_level = row
+    standby = Standby(_utc(replayed), _utc(heard), is_receiving, is_level)
+    if why := behind(standby, end, at):
+        raise Transient(why, where=where, todo="wait for the replica and try again, or read from the primary")
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at else None
+
+
 def _describe(url: str) -> str:
-    """Say which database an address means, without user or password."""
+    """Say which database an address means, without user or password. One that cannot be right is Permanent."""
     try:
         parts = conninfo_to_dict(url)
     except psycopg.Error:
         parts = {}
-    host = str(parts.get("host") or "localhost")
-    if not parts or "@" in host:
-        # No detail: libpq's words about an address it cannot read may hold the password.
+    host, port, name = (str(parts.get(part) or other) for part, other in _DEFAULTS.items())
+    unfilled = [part for part in ("host", "port", "dbname", "user") if _PLACEHOLDER.search(str(parts.get(part) or ""))]
+    if _PASSWORD_PLACEHOLDER.fullmatch(str(parts.get("password") or "")):
+        unfilled.append("password")
+    if unfilled:
         raise Permanent(
-            "the shop database's address cannot be read",
+            f"the shop database's address has a placeholder for its {unfilled[0]} that nothing was put into",
             where="SHOP_DATABASE_URL",
-            todo="write postgresql://user:password@host:port/database, with %40 for an @ in the password",
+            todo="write the value itself: " + _ADDRESS.removeprefix("write "),
         )
-    return f"database {parts.get('dbname') or 'postgres'} on {host}:{parts.get('port') or 5432}"
+    # No detail: what stands in the wrong place may be the password.
+    if not parts or not _HOST.fullmatch(host) or "@" in name or not all(map(_is_port, port.split(","))):
+        raise Permanent("the shop database's address cannot be read", where="SHOP_DATABASE_URL", todo=_ADDRESS)
+    return f"database {name} on {host}:{port}"
+
+
+def _is_port(text: str) -> bool:
+    return text == "" or (text.isdecimal() and 0 < int(text) < 65536)
 
 
 def _translate(error: psycopg.Error, url: str, where: str) -> ClearwellError:
@@ -81,7 +173,7 @@ def _translate(error: psycopg.Error, url: str, where: str) -> ClearwellError:
     if state.startswith(_PASSING):
         return Transient(f"the shop database did not answer: {text}", where=where, todo="try again; see that it runs")
     advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "")
-    return Permanent(f"the shop database refused: {text}", where=where, todo=advice or "mend what it names")
+    return Permanent(f"the shop database refused: {text}", where=where, todo=advice or "fix what it names")
 
 
 def _state_in_words(text: str) -> str:

@@ -3,80 +3,107 @@
 `location` in the contract: a path, an http(s) address, or `package:<package>/<file>`; `${NAME}` and `${NAME:-default}` are
 read from the environment; with `{date}` there is one file a day. A zip is opened, and its first file read. `unpivot` names
 three columns for files that have one column a kind: the first column, its header, its value; empty and `N/A` cells are none.
+
+Every row that is read lands, or is told. A file a day lands whole. Of one file for all days a window takes its share
+(`shares.py`). A row that cannot be cut into columns lands as it came, and its dataset's staging makes it a dead letter.
 """
 
-import csv
-import io
 import os
 import re
-import urllib.error
-import urllib.request
-import zipfile
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from importlib.resources import files
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from ingestion import bronze
-from ingestion.contract import Contract
-from ingestion.errors import Permanent, Transient
+from ingestion.contract import Contract, say_duration
+from ingestion.errors import Permanent
+from ingestion.fields import guess
 from ingestion.landing import Landing, Run
-from ingestion.manifest import Manifest
-from ingestion.parquet import RECORD_NO, PartWriter
+from ingestion.manifest import Manifest, Reading
+from ingestion.names import BAD_ROW, physical_names, renamed, source_columns
+from ingestion.parquet import PartWriter
+from ingestion.sources import csv_records
+from ingestion.sources.csv_records import INVALID_UTF8, Record, Row
+from ingestion.sources.places import fetch, is_address, shown
+from ingestion.sources.shares import Share, moment_of
 from ingestion.window import iso
 
-_TIMEOUT_SECONDS = 60
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-Row = tuple[str | None, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """One CSV as text: its columns, its rows, and when it was published, where that is known."""
-
-    columns: tuple[str, ...]
-    rows: list[Row]
-    published_at: datetime | None = None
+_TEXTS = [("reason", pa.string()), ("raw", pa.string()), ("raw_bytes", pa.binary()), ("file", pa.string())]
+_BAD_ROWS = pa.field(BAD_ROW, pa.struct([*_TEXTS, ("line_number", pa.int64())]))
 
 
 def ingest(source: str, run: Run) -> Landing:
     """Land one window of every dataset of a source: a batch for each, from what its file holds of the window."""
-    manifests, new = [], set()
+    manifests, new, messages = [], set(), []
     for contract in run.contracts.values():
         if contract.source == source and contract.location:
-            table = _of_window(run, contract, _read_all(run, contract))
+            taken = _take(run, contract)
             with bronze.staged(run.home, contract.dataset) as folder:
-                manifest, is_new = bronze.commit(run.home, folder, _stage(folder, run, contract, table))
+                manifest, is_new = bronze.commit(run.home, folder, _stage(folder, run, contract, taken))
             manifests.append(manifest)
             if is_new:
                 new.add(manifest.batch_id)
             run.report(f"{contract.dataset} {run.window}: {manifest.records_written:,} records")
-    return Landing(source, run.window, tuple(manifests), frozenset(new))
+            messages += taken.messages(f"{contract.dataset} {run.window}")
+    for message in messages:
+        run.report(message)
+    return Landing(source, run.window, tuple(manifests), frozenset(new), messages=tuple(messages))
 
 
-def _read_all(run: Run, contract: Contract) -> Table:
+@dataclass
+class _Taken:
+    """What a window takes of its files: the rows by the columns they have, and those that could not be cut into any."""
+
+    share: Share | None = None
+    read: int = 0
+    parts: list[tuple[tuple[str, ...], list[Row]]] = field(default_factory=list)
+    bad: list[tuple[Record, str]] = field(default_factory=list)
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for columns, _ in self.parts for name in columns))
+
+    def rows(self) -> list[Row]:
+        """Return the rows, sorted, so that the same rows are the same batch whatever their order."""
+        names, found = self.columns(), []
+        for columns, rows in self.parts:
+            places = [columns.index(name) if name in columns else None for name in names]
+            found += rows if columns == names else [_picked(row, places) for row in rows]
+        return sorted(found, key=lambda row: tuple(text or "" for text in row))
+
+    def reading(self, landed: int) -> Reading:
+        return self.share.reading(self.read, landed) if self.share else Reading(self.read, landed)
+
+    def messages(self, name: str) -> list[str]:
+        told = self.share.messages(self.read) if self.share else []
+        if self.bad:
+            record, place = min(self.bad, key=lambda one: (one[1], one[0].line))
+            told.append(
+                f"{name}: {len(self.bad):,} rows cannot be read, and land as they are for the dead letters,"
+                f" as line {record.line} of {place}: {record.reason}"
+            )
+        return told
+
+
+def _take(run: Run, contract: Contract) -> _Taken:
     """Read the file, or those of the window's days; a day whose file is not there yet has no rows."""
     location = _expanded(contract)
     if "{date}" not in location:
-        return _prepared(contract, _read(location), location)
-    found = []
+        taken = _Taken(Share(run, contract) if contract.event_time else None)
+        _read(contract, taken, location)
+        return taken
+    taken = _Taken()
     for day in run.window.days():
         place = location.replace("{date}", day.date.isoformat())
-        if "://" not in place and not Path(place).exists():
+        if not is_address(place) and not place.startswith("package:") and not Path(place).expanduser().exists():
             run.report(f"{contract.dataset} {day.date}: there is no {place} yet")
         else:
-            found.append(_prepared(contract, _read(place), place))
-    columns = tuple(dict.fromkeys(name for table in found for name in table.columns))
-    rows = [
-        tuple(dict(zip(table.columns, row, strict=True)).get(name) for name in columns)
-        for table in found
-        for row in table.rows
-    ]
-    return Table(columns or tuple(column.name for column in contract.columns), rows)
+            _read(contract, taken, place)
+    return taken
 
 
 def _expanded(contract: Contract) -> str:
@@ -85,119 +112,161 @@ def _expanded(contract: Contract) -> str:
         if not found:
             raise Permanent(
                 f"{contract.dataset} comes from ${{{match[1]}}}, which is not set",
-                todo=f"set {match[1]}, as the README says",
+                todo=f"set {match[1]}, as the README says; or leave {contract.source} out of CLEARWELL_SOURCES",
             )
         return found
 
     return _VARIABLE.sub(value, contract.location or "")
 
 
-def _read(place: str) -> Table:
-    body, published_at = _fetch(place)
-    if body[:2] == b"PK":
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            body = archive.read(archive.namelist()[0])
-    try:
-        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        header = [name.strip() for name in next(lines, [])]
-        rows = [(number, line) for number, line in enumerate(lines, 2) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Permanent(f"not CSV in UTF-8: {error}", where=place, todo="mend the file") from error
-    # The ECB ends each line with a comma.
-    while header and not header[-1]:
-        header.pop()
-    if not header or len(set(header)) < len(header) or RECORD_NO in header:
-        raise Permanent(f"the header is empty, or names a column twice: {header}", where=place, todo="mend the file")
-    for number, line in rows:
-        if len(line) < len(header) or any(line[len(header) :]):
-            raise Permanent(
-                f"row {number} has {len(line)} fields, and the header {len(header)}", where=place, todo="mend the file"
-            )
-    return Table(tuple(header), [tuple(text or None for text in line[: len(header)]) for _, line in rows], published_at)
+def _read(contract: Contract, taken: _Taken, place: str) -> None:
+    """Read one file, and take the window's share of it."""
+    body, published_at = fetch(place)
+    table = csv_records.read(body, shown(place))
+    columns, is_wide, at = _fitted(contract, table.columns, shown(place))
+    latest, undecided = "", []
+    rows: list[Row] = []
 
+    def land(record: Record, units: list[Row]) -> None:
+        rows.extend(units)
+        if record.reason:
+            taken.bad.append((record, shown(place)))
 
-def _fetch(place: str) -> tuple[bytes, datetime | None]:
-    """Return what lies in a place, and when it was published, where the place can tell."""
-    try:
-        if place.startswith("package:"):
-            package, _, name = place.removeprefix("package:").partition("/")
-            return files(package).joinpath(name).read_bytes(), None
-        if place.startswith(("http://", "https://")):
-            with urllib.request.urlopen(place, timeout=_TIMEOUT_SECONDS) as answer:
-                said = answer.headers.get("Last-Modified")
-                return answer.read(), parsedate_to_datetime(said).astimezone(UTC) if said else None
-        path = Path(place).expanduser()
-        return path.read_bytes(), datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
-    except urllib.error.HTTPError as error:
-        kind = Transient if error.code >= 500 or error.code == 429 else Permanent
-        raise kind(f"the address answers {error.code}", where=place, todo="look at the address") from error
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise Transient(f"the address does not answer: {error}", where=place, todo="try again later") from error
-    except (OSError, ModuleNotFoundError) as error:
-        raise Permanent(f"the file cannot be read: {error}", where=place, todo="name one that is there") from error
-
-
-def _prepared(contract: Contract, table: Table, place: str) -> Table:
-    """Bring a file to the contract's columns where it has one column a kind, and say which edition a row is of."""
-    if contract.unpivot and not set(contract.unpivot) <= set(table.columns):
-        first, kind, value = contract.unpivot
-        rows: list[Row] = [
-            (row[0], name, cell)
-            for row in table.rows
-            for name, cell in zip(table.columns[1:], row[1:], strict=True)
-            if cell and cell.strip() not in ("", "N/A")
-        ]
-        table = Table((first, kind, value), rows, table.published_at)
+    for record in table.records:
+        units = (
+            [] if record.reason else _unpivoted(record, table.columns) if is_wide else [record.fields[: len(columns)]]
+        )
+        text = record.fields[at] if at is not None and at < len(record.fields) else None
+        latest = max(latest, text) if text and _DATE.fullmatch(text) else latest
+        taken.read += 1 if record.reason else len(units)
+        takes = taken.share.takes(record, moment_of(text) if text else None, units) if taken.share else True
+        if takes:
+            land(record, units)
+        elif takes is None:
+            undecided.append((record, units))
+    if taken.share and taken.share.settle():
+        for record, units in undecided:
+            land(record, units)
     version = contract.version_column
-    if version and version not in table.columns:
-        edition = iso(table.published_at) if table.published_at else _latest_date(contract, table)
-        table = Table((*table.columns, version), [(*row, edition) for row in table.rows], table.published_at)
-    return table
+    if version and not source_columns([version], columns):
+        edition = _edition(published_at, latest)
+        columns, rows = (*columns, version), [(*row, edition) for row in rows]
+    taken.parts.append((columns, rows))
 
 
-def _latest_date(contract: Contract, table: Table) -> str | None:
-    """A file that does not say when it was published is as new as the latest date in it."""
-    if contract.event_time not in table.columns:
-        return None
-    place = table.columns.index(contract.event_time)
-    dates = [text for row in table.rows if (text := row[place]) and _DATE.fullmatch(text)]
-    return f"{max(dates)}T00:00:00Z" if dates else None
+def _edition(published_at: datetime | None, latest: str) -> str | None:
+    """Say which edition a file is. One that does not say when it was published is as new as the latest date in it."""
+    if published_at:
+        return iso(published_at)
+    return f"{latest}T00:00:00Z" if latest else None
 
 
-def _of_window(run: Run, contract: Contract, table: Table) -> Table:
-    """Keep the rows of the window and, for what is corrected late, of the contract's lateness before it.
+def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tuple[str, ...], bool, int | None]:
+    """Return the columns that rows will have, whether the file has one column a kind, and which column is the event time.
 
-    What has no readable date is kept: its contract refuses it, and somebody is told.
+    A header without the contract's key or event time is Permanent: not one of its rows could be taken.
     """
-    if contract.event_time not in table.columns:
-        return table
-    place = table.columns.index(contract.event_time)
-    start = (run.window.start - contract.lateness).date().isoformat()
-    end = (run.window.end - timedelta(microseconds=1)).date().isoformat()
-    rows = [row for row in table.rows if not (text := row[place]) or not _DATE.match(text) or start <= text[:10] <= end]
-    return Table(table.columns, rows, table.published_at)
+    there = source_columns([name for name in (*contract.unpivot, *contract.key, contract.event_time) if name], header)
+    if contract.unpivot and not set(contract.unpivot) & set(there) and len(header) > 1:
+        return contract.unpivot, True, 0
+    needed = dict.fromkeys([*contract.unpivot, contract.event_time, *contract.key])
+    missing = [name for name in needed if name and name not in there]
+    if missing:
+        other = next((sign for sign in (";", "\t", "|") if len(header) == 1 and sign in header[0]), None)
+        hint = f"; it looks separated by {other!r}, and commas are read" if other else guess(missing[0], header)
+        raise Permanent(
+            f"the header does not fit the contract of {contract.dataset}: it has no {', '.join(missing)}{hint}",
+            where=where,
+            todo=f"give the columns {', '.join(column.name for column in contract.columns)}",
+        )
+    return header, False, header.index(there[contract.event_time]) if contract.event_time else None
 
 
-def _stage(folder: Path, run: Run, contract: Contract, table: Table) -> Manifest:
-    """Write the rows, sorted, so that the same rows are the same batch whatever their order."""
-    rows = sorted(table.rows, key=lambda row: tuple(text or "" for text in row))
-    schema = pa.schema([(name, pa.string()) for name in table.columns])
-    writer = PartWriter(folder, schema, dictionary=list(table.columns))
+def _unpivoted(record: Record, header: tuple[str, ...]) -> list[Row]:
+    """Make a row of each cell that holds something."""
+    first, *cells = record.fields
+    return [
+        (first, name, cell)
+        for name, cell in zip(header[1:], cells, strict=True)
+        if cell and cell.strip() not in ("", "N/A")
+    ]
+
+
+def _picked(row: Row, places: Sequence[int | None]) -> Row:
+    return tuple(None if place is None else row[place] for place in places)
+
+
+def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifest:
+    """Write the rows, then those that are as they came. What was read and neither landed nor told is Permanent."""
+    columns, rows = taken.columns() or tuple(column.name for column in contract.columns), taken.rows()
+    bad = sorted(taken.bad, key=lambda one: (one[0].raw, one[1], one[0].line))
+    schema = pa.schema(
+        [*((name, pa.string()) for name in physical_names(columns).values()), *([_BAD_ROWS] if bad else [])]
+    )
+    writer = PartWriter(folder, schema, dictionary=schema.names[: len(columns)])
     writer.begin()
     if rows:
-        writer.add(
-            pa.Table.from_arrays([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema=schema)
-        )
+        arrays = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        writer.add(_filled(arrays, schema))
+    if bad:
+        writer.add(_filled([pa.nulls(len(bad), pa.string())] * len(columns) + [_as_they_came(bad)], schema))
     writer.keep()
+    reading = taken.reading(writer.records)
+    others = reading.later + reading.landed_before + reading.left
+    if reading.read != reading.landed + others:
+        raise Permanent(
+            f"of {reading.read:,} rows read {reading.landed:,} would land, and {others:,} are accounted for elsewhere",
+            where=f"{contract.dataset} {run.window}",
+            todo="report it: rows would be lost",
+        )
+    _expect_records(run, contract, reading)
+    content = [columns, *rows, *((record.reason, record.raw) for record, _ in bad)]
     return Manifest(
         dataset=contract.dataset,
-        batch_id=bronze.identify(contract.dataset, run.window, [table.columns, *rows]),
+        batch_id=bronze.identify(contract.dataset, run.window, content),
         source=contract.source,
         window=run.window,
         contract_version=contract.version,
         landed_at=run.landed_at,
-        counted_by_source=len(table.rows),
+        counted_by_source=reading.read - others,
         records_written=writer.records,
         files=writer.finish(),
-        columns=table.columns,
+        columns=columns,
+        renamed=renamed(columns),
+        reading=reading,
     )
+
+
+def _filled(arrays: list[pa.Array], schema: pa.Schema) -> pa.Table:
+    """Make a table of the first columns; the others are null."""
+    missing = [pa.nulls(len(arrays[0]), one.type) for one in list(schema)[len(arrays) :]]
+    return pa.Table.from_arrays([*arrays, *missing], schema=schema)
+
+
+def _as_they_came(bad: list[tuple[Record, str]]) -> pa.Array:
+    """Keep rows as they came: as text, or as bytes where they are none."""
+    return pa.array(
+        [
+            {
+                "reason": record.reason,
+                "raw": None if record.reason == INVALID_UTF8 else record.raw.decode(),
+                "raw_bytes": record.raw if record.reason == INVALID_UTF8 else None,
+                "file": place,
+                "line_number": record.line,
+            }
+            for record, place in bad
+        ],
+        _BAD_ROWS.type,
+    )
+
+
+def _expect_records(run: Run, contract: Contract, reading: Reading) -> None:
+    """Refuse a window without a single row where the contract expects some."""
+    expected = contract.expect_records_every
+    if expected and run.window.length >= expected and not reading.landed:
+        raise Permanent(
+            f"no row of {contract.dataset} at all for {run.window},"
+            f" where the contract expects some every {say_duration(expected)}",
+            where=shown(_expanded(contract)),
+            todo="look why there is none, then ingest the window again",
+        )

@@ -127,3 +127,18 @@ def test_only_dags_import_airflow():
                 if isinstance(node, ast.ImportFrom) and node.level == 0:
                     names = [node.module or ""]
                 assert not [name for name in names if name.split(".")[0] == "airflow"], path
+
+
+def test_a_source_that_is_off_has_no_dag_and_one_that_has_ended_no_new_runs(airflow_home, monkeypatch):
+    import sys
+
+    from airflow.dag_processing.dagbag import DagBag
+
+    monkeypatch.setenv("CLEARWELL_SOURCES", "orders until 2011-12-10, exchange_rates")
+    monkeypatch.delitem(sys.modules, "dags.common", raising=False)
+    found = DagBag(str(Path(__file__).resolve().parents[2] / "dags"))
+    assert not found.import_errors
+    assert set(found.dags) == set(TASKS) - {"ingest_clickstream"}
+    assert not [name for name in found.dags["sweep_sources"].task_ids if "clickstream" in name]
+    assert found.dags["ingest_orders"].end_date.isoformat() == "2011-12-09T23:59:59.999999+00:00"
+    assert found.dags["ingest_exchange_rates"].end_date is None

@@ -5,11 +5,11 @@ with
 {% set the = contract(dataset) %}
 {{ dataset }}_seen as (
     {% if the.meta.format == 'json_lines' %}
-    select regexp_extract(bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1) as batch_id, unnest(json_keys(raw)) as column_name
+    select regexp_extract(bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1) as batch_id, unnest(json_keys(raw)) as column_name, [] as columns
     from ({{ read_bronze(dataset) }})
     where record_no <= 1000 and json_valid(raw) and json_type(raw) = 'OBJECT'
     {% else %}
-    select batch_id, unnest(columns) as column_name from {{ ref('plan_batches') }} where dataset = '{{ dataset }}' and is_entering
+    select batch_id, unnest(columns) as column_name, columns from {{ ref('plan_batches') }} where dataset = '{{ dataset }}' and is_entering
     {% endif %}
 ),
 
@@ -19,10 +19,10 @@ with
         seen.column_name,
         min_by(batches.batch_id, batches.landed_at::varchar || batches.batch_id) as first_batch_id,
         min(batches.landed_at) as first_landed_at,
-        seen.column_name in ('{{ column_names(dataset) | join("', '") }}') as is_in_contract
+        bool_and({{ is_meant('seen.column_name', 'seen.columns', column_names(dataset)) }}) as is_in_contract
     from {{ dataset }}_seen as seen
     inner join {{ ref('plan_batches') }} as batches using (batch_id)
-    where batches.source not in ('corrections') and seen.column_name not in ('record_no', 'raw', 'raw_bytes', 'file', 'line_number')
+    where batches.source not in ('corrections')
     group by seen.column_name
 ),
 {% endfor %}

@@ -37,6 +37,7 @@ final as (
         bytes,
         list_transform(files, lambda file: coalesce(folder, regexp_replace(manifest_file, '[^/\\]+$', '')) || file.name) as files,
         coalesce(columns, []) as columns,
+        coalesce(renamed, map {}) as renamed,
         list_transform(coalesce(inputs, []), lambda input: input.path) as inputs,
         list_transform(coalesce(waiting, []), lambda file: file.path) as waiting,
         coalesce(resolved, []) as resolved,

@@ -22,7 +22,7 @@ sources:
       - name: {name}
         config: {{meta: {{contract_version: 1, source: {source}, format: {format}, key: [{key}], owner: shop-team,
                  cadence: 1 hour, lateness: 2 days, {expect}}}}}
-        columns: [{{name: {column}, data_type: varchar, description: A key., config: {{meta: {{required: true}}}}}}]
+        columns: [{columns}]
 """
 DATASETS = {
     "orders": ("orders", "rows", "order_id", "expect_records_every: 1 day"),
@@ -54,7 +54,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = root / "models" / "staging"
     folder.mkdir(parents=True)
     for name, (source, kind, key, expect) in DATASETS.items():
-        text = CONTRACT.format(name=name, source=source, format=kind, key=key, expect=expect, column=key.split(",")[0])
+        columns = ", ".join(f"{{name: {column}, data_type: varchar}}" for column in key.split(", "))
+        text = CONTRACT.format(name=name, source=source, format=kind, key=key, expect=expect, columns=columns)
         (folder / f"staging_{name}.yml").write_text(text)
     return root
 

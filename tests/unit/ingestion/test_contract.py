@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contract import Column, Contract, parse_duration, read_contracts, say_duration
+from ingestion.contract import CADENCES, Column, Contract, Money, parse_duration, read_contracts, say_duration
 from ingestion.errors import Permanent
 
 YAML = """
@@ -12,11 +12,14 @@ sources:
     tables:
       - name: orders
         config: {meta: {contract_version: 3, source: orders, format: rows, key: [order_id], version_column: updated_at,
-                 event_time: ordered_at, cadence: 1 hour, lateness: 2 days,
-                 expect_records_every: 30 minutes, owner: us}}
+                 event_time: ordered_at, cadence: 1 hour, lateness: 2 days, breaker: {share: 0.2}, record_date: ordered_at,
+                 expect_records_every: 30 minutes, owner: us, money: {column: amount, amount: amount * 2}, part_of: orders}}
         columns:
           - {name: order_id, data_type: varchar, description: "The\\n order.", config: {meta: {required: true}}}
           - {name: status, data_type: varchar, config: {meta: {allowed: [created, paid], personal: true}}}
+          - {name: amount, data_type: "decimal(18,4)", config: {meta: {min: -5, max: 1e3, excluded: [0]}}}
+          - {name: ordered_at, data_type: timestamp}
+          - {name: updated_at, data_type: timestamp}
   - name: state
     tables: [{name: builds}]
 """
@@ -50,7 +53,14 @@ def test_a_contract_is_read_whole(write):
             columns=(
                 Column("order_id", "varchar", required=True, description="The order."),
                 Column("status", "varchar", allowed=("created", "paid"), personal=True),
+                Column("amount", "decimal(18,4)", min="-5", max="1e3", excluded=("0",)),
+                Column("ordered_at", "timestamp"),
+                Column("updated_at", "timestamp"),
             ),
+            money=Money("amount", "amount * 2"),
+            record_date="ordered_at",
+            part_of="orders",
+            breaker_share=0.2,
         )
     }
 
@@ -58,6 +68,9 @@ def test_a_contract_is_read_whole(write):
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
+        ("name: status", "name: batch_id", "orders.batch_id is the name of a column of ours"),
+        ("name: status", "name: text_order_id", "orders.text_order_id is the name of a column of ours"),
+        ("name: status", "name: select", "orders.select is a word of SQL"),
         ("cadence: 1 hour", "cadence: soon", "orders.cadence"),
         ("cadence: 1 hour", "cadence: 0 hours", "orders.cadence"),
         ("key: [order_id]", "key: order_id", "orders.key"),
@@ -66,6 +79,47 @@ def test_a_contract_is_read_whole(write):
         ("owner: us", "owner: ", "orders.owner"),
         ("data_type: varchar, description", "type: varchar, description", "orders.order_id"),
         ("sources:", "sources: {", "not YAML"),
+        ("sources:", "sources: 3\nother:", "must be a list"),
+        # what nobody reads
+        ("expect_records_every", "expect_record_every", "did you mean expect_records_every"),
+        ("owner: us", "owner: us, on: 1", "orders.True is not known"),
+        ("personal: true", "personnel: true", "orders.status.personnel is not known; did you mean personal"),
+        ("share: 0.2", "records: 10", "orders.breaker.records is not known"),
+        ("amount: amount * 2", "ammount: amount", "did you mean amount"),
+        ("owner: us", "owner: us, owner: them", "owner is there twice"),
+        ("{name: ordered_at, data_type", "{name: ordered_at, required: true, data_type", "belongs under config"),
+        ("config: {meta: {required: true}}", "meta: {required: true}", "belongs under config"),
+        ("expect_records_every: 30 minutes", "expect_records_every: ", "orders.expect_records_every is empty"),
+        # what there is none of
+        ("cadence: 1 hour", "cadence: 2 hours", "there are schedules for 1 hour or 1 day"),
+        (
+            "key: [order_id]",
+            "key: [orderid]",
+            "orders.key names orderid, which is no column of it; did you mean order_id",
+        ),
+        ("version_column: updated_at", "version_column: updated", "orders.version_column"),
+        ("event_time: ordered_at", "event_time: at", "orders.event_time"),
+        ("record_date: ordered_at", "record_date: placed", "orders.record_date"),
+        ("column: amount", "column: amont", "orders.money.column names amont"),
+        ("part_of: orders", "part_of: order", "orders.part_of names order, which is no dataset; did you mean orders"),
+        ("source: orders", "source: ordres", "did you mean orders"),
+        ("owner: us", "owner: us, location: here.csv", "orders.location"),
+        ("owner: us", "owner: us, unpivot: [order_id, status]", "orders.unpivot"),
+        # what is of another kind
+        ("owner: us", "owner: us, dated_key: 'yes'", "orders.dated_key must be true or false"),
+        ("owner: us", "owner: no", "orders.owner must be text"),
+        ("personal: true", "personal: 1", "orders.status.personal must be true or false"),
+        ("share: 0.2", "share: 20", "orders.breaker.share must be a share"),
+        ("money: {column: amount, amount: amount * 2}", "money: total", "orders.money must be a mapping"),
+        ("allowed: [created, paid]", "allowed: [DE, NO]", "orders.status.allowed must be text"),
+        ("allowed: [created, paid]", "allowed: [2026-01-01]", "orders.status.allowed must be text"),
+        ("allowed: [created, paid]", "allowed: 7", "orders.status.allowed must be a list"),
+        ("min: -5", "min: low", "orders.amount.min"),
+        ("min: -5", "min: 2000", "orders.amount.min is 2000, over max"),
+        ('"decimal(18,4)"', "decimal", "orders.amount.data_type is decimal"),
+        ("name: status", "name: Order_ID", "orders.columns has Order_ID twice"),
+        ("name: status", "name: no", "must be text"),
+        ("name: orders", "name: Our Orders", "small letters"),
     ],
 )
 def test_a_fault_names_file_and_field(write, old: str, new: str, named: str):
@@ -84,6 +138,21 @@ def test_two_contracts_for_one_dataset_are_refused(write):
 def test_no_contracts_at_all_is_an_error(tmp_path: Path):
     with pytest.raises(Permanent, match="no contracts"):
         read_contracts(tmp_path)
+
+
+def test_every_cadence_that_is_read_has_a_schedule(write):
+    for cadence in CADENCES:
+        text = YAML.replace("cadence: 1 hour", f"cadence: {say_duration(cadence)}")
+        assert read_contracts(write(text))["orders"].cadence == cadence
+
+
+def test_a_line_may_have_a_longest_length(write):
+    assert read_contracts(write(YAML.replace("owner: us", "owner: us, longest_record: 2000000")))
+
+
+def test_country_codes_in_quotes_are_what_they_say(write):
+    found = read_contracts(write(YAML.replace("allowed: [created, paid]", 'allowed: [DE, "NO", "on"]')))
+    assert found["orders"].columns[1].allowed == ("DE", "NO", "on")
 
 
 @pytest.mark.parametrize("text", ["1 day", "2 days", "1 hour", "36 hours", "90 minutes"])

@@ -51,6 +51,9 @@ def test_what_is_released_is_what_is_there() -> None:
         (lambda table, columns: meta(columns["total_amount"]).update(excluded=[0]), "narrowed"),
         (lambda table, columns: meta(columns["currency"]).update(pattern="[A-Z]{3}"), "narrowed"),
         (lambda table, columns: table["config"]["meta"].update(key=["customer_id"]), "identity"),
+        (lambda table, columns: table["config"]["meta"].update(dated_key=True), "identity"),
+        (lambda table, columns: table["config"]["meta"].update(record_date="updated_at"), "identity"),
+        (lambda table, columns: table["config"]["meta"].update(part_of="customers"), "identity"),
         (
             lambda table, columns: table["columns"].append(
                 {"name": "channel", "data_type": "varchar", "config": {"meta": {"required": True}}}
@@ -80,6 +83,40 @@ def test_what_breaks_nobody_is_released_as_the_next_version(project: Path) -> No
     # and now somebody relies on that
     change(project, "orders", lambda table, columns: table["columns"].remove(columns["channel"]))
     assert next((one.rule, one.version) for one in releases.check(project)) == ("removed", 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"lateness": "3 days"}, "lateness was 2 days and is 3 days"),
+        ({"cadence": "1 day"}, "cadence was 1 hour and is 1 day"),
+        ({"expect_records_every": "2 days"}, "expect_records_every was 1 day and is 2 days"),
+        ({"breaker": {"share": 0.5}}, "breaker_share was 0.01 and is 0.5"),
+        ({"money": {"column": "total_amount", "amount": "2 * total_amount", "currency": "currency"}}, "money was"),
+    ],
+)
+def test_what_changes_how_records_are_taken_is_a_new_version(project: Path, changed: dict, said: str) -> None:
+    change(project, "orders", lambda table, columns: table["config"]["meta"].update(changed))
+    (found,) = releases.check(project)
+    assert found.rule == "released" and said in found.what
+    assert releases.release("orders", project) == 2
+    assert releases.check(project) == []
+
+
+def test_where_a_file_comes_from_is_part_of_a_version(project: Path) -> None:
+    change(
+        project,
+        "exchange_rates",
+        lambda table, columns: table["config"]["meta"].update(location="/elsewhere/rates.csv"),
+    )
+    assert ["location was" in one.what for one in releases.check(project)] == [True]
+
+
+def test_bounds_of_dates_are_compared_as_dates(project: Path) -> None:
+    change(project, "exchange_rates", lambda table, columns: meta(columns["rate_date"]).update(min="1999-01-04"))
+    assert rules(project) == ["narrowed", "released"]
+    with pytest.raises(Permanent, match="allows fewer values"):
+        releases.release("exchange_rates", project)
 
 
 def test_words_may_change_freely(project: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+from psycopg import sql
 
 from ingestion import bronze
 from ingestion.contract import Contract
@@ -13,6 +14,7 @@ from ingestion.home import Home
 from ingestion.landing import Landing
 from ingestion.sources import copied, ingest, orders
 from ingestion.window import Window
+from tests.unit.ingestion.conftest import SHOP
 
 Shop = psycopg.Connection[Any]
 Land = Callable[..., Landing]
@@ -150,10 +152,59 @@ def test_a_new_column_is_kept(shop: Shop, shop_home: Home, land: Land):
     assert rows(shop_home, second, "orders")[0]["Odd, name"] == '{"a": [1, 2]}'
 
 
-def test_a_column_named_like_bronzes_own_is_refused(shop: Shop, shop_home: Home, land: Land):
-    shop.execute("alter table shop.orders add column record_no int")
-    with pytest.raises(Permanent, match="record_no"):
-        land("orders", *DAY, home=shop_home)
+def test_a_column_may_have_any_name(shop: Shop, shop_home: Home, land: Land):
+    order(shop, "o1", "2026-11-01", None)
+    odd = [
+        "record_no",
+        "is_deleted",
+        "batch_id",
+        "Status",
+        "STATUS",
+        "{{ ref('x') }}",
+        'a "b"',
+        "o",
+        "s",
+        "select",
+        " ",
+        "🙂",
+    ]
+    for name in odd:
+        column, text = sql.Identifier(name), sql.Literal(f"of {name}")
+        shop.execute(sql.SQL("alter table shop.orders add column {} text default {}").format(column, text))
+    landing = land("orders", *DAY, home=shop_home)
+    assert landing.manifests[0].columns[-len(odd) :] == tuple(odd)
+    renamed = landing.manifests[0].renamed
+    assert renamed == {
+        "record_no": "record_no_2", "is_deleted": "is_deleted_2", "Status": "Status_3", "STATUS": "STATUS_2"
+    }  # fmt: skip
+    row = rows(shop_home, landing, "orders")[0]
+    assert {name: row[renamed.get(name, name)] for name in odd} == {name: f"of {name}" for name in odd}
+    assert row["status"] == "paid"
+
+
+def test_bytes_that_are_not_utf8_are_told_by_table_key_and_column(
+    postgres: str, home: Home, contracts: dict[str, Contract]
+):
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("drop database if exists plain")
+        connection.execute("create database plain encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'")
+    url = postgres.rpartition("/")[0] + "/plain"
+    with psycopg.connect(url, client_encoding="SQL_ASCII", autocommit=True) as shop:
+        shop.execute(SHOP)
+        shop.execute(b"insert into shop.customers values ('c\xe9', 'caf\xe9', 'ok', 'DE', '2026-11-01', null)")
+        order(shop, "o1", "2026-11-01", None)
+    said: list[str] = []
+    landing = ingest(
+        "orders", Window.parse(*DAY), Home(home.root, home.landing, url), datetime(2100, 1, 1, tzinfo=UTC), said.append,
+        contracts,
+    )  # fmt: skip
+    assert "shop.customers: customer_id c\\xe9: customer_id, email is not utf-8" in said
+    assert {manifest.dataset: manifest.records_written for manifest in landing.manifests} == {
+        "orders": 1,
+        "order_items": 0,
+        "customers": 1,
+        "products": 0,
+    }
 
 
 def test_no_row_at_all_where_some_are_expected_is_an_incident(shop: Shop, shop_home: Home, land: Land):

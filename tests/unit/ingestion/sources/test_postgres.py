@@ -1,15 +1,19 @@
+import os
 import socket
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from demo import postgres as server
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
 from ingestion.landing import Landing
-from ingestion.sources.postgres import snapshot
+from ingestion.sources.postgres import Standby, behind, snapshot
 
 Shop = psycopg.Connection[Any]
 Land = Callable[..., Landing]
@@ -105,3 +109,165 @@ def test_a_time_out_and_a_lost_connection_are_worth_another_try(postgres: str):
         connection.execute(slow)
         connection.execute("select pg_sleep(5)")
     assert isinstance(failure(postgres, "select pg_terminate_backend(pg_backend_pid())"), Transient)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "sslmode=requird",
+        "target_session_attrs=sometimes",
+        "channel_binding=maybe",
+        "require_auth=nobody",
+        "gssencmode=x",
+    ],
+)
+def test_a_word_in_the_address_that_means_nothing_is_for_good(postgres: str, more: str):
+    error = failure(postgres.replace("//postgres@", f"//postgres:{SECRET}@") + f"?{more}")
+    assert isinstance(error, Permanent)
+    assert more.split("=")[1] in str(error) and "write postgresql://" in str(error)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://u:{SECRET}@h/db?ssl_mode=require",
+        f"postgresql://u:{SECRET}@h:99999/db",
+        f"postgresql://u:{SECRET}@h:0/db",
+        f"host=h port=54a2 password={SECRET}",
+        f"host=h port={SECRET}",
+        f"postgresql://u:54/{SECRET}@h/db",  # a / in the password
+        f"postgresql://u:{SECRET}@my host/db",
+        f"mysql://u:{SECRET}@h/db",
+    ],
+)
+def test_an_address_that_cannot_be_right_is_for_good(url: str):
+    error = failure(url)
+    assert isinstance(error, Permanent) and "SHOP_DATABASE_URL" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        (f"postgresql://u:{SECRET}@${{DB_HOST}}/db", "host"),
+        (f"postgresql://u:{SECRET}@$DB_HOST/db", "host"),
+        (f"postgresql://u:{SECRET}@{{{{host}}}}/db", "host"),
+        (f"postgresql://u:{SECRET}@<host>:5432/db", "host"),
+        (f"postgresql://u:{SECRET}@h/${{DB}}", "dbname"),
+        (f"postgresql://<user>:{SECRET}@h/db", "user"),
+        ("postgresql://u:${SHOP_PASSWORD}@h/db", "password"),
+        ("postgresql://u:<password>@h/db", "password"),
+    ],
+)
+def test_an_address_that_nobody_filled_in_names_the_part(url: str, part: str):
+    error = failure(url)
+    assert isinstance(error, Permanent) and f"placeholder for its {part}" in str(error)
+
+
+@pytest.mark.parametrize("password", ["$ecret", "a%24b", "{x}", "100%25"])
+def test_a_password_may_look_odd(stranger: str, postgres: str, password: str):
+    assert "password authentication failed" in str(failure(stranger.format(password=password)))
+
+
+def test_a_host_that_does_not_resolve_may_do_so_later():
+    assert isinstance(failure(f"postgresql://u:{SECRET}@nowhere.invalid/db"), Transient)
+
+
+def test_a_policy_that_hides_rows_is_an_error_and_never_fewer_rows(shop: Shop, stranger: str):
+    shop.execute("grant usage on schema shop to stranger")
+    shop.execute("grant select on shop.orders to stranger")
+    shop.execute("alter table shop.orders enable row level security")
+    shop.execute("create policy few on shop.orders using (status = 'paid')")
+    error = failure(stranger.format(password="right"), "select * from shop.orders")
+    assert isinstance(error, Permanent) and "BYPASSRLS" in str(error)
+    shop.execute("alter role stranger bypassrls")
+    with snapshot(stranger.format(password="right")) as connection:
+        assert connection.execute("select count(*) from shop.orders").fetchone() == (0,)
+    shop.execute("drop schema shop cascade")
+
+
+END, AT = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 2, 0, 10, tzinfo=UTC)
+BEFORE, AFTER = END - timedelta(seconds=1), END + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("standby", "is_there"),
+    [
+        # a commit of the end or later is replayed
+        (Standby(END, None, False, False), True),
+        (Standby(AFTER, BEFORE, True, False), True),
+        (Standby(BEFORE, None, False, True), False),
+        (Standby(None, None, False, False), False),
+        # nothing is written at the primary, and it said so after the end
+        (Standby(BEFORE, AFTER, True, True), True),
+        (Standby(None, END, True, True), True),
+        (Standby(BEFORE, BEFORE, True, True), False),
+        (Standby(BEFORE, AFTER, True, False), False),
+        (Standby(BEFORE, AFTER, False, True), False),
+        # whoever may not see when the primary spoke takes its word that all of it is replayed
+        (Standby(BEFORE, None, True, True), True),
+        (Standby(BEFORE, None, True, False), False),
+    ],
+)
+def test_a_replica_has_a_window_once_it_has_replayed_its_end(standby: Standby, is_there: bool):
+    why = behind(standby, END, AT)
+    assert (why == "") is is_there
+    if why:
+        assert "the window ends 2026-11-02 00:00:00Z" in why and "has replayed until" in why
+
+
+def test_a_window_that_is_still_open_asks_for_a_minute_ago():
+    at = END - timedelta(hours=3)
+    assert behind(Standby(None, at - timedelta(seconds=50), True, True), END, at) == ""
+    assert behind(Standby(None, at - timedelta(seconds=70), True, True), END, at)
+
+
+@pytest.fixture
+def replica(postgres: str, tmp_path: Path) -> Iterator[str]:
+    """A standby of the server, made as its operators make one."""
+    primary, data, port = psycopg.conninfo.conninfo_to_dict(postgres), tmp_path / "standby", server._free_port()
+    data.mkdir(mode=0o700)
+    log = tmp_path / "standby.log"
+    log.touch()
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    server._give(data, log)
+    data.chmod(0o700)
+    where = ["-h", "127.0.0.1", "-p", str(primary["port"]), "-U", "postgres"]
+    made = server._call(["pg_basebackup", "-D", str(data), "-R", "-c", "fast", "-X", "stream", *where])
+    assert made.returncode == 0, made.stderr
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    started = server._call(["pg_ctl", "start", "-D", str(data), "-w", "-t", "60", "-l", str(log), "-o", options])
+    assert started.returncode == 0, log.read_text()
+    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    server._call(["pg_ctl", "stop", "-D", str(data), "-m", "immediate", "-w"])
+
+
+def test_a_real_replica_is_waited_for(shop: Shop, replica: str):
+    def lines(end: datetime) -> int:
+        with snapshot(replica, end, datetime.now(UTC)) as connection:
+            return connection.execute("select count(*) from shop.order_items").fetchone()[0]  # type: ignore[index]
+
+    def until(end: datetime, is_there: bool) -> int:
+        for _ in range(300):
+            try:
+                found = lines(end)
+            except Transient as error:
+                assert "has replayed until" in str(error) and "primary" in str(error)
+                found = -1
+            if (found >= 0) is is_there:
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"after half a minute the replica is {'not ' if is_there else ''}there")
+
+    begun = datetime.now(UTC)
+    shop.execute("insert into shop.order_items (order_id, line_number) values ('a', 1)")
+    assert until(begun, True) == 1
+    with psycopg.connect(replica, autocommit=True) as connection:
+        connection.execute("select pg_wal_replay_pause()")
+        written = datetime.now(UTC)
+        shop.execute("insert into shop.order_items (order_id, line_number) values ('a', 2)")
+        until(written, False)
+        assert lines(begun) == 1, "what it has, it gives"
+        connection.execute("select pg_wal_replay_resume()")
+    assert until(written, True) == 2

@@ -1,7 +1,10 @@
 """Datasets that come as CSV: from a file, an address or a package, as their contract says."""
 
+import csv
 import http.server
+import io
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -10,11 +13,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingestion import bronze, sources
+from ingestion.contract import read_contract
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.landing import Landing
+from ingestion.manifest import Reading
+from ingestion.sources import csv_records, tables
 from ingestion.window import Window
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -42,6 +50,207 @@ def give(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | bytes, nam
     os.utime(path, (PUBLISHED.timestamp(), PUBLISHED.timestamp()))
     monkeypatch.setenv("EXCHANGE_RATES", str(path))
     return path
+
+
+REVIEWS = """
+sources:
+  - name: bronze
+    tables:
+      - name: reviews
+        config: {meta: {contract_version: 1, source: reviews, format: rows, key: [review_id], event_time: reviewed_at,
+                 cadence: 1 day, lateness: 2 days, owner: us, location: "LOCATION"EXPECTED}}
+        columns:
+          - {name: review_id, data_type: varchar, config: {meta: {required: true}}}
+          - {name: stars, data_type: bigint}
+          - {name: reviewed_at, data_type: timestamp, config: {meta: {required: true}}}
+"""
+HEADER = "review_id,stars,reviewed_at\n"
+
+
+def land_reviews(
+    home: Home,
+    folder: Path,
+    start: str = "2026-11-10",
+    end: str = "2026-11-11",
+    location: str = "${EXCHANGE_RATES}",
+    expected: str = "",
+) -> Landing:
+    path = folder / "staging_reviews.yml"
+    path.write_text(REVIEWS.replace("LOCATION", location).replace("EXPECTED", expected))
+    return sources.ingest("reviews", Window.parse(start, end), home, NOW, contracts={"reviews": read_contract(path)})
+
+
+def ids(home: Home, landing: Landing) -> list[str | None]:
+    return [row[0] for row in rows(home, landing)]
+
+
+def bad_rows(home: Home, landing: Landing) -> list[dict]:
+    found = [pq.read_table(path).to_pylist() for path in bronze.parquet_files(home, landing.manifests[0])]
+    return [row["bad_row"] for part in found for row in part if row.get("bad_row")]
+
+
+def reading(landing: Landing) -> Reading:
+    found = landing.manifests[0].reading
+    assert found
+    assert found.read == found.landed + found.later + found.landed_before + found.left
+    assert landing.manifests[0].counted_by_source == landing.manifests[0].records_written == found.landed
+    return found
+
+
+def test_a_row_that_is_filtered_out_lands_with_another_window_or_is_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give(
+        monkeypatch,
+        tmp_path,
+        HEADER
+        + "r1,5,2026-11-10T09:00:00Z\n"
+        + "before,5,2026-11-08T00:00:00Z\n"  # within lateness
+        + "after,5,2026-11-11T00:00:00Z\n"
+        + "offset,5,2026-11-10T23:30:00-05:00\n"  # the day after, in UTC
+        + "old,5,2026-10-01T09:00:00Z\n",
+    )
+    first = land_reviews(home, tmp_path)
+    assert ids(home, first) == ["before", "r1"]
+    assert (reading(first).read, reading(first).later, reading(first).left) == (5, 2, 1)
+    told = "\n".join(first.messages)
+    assert "2 rows of 2026-11-11 (as line 4)" in told and "1 rows of 2026-10-01 (as line 6)" in told
+    (command,) = re.findall(r"clearwell ingest reviews --from (\S+) --to (\S+)", told)
+    assert command == ("2026-10-01", "2026-10-02")
+
+    # each is landed by what was told
+    second = land_reviews(home, tmp_path, "2026-11-11", "2026-11-12")
+    assert ids(home, second) == ["after", "offset", "r1"]
+    assert ids(home, land_reviews(home, tmp_path, *command)) == ["old"]
+    # and then there is nothing left to tell, until a row of that day is another one
+    again = land_reviews(home, tmp_path, "2026-11-12", "2026-11-13")
+    assert (reading(again).left, reading(again).landed_before) == (0, 2)
+    assert not re.search("clearwell ingest", "".join(again.messages))
+    give(monkeypatch, tmp_path, HEADER + "old,4,2026-10-01T09:00:00Z\n")
+    assert "clearwell ingest reviews --from 2026-10-01" in "".join(
+        land_reviews(home, tmp_path, "2026-11-13", "2026-11-14").messages
+    )
+
+
+def test_a_file_a_day_lands_whole(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No other window reads it, whatever the dates in it are."""
+    (tmp_path / "2026-11-10.csv").write_text(
+        HEADER + "r1,5,2026-11-10T09:00:00Z\nafter,5,2026-11-12T00:00:00Z\nold,5,2026-10-01T09:00:00Z\n"
+    )
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv")
+    assert ids(home, landing) == ["after", "old", "r1"]
+    assert reading(landing).read == 3 and not landing.messages
+
+
+def test_rows_that_cannot_be_read_land_as_they_came_and_the_others_as_ever(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    at = b"2026-11-10T09:00:00Z"
+    give(
+        monkeypatch,
+        tmp_path,
+        b"\xef\xbb\xbf" + HEADER.encode()
+        + b"short,5\r\n"
+        + b"caf\xe9,5," + at + b"\r\n"
+        + b'broken,"5"5,' + at + b"\n"
+        + b"\n"
+        + b'"two\nlines",5,' + at + b",,\n"
+        + b"long,5," + at + b",more\n"
+        + b"good,5," + at + b"\n"
+        + b'open,"5,' + at + b"\n"
+        + b"last,5," + at,
+    )  # fmt: skip
+    landing = land_reviews(home, tmp_path)
+    assert ids(home, landing)[:3] == ["good", "last", "two\nlines"]
+    found = {row["line_number"]: (row["reason"], row["raw"] or row["raw_bytes"]) for row in bad_rows(home, landing)}
+    assert found == {
+        2: ("ragged_row", "short,5\r\n"),
+        3: ("invalid_utf8", b"caf\xe9,5," + at + b"\r\n"),
+        4: ("broken_quoting", f'broken,"5"5,{at.decode()}\n'),
+        8: ("ragged_row", f"long,5,{at.decode()},more\n"),
+        10: ("broken_quoting", f'open,"5,{at.decode()}\n'),
+    }
+    assert reading(landing).read == 8
+    assert "5 rows cannot be read" in "".join(landing.messages)
+
+
+def test_bad_rows_belong_to_their_dates_and_undated_ones_to_the_first_window(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give(
+        monkeypatch,
+        tmp_path,
+        HEADER + "r1,5,2026-11-10T09:00:00Z\nragged,5,2026-11-11T09:00:00Z,x\nno,5\nsoon,5,tomorrow\n",
+    )
+    first = land_reviews(home, tmp_path)
+    assert ids(home, first)[:2] == ["r1", "soon"]
+    assert [row["raw"] for row in bad_rows(home, first)] == ["no,5\n"]
+    second = land_reviews(home, tmp_path, "2026-11-11", "2026-11-12")
+    assert [row["raw"] for row in bad_rows(home, second)] == ["ragged,5,2026-11-11T09:00:00Z,x\n"]
+    assert reading(second).landed_before == 2
+    # the same window again is the same batch
+    assert not land_reviews(home, tmp_path).new and not land_reviews(home, tmp_path, "2026-11-11", "2026-11-12").new
+
+
+def test_names_of_bronze_and_names_apart_by_case_are_kept_under_others(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give(monkeypatch, tmp_path, "review_id,Stars,stars,bad_row,record_no,reviewed_at\nr1,1,2,3,4,2026-11-10\nr2,1\n")
+    landing = land_reviews(home, tmp_path)
+    manifest = landing.manifests[0]
+    assert manifest.columns == ("review_id", "Stars", "stars", "bad_row", "record_no", "reviewed_at")
+    assert manifest.renamed == {"Stars": "Stars_2", "bad_row": "bad_row_2", "record_no": "record_no_2"}
+    table = pq.read_table(bronze.parquet_files(home, manifest)[0]).to_pylist()
+    assert (table[0]["stars"], table[0]["Stars_2"], table[0]["bad_row_2"], table[0]["bad_row"]) == ("2", "1", "3", None)
+    assert table[1]["bad_row"]["raw"] == "r2,1\n"
+
+
+def test_a_row_that_gets_lost_on_the_way_stops_the_landing(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give(monkeypatch, tmp_path, HEADER + "r1,5,2026-11-10\nr2,5,2026-11-10\n")
+    rows_of = tables._Taken.rows
+    monkeypatch.setattr(tables._Taken, "rows", lambda taken: rows_of(taken)[1:])
+    with pytest.raises(Permanent, match="of 2 rows read 1 would land, and 0 are accounted for elsewhere"):
+        land_reviews(home, tmp_path)
+    assert bronze.list_batches(home) == []
+
+
+def test_a_line_that_the_parser_loses_stops_the_landing(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give(monkeypatch, tmp_path, HEADER + "r1,5,2026-11-10\nr2,5,2026-11-10\n")
+    monkeypatch.setattr(csv_records, "_LINE", re.compile(rb"(?:review|r1)[^\n]*\n"))
+    with pytest.raises(Permanent, match="the file has 3 lines, and 2 were read"):
+        land_reviews(home, tmp_path)
+
+
+def test_a_window_without_a_row_is_an_error_where_some_are_expected(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give(monkeypatch, tmp_path, HEADER)
+    with pytest.raises(Permanent, match="no row of reviews at all"):
+        land_reviews(home, tmp_path, expected=", expect_records_every: 1 day")
+    assert land_reviews(home, tmp_path).manifests[0].records_written == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "a", "é", "x,y", 'say "hi"', "two\nlines", "one\rtwo"]), st.text("0123", max_size=2))),
+       st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())  # fmt: skip
+def test_every_row_that_a_csv_can_hold_is_read(lines: list[tuple[str, str]], end: str, mark: bool) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("name", "number"), *lines])
+    table = csv_records.read((b"\xef\xbb\xbf" if mark else b"") + text.getvalue().encode(), "here")
+    found = list(table.records)
+    assert [record.fields for record in found] == [(name or None, number or None) for name, number in lines]
+    assert not any(record.reason for record in found)
+
+
+@given(st.lists(st.binary(max_size=12)))
+def test_whatever_the_bytes_are_each_is_in_one_record(lines: list[bytes]) -> None:
+    body = b"\n".join(lines)
+    found = list(csv_records.read(b"a,b\n" + body, "here").records)
+    kept = b"".join(record.raw for record in found)
+    assert re.sub(rb"[\r\n]", b"", kept) == re.sub(rb"[\r\n]", b"", body)
 
 
 def test_without_a_file_the_rates_of_the_package_land(home: Home) -> None:
@@ -85,23 +294,45 @@ def test_a_zip_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "header is empty"),
-        ("a,a\n1,2\n", "twice"),
-        ("rate_date,currency,rate\n2026-11-02,USD\n", "row 2 has 2 fields"),
-        (b"rate_date,currency,rate\n2026-11-02,\xff,1\n", "not CSV in UTF-8"),
+        ("", "the header is empty"),
+        ("a,a\n1,2\n", "the header names a twice"),
+        ("rate_date,,rate\n1,2,3\n", "the header has no name for column 2"),
+        ("rate_date,currency,quote\n2026-11-02,USD,1\n", "it has no rate; did you mean rate_date"),
+        ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it looks separated by ';'"),
+        (b"rate_date,\xff\n2026-11-02,1\n", "the header is not CSV in UTF-8"),
+        ("rate_date,currency,rate".encode("utf-16"), "the header is not CSV in UTF-8"),
+        (b"PK\x03\x04 and then nothing of a zip", "starts like a zip"),
+        (b"\x1f\x8b\x08", "compressed by gzip"),
         (None, "cannot be read"),
     ],
 )
-def test_what_is_no_table_is_refused_and_named(
+def test_what_is_no_table_of_the_contract_is_one_error(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | bytes | None, said: str
 ) -> None:
     if text is None:
         monkeypatch.setenv("EXCHANGE_RATES", str(tmp_path / "nothing.csv"))
     else:
         give(monkeypatch, tmp_path, text)
-    with pytest.raises(Permanent, match=said):
+    with pytest.raises(Permanent, match=said) as caught:
         land(home)
+    assert "\n" not in str(caught.value) and "Next: " in str(caught.value)
     assert bronze.list_batches(home) == []
+
+
+def test_a_zip_without_a_file_is_one_error(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = give(monkeypatch, tmp_path, b"", "rates.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.mkdir("rates")
+    with pytest.raises(Permanent, match="the zip holds no file"):
+        land(home)
+
+
+def test_a_table_without_a_day_of_the_event_time_is_one_error(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give(monkeypatch, tmp_path, "review_id,stars\nr1,5\n")
+    with pytest.raises(Permanent, match="it has no reviewed_at"):
+        land_reviews(home, tmp_path)
 
 
 class Answer(http.server.BaseHTTPRequestHandler):

@@ -1,0 +1,135 @@
+"""A CSV as records: each line of the file is in one of them, and a record that cannot be read costs itself alone."""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ingestion.errors import Permanent
+
+INVALID_UTF8 = "invalid_utf8"
+RAGGED = "ragged_row"
+BROKEN_QUOTES = "broken_quoting"
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_MARK = b"\xef\xbb\xbf"
+# Python refuses fields over 128 KiB. The body is in memory already, and bounds every field of it.
+csv.field_size_limit(1 << 31)
+Row = tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it came, and the number of its first line. `fields` are its texts, as far as it could be cut into them."""
+
+    line: int
+    raw: bytes
+    fields: Row
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The header of a CSV, and its records, to be read once."""
+
+    columns: tuple[str, ...]
+    records: Iterator[Record]
+
+
+def read(body: bytes, where: str) -> Table:
+    """Read the header at once and the records as they are asked for. A header that names nothing is Permanent."""
+    lines = _Lines(body.removeprefix(_MARK))
+    header = _header(lines, where)
+    return Table(header, _records(lines, header, where))
+
+
+class _Lines:
+    """Give the parser lines as text, and keep the bytes of what it takes until it is known which record they are."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.number = 0
+        self._lines = (match.group() for match in _LINE.finditer(body))
+        self._again: deque[bytes] = deque()
+        self._taken: list[bytes] = []
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self._taken.append(line)
+        # Bytes that mean nothing stay where they are: no comma, quote or line end is one of them.
+        return line.decode("utf-8", "surrogateescape")
+
+    def settle(self, count: int | None = None) -> tuple[int, bytes]:
+        """End a record after `count` of the lines taken, or all: its number and bytes. The others are read again."""
+        record, rest = self._taken[:count], self._taken[len(self._taken[:count]) :]
+        self._again.extendleft(reversed(rest))
+        self._taken = []
+        first = self.number + 1
+        self.number += len(record)
+        return first, b"".join(record)
+
+    def expected(self) -> int:
+        """Count the lines of the body by other means than they are read."""
+        body = self.body
+        ends = body.count(b"\n") + body.count(b"\r") - body.count(b"\r\n")
+        return ends + (bool(body) and not body.endswith((b"\n", b"\r")))
+
+
+def _header(lines: _Lines, where: str) -> tuple[str, ...]:
+    try:
+        header = [name.strip() for name in next(csv.reader(lines, strict=True), [])]
+        "".join(header).encode()
+    except (csv.Error, UnicodeEncodeError) as error:
+        what = "not UTF-8" if isinstance(error, UnicodeEncodeError) else error
+        raise Permanent(f"the header is not CSV in UTF-8: {what}", where=where, todo="correct the file") from None
+    lines.settle()
+    # The ECB ends each line with a comma.
+    while header and not header[-1]:
+        header.pop()
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if not header or twice or "" in header:
+        what = (
+            f"names {twice[0]} twice"
+            if twice
+            else "is empty"
+            if not header
+            else f"has no name for column {header.index('') + 1}"
+        )
+        raise Permanent(f"the header {what}", where=where, todo="correct the file")
+    return tuple(header)
+
+
+def _records(lines: _Lines, header: tuple[str, ...], where: str) -> Iterator[Record]:
+    parser = csv.reader(lines, strict=True)
+    while True:
+        try:
+            fields = next(parser)
+        except StopIteration:
+            break
+        except csv.Error:
+            # Nobody knows where it was meant to end. Its first line is it; an open quote must not eat the lines after.
+            number, raw = lines.settle(1)
+            yield Record(number, raw, (), BROKEN_QUOTES if _is_utf8(raw) else INVALID_UTF8)
+            continue
+        number, raw = lines.settle()
+        if fields:
+            texts = tuple(text or None for text in fields)
+            reason = RAGGED if len(fields) < len(header) or any(fields[len(header) :]) else None
+            yield Record(number, raw, texts[: len(header)], reason if _is_utf8(raw) else INVALID_UTF8)
+    if lines.number != lines.expected():
+        raise Permanent(
+            f"the file has {lines.expected():,} lines, and {lines.number:,} were read",
+            where=where,
+            todo="report it: rows would be lost",
+        )
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

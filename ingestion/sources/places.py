@@ -1,0 +1,179 @@
+"""What lies in a place: a path, an http(s) address, or a file in a package. A zip is opened, and its first file read.
+
+Nothing that is shown of an address could be a secret: no user, no password, no query.
+"""
+
+import base64
+import io
+import ssl
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, InvalidURL
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from ingestion.errors import Permanent, Transient
+
+_MIB = 1 << 20
+_BUSY = (408, 425, 429)
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is read of a place, and for how long: without a byte, and in all."""
+
+    bytes: int = 1 << 30
+    silent_seconds: float = 60
+    total_seconds: float = 900
+
+
+LIMITS = Limits()
+
+
+def is_address(place: str) -> bool:
+    """Tell an address from a path."""
+    return place.lower().startswith(("http://", "https://"))
+
+
+def shown(place: str) -> str:
+    """Write a place as anybody may see it: of an address the scheme, host and path alone."""
+    if not is_address(place):
+        return place
+    try:
+        parts = urlsplit(place)
+        return f"{parts.scheme}://{_host(parts)}{parts.path}"
+    except ValueError:
+        return "an address that cannot be read"
+
+
+def fetch(place: str, limits: Limits | None = None) -> tuple[bytes, datetime | None]:
+    """Return what lies in a place, and when it was published, where the place can tell."""
+    limits = limits or LIMITS
+    body, published_at = _asked(place, limits) if is_address(place) else _opened(place, limits)
+    return _unpacked(body, place, limits), published_at
+
+
+def _opened(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
+    try:
+        if place.startswith("package:"):
+            package, _, name = place.removeprefix("package:").partition("/")
+            return files(package).joinpath(name).read_bytes(), None
+        path = Path(place).expanduser()
+        found = path.stat()
+        if found.st_size > limits.bytes:
+            raise _too_large(place, limits)
+        return path.read_bytes(), datetime.fromtimestamp(int(found.st_mtime), UTC)
+    except (OSError, ModuleNotFoundError, ValueError, RuntimeError) as error:
+        raise Permanent(f"the file cannot be read: {error}", where=place, todo="name one that is there") from error
+
+
+def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
+    """Ask an address. What may be gone at the next try is Transient: a reset, a short body, a time-out, a TLS error."""
+    start = time.monotonic()
+    try:
+        with urllib.request.urlopen(_request(place), timeout=limits.silent_seconds) as answer:
+            promised = answer.length  # None where the body comes in chunks, or ends with the connection
+            published_at = _moment(answer.headers.get("Last-Modified"))
+            body = bytearray()
+            while piece := answer.read1(_MIB):
+                body += piece
+                if len(body) > limits.bytes:
+                    raise _too_large(place, limits)
+                if time.monotonic() - start > limits.total_seconds:
+                    raise TimeoutError(f"not whole after {limits.total_seconds:g} seconds, {len(body):,} bytes")
+            if promised is not None and len(body) < promised:
+                raise TimeoutError(f"the body stopped after {len(body):,} of {promised:,} bytes")
+            return bytes(body), published_at
+    except urllib.error.HTTPError as error:
+        kind = Transient if error.code >= 500 or error.code in _BUSY else Permanent
+        error.close()
+        raise kind(
+            f"the address answers {error.code}",
+            where=shown(place),
+            todo="try again later" if kind is Transient else "look at the address",
+        ) from None
+    except (InvalidURL, ValueError):
+        # What they say quotes the address, and with it what may be a password.
+        raise Permanent("the address cannot be read", where=shown(place), todo="correct the address") from None
+    except (OSError, HTTPException) as error:
+        raise Transient(
+            f"the address does not give it: {_why(error)}", where=shown(place), todo="try again later"
+        ) from None
+
+
+def _request(place: str) -> urllib.request.Request:
+    """Ask with the user and password of the address, which are not sent on to where it redirects."""
+    parts = urlsplit(place)
+    if not parts.hostname:
+        raise ValueError("no host")
+    request = urllib.request.Request(parts._replace(netloc=_host(parts), fragment="").geturl())
+    if parts.username is not None:
+        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(secret.encode()).decode()}")
+    return request
+
+
+def _host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{parts.port}" if parts.port else host
+
+
+def _why(error: BaseException) -> str:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, TimeoutError):
+        return str(reason) or "timed out"
+    if isinstance(reason, ssl.SSLError):
+        return f"TLS: {reason.reason or reason}"
+    return f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
+
+
+def _moment(said: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(said) if said else None
+    except (TypeError, ValueError):
+        return None
+    return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _unpacked(body: bytes, place: str, limits: Limits) -> bytes:
+    """Return the first file of a zip; anything else as it is."""
+    if body.startswith(_GZIP):
+        raise Permanent("the file is compressed by gzip", where=shown(place), todo="give it plain, or as a zip")
+    if not body.startswith(_ZIP):
+        return body
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            inside = [
+                one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")
+            ]
+            if not inside:
+                raise Permanent("the zip holds no file", where=shown(place), todo="put the CSV into it")
+            with archive.open(inside[0]) as file:
+                found = file.read(limits.bytes + 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise Permanent(
+            f"the file starts like a zip, and cannot be opened as one: {error}",
+            where=shown(place),
+            todo="look at what the place gives, and correct it",
+        ) from None
+    if len(found) > limits.bytes:
+        raise _too_large(place, limits)
+    return found
+
+
+def _too_large(place: str, limits: Limits) -> Permanent:
+    return Permanent(
+        f"the file is over {limits.bytes / _MIB:,.0f} MiB, the most that is read at once",
+        where=shown(place),
+        todo="give a file a day: {date} in the contract's location",
+    )

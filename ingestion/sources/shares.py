@@ -1,0 +1,151 @@
+"""What one window takes of a file that holds all days, and an account of what it leaves there.
+
+A window lands its own rows and those of the contract's lateness before it. Later rows land with their own windows. Of
+older ones only those that bronze has already may be passed over: any other is told, with the command that lands it.
+Rows without a readable date are of no window: one lands them, and the others see that it did.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+
+from ingestion import bronze
+from ingestion.contract import Contract, say_duration
+from ingestion.landing import Run
+from ingestion.manifest import Reading
+from ingestion.sources.csv_records import Record, Row
+from ingestion.window import DAY
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_UNDATED = "undated"
+
+
+@lru_cache(1 << 16)
+def moment_of(text: str) -> datetime | None:
+    """Return the UTC moment an event time stands for, or its date where the rest cannot be read; None for no date."""
+    if not _DATE.match(text):
+        return None
+    for part in (text, text[:10]):
+        try:
+            moment = datetime.fromisoformat(part)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+@dataclass
+class Left:
+    """Rows that a window leaves in the file: how many, of which dates, and the first of them."""
+
+    rows: int = 0
+    example: str = ""
+    first: date = date.max
+    last: date = date.min
+
+    def add(self, rows: int, day: date, example: str) -> None:
+        if rows:
+            self.example = self.example or example
+            self.rows += rows
+            self.first, self.last = min(self.first, day), max(self.last, day)
+
+    def __str__(self) -> str:
+        dates = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
+        return f"{self.rows:,} rows of {dates} ({self.example})"
+
+
+class Share:
+    """Decide of each record of a file whether a window takes it. Give every record to `takes`, then call `settle`."""
+
+    def __init__(self, run: Run, contract: Contract) -> None:
+        self._contract, self._window = contract, run.window
+        last_day = run.window.end - timedelta(microseconds=1)
+        dated = any(one.name == contract.event_time and one.type == "date" for one in contract.columns)
+        self._from = _midnight(run.window.start - contract.lateness)
+        self._until = _midnight(last_day) + DAY if dated else run.window.end
+        self._run = run
+        self._days: dict[str, int] = {}
+        self._older: dict[str, tuple[int, Left]] = {}
+        self._undated: list[tuple[int, int]] = []
+        self.later, self.left, self.landed_before = Left(), Left(), 0
+
+    def takes(self, record: Record, moment: datetime | None, rows: Sequence[Row]) -> bool | None:
+        """Say whether the window takes a record, which is these rows; None where `settle` will say it."""
+        count, sign = len(rows) or bool(record.reason), _sign(record, rows)
+        if moment is None:
+            self._undated.append((sign, count))
+            return None
+        day = moment.date()
+        if moment < self._from:
+            signs, left = self._older.get(str(day), (0, Left()))
+            left.add(count, day, f"as line {record.line}")
+            self._older[str(day)] = (signs + sign, left)
+            return False
+        if moment >= self._until:
+            self.later.add(count, day, f"as line {record.line}")
+            return False
+        self._days[str(day)] = self._days.get(str(day), 0) + sign
+        return True
+
+    def settle(self) -> bool:
+        """Tell the older rows that bronze has from those it never got; say whether the undated ones land."""
+        landed = _landed_before(self._run, self._contract) if self._older or self._undated else {}
+        for day, (signs, left) in self._older.items():
+            if _written(signs) in landed.get(day, ()):
+                self.landed_before += left.rows
+            else:
+                self.left.add(left.rows, left.first, left.example)
+        undated = sum(sign for sign, _ in self._undated)
+        if self._undated and _written(undated) in landed.get(_UNDATED, ()):
+            self.landed_before += sum(count for _, count in self._undated)
+            return False
+        if self._undated:
+            self._days[_UNDATED] = undated
+        return True
+
+    def reading(self, read: int, landed: int) -> Reading:
+        """Describe what was read, for the manifest."""
+        days = {day: _written(signs) for day, signs in sorted(self._days.items())}
+        return Reading(read, landed, self.later.rows, self.landed_before, self.left.rows, days)
+
+    def messages(self, read: int) -> list[str]:
+        """Say what did not land with this window, and what lands it."""
+        name, told = f"{self._contract.dataset} {self._window}", []
+        if self.later.rows or self.landed_before:
+            later = f"{self.later} land with their own windows" if self.later.rows else "none is later"
+            told.append(f"{name}: of {read:,} rows read, {self.landed_before:,} landed before; {later}")
+        if self.left.rows:
+            told.append(
+                f"{name}: {self.left} are older than the {say_duration(self._contract.lateness)} of lateness, and no batch"
+                f" has them as they are now. Next: clearwell ingest {self._contract.source}"
+                f" --from {self.left.first} --to {self.left.last + DAY}"
+            )
+        return told
+
+
+def _landed_before(run: Run, contract: Contract) -> Mapping[str, set[str]]:
+    """Say of each date what rows of it the batches of the dataset hold. Its own undated rows a window lands again."""
+    found: dict[str, set[str]] = {}
+    for ref in bronze.list_batches(run.home, contract.dataset):
+        manifest = bronze.read_manifest(run.home, ref)
+        for day, signs in manifest.reading.days.items() if manifest.reading else ():
+            if day != _UNDATED or manifest.window != run.window:
+                found.setdefault(day, set()).add(signs)
+    return found
+
+
+def _sign(record: Record, rows: Sequence[Row]) -> int:
+    """Return a number for what a record lands as. Sums of them do not depend on the order of the rows."""
+    content = record.raw if record.reason else repr(rows).encode("utf-8", "backslashreplace")
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
+
+
+def _written(signs: int) -> str:
+    return f"{signs % (1 << 64):016x}"
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,0 +1,224 @@
+"""What an address may do to who asks it: each trouble is Transient or Permanent, in one line that holds no secret."""
+
+import base64
+import http.server
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ingestion.errors import ClearwellError, Permanent, Transient
+from ingestion.sources import places
+from ingestion.sources.places import Limits, fetch, shown
+
+BODY = b"rate_date,currency,rate\n" * 100
+SILENT_SECONDS = 0.5
+TOTAL_SECONDS = 1.5
+LIMITS = Limits(bytes=10_000, silent_seconds=SILENT_SECONDS, total_seconds=TOTAL_SECONDS)
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    """Each path answers in its own way."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+        name = self.path.split("?")[0].strip("/")
+        if name.isdigit():
+            self.send_error(int(name))
+        else:
+            getattr(self, name)()
+
+    def begin(self, length: int | None = len(BODY), code: int = 200, **headers: str) -> None:
+        self.send_response(code)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        for header, value in headers.items():
+            self.send_header(header.replace("_", "-"), value)
+        self.end_headers()
+
+    def whole(self) -> None:
+        self.begin(Last_Modified="Tue, 03 Nov 2026 15:00:00 GMT")
+        self.wfile.write(BODY)
+
+    def undated(self) -> None:
+        self.begin(Last_Modified="a while ago")
+        self.wfile.write(BODY)
+
+    def moved(self) -> None:
+        self.begin(0, 302, Location="/whole")
+
+    def round(self) -> None:
+        self.begin(0, 302, Location="/round")
+
+    def short(self) -> None:
+        self.begin()
+        self.wfile.write(BODY[:1000])
+
+    def short_chunks(self) -> None:
+        self.begin(None, Transfer_Encoding="chunked")
+        self.wfile.write(b"3e8\r\n" + BODY[:1000] + b"\r\n3e8\r\n" + BODY[:10])
+
+    def reset(self) -> None:
+        self.begin()
+        self.wfile.write(BODY[:1000])
+        self.hang_up()
+
+    def no_answer(self) -> None:
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close so that the other side sees a reset."""
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.shutdown(socket.SHUT_RD)
+        self.connection.close()
+
+    def nonsense(self) -> None:
+        self.wfile.write(b"what?\r\n\r\n")
+
+    def silent(self) -> None:
+        self.begin()
+        self.wfile.write(BODY[:1000])
+        self.wfile.flush()
+        self.server.enough.wait(5 * SILENT_SECONDS)  # type: ignore[attr-defined]
+
+    def slow(self) -> None:
+        self.begin()
+        for place in range(50):
+            if self.server.enough.wait(SILENT_SECONDS / 5):  # type: ignore[attr-defined]
+                return
+            self.wfile.write(BODY[place : place + 1])
+            self.wfile.flush()
+
+    def large(self) -> None:
+        self.begin(None, Connection="close")
+        self.wfile.write(BODY * 20)
+
+    def private(self) -> None:
+        expected = f"Basic {base64.b64encode(b'me@here:p:ss').decode()}"
+        if self.headers.get("Authorization") == expected:
+            self.begin(0, 302, Location="/elsewhere")
+        else:
+            self.send_error(401)
+
+    def elsewhere(self) -> None:
+        if self.headers.get("Authorization"):
+            self.send_error(500)
+        else:
+            self.whole()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Quiet(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that hangs up is what is tested."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    server = Quiet(("127.0.0.1", 0), Answer)
+    server.enough = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.enough.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_body_is_whole_and_says_when_it_was_published(address: str) -> None:
+    body, published_at = fetch(f"http://{address}/whole", LIMITS)
+    assert body == BODY and published_at and published_at.isoformat() == "2026-11-03T15:00:00+00:00"
+    assert fetch(f"http://{address}/undated", LIMITS) == (BODY, None)
+
+
+def test_it_goes_where_it_is_sent(address: str) -> None:
+    assert fetch(f"http://{address}/moved", LIMITS)[0] == BODY
+
+
+def test_the_password_is_sent_to_the_address_and_not_on_from_there(address: str) -> None:
+    assert fetch(f"http://me%40here:p%3Ass@{address}/private", LIMITS)[0] == BODY
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "said"),
+    [
+        ("404", Permanent, "answers 404"),
+        ("403", Permanent, "answers 403"),
+        ("429", Transient, "answers 429"),
+        ("500", Transient, "answers 500"),
+        ("503", Transient, "answers 503"),
+        ("round", Permanent, "answers 302"),
+        ("short", Transient, "stopped after 1,000 of 2,400 bytes"),
+        ("short_chunks", Transient, "IncompleteRead"),
+        ("reset", Transient, "ConnectionResetError"),
+        ("no_answer", Transient, "Connection|Disconnected"),
+        ("nonsense", Transient, "BadStatusLine"),
+        ("silent", Transient, "timed out"),
+        ("slow", Transient, "not whole after 1.5 seconds"),
+        ("large", Permanent, "the most that is read at once"),
+    ],
+)
+def test_each_trouble_has_its_kind_and_no_secret(address: str, path: str, kind: type[Exception], said: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(ClearwellError, match=said) as caught:
+        fetch(f"http://user:secret@{address}/{path}?token=secret", LIMITS)
+    assert type(caught.value) is kind
+    assert f"http://{address}/{path}" in str(caught.value)
+    told = f"{caught.value!r} {caught.value} {caught.value.__cause__}"
+    assert "secret" not in told and "user" not in told and "\n" not in str(caught.value)
+    assert time.monotonic() - start < TOTAL_SECONDS + 2 * SILENT_SECONDS
+
+
+def test_nobody_there_is_transient() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and not listening
+        with pytest.raises(Transient, match="ConnectionRefusedError"):
+            fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/rates.csv", LIMITS)
+
+
+def test_an_error_of_tls_is_transient(address: str) -> None:
+    with pytest.raises(Transient, match="TLS: "):
+        fetch(f"https://{address}/whole", LIMITS)
+
+
+@pytest.mark.parametrize(
+    "place", ["http://host:port/x?secret", "http://ho st/x?secret", "http://[::1/x?secret", "http:///x"]
+)
+def test_an_address_that_is_none_is_permanent(place: str) -> None:
+    with pytest.raises(ClearwellError) as caught:
+        fetch(place, LIMITS)
+    assert type(caught.value) is Permanent
+    assert "secret" not in f"{caught.value!r} {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("https://me:pass@rates.example:8443/a/b.csv?key=1#part", "https://rates.example:8443/a/b.csv"),
+        ("http://[::1]:80/x", "http://[::1]:80/x"),
+        ("/data/rates.csv", "/data/rates.csv"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret(place: str, said: str) -> None:
+    assert shown(place) == said
+
+
+def test_a_file_over_the_limit_is_not_read(tmp_path: Any) -> None:
+    path = tmp_path / "large.csv"
+    path.write_bytes(BODY * 20)
+    with pytest.raises(Permanent, match="the most that is read at once"):
+        fetch(str(path), LIMITS)
+    assert fetch(str(path))[0] == BODY * 20
+    assert places.LIMITS.bytes == 1 << 30

@@ -1,0 +1,66 @@
+"""The macros with what dbt gives them, without dbt: a contract, tables by their names, queries on a DuckDB, and `return`."""
+
+import json
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import jinja2
+import yaml
+
+from ingestion.contract import PROJECT
+
+_MACRO = re.compile(r"\{%-? macro (\w+)\(.*?endmacro -?%\}", re.S)
+
+
+class _Return(Exception):
+    """What `return` does: leave the macro with a value that need not be a text."""
+
+
+def project(
+    connection: duckdb.DuckDBPyConnection, contracts: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return every macro by its name. `contracts` are tables of a source YAML, which go before the project's own."""
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"])
+    known = {**_contracts(), **(contracts or {})}
+
+    def leave(value: Any) -> None:
+        raise _Return(value)
+
+    def contract(dataset: str) -> dict[str, Any]:
+        table = known[dataset]
+        columns = [{"config": {"meta": {}}, **column} for column in table["columns"]]
+        return {"meta": table["config"]["meta"], "columns": columns}
+
+    def run_query(query: str) -> SimpleNamespace:
+        found = connection.sql(query)
+        columns = list(zip(*found.fetchall(), strict=True)) or [()] * len(found.columns)
+        return SimpleNamespace(columns=[SimpleNamespace(values=lambda values=values: values) for values in columns])
+
+    names: dict[str, Any] = {"return": leave, "ref": str, "source": lambda _, name: name, "execute": True}
+    names |= {"run_query": run_query, "fromjson": json.loads}
+    for path in sorted((PROJECT / "macros").glob("*.sql")):
+        for match in _MACRO.finditer(path.read_text()):
+            names[match[1]] = _macro(environment, match[1], match[0], names)
+    names["contract"] = contract
+    return names
+
+
+def _contracts() -> dict[str, dict[str, Any]]:
+    found = (yaml.safe_load(path.read_text()) for path in (PROJECT / "models" / "staging").glob("*.yml"))
+    return {table["name"]: table for body in found for table in body["sources"][0]["tables"]}
+
+
+def _macro(environment: jinja2.Environment, name: str, text: str, names: dict[str, Any]) -> Callable[..., Any]:
+    template = environment.from_string(text, names)
+
+    def call(*arguments: Any) -> Any:
+        # a macro sees the others that there are when it is called
+        try:
+            return getattr(template.make_module(names), name)(*arguments)
+        except _Return as found:
+            return found.args[0]
+
+    return call
