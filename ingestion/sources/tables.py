@@ -126,6 +126,8 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
     columns, is_wide, at = _fitted(contract, table.columns, shown(place))
     latest, undecided, is_dated = "", [], False
     rows: list[Row] = []
+    # The column that the file has not: which edition of a row is the later one.
+    version = None if source_columns([contract.version_column or ""], columns) else contract.version_column
 
     def land(record: Record, units: list[Row]) -> None:
         rows.extend(units)
@@ -137,7 +139,8 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
             [] if record.reason else _unpivoted(record, table.columns) if is_wide else [record.fields[: len(columns)]]
         )
         text = record.fields[at] if at is not None and at < len(record.fields) else None
-        latest = max(latest, text) if text and _DATE.fullmatch(text) else latest
+        if version and text and text > latest and _DATE.fullmatch(text):
+            latest = text
         moment = moment_of(text) if text else None
         is_dated = is_dated or moment is not None
         taken.read += 1 if record.reason else len(units)
@@ -156,8 +159,7 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
     if taken.share and taken.share.settle():
         for record, units in undecided:
             land(record, units)
-    version = contract.version_column
-    if version and not source_columns([version], columns):
+    if version:
         edition = _edition(published_at, latest)
         columns, rows = (*columns, version), [(*row, edition) for row in rows]
     taken.parts.append((columns, rows))
