@@ -5,6 +5,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ingestion.errors import Permanent
 
@@ -18,8 +19,7 @@ csv.field_size_limit(1 << 31)
 Row = tuple[str | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as it came, and the number of its first line. `fields` are its texts, as far as it could be cut into them."""
 
     line: int
@@ -49,6 +49,7 @@ class _Lines:
     def __init__(self, body: bytes) -> None:
         self.body = body
         self.number = 0
+        self.is_utf8 = True
         self._lines = (match.group() for match in _LINE.finditer(body))
         self._again: deque[bytes] = deque()
         self._taken: list[bytes] = []
@@ -59,17 +60,22 @@ class _Lines:
     def __next__(self) -> str:
         line = self._again.popleft() if self._again else next(self._lines)
         self._taken.append(line)
-        # Bytes that mean nothing stay where they are: no comma, quote or line end is one of them.
-        return line.decode("utf-8", "surrogateescape")
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            # Bytes that mean nothing stay where they are: no comma, quote or line end is one of them.
+            self.is_utf8 = False
+            return line.decode("utf-8", "surrogateescape")
 
     def settle(self, count: int | None = None) -> tuple[int, bytes]:
         """End a record after `count` of the lines taken, or all: its number and bytes. The others are read again."""
-        record, rest = self._taken[:count], self._taken[len(self._taken[:count]) :]
-        self._again.extendleft(reversed(rest))
-        self._taken = []
+        record, self._taken, self.is_utf8 = self._taken, [], True
+        if count is not None:
+            self._again.extendleft(reversed(record[count:]))
+            del record[count:]
         first = self.number + 1
         self.number += len(record)
-        return first, b"".join(record)
+        return first, record[0] if len(record) == 1 else b"".join(record)
 
     def expected(self) -> int:
         """Count the lines of the body by other means than they are read."""
@@ -103,7 +109,7 @@ def _header(lines: _Lines, where: str) -> tuple[str, ...]:
 
 
 def _records(lines: _Lines, header: tuple[str, ...], where: str) -> Iterator[Record]:
-    parser = csv.reader(lines, strict=True)
+    parser, width = csv.reader(lines, strict=True), len(header)
     while True:
         try:
             fields = next(parser)
@@ -114,11 +120,12 @@ def _records(lines: _Lines, header: tuple[str, ...], where: str) -> Iterator[Rec
             number, raw = lines.settle(1)
             yield Record(number, raw, (), BROKEN_QUOTES if _is_utf8(raw) else INVALID_UTF8)
             continue
+        is_utf8 = lines.is_utf8
         number, raw = lines.settle()
         if fields:
-            texts = tuple(text or None for text in fields)
-            reason = RAGGED if len(fields) < len(header) or any(fields[len(header) :]) else None
-            yield Record(number, raw, texts[: len(header)], reason if _is_utf8(raw) else INVALID_UTF8)
+            is_ragged = len(fields) != width and (len(fields) < width or any(fields[width:]))
+            reason = INVALID_UTF8 if not is_utf8 else RAGGED if is_ragged else None
+            yield Record(number, raw, tuple([text or None for text in fields[:width]]), reason)
     if lines.number != lines.expected():
         raise Permanent(
             f"the file has {lines.expected():,} lines, and {lines.number:,} were read",

@@ -42,19 +42,20 @@ class Left:
     """Rows that a window leaves in the file: how many, of which dates, and the first of them."""
 
     rows: int = 0
-    example: str = ""
+    line: int = 0
     first: date = date.max
     last: date = date.min
 
-    def add(self, rows: int, day: date, example: str) -> None:
+    def add(self, rows: int, day: date, line: int) -> None:
         if rows:
-            self.example = self.example or example
+            self.line = self.line or line
             self.rows += rows
-            self.first, self.last = min(self.first, day), max(self.last, day)
+            self.first = day if day < self.first else self.first
+            self.last = day if day > self.last else self.last
 
     def __str__(self) -> str:
         dates = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
-        return f"{self.rows:,} rows of {dates} ({self.example})"
+        return f"{self.rows:,} row{'s' if self.rows > 1 else ''} of {dates} (as line {self.line})"
 
 
 class Share:
@@ -67,48 +68,51 @@ class Share:
         self._from = _midnight(run.window.start - contract.lateness)
         self._until = _midnight(last_day) + DAY if dated else run.window.end
         self._run = run
-        self._days: dict[str, int] = {}
-        self._older: dict[str, tuple[int, Left]] = {}
+        self._days: dict[date, int] = {}
+        self._older: dict[date, tuple[int, Left]] = {}
         self._undated: list[tuple[int, int]] = []
+        self._undated_landed = False
         self.later, self.left, self.landed_before = Left(), Left(), 0
 
     def takes(self, record: Record, moment: datetime | None, rows: Sequence[Row]) -> bool | None:
         """Say whether the window takes a record, which is these rows; None where `settle` will say it."""
-        count, sign = len(rows) or bool(record.reason), _sign(record, rows)
+        count = 1 if record.reason else len(rows)
+        sign = _sign(record, rows)
         if moment is None:
             self._undated.append((sign, count))
             return None
         day = moment.date()
         if moment < self._from:
-            signs, left = self._older.get(str(day), (0, Left()))
-            left.add(count, day, f"as line {record.line}")
-            self._older[str(day)] = (signs + sign, left)
+            signs, left = self._older.get(day) or (0, Left())
+            left.add(count, day, record.line)
+            self._older[day] = (signs + sign, left)
             return False
         if moment >= self._until:
-            self.later.add(count, day, f"as line {record.line}")
+            self.later.add(count, day, record.line)
             return False
-        self._days[str(day)] = self._days.get(str(day), 0) + sign
+        self._days[day] = self._days.get(day, 0) + sign
         return True
 
     def settle(self) -> bool:
         """Tell the older rows that bronze has from those it never got; say whether the undated ones land."""
         landed = _landed_before(self._run, self._contract) if self._older or self._undated else {}
         for day, (signs, left) in self._older.items():
-            if _written(signs) in landed.get(day, ()):
+            if _written(signs) in landed.get(str(day), ()):
                 self.landed_before += left.rows
             else:
-                self.left.add(left.rows, left.first, left.example)
+                self.left.add(left.rows, day, left.line)
         undated = sum(sign for sign, _ in self._undated)
         if self._undated and _written(undated) in landed.get(_UNDATED, ()):
             self.landed_before += sum(count for _, count in self._undated)
             return False
-        if self._undated:
-            self._days[_UNDATED] = undated
+        self._undated_landed = bool(self._undated)
         return True
 
     def reading(self, read: int, landed: int) -> Reading:
         """Describe what was read, for the manifest."""
-        days = {day: _written(signs) for day, signs in sorted(self._days.items())}
+        days = {str(day): _written(signs) for day, signs in sorted(self._days.items())}
+        if self._undated_landed:
+            days[_UNDATED] = _written(sum(sign for sign, _ in self._undated))
         return Reading(read, landed, self.later.rows, self.landed_before, self.left.rows, days)
 
     def messages(self, read: int) -> list[str]:

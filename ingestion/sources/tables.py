@@ -124,8 +124,10 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
     body, published_at = fetch(place)
     table = csv_records.read(body, shown(place))
     columns, is_wide, at = _fitted(contract, table.columns, shown(place))
-    latest, undecided = "", []
+    latest, undecided, is_dated = "", [], False
     rows: list[Row] = []
+    # The column that the file has not: which edition of a row is the later one.
+    version = None if source_columns([contract.version_column or ""], columns) else contract.version_column
 
     def land(record: Record, units: list[Row]) -> None:
         rows.extend(units)
@@ -137,18 +139,27 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
             [] if record.reason else _unpivoted(record, table.columns) if is_wide else [record.fields[: len(columns)]]
         )
         text = record.fields[at] if at is not None and at < len(record.fields) else None
-        latest = max(latest, text) if text and _DATE.fullmatch(text) else latest
+        if version and text and text > latest and _DATE.fullmatch(text):
+            latest = text
+        moment = moment_of(text) if text else None
+        is_dated = is_dated or moment is not None
         taken.read += 1 if record.reason else len(units)
-        takes = taken.share.takes(record, moment_of(text) if text else None, units) if taken.share else True
+        takes = taken.share.takes(record, moment, units) if taken.share else True
         if takes:
             land(record, units)
         elif takes is None:
             undecided.append((record, units))
+    if is_wide and undecided and not is_dated:
+        raise Permanent(
+            f"the header does not fit the contract of {contract.dataset}: it has no {contract.unpivot[0]}, and in its"
+            f" first column, {table.columns[0]}, is no date",
+            where=shown(place),
+            todo=f"give the dates first, or the columns {', '.join(contract.unpivot)}",
+        )
     if taken.share and taken.share.settle():
         for record, units in undecided:
             land(record, units)
-    version = contract.version_column
-    if version and not source_columns([version], columns):
+    if version:
         edition = _edition(published_at, latest)
         columns, rows = (*columns, version), [(*row, edition) for row in rows]
     taken.parts.append((columns, rows))

@@ -114,7 +114,7 @@ def test_a_row_that_is_filtered_out_lands_with_another_window_or_is_told(
     assert ids(home, first) == ["before", "r1"]
     assert (reading(first).read, reading(first).later, reading(first).left) == (5, 2, 1)
     told = "\n".join(first.messages)
-    assert "2 rows of 2026-11-11 (as line 4)" in told and "1 rows of 2026-10-01 (as line 6)" in told
+    assert "2 rows of 2026-11-11 (as line 4)" in told and "1 row of 2026-10-01 (as line 6)" in told
     (command,) = re.findall(r"clearwell ingest reviews --from (\S+) --to (\S+)", told)
     assert command == ("2026-10-01", "2026-10-02")
 
@@ -299,6 +299,7 @@ def test_a_zip_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("rate_date,,rate\n1,2,3\n", "the header has no name for column 2"),
         ("rate_date,currency,quote\n2026-11-02,USD,1\n", "it has no rate; did you mean rate_date"),
         ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it looks separated by ';'"),
+        ("USD,JPY\n1.1,170\n1.2,171\n", "in its first column, USD, is no date"),
         (b"rate_date,\xff\n2026-11-02,1\n", "the header is not CSV in UTF-8"),
         ("rate_date,currency,rate".encode("utf-16"), "the header is not CSV in UTF-8"),
         (b"PK\x03\x04 and then nothing of a zip", "starts like a zip"),
