@@ -56,7 +56,7 @@ _RECORDS = {
     "invalid_utf8": "write the lines in UTF-8; other bytes are often Latin-1",
     "not_an_object": "give one JSON object a line",
     "duplicate_key": "say each key once: nobody can know which of two values is meant",
-    "too_many_digits": "give numbers of more than 15 digits as strings",
+    "too_many_digits": "give amounts of more than 15 digits as strings",
     "too_many_decimals": "round to 4 decimals, by the shop's own rule",
     "not_a_number": "give the amount; NaN is none",
     "out_of_range": "correct the value, or discard: the rules of the money leave it no meaning",

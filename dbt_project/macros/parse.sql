@@ -1,8 +1,9 @@
 {# From raw text to typed columns, or to the reasons why not. Everything here follows the contract of the dataset. #}
 
-{# Kinds of JSON value that may stand for a type. Numbers in JSON pass through a double, so amounts must be strings. #}
+{# Kinds of JSON value that may stand for a type. An amount may be a number, of up to 15 digits: what a double holds exactly. #}
 {% macro json_kinds(data_type) %}
     {% if data_type == 'bigint' or data_type == 'integer' %}{{ return(['BIGINT', 'UBIGINT']) }}
+    {% elif data_type.startswith('decimal') %}{{ return(['VARCHAR', 'BIGINT', 'UBIGINT', 'DOUBLE']) }}
     {% elif data_type == 'boolean' %}{{ return(['BOOLEAN']) }}
     {% elif data_type == 'json' %}{{ return(['OBJECT']) }}
     {% else %}{{ return(['VARCHAR']) }}{% endif %}
@@ -33,7 +34,7 @@
 {# DuckDB reads what is not JSON: a comma before a bracket, NaN and infinity. And it rounds long fractions to a double.
    A cheap look finds the lines that may have such a thing; the close one looks outside of texts. #}
 {% macro may_be_lenient(raw) -%}
-    regexp_matches({{ raw }}, ',\s*[\]}]') or regexp_matches({{ raw }}, '[0-9.]{17}')
+    regexp_matches({{ raw }}, ',\s*[\]}]') or regexp_matches({{ raw }}, '[0-9.]{17}|[0-9]{16}[eE]')
             or contains({{ raw }}, 'NaN') or contains({{ raw }}, 'nan') or contains({{ raw }}, 'NAN') or contains({{ raw }}, 'nf') or contains({{ raw }}, 'NF')
 {%- endmacro %}
 
@@ -41,15 +42,45 @@
     {%- set bare = "regexp_replace(" ~ raw ~ ", '\"([^\"\\\\]|\\\\.)*\"', '\"\"', 'g')" -%}
     case
                 when regexp_matches({{ bare }}, ',\s*[\]}]|(?i)[:,\[]\s*[+-]?(nan|inf)') then 'broken_json'
-                when len(list_filter(regexp_extract_all({{ bare }}, '[0-9]+\.[0-9]+'), lambda number: len(number) > 16)) > 0 then 'too_many_digits'
+                when len(list_filter(regexp_extract_all({{ bare }}, '-?[0-9][0-9.]*([eE][+-]?[0-9]+)?'), lambda number: {{ is_rounded('number') }})) > 0 then 'rounded'
             end
+{%- endmacro %}
+
+{# Whether a number as JSON writes it changes when it passes through a double: a fraction, or an exponent, with many digits. #}
+{% macro is_rounded(number) -%}
+    (regexp_matches({{ number }}, '^-?[0-9]+[.eE]') and {{ significant_digits(number) }} > 15 and try_cast({{ number }} as double)::varchar is distinct from {{ number }})
+{%- endmacro %}
+
+{# A line in which the numbers that would be rounded are texts, marked. Text by text, as numbers within texts stay. #}
+{% macro with_marked_numbers(raw) -%}
+    array_to_string(list_transform(
+            regexp_extract_all({{ raw }}, '"([^"\\]|\\.)*"|-?[0-9][0-9.]*([eE][+-]?[0-9]+)?|[^"0-9-]+|-'),
+            lambda part: case when part[1] <> '"' and {{ is_rounded('part') }} then '"\u0001number ' || part || '"' else part end
+        ), '')
+{%- endmacro %}
+
+{# What a line says for a column, as text: marked numbers as they came. #}
+{% macro text_in_line(name, data_type) -%}
+    {%- set text = 'parsed.' ~ name ~ '::varchar' -%}
+    {%- if data_type == 'json' -%}
+        case when marked is null then {{ text }} else regexp_replace({{ text }}, '"\\u0001number ([^"]+)"', '\1', 'g') end
+    {%- elif data_type.startswith('decimal') -%}
+        case when marked is null then {{ text }} else replace({{ text }}, chr(1) || 'number ', '') end
+    {%- else -%}
+        {{ text }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# How many significant digits a number has: without the zeros before it and those that end its fraction. #}
+{% macro significant_digits(number) -%}
+    strlen(regexp_replace(regexp_replace({{ number }}, '(\.0*|(\.[0-9]*[1-9])0+)?([eE].*)?$', '\2'), '^-?[0.]*|\.', '', 'g'))
 {%- endmacro %}
 
 {# Pairs of (condition, reason) that send a record to the dead letters. #}
 {% macro refusals(dataset) %}
     {% set the = contract(dataset) %}
     {% set lines = the.meta.format == 'json_lines' %}
-    {% set pairs = [("lenient = 'too_many_digits'", 'too_many_digits')] if lines else [] %}
+    {% set pairs = [] %}
     {% for column in the.columns %}
         {% set name, meta = column.name, column.config.meta or {} %}
         {% set text = 'text_' ~ name %}
@@ -67,6 +98,12 @@
             {% if column.data_type.startswith('decimal') %}
                 {% set nan = "regexp_full_match(" ~ text ~ ", '[+-]?nan', 'i')" %}
                 {% set long = "regexp_full_match(" ~ text ~ ", '[+-]?\\d*\\.\\d{" ~ (decimals_of(column.data_type) + 1) ~ ",}')" %}
+                {% if lines %}
+                    {% set digits = "case when " ~ kind ~ " <> 'VARCHAR' and " ~ typed_right ~ " then " ~ significant_digits(text) ~ " > 15 else false end" %}
+                    {% set long = "(" ~ long ~ " or not " ~ digits ~ " and " ~ kind ~ " = 'DOUBLE' and contains(" ~ text ~ ", 'e-'))" %}
+                    {% do pairs.append((digits, 'too_many_digits:' ~ name)) %}
+                    {% set unread = unread ~ " and not " ~ digits %}
+                {% endif %}
                 {% do pairs.append((typed_right ~ " and " ~ nan, 'not_a_number:' ~ name)) %}
                 {% do pairs.append((typed_right ~ " and " ~ long, 'too_many_decimals:' ~ name)) %}
                 {% set unread = unread ~ " and not " ~ nan ~ " and not " ~ long %}
@@ -132,17 +169,18 @@ read as (
             when not json_valid(raw) then 'broken_json'
             when json_type(raw) <> 'OBJECT' then 'not_an_object'
             when lenient = 'broken_json' then 'broken_json'
-        end as unreadable
+        end as unreadable,
+        case when lenient = 'rounded' and json_valid(raw) then {{ with_marked_numbers('raw') }} end as marked
     from looked_at
 ),
 
 shaped as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, lenient,
+        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked,
         case when unreadable is null then json_keys(raw) end as keys,
         case when unreadable is null then json_type(raw, [{% for name in names %}'$.{{ name }}'{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
         from_json(
-            case when unreadable is null then raw end,
+            case when unreadable is null then coalesce(marked, raw) end,
             '{ {%- for column in the.columns -%} "{{ column.name }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%} }'
         ) as parsed
     from read
@@ -150,14 +188,14 @@ shaped as (
 
 texts as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, kinds, lenient,
+        batch_id, record_no, window_date, landed_at, bronze_row, kinds,
         -- one key twice is two answers; only where not every key is one of the contract's is there anything to compare
         case
             when unreadable is not null then unreadable
             when len(keys) <> list_count(kinds) then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
         end as unreadable
-        {%- for name in names %},
-        parsed.{{ name }}::varchar as text_{{ name }}{% endfor %}
+        {%- for column in the.columns %},
+        {{ text_in_line(column.name, column.data_type) }} as text_{{ column.name }}{% endfor %}
     from shaped
 ),
 {% else %}
