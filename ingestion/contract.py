@@ -15,6 +15,8 @@ PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 FORMATS = ("rows", "json_lines")
 # The sources with code of their own, which also counts them again. Any other is a CSV that its contract locates.
 COUNTED = ("orders", "clickstream")
+# Bytes of one record, without its newline: a longer one is a dead letter. The macro of the same name reads it too.
+LONGEST_RECORD = 1_000_000
 _DURATION = re.compile(r"(\d+)\s+(minute|hour|day)s?")
 
 
@@ -61,6 +63,7 @@ class Contract:
     columns: tuple[Column, ...]
     money: Money | None = None
     dated_key: bool = False
+    longest_record: int = LONGEST_RECORD
     location: str | None = None
     unpivot: tuple[str, ...] = ()
 
@@ -145,6 +148,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         columns=tuple(_column(column, path, dataset) for column in table.get("columns") or ()),
         money=reader.money("money") if reader.has("money") else None,
         dated_key=bool(reader.meta.get("dated_key", False)),
+        longest_record=reader.whole("longest_record") if reader.has("longest_record") else LONGEST_RECORD,
         location=reader.text_or_none("location"),
         unpivot=reader.three("unpivot") if reader.has("unpivot") else (),
     )

@@ -53,6 +53,8 @@ _CLUSTERS = f"""
 """
 _RECORDS = {
     "broken_json": "write the lines as JSON: one object a line, no comments, no trailing commas, no NaN",
+    "half_line": "deliver the file again when it is whole: its last line stops within a record",
+    "too_long": "send less in one record, or raise longest_record in the contract",
     "invalid_utf8": "write the lines in UTF-8; other bytes are often Latin-1",
     "not_an_object": "give one JSON object a line",
     "duplicate_key": "say each key once: nobody can know which of two values is meant",

@@ -133,6 +133,14 @@
     {{ return(pairs) }}
 {% endmacro %}
 
+{# How many bytes a record may have, without the newline that ends it. A longer one is refused unread: no JSON function sees it. #}
+{% macro longest_record(dataset) %}{{ return(contract(dataset).meta.get('longest_record', 1000000)) }}{% endmacro %}
+
+{# Whether bytes that are not UTF-8 only stop within their last character. #}
+{% macro stops_within_a_character(bytes) -%}
+    ({%- for left in range(1, 4) %}try(decode(array_slice({{ bytes }}, 1, octet_length({{ bytes }}) - {{ left }}))) is not null{{ ' or ' if not loop.last }}{% endfor -%})
+{%- endmacro %}
+
 {# The entering records of a dataset, read once: typed columns, or a list of reasons and the raw text. #}
 {% macro parse_records(dataset) %}
 {% set _ = source('bronze', dataset) %}
@@ -141,7 +149,7 @@
 {% set names = the.columns | map(attribute='name') | list %}
 {% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 with batches as (
-    select batch_id, window_date, landed_at from {{ ref('plan_batches') }}
+    select batch_id, source, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering
 ),
 
@@ -150,7 +158,7 @@ bronze as (
 ),
 
 identified as (
-    select bronze.*, bronze as bronze_row, batches.batch_id, batches.window_date, batches.landed_at
+    select bronze.*, bronze as bronze_row, batches.batch_id, batches.source, batches.window_date, batches.landed_at
     from bronze
     inner join batches on batches.batch_id = regexp_extract(bronze.bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
 ),
@@ -165,8 +173,11 @@ read as (
     select
         *,
         case
-            when raw is null then 'invalid_utf8'
-            when not json_valid(raw) then 'broken_json'
+            when raw_start is not null then 'too_long'
+            -- what stops without a newline may have been landed while its writer was still at it
+            when raw is null
+                then case when is_cut and source <> 'corrections' and {{ stops_within_a_character('raw_bytes') }} then 'half_line' else 'invalid_utf8' end
+            when not json_valid(raw) then case when is_cut and source <> 'corrections' then 'half_line' else 'broken_json' end
             when json_type(raw) <> 'OBJECT' then 'not_an_object'
             when lenient = 'broken_json' then 'broken_json'
         end as unreadable,
@@ -201,9 +212,10 @@ texts as (
 {% else %}
 texts as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, cast(null as varchar) as unreadable
+        batch_id, record_no, window_date, landed_at, bronze_row,
+        case when {% for name in names %}coalesce(strlen({{ name }}), 0) + {% endfor %}0 > {{ longest_record(dataset) }} then 'too_long' end as unreadable
         {%- for name in names %},
-        {{ name }} as text_{{ name }}{% endfor %}
+        case when strlen({{ name }}) <= {{ longest_record(dataset) }} then {{ name }} end as text_{{ name }}{% endfor %}
     from identified
 ),
 {% endif %}
@@ -252,11 +264,13 @@ final as (
         {%- endif %}
         reasons,
         {% if lines -%}
-        case when reasons is not null then coalesce(bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
+        case when reasons is not null then coalesce(bronze_row.raw_start, bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
         case when reasons is not null then bronze_row.file end as source_file,
         case when reasons is not null then bronze_row.line_number end as source_line
         {%- else -%}
         case
+            when unreadable = 'too_long'
+                then cast(to_json({ {%- for name in names %}'{{ name }}': left(bronze_row.{{ name }}, 100){{ ', ' if not loop.last }}{% endfor -%} }) as varchar)
             when reasons is not null
                 then cast(json_merge_patch(to_json(bronze_row), '{"record_no": null, "bronze_file": null}') as varchar)
         end as raw,
@@ -280,13 +294,25 @@ select * from final
     select
         cast(null as bigint) as record_no, cast(null as varchar) as bronze_file
         {%- if the.meta.format == 'json_lines' %},
-        cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number
+        cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number,
+        cast(null as varchar) as raw_start, cast(null as boolean) as is_cut
         {%- else %}{% for column in the.columns %},
         cast(null as varchar) as {{ column.name }}{% endfor %}{% endif %}
     where false
     {% if files %}
     union all by name
-    select * from read_parquet(['{{ files | join("', '") }}'], union_by_name = true, filename = 'bronze_file')
+    select *
+    {%- if the.meta.format == 'json_lines' %} replace (
+        case when is_long then null else raw end as raw, case when is_long then null else raw_bytes end as raw_bytes
+    ), case when is_long then coalesce(left(raw, 1000), hex(array_slice(raw_bytes, 1, 500))) end as raw_start
+    from (
+        select
+            *, not coalesce(ends_with(raw, chr(10)), array_slice(raw_bytes, -1, -1) = '\x0A'::blob) as is_cut,
+            coalesce(strlen(raw), octet_length(raw_bytes)) - (not is_cut)::int > {{ longest_record(dataset) }} as is_long
+        {%- endif %}
+    from read_parquet(['{{ files | join("', '") }}'], union_by_name = true, filename = 'bronze_file')
+    {%- if the.meta.format == 'json_lines' %}
+    ){% endif %}
     {% endif %}
 {% endmacro %}
 

@@ -13,7 +13,7 @@ sources:
       - name: orders
         config: {meta: {contract_version: 3, source: orders, format: rows, key: [order_id], version_column: updated_at,
                  event_time: ordered_at, cadence: 1 hour, lateness: 2 days,
-                 expect_records_every: 30 minutes, owner: us}}
+                 expect_records_every: 30 minutes, owner: us, longest_record: 5000}}
         columns:
           - {name: order_id, data_type: varchar, description: "The\\n order.", config: {meta: {required: true}}}
           - {name: status, data_type: varchar, config: {meta: {allowed: [created, paid], personal: true}}}
@@ -47,6 +47,7 @@ def test_a_contract_is_read_whole(write):
             lateness=timedelta(days=2),
             expect_records_every=timedelta(minutes=30),
             owner="us",
+            longest_record=5000,
             columns=(
                 Column("order_id", "varchar", required=True, description="The order."),
                 Column("status", "varchar", allowed=("created", "paid"), personal=True),
@@ -64,6 +65,7 @@ def test_a_contract_is_read_whole(write):
         ("format: rows", "format: csv", "orders.format"),
         ("contract_version: 3", "contract_version: new", "orders.contract_version"),
         ("owner: us", "owner: ", "orders.owner"),
+        ("longest_record: 5000", "longest_record: 1 MB", "orders.longest_record"),
         ("data_type: varchar, description", "type: varchar, description", "orders.order_id"),
         ("sources:", "sources: {", "not YAML"),
     ],

@@ -5,6 +5,7 @@ from decimal import Context, Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
@@ -119,3 +120,58 @@ def test_whatever_the_number_it_is_exact_or_refused(some: list[str]):
             _, digits, power = exact.as_tuple()
             fits = len(digits) <= 15 and abs(exact) < 10**14 and power >= -4
             assert not fits, (one, row["reasons"])
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_record_over_the_limit_is_refused_and_kept_in_part(tmp_path: Path, end: bytes):
+    fits, long, bytes_ = (
+        f'{{{EVENT},"url":"{"x" * 2000}"}}'.encode(),
+        f'{{{EVENT},"url":"{"é" * 2000}"}}'.encode(),
+        b"\xff" * 5000,
+    )
+    rows = parsed("clickstream", tmp_path, lines([fits + end, long + end, bytes_ + end]), longest_record=len(fits))
+    assert [row["reasons"] for row in rows] == [None, ["too_long"], ["too_long"]]
+    assert [row["raw"] for row in rows] == [None, long.decode()[:1000], "FF" * 500]
+    assert [(row["source_file"], row["source_line"]) for row in rows[1:]] == [("a.jsonl", 2), ("a.jsonl", 3)]
+
+
+def test_a_row_over_the_limit_is_refused_and_kept_in_part(tmp_path: Path):
+    row = {
+        "order_id": "o1",
+        "currency": "EUR",
+        "ordered_at": "2026-11-01 10:00:00+00",
+        "updated_at": "2026-11-01 10:00:00+00",
+    }
+    names = ["customer_id", "status", "payment_method", "shipping_country", "total_amount"]
+    table = pa.Table.from_pylist(
+        [row | dict.fromkeys(names), row | dict.fromkeys(names) | {"status": "x" * 600, "payment_method": "y" * 600}],
+        schema=pa.schema([(name, pa.string()) for name in (*row, *names)]),
+    )
+    _, long = parsed("orders", tmp_path, table, source="orders", longest_record=1000)
+    assert long["reasons"] == ["too_long"]
+    kept = json.loads(long["raw"])
+    assert (kept["order_id"], kept["status"], len(long["raw"]) < 1000) == ("o1", "x" * 100, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"event_id":"1","event_ty', "half_line"),
+        ('{"event_id":"é'.encode()[:-1], "half_line"),
+        ('{"event_id":"€'.encode()[:-2], "half_line"),
+        (b'{"event_id":"\xff\xff\xff\xff\xff', "invalid_utf8"),
+        (b'{"event_id":"\xe9","event_type":"click"', "invalid_utf8"),
+        (b"42", "not_an_object"),
+    ],
+)
+def test_a_line_that_stops_is_told_from_a_broken_one(tmp_path: Path, line: bytes, reason: str):
+    text = "invalid_utf8" if not line.isascii() else "not_an_object" if line == b"42" else "broken_json"
+    cut, ended = parsed("clickstream", tmp_path, lines([line, line + b"\n"]))
+    assert (cut["reasons"], ended["reasons"]) == ([reason], [text])
+    (corrected,) = parsed("clickstream", tmp_path, lines([line]), source="corrections")
+    assert corrected["reasons"] == [text], "a correction never ends in a newline"
+
+
+def test_a_whole_last_line_needs_no_newline(tmp_path: Path):
+    (row,) = parsed("clickstream", tmp_path, lines([f"{{{EVENT}}}".encode()]))
+    assert row["reasons"] is None
