@@ -37,6 +37,8 @@ final as (
         list_transform(files, lambda file: coalesce(folder, regexp_replace(manifest_file, '[^/\\]+$', '')) || file.name) as files,
         coalesce(columns, []) as columns,
         list_transform(coalesce(inputs, []), lambda input: input.path) as inputs,
+        list_transform(coalesce(inputs, []), lambda input: input.bytes) as input_bytes,
+        list_transform(coalesce(inputs, []), lambda input: input.records) as input_records,
         list_transform(coalesce(waiting, []), lambda file: file.path) as waiting,
         coalesce(resolved, []) as resolved,
         coalesce(is_entering, true) as is_entering,
