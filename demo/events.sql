@@ -107,7 +107,7 @@ select
         when 'missing:visitor_id' then
             replace(good, '"visitor_id":null,', case i % 3 when 0 then '' when 1 then '"visitor_id":"",' else '"visitor_id":null,' end)
         when 'wrong_type:quantity' then regexp_replace(good, '"quantity":\d+', '"quantity":"two"')
-        when 'wrong_type:unit_price' then regexp_replace(good, '"unit_price":"([\d.]+)"', '"unit_price":\1')
+        when 'wrong_type:unit_price' then regexp_replace(good, '"unit_price":"([\d.]+)"', '"unit_price":true')
         else good
     end || chr(10) as line,
     case plant

@@ -34,6 +34,8 @@ _COLUMN_META = ("required", "allowed", "excluded", "min", "max", "pattern", "per
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
 _TYPE = re.compile(r"varchar|json|bigint|integer|boolean|date|timestamp|decimal\((\d+), ?(\d+)\)")
+# Bytes of one record, without its newline: a longer one is a dead letter. The macro of the same name reads it too.
+LONGEST_RECORD = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Contract:
     columns: tuple[Column, ...]
     money: Money | None = None
     dated_key: bool = False
+    longest_record: int = LONGEST_RECORD
     location: str | None = None
     unpivot: tuple[str, ...] = ()
     record_date: str | None = None
@@ -198,6 +201,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         columns=columns,
         money=_money(reader, names) if reader.has("money") else None,
         dated_key=reader.flag("dated_key"),
+        longest_record=reader.whole("longest_record") if reader.has("longest_record") else LONGEST_RECORD,
         location=reader.text_or_none("location"),
         unpivot=_unpivot(reader, names) if reader.has("unpivot") else (),
         record_date=reader.column_or_none("record_date", names),

@@ -37,32 +37,32 @@ class PartWriter:
         self._dropped: list[Path] = []
         self._shared: _RowGroups | None = None
         self._own: _RowGroups | None = None
-        self._pending: list[pa.Table] = []
+        self._pending = _Tables()
         self._kept_records = 0
 
     def begin(self) -> None:
         """Start an input."""
-        self._pending, self._own, self._kept_records = [], None, self.records
+        self._pending, self._own, self._kept_records = _Tables(), None, self.records
 
     def add(self, table: pa.Table) -> None:
         """Take some of the input's records, in order."""
         numbers = pa.arange(self.records + 1, self.records + table.num_rows + 1)
         self._pending.append(table.add_column(0, self._schema.field(0), numbers))
         self.records += table.num_rows
-        if _full(self._pending):
+        if self._pending.is_full:
             self._own = self._own or self._open()
             self._own.write(self._pending)
-            self._pending = []
+            self._pending = _Tables()
 
     def keep(self) -> None:
         """End the input: its records stay."""
         if self._own:
             self._own.write(self._pending)
             self._own.close()
-        elif self._pending:
+        elif self._pending.tables:
             self._shared = self._shared or self._open()
             self._shared.write(self._pending)
-        self._pending, self._own = [], None
+        self._pending, self._own = _Tables(), None
 
     def drop(self) -> None:
         """End the input: nothing of it stays."""
@@ -70,7 +70,7 @@ class PartWriter:
             self._own.close()
             self._own.path.unlink()
             self._parts.remove(self._own.path)
-        self._pending, self._own, self.records = [], None, self._kept_records
+        self._pending, self._own, self.records = _Tables(), None, self._kept_records
 
     def finish(self) -> tuple[File, ...]:
         """Close the parts and describe them; none when there is no record."""
@@ -86,17 +86,41 @@ class PartWriter:
         return _RowGroups(path, self._schema, self._options)
 
 
+class _Tables:
+    """Tables that wait to be written. Their size is added up once: thousands of small inputs share one row group."""
+
+    def __init__(self) -> None:
+        self.tables: list[pa.Table] = []
+        self._rows = 0
+        self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is enough for a row group."""
+        return self._rows >= ROW_GROUP_ROWS or self._bytes >= ROW_GROUP_BYTES
+
+    def append(self, table: pa.Table) -> None:
+        self.tables.append(table)
+        self._rows += table.num_rows
+        self._bytes += table.nbytes
+
+    def extend(self, more: "_Tables") -> None:
+        self.tables += more.tables
+        self._rows += more._rows
+        self._bytes += more._bytes
+
+
 class _RowGroups:
     """One Parquet file, written a row group at a time once enough is there."""
 
     def __init__(self, path: Path, schema: pa.Schema, options: dict[str, Any]) -> None:
         self.path = path
         self._writer = pq.ParquetWriter(path, schema, **options)
-        self._waiting: list[pa.Table] = []
+        self._waiting = _Tables()
 
-    def write(self, tables: list[pa.Table]) -> None:
+    def write(self, tables: _Tables) -> None:
         self._waiting.extend(tables)
-        if _full(self._waiting):
+        if self._waiting.is_full:
             self._flush()
 
     def close(self) -> None:
@@ -104,13 +128,7 @@ class _RowGroups:
         self._writer.close()
 
     def _flush(self) -> None:
-        if self._waiting:
-            table = pa.concat_tables(self._waiting).unify_dictionaries()
+        if self._waiting.tables:
+            table = pa.concat_tables(self._waiting.tables).unify_dictionaries()
             self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
-            self._waiting = []
-
-
-def _full(tables: list[pa.Table]) -> bool:
-    rows: int = sum(table.num_rows for table in tables)
-    size: int = sum(table.nbytes for table in tables)
-    return rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES
+            self._waiting = _Tables()

@@ -53,12 +53,14 @@ _CLUSTERS = f"""
 """
 _RECORDS = {
     "broken_json": "write the lines as JSON: one object a line, no comments, no trailing commas, no NaN",
+    "half_line": "deliver the file again when it is whole: its last line stops within a record",
+    "too_long": "send less in one record, or raise longest_record in the contract",
     "invalid_utf8": "write it in UTF-8; other bytes are often Latin-1",
     "ragged_row": "give a field for each column of the header; resubmit the row as a JSON object of its columns",
     "broken_quoting": "close the quotes, and double those inside; resubmit the row as a JSON object of its columns",
     "not_an_object": "give one JSON object a line",
     "duplicate_key": "say each key once: nobody can know which of two values is meant",
-    "too_many_digits": "give numbers of more than 15 digits as strings",
+    "too_many_digits": "give amounts of more than 15 digits as strings",
     "too_many_decimals": "round to 4 decimals, by the shop's own rule",
     "not_a_number": "give the amount; NaN is none",
     "infinite": "give the value; infinity is none",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.contract import PROJECT
-from ingestion.errors import Permanent, Transient
+from ingestion.errors import ClearwellError, Permanent, Transient
 from warehouse.plan import Build
 from warehouse.version import MAKING_TABLES, model_version, source_files
 
@@ -78,13 +78,20 @@ def run_models(build: Build, project: Path | None = None, *, choose: Sequence[st
     )
     for result in results:
         if result.status not in ("success", "skipped"):
-            kind = Transient if "could not set lock" in result.message.lower() else Permanent
-            raise kind(
-                f"dbt could not build {result.name}: {result.message}",
-                where=str(build.folder / "logs" / "dbt.log"),
-                todo="mend the model and type `clearwell build`",
-            )
+            raise _failed(result, where=str(build.folder / "logs" / "dbt.log"))
     return results
+
+
+def _failed(result: Result, *, where: str) -> ClearwellError:
+    """Say what kind of failure a model's is, and what to do about it."""
+    what, message = f"dbt could not build {result.name}: {result.message}", result.message.lower()
+    if "could not set lock" in message:
+        return Transient(what, where=where, todo="run `clearwell build` again")
+    if "out of memory" in message:
+        limit = os.environ.get("CLEARWELL_MEMORY") or "unset, so 1GB"
+        todo = f"set CLEARWELL_MEMORY, which is {limit}, to more, such as 2GB, and run `clearwell build` again"
+        return Permanent(what, where=where, todo=todo)
+    return Permanent(what, where=where, todo="fix the model and run `clearwell build` again")
 
 
 def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:

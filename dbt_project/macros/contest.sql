@@ -91,6 +91,14 @@ select * from final
     {%- endif %}
 {%- endmacro %}
 
+{# The batches that a build moves: those that enter or leave, and those of the state that are withdrawn or restored whole. #}
+{% macro moved_batches() -%}
+    select dataset, batch_id, window_date, inputs from {{ ref('plan_batches') }}
+    union all
+    select dataset, batch_id, window_date, inputs from {{ before('ops_batches') }}
+    where batch_id in (select batch_id from {{ ref('plan_decided') }} where record_no is null)
+{%- endmacro %}
+
 {# The ruling on each record of a relation that has one. A withdrawal goes before a correction. #}
 {% macro rulings_by_record(relation) -%}
     select

@@ -5,7 +5,7 @@
         'dataset': 'varchar', 'batch_id': 'varchar', 'source': 'varchar', 'window_start': 'timestamptz', 'window_end': 'timestamptz',
         'snapshot_id': 'varchar', 'snapshot_batches': 'map(varchar, varchar)', 'contract_version': 'bigint', 'landed_at': 'timestamptz',
         'counted_by_source': 'bigint', 'records_written': 'bigint', 'bytes': 'bigint', 'files': 'struct(name varchar)[]',
-        'part': 'varchar', 'columns': 'varchar[]', 'renamed': 'map(varchar, varchar)', 'inputs': 'struct(path varchar)[]', 'waiting': 'struct(path varchar)[]', 'resolved': 'varchar[]',
+        'part': 'varchar', 'columns': 'varchar[]', 'renamed': 'map(varchar, varchar)', 'inputs': 'struct(path varchar, bytes bigint, records bigint)[]', 'waiting': 'struct(path varchar)[]', 'resolved': 'varchar[]',
         'folder': 'varchar', 'is_entering': 'boolean', 'is_leaving': 'boolean'
     }) }}
 {% endmacro %}

@@ -1,8 +1,9 @@
 {# From raw text to typed columns, or to the reasons why not. Everything here follows the contract of the dataset. #}
 
-{# Kinds of JSON value that may stand for a type. Numbers in JSON pass through a double, so amounts must be strings. #}
+{# Kinds of JSON value that may stand for a type. An amount may be a number, of up to 15 digits: what a double holds exactly. #}
 {% macro json_kinds(data_type) %}
     {% if data_type == 'bigint' or data_type == 'integer' %}{{ return(['BIGINT', 'UBIGINT']) }}
+    {% elif data_type.startswith('decimal') %}{{ return(['VARCHAR', 'BIGINT', 'UBIGINT', 'DOUBLE']) }}
     {% elif data_type == 'boolean' %}{{ return(['BOOLEAN']) }}
     {% elif data_type == 'json' %}{{ return(['OBJECT']) }}
     {% else %}{{ return(['VARCHAR']) }}{% endif %}
@@ -33,7 +34,7 @@
 {# DuckDB reads what is not JSON: a comma before a bracket, NaN and infinity. And it rounds long fractions to a double.
    A cheap look finds the lines that may have such a thing; the close one looks outside of texts. #}
 {% macro may_be_lenient(raw) -%}
-    regexp_matches({{ raw }}, ',\s*[\]}]') or regexp_matches({{ raw }}, '[0-9.]{17}')
+    regexp_matches({{ raw }}, ',\s*[\]}]') or regexp_matches({{ raw }}, '[0-9.]{16}[0-9.eE]')
             or contains({{ raw }}, 'NaN') or contains({{ raw }}, 'nan') or contains({{ raw }}, 'NAN') or contains({{ raw }}, 'nf') or contains({{ raw }}, 'NF')
 {%- endmacro %}
 
@@ -41,7 +42,7 @@
     {%- set bare = "regexp_replace(" ~ raw ~ ", '\"([^\"\\\\]|\\\\.)*\"', '\"\"', 'g')" -%}
     case
                 when regexp_matches({{ bare }}, ',\s*[\]}]|(?i)[:,\[]\s*[+-]?(nan|inf)') then 'broken_json'
-                when len(list_filter(regexp_extract_all({{ bare }}, '[0-9]+\.[0-9]+'), lambda number: len(number) > 16)) > 0 then 'too_many_digits'
+                when len(list_filter(regexp_extract_all({{ bare }}, '-?[0-9][0-9.]*([eE][+-]?[0-9]+)?'), lambda number: {{ is_rounded('number') }})) > 0 then 'rounded'
             end
 {%- endmacro %}
 
@@ -67,12 +68,41 @@
 
 {# Whether a time is in the years 1 to 9999, the only ones that every reader has. #}
 {% macro in_calendar(at) -%} ({{ at }} >= timestamp '0001-01-01' and {{ at }} < timestamp '10000-01-01') {%- endmacro %}
+{# Whether a number as JSON writes it changes when it passes through a double: a fraction, or an exponent, with many digits. #}
+{% macro is_rounded(number) -%}
+    (regexp_matches({{ number }}, '^-?[0-9]+[.eE]') and {{ significant_digits(number) }} > 15 and try_cast({{ number }} as double)::varchar is distinct from {{ number }})
+{%- endmacro %}
+
+{# A line in which the numbers that would be rounded are texts, marked. Text by text, as numbers within texts stay. #}
+{% macro with_marked_numbers(raw) -%}
+    array_to_string(list_transform(
+            regexp_extract_all({{ raw }}, '"([^"\\]|\\.)*"|-?[0-9][0-9.]*([eE][+-]?[0-9]+)?|[^"0-9-]+|-'),
+            lambda part: case when part[1] <> '"' and {{ is_rounded('part') }} then '"\u0001number ' || part || '"' else part end
+        ), '')
+{%- endmacro %}
+
+{# What a line says for a column, as text: marked numbers as they came. #}
+{% macro text_in_line(name, data_type) -%}
+    {%- set text = 'parsed.' ~ name ~ '::varchar' -%}
+    {%- if data_type == 'json' -%}
+        case when marked is null then {{ text }} else regexp_replace({{ text }}, '"\\u0001number ([^"]+)"', '\1', 'g') end
+    {%- elif data_type.startswith('decimal') -%}
+        case when marked is null then {{ text }} else replace({{ text }}, chr(1) || 'number ', '') end
+    {%- else -%}
+        {{ text }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# How many significant digits a number has: without the zeros before it and those that end its fraction. #}
+{% macro significant_digits(number) -%}
+    strlen(regexp_replace(regexp_replace({{ number }}, '(\.0*|(\.[0-9]*[1-9])0+)?([eE].*)?$', '\2'), '^-?[0.]*|\.', '', 'g'))
+{%- endmacro %}
 
 {# Pairs of (condition, reason) that send a record to the dead letters. #}
 {% macro refusals(dataset) %}
     {% set the = contract(dataset) %}
     {% set lines = the.meta.format == 'json_lines' %}
-    {% set pairs = [("lenient = 'too_many_digits'", 'too_many_digits')] if lines else [] %}
+    {% set pairs = [] %}
     {% for column in the.columns %}
         {% set name, meta = column.name, column.config.meta or {} %}
         {% set text = 'text_' ~ name %}
@@ -97,7 +127,16 @@
             {% for pattern, reason in telling %}
                 {% do pairs.append((like | replace('%s', pattern), reason ~ ':' ~ name)) %}
             {% endfor %}
-            {% do pairs.append(("not " ~ (like | replace('%s', telling | map('first') | join('|'))), 'not_parsed:' ~ name)) %}
+            {% set untold = "not " ~ (like | replace('%s', telling | map('first') | join('|'))) %}
+            {% if lines and column.data_type.startswith('decimal') %}
+                {# a JSON number passes through a double, which keeps 15 digits #}
+                {% set digits = "case when " ~ kind ~ " <> 'VARCHAR' and " ~ typed_right ~ " then " ~ significant_digits(text) ~ " > 15 else false end" %}
+                {% set tiny = "(not " ~ digits ~ " and " ~ kind ~ " = 'DOUBLE' and contains(" ~ text ~ ", 'e-'))" %}
+                {% do pairs.append((digits, 'too_many_digits:' ~ name)) %}
+                {% do pairs.append((typed_right ~ " and " ~ tiny, 'too_many_decimals:' ~ name)) %}
+                {% set untold = untold ~ " and not " ~ digits ~ " and not " ~ tiny %}
+            {% endif %}
+            {% do pairs.append((untold, 'not_parsed:' ~ name)) %}
             {% if column.data_type == 'timestamp' %}
                 {# the offset carries it over the edge of the calendar #}
                 {% do pairs.append(("not " ~ in_calendar(name), 'out_of_range:' ~ name)) %}
@@ -126,6 +165,14 @@
     {{ return(pairs) }}
 {% endmacro %}
 
+{# How many bytes a record may have, without the newline that ends it. A longer one is refused unread: no JSON function sees it. #}
+{% macro longest_record(dataset) %}{{ return(contract(dataset).meta.get('longest_record', 1000000)) }}{% endmacro %}
+
+{# Whether bytes that are not UTF-8 only stop within their last character. #}
+{% macro stops_within_a_character(bytes) -%}
+    ({%- for left in range(1, 4) %}try(decode(array_slice({{ bytes }}, 1, octet_length({{ bytes }}) - {{ left }}))) is not null{{ ' or ' if not loop.last }}{% endfor -%})
+{%- endmacro %}
+
 {# The entering records of a dataset, read once: typed columns, or a list of reasons and the raw text. #}
 {% macro parse_records(dataset) %}
 {% set _ = source('bronze', dataset) %}
@@ -135,7 +182,7 @@
 {% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 {% set layouts = [] if lines else layouts_of(dataset) %}
 with batches as (
-    select batch_id, window_date, landed_at from {{ ref('plan_batches') }}
+    select batch_id, source, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering
 ),
 
@@ -144,7 +191,7 @@ bronze as (
 ),
 
 identified as (
-    select bronze.*, bronze as bronze_row, batches.batch_id, batches.window_date, batches.landed_at
+    select bronze.*, bronze as bronze_row, batches.batch_id, batches.source, batches.window_date, batches.landed_at
     from bronze
     inner join batches on batches.batch_id = regexp_extract(bronze.bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
 ),
@@ -159,21 +206,25 @@ read as (
     select
         *,
         case
-            when raw is null then 'invalid_utf8'
-            when not json_valid(raw) then 'broken_json'
+            when raw_start is not null then 'too_long'
+            -- what stops without a newline may have been landed while its writer was still at it
+            when raw is null
+                then case when is_cut and source <> 'corrections' and {{ stops_within_a_character('raw_bytes') }} then 'half_line' else 'invalid_utf8' end
+            when not json_valid(raw) then case when is_cut and source <> 'corrections' then 'half_line' else 'broken_json' end
             when json_type(raw) <> 'OBJECT' then 'not_an_object'
             when lenient = 'broken_json' then 'broken_json'
-        end as unreadable
+        end as unreadable,
+        case when lenient = 'rounded' and json_valid(raw) then {{ with_marked_numbers('raw') }} end as marked
     from looked_at
 ),
 
 shaped as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, lenient,
+        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked,
         case when unreadable is null then json_keys(raw) end as keys,
         case when unreadable is null then json_type(raw, [{% for name in names %}'$.{{ name }}'{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
         from_json(
-            case when unreadable is null then raw end,
+            case when unreadable is null then coalesce(marked, raw) end,
             '{ {%- for column in the.columns -%} "{{ column.name }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%} }'
         ) as parsed
     from read
@@ -181,22 +232,26 @@ shaped as (
 
 texts as (
     select
-        batch_id, record_no, false as is_deleted, window_date, landed_at, bronze_row, kinds, lenient,
+        batch_id, record_no, false as is_deleted, window_date, landed_at, bronze_row, kinds,
         -- one key twice is two answers; only where not every key is one of the contract's is there anything to compare
         case
             when unreadable is not null then unreadable
             when len(keys) <> list_count(kinds) then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
         end as unreadable
-        {%- for name in names %},
-        parsed.{{ name }}::varchar as text_{{ name }}{% endfor %}
+        {%- for column in the.columns %},
+        {{ text_in_line(column.name, column.data_type) }} as text_{{ column.name }}{% endfor %}
     from shaped
 ),
 {% else %}
 texts as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, is_deleted, not_utf8, bad_row.reason as unreadable
+        batch_id, record_no, window_date, landed_at, bronze_row, is_deleted, not_utf8,
+        case
+            when bad_row is not null then bad_row.reason
+            when {% for name in names %}coalesce(strlen(text_{{ name }}), 0) + {% endfor %}0 > {{ longest_record(dataset) }} then 'too_long'
+        end as unreadable
         {%- for name in names %},
-        text_{{ name }}{% endfor %}
+        case when strlen(text_{{ name }}) <= {{ longest_record(dataset) }} then text_{{ name }} end as text_{{ name }}{% endfor %}
     from identified
 ),
 {% endif %}
@@ -246,7 +301,7 @@ final as (
         {%- endif %}
         reasons,
         {% if lines -%}
-        case when reasons is not null then coalesce(bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
+        case when reasons is not null then coalesce(bronze_row.raw_start, bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
         case when reasons is not null then bronze_row.file end as source_file,
         case when reasons is not null then bronze_row.line_number end as source_line
         {%- else -%}
@@ -254,7 +309,7 @@ final as (
             when reasons is not null and bronze_row.bad_row is not null then coalesce(bronze_row.bad_row.raw, hex(bronze_row.bad_row.raw_bytes))
             {%- for layout in layouts %}
             when reasons is not null and bronze_row.layout = {{ loop.index }} then cast(json_object(
-                {%- for column in layout.columns %}{{ literal(column) }}, bronze_row.cells.c{{ loop.index }}{{ ', ' if not loop.last }}{% endfor -%}
+                {%- for column in layout.columns %}{{ literal(column) }}, case when unreadable = 'too_long' then left(bronze_row.cells.c{{ loop.index }}, 100) else bronze_row.cells.c{{ loop.index }} end{{ ', ' if not loop.last }}{% endfor -%}
             ) as varchar)
             {%- endfor %}
         end as raw,
@@ -323,11 +378,20 @@ select * from final
     {% set files = entering_files(dataset) %}
     select
         cast(null as bigint) as record_no, cast(null as varchar) as bronze_file,
-        cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number
+        cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number,
+        cast(null as varchar) as raw_start, cast(null as boolean) as is_cut
     where false
     {% if files %}
     union all by name
-    select * from {{ parquet(files) }}
+    select * replace (
+        case when is_long then null else raw end as raw, case when is_long then null else raw_bytes end as raw_bytes
+    ), case when is_long then coalesce(left(raw, 1000), hex(array_slice(raw_bytes, 1, 500))) end as raw_start
+    from (
+        select
+            *, not coalesce(ends_with(raw, chr(10)), array_slice(raw_bytes, -1, -1) = '\x0A'::blob) as is_cut,
+            coalesce(strlen(raw), octet_length(raw_bytes)) - (not is_cut)::int > {{ longest_record(dataset) }} as is_long
+        from {{ parquet(files) }}
+    )
     {% endif %}
 {% endmacro %}
 

@@ -1,15 +1,23 @@
-"""The landing folder: `YYYY-MM-DD/HH/*.jsonl`, `.jsonl.gz` or `.jsonl.zst`, every file once, every line as it is.
+"""The landing folder: `YYYY-MM-DD/HH/*.jsonl` or `.ndjson`, plain, `.gz` or `.zst`: every file once, every line as it is.
 
 A run looks at the hours of its window and at those before it in which late files are still expected. A batch holds
 what was new in one folder hour, so its window is that hour. A file is known by path, size and checksum.
+
+What lies there and is not read is named. It waits, and so holds the watermark of its hour, if it may be data of that
+hour: a file of another kind, a folder within the hour, an hour whose name is not written as above. It is a message of
+the run, and holds nothing, if no hour can be told: files and folders with other names, or at another level. Not named is
+what cannot be data: hidden files, names that start with `_`, notes and checksums, empty files of other kinds, empty
+folders (see `landing_names`).
 """
 
 import fcntl
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 from ingestion import bronze
@@ -19,14 +27,13 @@ from ingestion.home import Home
 from ingestion.landing import Landing, Run
 from ingestion.manifest import Input, Manifest, Waiting, still_waiting
 from ingestion.parquet import PartWriter
-from ingestion.sources import counts
+from ingestion.sources import counts, landing_names
+from ingestion.sources.landing_names import STILL_BEING_WRITTEN, Strays
 from ingestion.sources.lines import SCHEMA, LineFile, Unreadable, compression
 from ingestion.window import Window
 
 DATASET = "clickstream"
 QUIET = timedelta(seconds=3)
-STILL_BEING_WRITTEN = "still being written"
-_HALF_WRITTEN_NAMES = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 
 
 def ingest(run: Run) -> Landing:
@@ -39,11 +46,12 @@ def ingest(run: Run) -> Landing:
             " CLEARWELL_SOURCES",
         )
     contract = run.contracts[DATASET]
-    hours = _Hours(run, contract)
-    listed = counts.list_files(run.home, run.window) if run.is_sweep else []
     # a sweep comes to each of the days before by itself
     look_back = timedelta(0) if run.is_sweep else contract.lateness
-    for hour in Window(run.window.start - look_back, run.window.end).hours():
+    window = Window(run.window.start - look_back, run.window.end)
+    listed = counts.list_files(run.home, run.window) if run.is_sweep else []
+    hours = _Hours(run, contract, landing_names.strays(run.home.landing, window))
+    for hour in window.hours():
         with _one_at_a_time(run.home):
             hours.land(hour)
     hours.expect_records()
@@ -58,6 +66,7 @@ class _Hours:
 
     run: Run
     contract: Contract
+    strays: Strays
     manifests: dict[str, Manifest] = field(default_factory=dict)
     new: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
@@ -71,7 +80,8 @@ class _Hours:
         if in_window:
             self.manifests.update((manifest.batch_id, manifest) for manifest in earlier)
         with bronze.staged(self.run.home, DATASET) as folder:
-            manifest = _Hour(self.run, hour, earlier, self.contract.version).stage(folder)
+            strays = self.strays.waiting.get(hour, ())
+            manifest = _Hour(self.run, hour, earlier, strays, self.contract.version).stage(folder)
             self.waiting.extend(manifest.waiting)
             nothing_new = not manifest.inputs and not manifest.resolved
             if nothing_new and set(manifest.waiting) == set(still_waiting(earlier)) and (earlier or not in_window):
@@ -89,7 +99,7 @@ class _Hours:
             raise Permanent(
                 f"no clickstream record at all for {self.run.window},"
                 f" where the contract expects some every {say_duration(expected)}"
-                + "".join(f"; {left.path} waits: {left.reason}" for left in self.waiting[:3]),
+                + "".join(f"; {message}" for message in self._messages()[:3]),
                 where=str(self.run.home.landing),
                 todo="look why nothing is delivered, then ingest the window again",
             )
@@ -107,12 +117,15 @@ class _Hours:
 
     def landing(self) -> Landing:
         by_window = sorted(self.manifests.values(), key=lambda manifest: (manifest.window, manifest.batch_id))
-        messages = tuple(f"{left.path} waits: {left.reason}" for left in self.waiting)
+        messages = self._messages()
         for message in messages:
             self.run.report(message)
         return Landing(
             DATASET, self.run.window, tuple(by_window), frozenset(self.new), tuple(sorted(self.waiting)), messages
         )
+
+    def _messages(self) -> tuple[str, ...]:
+        return (*(f"{left.path} waits: {left.reason}" for left in self.waiting), *self.strays.messages)
 
     def _commit(self, folder: Path, manifest: Manifest) -> None:
         manifest, is_new = bronze.commit(self.run.home, folder, manifest)
@@ -139,6 +152,7 @@ class _Hour:
     run: Run
     hour: Window
     earlier: list[Manifest]
+    strays: Sequence[Waiting]
     contract_version: int
 
     def stage(self, folder: Path) -> Manifest:
@@ -162,34 +176,27 @@ class _Hour:
         """List the hour's files by name: those to read, and those that cannot be read yet."""
         folder = self.run.home.landing / f"{self.hour.start:%Y-%m-%d}" / f"{self.hour.start:%H}"
         found: list[Path] = []
-        waiting: list[Waiting] = []
+        waiting = {stray.path: stray.reason for stray in self.strays}
         try:
-            names = sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir())
+            names = sorted(entry.name for entry in os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
-            return [], []
+            names = []  # a file in the place of the hour is one of the strays
         except OSError as error:
-            return [], [Waiting(self._name(folder), os.strerror(error.errno or 0).lower())]
-        for name in names:
-            path = folder / name
-            reason = _why_not(name)
+            names, waiting[self._name(folder)] = [], os.strerror(error.errno or 0).lower()
+        landed = {(file.path, file.bytes, file.mtime_ns) for manifest in self.earlier for file in manifest.inputs}
+        for path in (folder / name for name in names):
+            try:
+                now = path.stat()
+            except OSError as error:
+                reason = landing_names.why_not_found(path, error)
+            else:
+                reason = landing_names.why_not_read(path, now)
+                is_read = reason is None and stat.S_ISREG(now.st_mode) and compression(path.name)
+                if is_read and (self._name(path), now.st_size, now.st_mtime_ns) not in landed:
+                    found.append(path)
             if reason:
-                waiting.append(Waiting(self._name(path), reason))
-            elif compression(name) and not self._landed(path):
-                found.append(path)
-        return found, waiting
-
-    def _landed(self, path: Path) -> bool:
-        """Tell cheaply that a file has landed: nothing about it has changed since."""
-        try:
-            now = path.stat()
-        except OSError:
-            return False
-        name = self._name(path)
-        return any(
-            (file.path, file.bytes, file.mtime_ns) == (name, now.st_size, now.st_mtime_ns)
-            for manifest in self.earlier
-            for file in manifest.inputs
-        )
+                waiting[self._name(path)] = reason
+        return found, [Waiting(*left) for left in waiting.items()]
 
     def _write(self, path: Path, writer: PartWriter) -> Input | None:
         """Write one file's lines; None when it turns out to have landed before or to be gone."""
@@ -208,8 +215,11 @@ class _Hour:
         return landed
 
     def _known(self, file: Input) -> bool:
-        identity = (file.path, file.bytes, file.sha256)
-        return any(identity == (old.path, old.bytes, old.sha256) for m in self.earlier for old in m.inputs)
+        return (file.path, file.bytes, file.sha256) in self._landed_content
+
+    @cached_property
+    def _landed_content(self) -> set[tuple[str, int, str]]:
+        return {(old.path, old.bytes, old.sha256) for manifest in self.earlier for old in manifest.inputs}
 
     def _check_complete(self, file: LineFile) -> None:
         """Leave a plain file that stops within a line for as long as its writer may still be at it."""
@@ -253,18 +263,7 @@ class _Hour:
         )
 
     def _name(self, path: Path) -> str:
-        """Name a file relative to the landing folder, in characters that any reader can take."""
-        return os.fsencode(path.relative_to(self.run.home.landing)).decode("utf-8", "backslashreplace")
-
-
-def _why_not(name: str) -> str | None:
-    """Say why a name alone keeps a file from being read; None for line files and for what is no data at all."""
-    lower = name.lower()
-    if lower.endswith(_HALF_WRITTEN_NAMES) or (name.startswith(".") and ".json" in lower):
-        return STILL_BEING_WRITTEN
-    if ".json" in lower and not compression(name):
-        return "not a kind of file that is read: only .jsonl, .jsonl.gz and .jsonl.zst are"
-    return None
+        return landing_names.name_of(path, self.run.home.landing)
 
 
 @contextmanager

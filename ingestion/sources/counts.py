@@ -26,6 +26,7 @@ from ingestion.home import Home
 from ingestion.landing import Run
 from ingestion.manifest import Manifest, still_waiting
 from ingestion.parquet import PartWriter
+from ingestion.sources import landing_names
 from ingestion.window import Window, iso
 
 DATASET = "source_counts"
@@ -228,7 +229,7 @@ def count_files(listed: Iterable[Listed], day: Window, home: Home) -> list[Count
     records = taken = 0
     unread: list[str] = []
     for file in listed:
-        if file.name in waiting or _is_no_data(file.path.name):
+        if file.name in waiting or not landing_names.may_be_data(file.path.name):
             continue
         lines, sha256 = _lines(file.path)
         if _mark(file.path) != file.mark:
@@ -281,11 +282,6 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
     return (found.st_ino, found.st_size, found.st_mtime_ns) if path.is_file() else None
 
 
-def _is_no_data(name: str) -> bool:
-    """Say whether a name is one that tools leave beside data, or that a writer gives to a file it has not finished."""
-    return name.startswith((".", "_")) or name.endswith((".tmp", ".temp", ".part", ".partial", ".crc", ".swp", "~"))
-
-
 def _lines(path: Path) -> tuple[int, str]:
     """Count one file's lines, the last one also without a newline, and its checksum as stored; 0 lines if it cannot be read to its end."""
     lines, last, digest = 0, b"\n", hashlib.sha256()
@@ -302,10 +298,10 @@ def _lines(path: Path) -> tuple[int, str]:
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    if path.name.endswith(".gz"):
+    if path.name.lower().endswith(".gz"):
         with gzip.open(path) as inflated:
             yield from iter(lambda: inflated.read(_READ_BYTES), b"")
-    elif path.name.endswith(".zst"):
+    elif path.name.lower().endswith(".zst"):
         with path.open("rb") as stored:
             yield from _zstd_pieces(iter(lambda: stored.read(_READ_BYTES >> 4), b""))
     else:

@@ -21,7 +21,11 @@ CHUNK_BYTES = 8 << 20
 LONGEST_LINE = 256 << 20
 TABLE_ROWS = 1 << 17
 CHECK_ROWS = 256
-SUFFIXES = {".jsonl": "plain", ".jsonl.gz": "gzip", ".jsonl.zst": "zstd"}
+SUFFIXES = {
+    f".{name}{suffix}": kind
+    for name in ("jsonl", "ndjson")
+    for suffix, kind in (("", "plain"), (".gz", "gzip"), (".zst", "zstd"))
+}
 SCHEMA = pa.schema(
     [
         ("raw", pa.string()),
@@ -37,8 +41,9 @@ class Unreadable(Exception):
 
 
 def compression(name: str) -> str | None:
-    """Tell how a file is compressed from its name; None when the name is no line file's."""
-    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+    """Tell how a file is compressed from its name, in any case; None when the name is no line file's."""
+    lower = name.lower()
+    return next((kind for suffix, kind in SUFFIXES.items() if lower.endswith(suffix)), None)
 
 
 class LineFile:

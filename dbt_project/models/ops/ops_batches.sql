@@ -4,7 +4,7 @@ with final as (
         counted_by_source, records_written, bytes,
         -- names alone: a home may move
         list_transform(files, lambda file: regexp_extract(file, '[^/\\]+$')) as files,
-        inputs, waiting, resolved, part,
+        inputs, input_bytes, input_records, waiting, resolved, part,
         '{{ var("build_id", "dev") }}' as build_id,
         '{{ var("model_version", "dev") }}' as model_version
     from {{ ref('plan_batches') }}

@@ -39,6 +39,8 @@ final as (
         coalesce(columns, []) as columns,
         coalesce(renamed, map {}) as renamed,
         list_transform(coalesce(inputs, []), lambda input: input.path) as inputs,
+        list_transform(coalesce(inputs, []), lambda input: input.bytes) as input_bytes,
+        list_transform(coalesce(inputs, []), lambda input: input.records) as input_records,
         list_transform(coalesce(waiting, []), lambda file: file.path) as waiting,
         coalesce(resolved, []) as resolved,
         coalesce(part, '') as part,

@@ -14,9 +14,44 @@ with pool as (
     where letters.batch_id not in (select batch_id from {{ ref('plan_batches') }})
 ),
 
+half_lines as (
+    select dataset, batch_id, record_no, record_date, source_file, source_line from pool where reasons[1] = 'half_line'
+),
+
+withdrawn as (
+    select batch_id from {{ ref('plan_rulings') }} where record_no is null and fate = 'withdrawn'
+),
+
+files as (
+    select dataset, batch_id, unnest(inputs) as source_file, unnest(input_bytes) as bytes, unnest(input_records) as records
+    from ({{ whole('ops_batches') }})
+    where window_date in (select record_date from half_lines)
+),
+
+completed as (
+    -- by size, never by arrival: a longer landing of the same file has the line whole, or more of it
+    select distinct half_lines.batch_id, half_lines.record_no
+    from half_lines
+    inner join files as own using (dataset, batch_id, source_file)
+    inner join files as longer
+        on half_lines.dataset = longer.dataset
+        and half_lines.source_file = longer.source_file
+        and longer.bytes > own.bytes
+        and longer.records >= half_lines.source_line
+    where longer.batch_id not in (select batch_id from withdrawn)
+),
+
 final as (
-    select pool.*, rulings.decision, coalesce(rulings.fate, 'dead_letter') as fate
+    select
+        pool.*,
+        rulings.decision,
+        case
+            when rulings.fate is not null then rulings.fate
+            when completed.batch_id is not null then 'superseded'
+            else 'dead_letter'
+        end as fate
     from pool
+    left join completed using (batch_id, record_no)
     left join ({{ rulings_by_record('pool') }}) as rulings using (batch_id, record_no)
 )
 

@@ -13,7 +13,7 @@ sources:
       - name: orders
         config: {meta: {contract_version: 3, source: orders, format: rows, key: [order_id], version_column: updated_at,
                  event_time: ordered_at, cadence: 1 hour, lateness: 2 days, breaker: {share: 0.2}, record_date: ordered_at,
-                 expect_records_every: 30 minutes, owner: us, money: {column: amount, amount: amount * 2}, part_of: orders}}
+                 expect_records_every: 30 minutes, owner: us, longest_record: 5000, money: {column: amount, amount: amount * 2}, part_of: orders}}
         columns:
           - {name: order_id, data_type: varchar, description: "The\\n order.", config: {meta: {required: true}}}
           - {name: status, data_type: varchar, config: {meta: {allowed: [created, paid], personal: true}}}
@@ -50,6 +50,7 @@ def test_a_contract_is_read_whole(write):
             lateness=timedelta(days=2),
             expect_records_every=timedelta(minutes=30),
             owner="us",
+            longest_record=5000,
             columns=(
                 Column("order_id", "varchar", required=True, description="The order."),
                 Column("status", "varchar", allowed=("created", "paid"), personal=True),
@@ -77,6 +78,7 @@ def test_a_contract_is_read_whole(write):
         ("format: rows", "format: csv", "orders.format"),
         ("contract_version: 3", "contract_version: new", "orders.contract_version"),
         ("owner: us", "owner: ", "orders.owner"),
+        ("longest_record: 5000", "longest_record: 1 MB", "orders.longest_record"),
         ("data_type: varchar, description", "type: varchar, description", "orders.order_id"),
         ("sources:", "sources: {", "not YAML"),
         ("sources:", "sources: 3\nother:", "must be a list"),
@@ -144,10 +146,6 @@ def test_every_cadence_that_is_read_has_a_schedule(write):
     for cadence in CADENCES:
         text = YAML.replace("cadence: 1 hour", f"cadence: {say_duration(cadence)}")
         assert read_contracts(write(text))["orders"].cadence == cadence
-
-
-def test_a_line_may_have_a_longest_length(write):
-    assert read_contracts(write(YAML.replace("owner: us", "owner: us, longest_record: 2000000")))
 
 
 def test_country_codes_in_quotes_are_what_they_say(write):

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,3 +55,16 @@ def test_nothing_written_is_no_file(tmp_path: Path):
     writer.drop()
     assert writer.finish() == ()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_thousands_of_small_inputs_share_a_row_group_in_linear_time(tmp_path: Path):
+    writer = PartWriter(tmp_path, SCHEMA, dictionary=["text"])
+    started = time.process_time()
+    for number in range(4000):
+        writer.begin()
+        writer.add(table(str(number)))
+        writer.keep()
+    assert time.process_time() - started < 10, "adding up all that waits, for each input, takes minutes"
+    (file,) = writer.finish()
+    assert pq.ParquetFile(tmp_path / file.name).metadata.num_row_groups == 1
+    assert [int(text) for _, text in rows(tmp_path)] == list(range(4000))

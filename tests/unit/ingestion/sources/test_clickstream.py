@@ -120,11 +120,148 @@ def test_a_name_of_a_file_being_written_waits(deliver: Deliver, land: Land, name
     assert landing.manifests[0].waiting == landing.waiting
 
 
-def test_a_kind_that_is_not_read_waits_and_other_files_do_not_matter(deliver: Deliver, land: Land):
-    for name in ("a.json", "_SUCCESS", ".DS_Store", "readme.txt"):
-        deliver(f"2026-11-01/10/{name}", LINE)
+@pytest.mark.parametrize(
+    "name", ["a.json", "a.csv", "a.txt", "part-00000", "a.jsonl.bz2", "a.parquet", "A.JSONL.ZIP", "a.jsonl.1"]
+)
+def test_another_kind_of_file_waits_and_says_what_to_do(deliver: Deliver, land: Land, name: str):
+    deliver(f"2026-11-01/10/{name}", LINE)
     deliver("2026-11-01/10/ok.jsonl", LINE)
-    assert [left.path for left in land("clickstream", *TEN).waiting] == ["2026-11-01/10/a.json"]
+    landing = land("clickstream", *TEN)
+    assert landing.records == 1
+    (left,) = landing.waiting
+    assert left.path == f"2026-11-01/10/{name}"
+    assert left.reason.startswith("not read: only .jsonl and .ndjson are")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_SUCCESS",
+        ".DS_Store",
+        "README",
+        "readme.txt",
+        ".a.jsonl.crc",
+        "a.jsonl.md5",
+        "hour.done",
+        "SHA256SUMS",
+        "_tmp/x",
+    ],
+)
+def test_what_cannot_be_data_holds_nothing(deliver: Deliver, land: Land, name: str):
+    deliver(f"2026-11-01/10/{name}", b"{}")
+    deliver("2026-11-01/10/empty", b"")
+    (deliver("2026-11-01/10/ok.jsonl", LINE).parent / "empty folder").mkdir()
+    landing = land("clickstream", *TEN)
+    assert (landing.records, landing.waiting, landing.messages) == (1, (), ())
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "A.JSONL", "a.NDJSON.Gz", "b.jsonl.GZ"])
+def test_ndjson_and_capitals_are_read(deliver: Deliver, land: Land, name: str):
+    deliver(f"2026-11-01/10/{name}", gzip.compress(LINE) if name.lower().endswith("gz") else LINE)
+    landing = land("clickstream", *TEN)
+    assert (landing.records, landing.waiting) == (1, ())
+
+
+def test_what_is_no_file_holds_itself_and_not_its_hour(home: Home, deliver: Deliver, land: Land):
+    folder = deliver("2026-11-01/10/ok.jsonl", LINE).parent
+    deliver("2026-11-01/10/inner/a.jsonl", LINE)
+    deliver("2026-11-01/10/_temporary/0/a.jsonl", LINE)
+    (folder / "loop.jsonl").symlink_to("loop.jsonl")
+    (folder / "nothing.jsonl").symlink_to("nowhere.jsonl")
+    (folder / "linked.jsonl").symlink_to("ok.jsonl")
+    os.mkfifo(folder / "pipe.jsonl")
+    landing = land("clickstream", *TEN)
+    assert landing.records == 2
+    assert {left.path.removeprefix("2026-11-01/10/"): left.reason.split(":")[0] for left in landing.waiting} == {
+        "inner": "a folder within an hour is not read",
+        "_temporary": "still being written",
+        "loop.jsonl": "too many levels of symbolic links",
+        "nothing.jsonl": "a link to nothing",
+        "pipe.jsonl": "not a file, but a pipe, a socket or a device",
+    }
+    assert land("clickstream", *TEN).new == frozenset()
+
+
+def test_a_file_without_rights_holds_itself(deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    deliver("2026-11-01/10/b.jsonl", LINE)
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: object, **more: object) -> object:
+        if path.name == "a.jsonl":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refuse)
+    landing = land("clickstream", *TEN)
+    assert (landing.records, landing.waiting) == (1, (Waiting("2026-11-01/10/a.jsonl", "permission denied"),))
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("2026-11-1/10/a.jsonl", "2026-11-1/10 waits: a folder named so is not read: move its files to 2026-11-01/10"),
+        ("2026-11-1/9/a.jsonl", "2026-11-1/9 waits: a folder named so is not read: move its files to 2026-11-01/09"),
+        ("2026-11-01/9/a.jsonl", "2026-11-01/9 waits: a folder named so is not read: move its files to 2026-11-01/09"),
+        ("dt=2026-11-01/hour=9/a.jsonl", "dt=2026-11-01/hour=9 waits: a folder named so is not read"),
+        ("20261101/09h/a.jsonl", "20261101/09h waits: a folder named so is not read"),
+        ("2026-11-01/10", "2026-11-01/10 waits: a file in the place of a folder is not read"),
+        ("2026-11-01/a.jsonl", "2026-11-01/a.jsonl lies in no folder of an hour: move it to 2026-11-01/HH"),
+        ("2026-11-01/noon/a.jsonl", "2026-11-01/noon lies in no folder of an hour: move it to 2026-11-01/HH"),
+        ("2026-11-01/24/a.jsonl", "2026-11-01/24 lies in no folder of an hour"),
+        ("2026-11-1/a.jsonl", "2026-11-1/a.jsonl lies in no folder of an hour: move it to 2026-11-01/HH"),
+        ("a.jsonl", "a.jsonl lies in no folder of an hour: move it to YYYY-MM-DD/HH"),
+        ("2026/11/01/10/a.jsonl", "2026 is no date: files are read from YYYY-MM-DD/HH"),
+        ("2026-02-30/10/a.jsonl", "2026-02-30 is no date"),
+        ("2025-3-4/10/a.jsonl", "2025-3-4 is not read: name it 2025-03-04"),
+    ],
+)
+def test_what_lies_in_no_hour_is_named(deliver: Deliver, land: Land, path: str, what: str):
+    deliver("2026-11-01/11/ok.jsonl", LINE)
+    deliver(path, LINE)
+    landing = land("clickstream", *DAY)
+    assert landing.records == 1
+    (message,) = landing.messages
+    assert message.startswith(what)
+    assert len(landing.waiting) == (" waits: " in what)
+    held = [manifest.window.start.hour for manifest in landing.manifests if manifest.waiting]
+    assert held == [10 if "/10" in path else 9 for _ in landing.waiting]
+    assert land("clickstream", *DAY).new == frozenset()
+
+
+def test_an_hour_that_is_named_right_at_last_lands_and_waits_no_more(home: Home, deliver: Deliver, land: Land):
+    start = datetime(2100, 1, 1, tzinfo=UTC)
+    deliver("2026-11-01/9/a.jsonl", LINE)
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    assert len(land("clickstream", *DAY, at=start).waiting) == 1
+    (home.landing / "2026-11-01/9").rename(home.landing / "2026-11-01/09")
+    landing = land("clickstream", *DAY, at=start + timedelta(hours=1))
+    assert (landing.records, landing.messages) == (1, ())
+    assert still_waiting(bronze.committed(home)) == ()
+
+
+def test_strays_by_the_thousand_are_a_few_messages(deliver: Deliver, land: Land):
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    for number in range(50):
+        deliver(f"{number}.csv", LINE)
+    messages = land("clickstream", *TEN).messages
+    assert len(messages) == 21
+    assert messages[-1].startswith("and 30 more")
+
+
+def test_only_the_dates_of_the_run_are_walked(deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch):
+    for day in range(1, 31):
+        deliver(f"2026-10-{day:02d}/10/a.jsonl", LINE)
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    walked: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: walked.append(str(folder)) or scandir(folder))
+    land("clickstream", *TEN)
+    dates = [name.rpartition("/landing/")[2] for name in walked if "/landing/" in name]
+    assert [name for name in dates if "/" not in name] == ["2026-10-30", "2026-11-01"]
+    assert {name[:10] for name in dates} == {"2026-10-30", "2026-10-31", "2026-11-01"}, (
+        "each of their hours is asked for"
+    )
 
 
 def test_a_plain_file_that_stops_within_a_line_waits_while_it_is_young(deliver: Deliver, land: Land):

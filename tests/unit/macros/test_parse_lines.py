@@ -1,0 +1,189 @@
+"""Lines and rows to typed columns or reasons, by the macro itself: numbers in JSON against decimals."""
+
+import json
+from decimal import Context, Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pytest
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.macros.parsing import Row, lines, parsed
+
+EVENT = '"event_id":"e","event_type":"click","event_time":"2026-11-01T10:00:00Z","visitor_id":"v"'
+
+
+def events(folder: Path, *ends: str, **meta: object) -> list[Row]:
+    """Parse events that each end in something of their own."""
+    return parsed("clickstream", folder, lines(f"{{{EVENT},{end}}}\n".encode() for end in ends), **meta)
+
+
+@pytest.mark.parametrize(
+    ("number", "price"),
+    [
+        ("19.99", "19.99"),
+        ("-0.5", "-0.5"),
+        ("20", "20"),
+        ("-3", "-3"),
+        ("0", "0"),
+        ("0.0", "0"),
+        ("1e2", "100"),
+        ("1.25E-2", "0.0125"),
+        ("1.5000000", "1.5"),
+        ("12345678901234.5", "12345678901234.5"),
+        ("12345678901234.50", "12345678901234.5"),
+        ("0.0001", "0.0001"),
+    ],
+)
+def test_a_price_may_be_a_number_that_is_exact(tmp_path: Path, number: str, price: str):
+    (row,) = events(tmp_path, f'"unit_price":{number}')
+    assert (row["reasons"], row["unit_price"]) == (None, Decimal(price))
+
+
+@pytest.mark.parametrize(
+    ("value", "reasons"),
+    [
+        ("12345678901234.56", ["too_many_digits:unit_price"]),
+        ("90071992547409.93", ["too_many_digits:unit_price"]),
+        ("9007199254740993e-2", ["too_many_digits:unit_price"]),
+        ("1234567890123456", ["too_many_digits:unit_price"]),
+        ("123456789012345678901234", ["too_many_digits:unit_price"]),
+        ("0.30000000000000004", ["too_many_digits:unit_price", "too_many_decimals:unit_price"]),
+        ("19.9900000000000000001", ["too_many_digits:unit_price", "too_many_decimals:unit_price"]),
+        ("1.00001", ["too_many_decimals:unit_price"]),
+        ("1e-5", ["too_many_decimals:unit_price"]),
+        ("123456789012345", ["not_parsed:unit_price"]),
+        ("1e300", ["not_parsed:unit_price"]),
+        ("1e999", ["not_parsed:unit_price"]),
+        ('"1e2"', ["not_parsed:unit_price"]),
+        ("true", ["wrong_type:unit_price"]),
+        ('{"a":1.5}', ["wrong_type:unit_price"]),
+        ("[19.99]", ["wrong_type:unit_price"]),
+    ],
+)
+def test_a_price_that_is_not_exact_is_refused(tmp_path: Path, value: str, reasons: list[str]):
+    (row,) = events(tmp_path, f'"unit_price":{value}')
+    assert row["reasons"] == reasons
+
+
+def test_other_columns_take_the_numbers_they_took(tmp_path: Path):
+    whole, fraction, number = events(
+        tmp_path, '"quantity":9007199254740993,"properties":{"a":0.1234567890123456789}', '"quantity":2.0', '"url":1.5'
+    )
+    assert (whole["reasons"], whole["quantity"]) == (None, 9007199254740993)
+    assert (fraction["reasons"], number["reasons"]) == (["wrong_type:quantity"], ["wrong_type:url"])
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        '{"a":1.00000000000000000001}',
+        '{"a":[0.30000000000000004,-1.00000000000000000001e-30]}',
+        '{"a":123456789012345678901234567890}',
+        '{"a":"1.00000000000000000001","b \\\\\\" 2.00000000000000000002":3.00000000000000000003}',
+    ],
+)
+def test_long_numbers_in_properties_stay_as_they_came(tmp_path: Path, properties: str):
+    (row,) = events(tmp_path, f'"properties":{properties},"unit_price":19.99')
+    assert (row["reasons"], row["unit_price"]) == (None, Decimal("19.99"))
+    assert json.loads(row["properties"], parse_float=str) == json.loads(properties, parse_float=str)
+
+
+def test_a_long_number_elsewhere_costs_nothing(tmp_path: Path):
+    (row,) = events(tmp_path, '"zzz":1.00000000000000000001')
+    assert row["reasons"] is None
+
+
+numbers = st.builds(
+    lambda sign, whole, fraction, exponent: sign + whole + fraction + exponent,
+    st.sampled_from(["", "-"]),
+    st.integers(0, 10**20).map(str),
+    st.one_of(st.just(""), st.integers(0, 10**20).map(lambda digits: f".{digits:04d}")),
+    st.one_of(st.just(""), st.integers(-12, 12).map(lambda power: f"e{power}")),
+)
+
+
+@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(st.lists(numbers, min_size=100, max_size=200))
+@example(
+    [
+        "100.2184937787890e8",
+        "0.00000000000000010e20",
+        "-0",
+        "0e5",
+        "1e-12",
+        "99999999999999.9999",
+        "100000000000000000000e-8",
+    ]
+)
+def test_whatever_the_number_it_is_exact_or_refused(some: list[str]):
+    with TemporaryDirectory() as folder:
+        rows = events(Path(folder), *(f'"unit_price":{one},"properties":{{"a":{one}}}' for one in some))
+    for one, row in zip(some, rows, strict=True):
+        if row["reasons"] is None:
+            assert row["unit_price"] == Decimal(one)
+            assert Decimal(json.loads(row["properties"], parse_float=str, parse_int=str)["a"]) == Decimal(one)
+        else:
+            exact = Context(prec=100).create_decimal(one).normalize(Context(prec=100))
+            written = one.lstrip("-").partition("e")[0]
+            written = written.rstrip("0") if "." in written else written
+            digits = written.replace(".", "").lstrip("0")
+            fits = len(digits) <= 15 and abs(exact) < 10**14 and exact.as_tuple().exponent >= -4
+            assert not fits, (one, row["reasons"])
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_record_over_the_limit_is_refused_and_kept_in_part(tmp_path: Path, end: bytes):
+    fits, long, bytes_ = (
+        f'{{{EVENT},"url":"{"x" * 2000}"}}'.encode(),
+        f'{{{EVENT},"url":"{"é" * 2000}"}}'.encode(),
+        b"\xff" * 5000,
+    )
+    rows = parsed("clickstream", tmp_path, lines([fits + end, long + end, bytes_ + end]), longest_record=len(fits))
+    assert [row["reasons"] for row in rows] == [None, ["too_long"], ["too_long"]]
+    assert [row["raw"] for row in rows] == [None, long.decode()[:1000], "FF" * 500]
+    assert [(row["source_file"], row["source_line"]) for row in rows[1:]] == [("a.jsonl", 2), ("a.jsonl", 3)]
+
+
+def test_a_row_over_the_limit_is_refused_and_kept_in_part(tmp_path: Path):
+    row = {
+        "order_id": "o1",
+        "currency": "EUR",
+        "ordered_at": "2026-11-01 10:00:00+00",
+        "updated_at": "2026-11-01 10:00:00+00",
+    }
+    names = ["customer_id", "status", "payment_method", "shipping_country", "total_amount"]
+    table = pa.Table.from_pylist(
+        [row | dict.fromkeys(names), row | dict.fromkeys(names) | {"status": "x" * 600, "payment_method": "y" * 600}],
+        schema=pa.schema([(name, pa.string()) for name in (*row, *names)]),
+    )
+    _, long = parsed("orders", tmp_path, table, source="orders", longest_record=1000)
+    assert long["reasons"] == ["too_long"]
+    kept = json.loads(long["raw"])
+    assert (kept["order_id"], kept["status"], len(long["raw"]) < 1000) == ("o1", "x" * 100, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"event_id":"1","event_ty', "half_line"),
+        ('{"event_id":"é'.encode()[:-1], "half_line"),
+        ('{"event_id":"€'.encode()[:-2], "half_line"),
+        (b'{"event_id":"\xff\xff\xff\xff\xff', "invalid_utf8"),
+        (b'{"event_id":"\xe9","event_type":"click"', "invalid_utf8"),
+        (b"42", "not_an_object"),
+    ],
+)
+def test_a_line_that_stops_is_told_from_a_broken_one(tmp_path: Path, line: bytes, reason: str):
+    text = "invalid_utf8" if not line.isascii() else "not_an_object" if line == b"42" else "broken_json"
+    cut, ended = parsed("clickstream", tmp_path, lines([line, line + b"\n"]))
+    assert (cut["reasons"], ended["reasons"]) == ([reason], [text])
+    (corrected,) = parsed("clickstream", tmp_path, lines([line]), source="corrections")
+    assert corrected["reasons"] == [text], "a correction never ends in a newline"
+
+
+def test_a_whole_last_line_needs_no_newline(tmp_path: Path):
+    (row,) = parsed("clickstream", tmp_path, lines([f"{{{EVENT}}}".encode()]))
+    assert row["reasons"] is None

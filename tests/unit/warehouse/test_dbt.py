@@ -1,0 +1,46 @@
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingestion.errors import ClearwellError, Permanent, Transient
+from ingestion.home import Home
+from warehouse import dbt
+from warehouse.dbt import Result
+from warehouse.plan import Build
+
+
+def failure(monkeypatch: pytest.MonkeyPatch, message: str) -> ClearwellError:
+    result = Result("staging_clickstream", "model", "error", message, 0, "", "")
+    monkeypatch.setattr(dbt, "_invoke", lambda *arguments, **named: [result])
+    with pytest.raises(ClearwellError) as caught:
+        dbt.run_models(Build(Home(Path("home"), Path("landing")), "build-1"))
+    return caught.value
+
+
+def out_of_memory() -> str:
+    """What DuckDB itself says."""
+    with (
+        duckdb.connect(config={"memory_limit": "5MB", "temp_directory": ""}) as connection,
+        pytest.raises(duckdb.Error) as caught,
+    ):
+        connection.execute("create table t as select repeat('x', 1000) || n as text from range(100000) as numbers (n)")
+    return str(caught.value)
+
+
+def test_a_build_without_enough_memory_names_the_setting(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLEARWELL_MEMORY", "700MB")
+    error: Any = failure(monkeypatch, f"Runtime Error in model staging_clickstream\n  {out_of_memory()}")
+    assert isinstance(error, Permanent)
+    assert "staging_clickstream" in error.what
+    assert error.todo.startswith("set CLEARWELL_MEMORY, which is 700MB, to more")
+    monkeypatch.delenv("CLEARWELL_MEMORY")
+    assert "1GB" in failure(monkeypatch, out_of_memory()).todo
+
+
+def test_other_failures_of_a_model_say_what_they_are(monkeypatch: pytest.MonkeyPatch):
+    assert isinstance(failure(monkeypatch, "IO Error: Could not set lock on file"), Transient)
+    error = failure(monkeypatch, "Binder Error: no such column")
+    assert isinstance(error, Permanent)
+    assert error.todo == "fix the model and run `clearwell build` again"
