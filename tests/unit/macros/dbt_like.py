@@ -56,10 +56,10 @@ def _contracts() -> dict[str, dict[str, Any]]:
 def _macro(environment: jinja2.Environment, name: str, text: str, names: dict[str, Any]) -> Callable[..., Any]:
     template = environment.from_string(text, names)
 
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: Any, **named: Any) -> Any:
         # a macro sees the others that there are when it is called
         try:
-            return getattr(template.make_module(names), name)(*arguments)
+            return getattr(template.make_module(names), name)(*arguments, **named)
         except _Return as found:
             return found.args[0]
 
