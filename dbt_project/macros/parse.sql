@@ -124,9 +124,6 @@
             {# only the few that have no value are looked at so closely #}
             {% set like = "case when " ~ unread ~ " then regexp_full_match(" ~ text ~ ", '%s', 'i') end" %}
             {% set telling = unreadable_texts(column.data_type) %}
-            {% for pattern, reason in telling %}
-                {% do pairs.append((like | replace('%s', pattern), reason ~ ':' ~ name)) %}
-            {% endfor %}
             {% set untold = "not " ~ (like | replace('%s', telling | map('first') | join('|'))) %}
             {% if lines and column.data_type.startswith('decimal') %}
                 {# a JSON number passes through a double, which keeps 15 digits #}
@@ -136,6 +133,9 @@
                 {% do pairs.append((typed_right ~ " and " ~ tiny, 'too_many_decimals:' ~ name)) %}
                 {% set untold = untold ~ " and not " ~ digits ~ " and not " ~ tiny %}
             {% endif %}
+            {% for pattern, reason in telling %}
+                {% do pairs.append((like | replace('%s', pattern), reason ~ ':' ~ name)) %}
+            {% endfor %}
             {% do pairs.append((untold, 'not_parsed:' ~ name)) %}
             {% if column.data_type == 'timestamp' %}
                 {# the offset carries it over the edge of the calendar #}

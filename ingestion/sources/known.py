@@ -11,13 +11,12 @@ from datetime import date
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ingestion import bronze, database
 from ingestion.contract import Contract
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import IS_DELETED, RECORD_NO
+from ingestion.names import IS_DELETED, RECORD_NO, source_columns
 from ingestion.sources.decisions import Target
 
 Key = tuple[str, ...]
@@ -183,15 +182,19 @@ class Known:
 
     def _copy(self, contract: Contract, manifest: Manifest, *, is_current: bool) -> None:
         """Copy keys and versions out of a batch that no build has parsed."""
+        wanted = [name for name in (*contract.key, contract.version_column, contract.event_time) if name]
+        meant = source_columns(wanted, manifest.columns)
+        physical = {name: manifest.renamed.get(column, column) for name, column in meant.items()}
+        if not physical.keys() >= set(contract.key):
+            return  # nothing in it has a key
+        key = ", ".join(_quoted(physical[name]) for name in contract.key)
+        version = _time(physical.get(contract.version_column or ""))
+        day = f"cast({_time(physical.get(contract.event_time or ''))} as date)"
+        deleted = IS_DELETED if manifest.part == "gone" else "false"
         for path in bronze.parquet_files(self._home, manifest):
-            there = set(pq.read_schema(path).names)
-            if not there.issuperset(contract.key):
-                continue  # nothing in it has a key
-            version = _version(contract) if contract.version_column in there else "null::timestamp"
-            day = f"cast({_time(contract.event_time)} as date)" if contract.event_time in there else "null::date"
             self._connection.execute(
-                f"insert into waiting_{contract.dataset} select {_names(contract.key)}, {version}, "
-                f"{IS_DELETED if IS_DELETED in there else 'false'}, $2, $3, {day}, $4, {RECORD_NO} from read_parquet($1)",
+                f"insert into waiting_{contract.dataset} select {key}, {version}, {deleted}, $2, $3, {day}, $4, {RECORD_NO} "
+                "from read_parquet($1)",
                 [path, is_current, manifest.source not in _NOT_OF_THE_SOURCE, manifest.batch_id],
             )
 
@@ -238,10 +241,12 @@ def _without(table: str, key: Key, here: Sequence[str]) -> str:
 
 
 def _version(contract: Contract) -> str:
-    return _time(contract.version_column) if contract.version_column else "null::timestamp"
+    return _time(contract.version_column)
 
 
 def _time(column: str | None) -> str:
+    if not column:
+        return "null::timestamp"
     return f"(try_cast({_quoted(column)} as timestamptz) at time zone 'UTC')"
 
 

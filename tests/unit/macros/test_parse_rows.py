@@ -68,7 +68,6 @@ def parsed(home: Home, *manifests: Manifest, dataset: str = "orders", contracts:
         connection.execute("set TimeZone = 'UTC'")
         plan_batches(connection, home, manifests)
         macros = project(connection, contracts)
-        macros["retracted_batches"] = lambda _: "null"  # a look at the decisions of a state, which is not there
         connection.execute(f"create table staged as {macros['parse_records'](dataset)}")
         cursor = connection.sql("select * from staged order by batch_id, record_no")
         return [dict(zip(cursor.columns, row, strict=True)) for row in cursor.fetchall()]
