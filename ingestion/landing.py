@@ -25,7 +25,7 @@ class Run:
     contracts: Mapping[str, Contract]
     landed_at: datetime
     report: Report = silent
-    # Whether the window, a day, is to be counted at the source as well, and what is gone from it found.
+    # Whether the window, of whole days, is to be counted at the source as well, and what is gone from it found.
     is_sweep: bool = False
 
 

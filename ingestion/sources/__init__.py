@@ -49,10 +49,11 @@ def sweep(
     *,
     is_backfill: bool = False,
 ) -> Landing:
-    """Land each day of a window again, count it at the source in the same view of it, and find what is gone from it.
+    """Land the whole days of a window again, count them at the source in the same view of it, and find what is gone from them.
 
     The days before the window that have landed and that may still change, by the contract's lateness, are looked at as
-    well; a backfill, which comes to each day in turn, leaves them. A source without a second count only lands.
+    well, each on its own; a backfill, which comes to each day in turn, leaves them. A source without a second count only
+    lands.
     """
     run = _run(source, window, home, at, report, contracts)
     days = window.days()
@@ -61,10 +62,10 @@ def sweep(
     earlier = [] if is_backfill else Window(first - lateness, first).days()
     landings: list[Landing] = []
     failed: list[Permanent] = []
-    for day in [*filter(partial(_has_landed, run, source), earlier), *days]:
+    for part in [*filter(partial(_has_landed, run, source), earlier), Window(first, days[-1].end)]:
         try:
-            landings.append(_land(source, replace(run, window=day, is_sweep=True)))
-        except Permanent as error:  # that day's trouble alone
+            landings.append(_land(source, replace(run, window=part, is_sweep=True)))
+        except Permanent as error:  # the trouble of those days alone
             failed.append(error)
     if failed:
         for other in failed[1:]:

@@ -13,10 +13,10 @@ folders (see `landing_names`).
 import fcntl
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def ingest(run: Run) -> Landing:
     # a sweep comes to each of the days before by itself
     look_back = timedelta(0) if run.is_sweep else contract.lateness
     window = Window(run.window.start - look_back, run.window.end)
-    listed = counts.list_files(run.home, run.window) if run.is_sweep else []
+    listed = counts.list_files(run.home, run.window) if run.is_sweep else {}
     hours = _Hours(run, contract, landing_names.strays(run.home.landing, window))
     for hour in window.hours():
         with _one_at_a_time(run.home):
@@ -107,9 +107,9 @@ class _Hours:
             with bronze.staged(self.run.home, DATASET) as folder:
                 self._commit(folder, manifest)
 
-    def count(self, listed: list[counts.Listed]) -> None:
-        """Count the day's files, as they were listed before they were landed."""
-        counted = counts.count_files(listed, self.run.window, self.run.home)
+    def count(self, listed: Mapping[date, list[counts.Listed]]) -> None:
+        """Count the files of each day, as they were listed before they were landed."""
+        counted = counts.count_files(listed, self.run.home)
         with bronze.staged(self.run.home, counts.DATASET) as folder:
             manifest = counts.stage(folder, self.run, DATASET, counted) if counted else None
             if manifest:

@@ -10,9 +10,10 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
+from datetime import date
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import duckdb
@@ -146,34 +147,36 @@ def _read(home: Home, manifest: Manifest) -> list[Count]:
 _Counted = Mapping[tuple[str, str | None], tuple[str, str | None]]
 
 
-def count_orders(connection: psycopg.Connection[Any], day: Window, landed: Mapping[str, list[str]]) -> list[Count]:
-    """Ask the shop for a day's orders, and for their lines and money by currency, beside those in the landed Parquet files."""
-    values = {"start": day.start, "end": day.end}
+def count_orders(connection: psycopg.Connection[Any], window: Window, landed: Mapping[str, list[str]]) -> list[Count]:
+    """Ask the shop for the orders of some days, and for their lines and money by currency, beside those in the landed Parquet files."""
+    values = {"start": window.start, "end": window.end}
     orders: _Counted = {
-        (date, None): (str(n), None) for date, n in connection.execute(_ORDERS_BY_DATE, values).fetchall()
+        (day, None): (str(n), None) for day, n in connection.execute(_ORDERS_BY_DATE, values).fetchall()
     }
     lines: _Counted = {
-        (date, currency): (str(n), amount)
-        for date, currency, n, amount in connection.execute(_LINES_BY_DATE, values).fetchall()
+        (day, currency): (str(n), amount)
+        for day, currency, n, amount in connection.execute(_LINES_BY_DATE, values).fetchall()
     }
-    landed_orders, landed_lines = _landed(day, landed)
-    return [*_beside("orders", day, orders, landed_orders), *_beside("order_items", day, lines, landed_lines)]
+    dates = [day.date.isoformat() for day in window.days()]
+    landed_orders, landed_lines = _landed(dates, landed)
+    return [*_beside("orders", dates, orders, landed_orders), *_beside("order_items", dates, lines, landed_lines)]
 
 
-def _beside(dataset: str, day: Window, counted: _Counted, landed: _Counted) -> Iterator[Count]:
-    """Put what was counted beside what landed. A day with nothing is said to have nothing: it is not the same as not counted."""
-    keys = sorted({*counted, *landed}, key=lambda key: (key[0], key[1] or "")) or [(day.date.isoformat(), None)]
-    for date, currency in keys:
-        nothing = ("0", "0.0000" if dataset == "order_items" and (counted or landed) else None)
-        records, amount = counted.get((date, currency), nothing)
-        landed_records, landed_amount = landed.get((date, currency), nothing)
-        yield Count(dataset, date, currency, records, amount, landed_records, landed_amount)
+def _beside(dataset: str, dates: Sequence[str], counted: _Counted, landed: _Counted) -> Iterator[Count]:
+    """Put what was counted beside what landed. A date with nothing is said to have nothing: it is not the same as not counted."""
+    seen = {*counted, *landed}
+    empty = {(day, None) for day in dates} - {(day, None) for day, _ in seen}
+    for day, currency in sorted({*seen, *empty}, key=lambda key: (key[0], key[1] or "")):
+        nothing = ("0", "0.0000" if dataset == "order_items" and (day, currency) in seen else None)
+        records, amount = counted.get((day, currency), nothing)
+        landed_records, landed_amount = landed.get((day, currency), nothing)
+        yield Count(dataset, day, currency, records, amount, landed_records, landed_amount)
 
 
-def _landed(day: Window, files: Mapping[str, list[str]]) -> tuple[_Counted, _Counted]:
+def _landed(dates: Sequence[str], files: Mapping[str, list[str]]) -> tuple[_Counted, _Counted]:
     if not files["orders"]:
         return {}, {}
-    values: dict[str, Any] = {"orders": files["orders"], "first": day.date.isoformat(), "last": day.date.isoformat()}
+    values: dict[str, Any] = {"orders": files["orders"], "first": dates[0], "last": dates[-1]}
     with duckdb.connect() as connection:
         orders = connection.execute(_LANDED_ORDERS, values).fetchall()
         lines = (
@@ -182,8 +185,8 @@ def _landed(day: Window, files: Mapping[str, list[str]]) -> tuple[_Counted, _Cou
             else []
         )
     return (
-        {(date, None): (n, None) for date, n in orders},
-        {(date, currency): (n, amount) for date, currency, n, amount in lines},
+        {(day, None): (n, None) for day, n in orders},
+        {(day, currency): (n, amount) for day, currency, n, amount in lines},
     )
 
 
@@ -199,37 +202,44 @@ class Listed:
     mark: tuple[int, int, int]
 
 
-def list_files(home: Home, day: Window) -> list[Listed]:
-    """List every file that lies under a folder of the day, whatever its name, and however the folder writes the date."""
-    found = []
-    for folder in _folders(home.landing, day):
+def list_files(home: Home, window: Window) -> dict[date, list[Listed]]:
+    """List every file that lies under a folder of each day, whatever its name, and however the folder writes the date."""
+    return {day: [*_walk(home, folders)] for day, folders in _folders(home.landing, window).items()}
+
+
+def _walk(home: Home, folders: Iterable[Path]) -> Iterator[Listed]:
+    for folder in sorted(folders):
         for at, _, names in os.walk(folder):
             for name in sorted(names):
                 path = Path(at, name)
                 mark = _mark(path)
                 if mark:
                     shown = os.fsencode(path.relative_to(home.landing)).decode("utf-8", "backslashreplace")
-                    found.append(Listed(shown, path, mark))
-    return sorted(found, key=lambda file: file.name)
+                    yield Listed(shown, path, mark)
 
 
-def count_files(listed: Iterable[Listed], day: Window, home: Home) -> list[Count]:
+def count_files(listed: Mapping[date, Iterable[Listed]], home: Home) -> list[Count]:
     """Count the lines of the listed files that lie still, beside those that landed; a day without a folder is not counted.
 
     A file that waits is named by its landing, and holds the watermark: it is not counted here.
     """
-    if not _folders(home.landing, day):
-        return []
-    manifests = [bronze.read_manifest(home, ref) for ref in bronze.list_batches(home, "clickstream", day.date)]
-    landed = {(file.path, file.sha256): file.records for one in manifests for file in one.inputs}
+    return [_count_day(day, files, home) for day, files in sorted(listed.items())]
+
+
+def _count_day(day: date, listed: Iterable[Listed], home: Home) -> Count:
     hours: dict[Window, list[Manifest]] = {}
-    for one in manifests:
-        hours.setdefault(one.window, []).append(one)
+    for ref in bronze.list_batches(home, "clickstream", day):
+        manifest = bronze.read_manifest(home, ref)
+        hours.setdefault(manifest.window, []).append(manifest)
+    landed = {
+        (file.path, file.sha256): file.records for of_hour in hours.values() for one in of_hour for file in one.inputs
+    }
     waiting = {file.path for of_hour in hours.values() for file in still_waiting(of_hour)}
     records = taken = 0
     unread: list[str] = []
     for file in listed:
-        if file.name in waiting or not landing_names.may_be_data(file.path.name):
+        above = {file.name, *map(str, PurePosixPath(file.name).parents)}
+        if above & waiting or not landing_names.may_be_data(file.path.name):
             continue
         lines, sha256 = _lines(file.path)
         if _mark(file.path) != file.mark:
@@ -239,38 +249,28 @@ def count_files(listed: Iterable[Listed], day: Window, home: Home) -> list[Count
             taken += landed[file.name, sha256]
         elif lines:
             unread.append(f"{file.name} ({lines} lines)")
-    note = ", ".join(unread[:_NAMED_FILES]) + (
-        f" and {len(unread) - _NAMED_FILES} more" if len(unread) > _NAMED_FILES else ""
-    )
-    return [
-        Count(
-            "clickstream",
-            day.date.isoformat(),
-            None,
-            str(records),
-            None,
-            str(taken),
-            None,
-            f"not read: {note}" if note else None,
-        )
-    ]
+    more = f" and {len(unread) - _NAMED_FILES} more" if len(unread) > _NAMED_FILES else ""
+    note = f"not read: {', '.join(unread[:_NAMED_FILES])}{more}" if unread else None
+    return Count("clickstream", day.isoformat(), None, str(records), None, str(taken), None, note)
 
 
 _DATE = re.compile(r"(\d{4})-?(\d{1,2})-?(\d{1,2})")
 
 
-def _folders(landing: Path, day: Window) -> list[Path]:
-    """Name the folders of a date, also those that write it in another way."""
+def _folders(landing: Path, window: Window) -> dict[date, list[Path]]:
+    """Name the folders of each date of a window, also those that write it in another way."""
+    wanted = {day.date.isoformat(): day.date for day in window.days()}
     try:
         entries = list(os.scandir(landing))
     except OSError:
-        return []
-    found = []
+        return {}
+    found: dict[date, list[Path]] = {}
     for entry in entries:
         match = _DATE.fullmatch(entry.name)
-        if match and "{}-{:0>2}-{:0>2}".format(*match.groups()) == day.date.isoformat() and entry.is_dir():
-            found.append(Path(entry.path))
-    return sorted(found)
+        day = wanted.get("{}-{:0>2}-{:0>2}".format(*match.groups())) if match else None
+        if day and entry.is_dir():
+            found.setdefault(day, []).append(Path(entry.path))
+    return found
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:

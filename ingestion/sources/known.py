@@ -7,7 +7,6 @@ what it misses, a later sweep finds.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 
 import duckdb
 import pyarrow as pa
@@ -18,6 +17,7 @@ from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.names import IS_DELETED, RECORD_NO, source_columns
 from ingestion.sources.decisions import Target
+from ingestion.window import Window
 
 Key = tuple[str, ...]
 # The source need not have these records under their keys.
@@ -72,11 +72,11 @@ class Known:
         self,
         contract: Contract,
         *,
-        on: date | None = None,
+        on: Window | None = None,
         of: tuple[str, Sequence[str], Iterable[str]] | None = None,
         here: Sequence[str],
     ) -> list[Standing]:
-        """Return the keys that stand on a date, or `of` what a column names, and that the Parquet files `here` have not.
+        """Return the keys that stand on the dates of a window, or `of` what a column names, and that the Parquet files `here` have not.
 
         `of` is a column of the key, files that hold it, and values besides. A key whose latest record says that it is gone
         does not stand.
@@ -84,7 +84,8 @@ class Known:
         held, key = self._open(contract), contract.key
         values: dict[str, object] = {"here": list(here)} if here else {}
         if on:
-            where, values["day"] = "record_date = $day", on
+            where = "record_date >= $first and record_date < $end"
+            values |= {"first": on.start.date(), "end": on.end.date()}
         elif of:
             column, files, more = of
             values["more"] = list(more)

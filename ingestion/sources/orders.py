@@ -1,8 +1,8 @@
 """The shop's four tables, read in one transaction: what was placed or changed in the window, and what that refers to.
 
 Besides its window a run lands what earlier windows missed (rows committed late, with old times), as far back as the
-contract's lateness, and says which lines of its orders are gone. A sweep also says which orders of its day are gone, and
-counts the day. Every value is kept as the database's own text. The batches of one run share a snapshot and enter a build
+contract's lateness, and says which lines of its orders are gone. A sweep also says which orders of its days are gone,
+and counts the days. Every value is kept as the database's own text. The batches of one run share a snapshot and enter a build
 together.
 """
 
@@ -133,7 +133,7 @@ class _Shop:
         return self.manifests[: len(SELECTIONS)]
 
     def stage_missed(self) -> None:
-        """Stage the rows of landed windows that Clearwell has not, and, in a sweep, those of orders that left its day."""
+        """Stage the rows of landed windows that Clearwell has not, and, in a sweep, those of orders that left its days."""
         with known(self.run.home) as held:
             late = self._missed(held)
             vanished = self._vanished(held) if self.run.is_sweep else {}
@@ -185,7 +185,7 @@ class _Shop:
             self._add(folder, decisions.stage(folder, [decisions.withdraw(one, reason, BY, at) for one in returned]))
 
     def stage_counts(self) -> None:
-        """Count the day, in this very snapshot, beside what was staged of it."""
+        """Count the days, in this very snapshot, beside what was staged of them."""
         landed = {
             manifest.dataset: _paths(folder, manifest)
             for folder, manifest in zip(self.folders, self.window_manifests(), strict=False)
@@ -213,8 +213,8 @@ class _Shop:
         return found
 
     def _vanished(self, held: Known) -> dict[str, str | None]:
-        """Find the orders that stand on the day, and that the shop does not have on it: with the version of each."""
-        standing = held.standing(self.run.contracts["orders"], on=self.run.window.date, here=self._files("orders"))
+        """Find the orders that stand on the days of the window, and that the shop does not have on them: with the version of each."""
+        standing = held.standing(self.run.contracts["orders"], on=self.run.window, here=self._files("orders"))
         return {one.key[0]: one.version for one in standing}
 
     def _folder(self, dataset: str) -> Path:
