@@ -1,7 +1,8 @@
 """From bronze to the published warehouse: `plan >> transform >> audit >> publish`.
 
-It runs when batches arrive, and hourly in case a word was lost. With nothing to do, `plan` skips the rest. A build that
-its audit refuses fails, and leaves the last good state published.
+It runs when batches arrive, and hourly in case an asset event was missed. With nothing to do, `plan` skips the rest. What fails
+a check of the audit is held, and the rest is published in the same run; accounts that do not balance fail the run, and leave
+the last good state published.
 
 Batches that land while a build runs may not wake another one (apache/airflow#56050: at `max_active_runs=1`, asset
 events can wait until an unrelated later one). So `look_again` looks before the run ends, and `build_again` asks for
@@ -52,11 +53,11 @@ def transform(build_id: str) -> None:
 
 @task
 def audit(build_id: str) -> None:
-    """Check what was built; fail when a check fails."""
+    """Check what was built. What fails a check is held, and the rest built again; fail when the accounts do not balance."""
     from ingestion.home import Home
     from warehouse import build
 
-    verdict = build.audit(Home.from_environment(), build_id, now())
+    verdict = build.audit(Home.from_environment(), build_id, now(), print)
     print(f"{len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
 
 

@@ -64,24 +64,24 @@ def test_a_database_down_twice_is_reached_at_the_third_try(run, monkeypatch):
     assert len(windows) == 3
 
 
-def test_a_sweep_lands_and_counts_the_whole_day_of_every_source(run, monkeypatch):
-    done: list[tuple[str, str, Window]] = []
-    monkeypatch.setattr(sources, "ingest", lambda name, window, *_: done.append(("ingest", name, window)) or NOTHING)
-    monkeypatch.setattr(
-        sources, "source_counts", lambda name, owned, *_: done.append(("count", name, owned)) or NOTHING
-    )
-    monkeypatch.setattr(ledger, "check", lambda home: done.append(("recount", "", DAY)))
+def test_a_sweep_lands_and_counts_the_day_of_every_source(run, monkeypatch):
+    done: list[tuple[str, str, Window, bool]] = []
+
+    def sweep(name, owned, *_, is_backfill):
+        done.append(("sweep", name, owned, is_backfill))
+        return NOTHING
+
+    monkeypatch.setattr(sources, "sweep", sweep)
+    monkeypatch.setattr(ledger, "check", lambda home: done.append(("recount", "", DAY, False)))
     state, _ = run("sweep_sources")
     assert state == "success"
-    expected = {(what, name, DAY) for what in ("ingest", "count") for name in ("orders", "clickstream")}
-    # rates are not counted a second time: their rows are counted as they are read
-    assert set(done) == {*expected, ("ingest", "exchange_rates", DAY), ("recount", "", DAY)}
+    expected = {("sweep", name, DAY, False) for name in ("orders", "clickstream", "exchange_rates")}
+    assert set(done) == {*expected, ("recount", "", DAY, False)}
     assert done[-1][0] == "recount"
 
 
 def test_a_ledger_that_does_not_balance_fails_the_sweep(run, monkeypatch):
-    monkeypatch.setattr(sources, "ingest", lambda *_: NOTHING)
-    monkeypatch.setattr(sources, "source_counts", lambda *_: NOTHING)
+    monkeypatch.setattr(sources, "sweep", lambda *_, **__: NOTHING)
     monkeypatch.setattr(ledger, "recount", lambda home: ([{"dataset": "orders"}], False))
     state, tasks = run("sweep_sources")
     assert (state, tasks["recount_ledger"]) == ("failed", ("failed", 1))
@@ -106,11 +106,11 @@ class Warehouse:
     def transform(self, home, build_id):
         assert build_id == "build-1"
 
-    def audit(self, home, build_id, now):
+    def audit(self, home, build_id, now, report):
         if self.lands_during_audit:
             self.waiting.append(self.lands_during_audit)
         if self.refuses:
-            raise build.Refused(build.Verdict(build_id, (Finding("a check", "fail", 1, "", "[]"),)))
+            raise build.Refused(build.Verdict(build_id, (Finding("a check", "fail", 1, "", "[]", "stopped"),)))
         return SimpleNamespace(findings=(), warnings=())
 
     def publish(self, home, build_id):

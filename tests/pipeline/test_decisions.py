@@ -98,8 +98,10 @@ def test_a_retracted_batch_leaves_its_losers_come_back_and_restore_undoes_it(bui
     late = ask(built, "select distinct is_late from ops.restatements where gold_table = 'daily_revenue'")
     assert late == [(True,)], "it was decided weeks after its dates, beyond the two days of the contract"
     causes = ask(built, "select distinct unnest(batch_ids) from ops.restatements")
-    assert {cause for (cause,) in causes} == {ref.batch_id for ref in bronze.list_batches(built, "decisions")}
-    assert ask(built, f"select distinct fate from records.orders where batch_id = '{batch}'") == [("withdrawn",)]
+    assert {cause for (cause,) in causes} == {batch, *(ref.batch_id for ref in bronze.list_batches(built, "decisions"))}
+    assert ask(built, f"select 1 from records.orders where batch_id = '{batch}'") == [], "it is counted, and not parsed"
+    unparsed = f"select distinct fate, reasons, raw from records.refused where batch_id = '{batch}'"
+    assert ask(built, unparsed) == [("withdrawn", ["retracted"], None)]
     back = {row[0] for row in ask(built, "select order_id from silver.orders")}
     assert {row[0] for row in lost} <= back
     withdrawn = ask(built, f"select count(*), count(decision) from silver.set_aside where batch_id = '{batch}'")

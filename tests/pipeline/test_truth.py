@@ -12,7 +12,7 @@ from ingestion.home import Home
 from ingestion.window import Window
 from operations import hashes, heal, ledger
 from tests.pipeline import truth
-from warehouse.build import Refused, Request, build
+from warehouse.build import Request, build
 from warehouse.plan import pending
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -99,17 +99,21 @@ def test_counts_that_come_after_their_records_reconcile(built: Home, tmp_path_fa
     assert refused and refused[0] > 0
 
 
-def test_a_refused_build_changes_nothing_and_says_which_rows(built: Home) -> None:
-    """Orders vanish from the shop after they were landed: its own count is then over 0.1 % away."""
-    before = (table_hashes(built), built.published.stat().st_ino)
+def test_what_the_shop_deleted_leaves_with_the_next_sweep(built: Home) -> None:
+    """The lines of the deleted orders stay at the shop, and are lines without an order."""
+    query = "select count(*) from silver.orders where ordered_at < timestamp '2026-11-01 12:00'"
     with psycopg.connect(built.database_url()) as shop:
         shop.execute("delete from shop.orders where ordered_at < '2026-11-01 12:00+00'")
-    sources.source_counts("orders", Window.parse(*DAYS[0]), built, NOW.replace(hour=16))
-    with pytest.raises(Refused, match="source_reconciles") as refusal:
-        build(built, Request(), NOW.replace(hour=16))
-    assert "2026-11-01" in str(refusal.value)
-    assert (table_hashes(built), built.published.stat().st_ino) == before
-    assert pending(built)
+    with duckdb.connect(str(built.state), read_only=True) as state:
+        assert state.sql(query).fetchone() > (10,)
+    sources.sweep("orders", Window.parse(*DAYS[0]), built, NOW.replace(hour=16))
+    outcome = build(built, Request(), NOW.replace(hour=16))
+    assert outcome.is_published and outcome.verdict
+    assert {"keys_are_gone"} <= {one.check_name for one in outcome.verdict.warnings}
+    assert not outcome.verdict.failures
+    with duckdb.connect(str(built.state), read_only=True) as state:
+        assert state.sql(query).fetchone() == (0,)
+    assert ledger.recount(built) == ([], True)
 
 
 def test_a_lost_record_is_named(built: Home) -> None:

@@ -130,6 +130,7 @@ LINES: dict[str, tuple[bytes, list[str] | dict[str, object]]] = {
         ["missing:event_id", "not_allowed:event_type", "not_parsed:event_time", "not_parsed:unit_price"],
     ),
 }
+PLAIN = 4000
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = home.landing / "2026-11-01" / "10"
     folder.mkdir(parents=True)
     (folder / "ugly.jsonl").write_bytes(b"".join(line + b"\n" for line, _ in LINES.values()))
+    # an hour of nothing but dirt would be held
+    (folder / "plain.jsonl").write_bytes(b"".join(text(event_id=f"plain {n}") + b"\n" for n in range(PLAIN)))
     whole = b"".join(text() + b"\n" for _ in range(500))
     (folder / "cut.jsonl.gz").write_bytes(gzip.compress(whole)[:-100])
     (folder / "cut.jsonl.zst").write_bytes(zstandard.ZstdCompressor().compress(whole)[:-10])
@@ -160,7 +163,7 @@ def test_every_line_is_accounted_for(built: Home) -> None:
     assert ledger.recount(built) == ([], True)
     fates = dict(ask(built, "select fate, sum(records) from ops.ledger group by fate"))
     refused = sum(isinstance(expected, list) for _, expected in LINES.values())
-    assert fates == {"current": len(LINES) - refused + 1, "dead_letter": refused}
+    assert fates == {"current": len(LINES) - refused + 1 + PLAIN, "dead_letter": refused}
 
 
 def test_money_that_cannot_be_read_is_on_a_line_of_its_own(built: Home) -> None:
