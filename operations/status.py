@@ -23,7 +23,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         home.published,
         "ops.findings",
         """
-        select build_id, check_name, result, failed_rows, examples from ops.findings
+        select build_id, check_name, result, failed_rows, consequence, message, examples from ops.findings
         where result <> 'pass' and build_id = (select max_by(build_id, build_number) from ops.builds)
         """,
     )
@@ -42,6 +42,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         order by dataset, window_start
         """,
     )
+    failing = [one for one in findings if one["result"] == "fail" and one["consequence"] != "accepted"]
     differences = state.read(home.state, "ops.differences", _DIFFERENCES)
     pinned = publish.pinned(home)
     refused = _refused(home, builds[0]["build_id"] if builds else "")
@@ -49,7 +50,13 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     contracts = read_contracts()
     late = late_datasets(datasets, contracts, source_ends(contracts), now)
     return {
-        "healthy": bool(builds) and not refused and not late and not held and not pinned and not differences,
+        "healthy": bool(builds)
+        and not refused
+        and not late
+        and not held
+        and not pinned
+        and not differences
+        and not failing,
         "late": late,
         "held": held,
         "differences": differences,

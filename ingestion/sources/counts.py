@@ -70,8 +70,8 @@ _LANDED_LINES = """
     lines as (
         select
             day, currency,
-            try(try_cast(quantity as decimal(10, 0)) * try_cast(unit_price as decimal(28, 10))
-                - try_cast(coalesce(discount_amount, '0') as decimal(28, 10))) as amount
+            try(try_cast(quantity as decimal(14, 4)) * try_cast(unit_price as decimal(24, 8))
+                - try_cast(coalesce(discount_amount, '0') as decimal(24, 8))) as amount
         from read_parquet($items)
         inner join orders using (order_id)
     )

@@ -137,7 +137,7 @@ class _Shop:
         with known(self.run.home) as held:
             late = self._missed(held)
             vanished = self._vanished(held) if self.run.is_sweep else {}
-        moved = self._ids("select order_id from shop.orders where order_id = any(%s)", list(vanished))
+        moved = self._there(list(vanished))
         self.gone = [Standing((order_id,), version) for order_id, version in vanished.items() if order_id not in moved]
         orders = {key[0] for dataset in ("orders", "order_items") for key in late.get(dataset, ())}
         values = {
@@ -147,9 +147,10 @@ class _Shop:
         }
         if not any(values.values()):
             return
+        arrays = {name: _array(ids) for name, ids in values.items()}
         for dataset, selection in _BY_KEY.items():
             folder = self._folder(dataset)
-            manifest = _stage(self.connection, self.run, dataset, selection, values, folder, part="missed")
+            manifest = _stage(self.connection, self.run, dataset, selection, arrays, folder, part="missed")
             if manifest.records_written:
                 self._add(folder, manifest)
                 if dataset == "orders":
@@ -224,8 +225,10 @@ class _Shop:
         self.folders.append(folder)
         self.manifests.append(manifest)
 
-    def _ids(self, query: str, values: list[str]) -> set[str]:
-        return {row[0] for row in self.connection.execute(query, [values]).fetchall()} if values else set()
+    def _there(self, orders: list[str]) -> set[str]:
+        """Say which of these orders the shop has, on whatever date."""
+        query = "select order_id::text from shop.orders where order_id = any(%s)"
+        return {row[0] for row in self.connection.execute(query, [_array(orders)]).fetchall()} if orders else set()
 
     def _files(self, dataset: str) -> list[str]:
         """List the staged Parquet files that hold rows of a dataset."""
@@ -239,6 +242,12 @@ class _Shop:
 
 def _paths(folder: Path, manifest: Manifest) -> list[str]:
     return [str(folder / file.name) for file in manifest.files]
+
+
+def _array(ids: Sequence[str]) -> str:
+    """Write ids as a literal that Postgres takes for an array of whatever type the ids are."""
+    quoted = (one.replace("\\", "\\\\").replace('"', '\\"') for one in ids)
+    return "{" + ",".join(f'"{one}"' for one in quoted) + "}"
 
 
 def _values(window: Window) -> dict[str, Any]:
