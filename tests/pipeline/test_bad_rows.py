@@ -41,7 +41,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         build(home, Request(), NOW)
         held = state.read(home.state, "ops.held", "select batch_id from ops.held where batch_id = broken_batch_id")
         for row in held:
-            decide.accept(home, row["batch_id"], decide.By("test", NOW, "they are meant"))
+            decide.accept(home, decide.select_findings(home, row["batch_id"]), decide.By("test", NOW, "they are meant"))
         if held:
             build(home, Request(), NOW.replace(hour=1))
         yield home

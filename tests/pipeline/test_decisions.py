@@ -170,7 +170,7 @@ def test_a_batch_full_of_refusals_is_held_until_a_person_accepts_it(built: Home)
     assert not pending(built), "a held batch wakes no build"
     short = "select short_windows from ops.completeness where dataset = 'clickstream'"
     assert ask(built, short) == [(1,)]
-    decide.accept(built, found["held"][0]["finding"], by("we know"))
+    decide.accept(built, decide.select_findings(built, found["held"][0]["finding"]), by("we know"))
     assert pending(built)
     after = build_all(built)
     assert ask(built, "select count(*) from silver.dead_letters where raw like '%broken-%'") == [(150,)]

@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -11,6 +13,7 @@ from click.testing import CliRunner
 
 from ingestion.home import Home
 from ingestion.sources import orders
+from operations import ledger
 from operations.cli import main
 from warehouse import dbt
 from warehouse.dbt import Expectation
@@ -70,35 +73,62 @@ class Desk:
     def revenue(self) -> object:
         return self.value("select sum(net_amount)::int from gold.daily_revenue")
 
+    def balances(self) -> None:
+        assert ledger.recount(self.home) == ([], True)
+
     def status(self, *, healthy: bool) -> dict:
         (found,) = json.loads(self.type("status --json", 0 if healthy else 1))
         return found
 
 
-@pytest.fixture
-def desk(shop: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    home = Home(tmp_path, tmp_path / "landing" / "clickstream", shop.database_url())
-    monkeypatch.setenv("CLEARWELL_HOME", str(home.root))
-    monkeypatch.setenv("SHOP_DATABASE_URL", shop.database_url())
-    # the shop of this test is not of today
-    monkeypatch.setenv("CLEARWELL_SOURCES", "orders until 2026-11-02, clickstream until 2026-11-02")
+SHOP = """
+    truncate shop.orders, shop.order_items, shop.customers, shop.products;
+    drop table if exists shop.clock;
+    create table shop.clock as select timestamptz '2026-11-01 10:00Z' as now;
+    insert into shop.orders
+    select 'o' || n, null, 'paid', 'EUR', 'card', 'DE', 20, '2026-11-01 10:00Z', '2026-11-01 10:00Z' from generate_series(11, 50) n;
+    insert into shop.order_items
+    select 'o' || n, l, 'p', 1, 10, 0, '2026-11-01 10:00Z' from generate_series(11, 50) n, generate_series(1, 2) l
+"""
+
+
+@pytest.fixture(scope="module")
+def connection(shop: Home) -> Iterator[psycopg.Connection]:
     with psycopg.connect(shop.database_url(), autocommit=True) as connection:
-        connection.execute("""
-            truncate shop.orders, shop.order_items, shop.customers, shop.products;
-            drop table if exists shop.clock;
-            create table shop.clock as select timestamptz '2026-11-01 10:00Z' as now;
-            insert into shop.orders
-            select 'o' || n, null, 'paid', 'EUR', 'card', 'DE', 20, '2026-11-01 10:00Z', '2026-11-01 10:00Z' from generate_series(11, 50) n;
-            insert into shop.order_items
-            select 'o' || n, l, 'p', 1, 10, 0, '2026-11-01 10:00Z' from generate_series(11, 50) n, generate_series(1, 2) l
-        """)
-        made = Desk(home, connection)
-        made.deliver()
-        made.land_and_build()
-        made.status(healthy=True)
-        assert (made.revenue(), made.events()) == (800, 5)
-        yield made
-        connection.execute("drop table shop.clock")
+        yield connection
+
+
+@contextmanager
+def at_desk(root: Path, connection: psycopg.Connection, shop: Home) -> Iterator[Desk]:
+    """Sit before a home, with the shop as it was in the beginning."""
+    connection.execute(SHOP)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLEARWELL_HOME", str(root))
+        patch.setenv("SHOP_DATABASE_URL", shop.database_url())
+        # the shop of this test is not of today
+        patch.setenv("CLEARWELL_SOURCES", "orders until 2026-11-02, clickstream until 2026-11-02")
+        yield Desk(Home(root, root / "landing" / "clickstream", shop.database_url()), connection)
+
+
+@pytest.fixture(scope="module")
+def healthy(shop: Home, connection: psycopg.Connection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which all is well."""
+    root = tmp_path_factory.mktemp("healthy")
+    with at_desk(root, connection, shop) as desk:
+        desk.deliver()
+        desk.land_and_build()
+        desk.status(healthy=True)
+        assert (desk.revenue(), desk.events()) == (800, 5)
+    return root
+
+
+@pytest.fixture
+def desk(shop: Home, connection: psycopg.Connection, healthy: Path, tmp_path: Path) -> Iterator[Desk]:
+    shutil.copytree(healthy, tmp_path / "home")
+    with at_desk(tmp_path / "home", connection, shop) as desk:
+        desk.clicks = 5
+        yield desk
+    shutil.rmtree(tmp_path / "home")
 
 
 def test_orders_full_of_refusals_are_held_and_come_back_whole_once_they_are_fixed(desk: Desk) -> None:
@@ -120,7 +150,7 @@ def test_orders_full_of_refusals_are_held_and_come_back_whole_once_they_are_fixe
     before = desk.type("hash")
     desk.type(f"build --full {WHY}")
     assert desk.type("hash") == before
-    desk.type("ledger --recount")
+    desk.balances()
 
 
 def test_a_held_batch_may_be_retracted_or_all_of_a_range_accepted(desk: Desk) -> None:
@@ -141,7 +171,7 @@ def test_a_held_batch_may_be_retracted_or_all_of_a_range_accepted(desk: Desk) ->
     desk.type("build")
     found = desk.status(healthy=True)
     assert not found["held"] and desk.value("select count(*) from silver.dead_letters") == 20
-    desk.type("ledger --recount")
+    desk.balances()
 
 
 def test_a_difference_to_the_source_stops_nothing_and_is_closed_or_accepted(
@@ -195,7 +225,7 @@ def test_a_failing_check_holds_what_it_names_and_the_rest_is_published(
     assert (desk.revenue(), desk.events()) == (807, 5)
     (held,) = desk.status(healthy=False)["held"]
     assert held["dataset"] == "clickstream" and held["cause"].startswith("expectation daily_traffic")
-    desk.type("ledger --recount")
+    desk.balances()
 
     desk.type(f"builds accept {held['finding']} {WHY}")
     desk.type("build")
