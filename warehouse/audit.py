@@ -153,9 +153,10 @@ def _hold(build: Build, failures: Sequence[_Failure]) -> tuple[dict[str, str], l
 def _candidates(build: Build, failure: _Failure) -> tuple[str, ...]:
     """Return the batches that may be held for a failure: new ones, of the likeliest dataset that has any, those it names if it names any."""
     new = _new_batches(build)
-    accepted = decisions.accepted(build.home)
+    # what an earlier round held and is here again cannot be held: without this the rounds would have no end
+    left = decisions.accepted(build.home) | build.plan().held.keys()
     for datasets in failure.datasets:
-        found = sorted(one for one, dataset in new.items() if dataset in datasets and one not in accepted)
+        found = sorted(one for one, dataset in new.items() if dataset in datasets and one not in left)
         if found:
             return tuple(one for one in found if one in failure.named) or tuple(found)
     return ()

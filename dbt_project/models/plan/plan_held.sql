@@ -33,13 +33,25 @@ standing as (
     where
         batches.window_date in ({{ literals(ref('plan_batches'), 'window_date') }})
         and batches.batch_id not in (select batch_id from {{ ref('plan_batches') }})
+        and batches.batch_id not in (select target_batch_id from accepted)
     group by batches.dataset, batches.window_date
+),
+
+-- what readers have: it is not held for what others of its day bring
+{% set previous = adapter.get_relation('previous', 'ops', 'batches') if execute else none -%}
+given as (
+    select batch_id from {{ ref('plan_batches') }} where is_leaving
+    {%- if previous is not none %}
+    union all
+    select batch_id from {{ previous }}
+    {%- endif %}
 ),
 
 days as (
     select dataset, window_date, sum(refused_records) as refused_records, sum(records) as records
     from (
         select dataset, window_date, refused_records, records from entering
+        where batch_id not in (select target_batch_id from accepted)
         union all
         select * from standing
     )
@@ -63,6 +75,7 @@ refusing as (
         or (
             {{ is_beyond_chance('days.refused_records', 'days.records', 'shares.share') }}
             and entering.refused_records > shares.share * entering.records
+            and entering.batch_id not in (select batch_id from given)
         )
 ),
 
