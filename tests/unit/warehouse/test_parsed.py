@@ -1,0 +1,90 @@
+"""The parsed project is kept until a file of it changes, and made again when what was kept is broken."""
+
+import os
+import shutil
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from ingestion.contract import PROJECT
+from ingestion.home import Home
+from warehouse import parsed
+
+
+class Parser:
+    """Counts how often it is asked, and gives a manifest with nothing in it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> object:
+        from dbt.contracts.graph.manifest import Manifest
+        from dbt.flags import set_from_args
+
+        self.asked += 1
+        set_from_args(Namespace(SEND_ANONYMOUS_USAGE_STATS=False), None)
+        return Manifest()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    copy = tmp_path / "project"
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    return copy
+
+
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsed, "_IN_MEMORY", {})
+
+
+def test_is_parsed_once_until_a_file_changes(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_process(monkeypatch)
+    home, parse = Home(tmp_path, tmp_path), Parser()
+    for _ in range(2):
+        parsed.parsed(home, project, parse)
+        new_process(monkeypatch)
+    assert parse.asked == 1
+    for number, name in enumerate(("models/gold/gold_cohorts.sql", "profiles.yml", "tests/many_refused.sql"), start=2):
+        os.utime(project / name, ns=(number, number))
+        parsed.parsed(home, project, parse)
+        assert parse.asked == number
+    (project / "models" / "gold" / "gold_new.sql").write_text("select 1 as one")
+    parsed.parsed(home, project, parse)
+    assert parse.asked == 5
+
+
+def test_a_second_home_of_one_process_is_given_the_files(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_process(monkeypatch)
+    parse = Parser()
+    for name in ("one", "two"):
+        parsed.parsed(Home(tmp_path / name, tmp_path), project, parse)
+    new_process(monkeypatch)
+    parsed.parsed(Home(tmp_path / "two", tmp_path), project, parse)
+    assert parse.asked == 1
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0\0\0\0", b"\x81\xa5nodes"], ids=["empty", "zeros", "cut"])
+def test_a_broken_file_is_made_again(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    new_process(monkeypatch)
+    home, parse = Home(tmp_path, tmp_path), Parser()
+    parsed.parsed(home, project, parse)
+    (kept,) = (tmp_path / "parsed").glob("*.msgpack")
+    kept.write_bytes(rest)
+    for _ in range(2):
+        new_process(monkeypatch)
+        parsed.parsed(home, project, parse)
+    assert parse.asked == 2
+
+
+def test_only_the_last_few_are_kept(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_process(monkeypatch)
+    home, parse = Home(tmp_path, tmp_path), Parser()
+    for number in range(6):
+        os.utime(project / "profiles.yml", ns=(number, number))
+        parsed.parsed(home, project, parse)
+    assert len(list((tmp_path / "parsed").iterdir())) == 8
