@@ -35,7 +35,7 @@ def plan(params: dict[str, Any] | None = None) -> str:
 
     asked = params or {}
     request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], asked["reason"])
-    planned = build.plan(Home.from_environment(), request, now())
+    planned = build.plan(Home.from_environment(), request, now(), print)
     if planned is None:
         raise AirflowSkipException("nothing to build: no new batches")
     print(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
@@ -48,7 +48,7 @@ def transform(build_id: str) -> None:
     from ingestion.home import Home
     from warehouse import build
 
-    build.transform(Home.from_environment(), build_id)
+    build.transform(Home.from_environment(), build_id, print)
 
 
 @task
@@ -67,7 +67,7 @@ def publish(build_id: str) -> None:
     from ingestion.home import Home
     from warehouse import build
 
-    build.publish(Home.from_environment(), build_id)
+    build.publish(Home.from_environment(), build_id, print)
 
 
 # After a skipped plan too: a batch may land between that look and the end of the run.

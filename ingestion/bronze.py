@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePath
@@ -19,6 +19,7 @@ from pyarrow import fs
 
 from ingestion.errors import Permanent
 from ingestion.home import Home
+from ingestion.locks import locked
 from ingestion.manifest import File, Manifest
 from ingestion.window import Window
 
@@ -131,15 +132,28 @@ def identify(dataset: str, window: Window, content: Iterable[object]) -> str:
 
 @contextmanager
 def staged(home: Home, dataset: str) -> Iterator[Path]:
-    """Give an empty folder to write a batch in; whatever was not committed is gone afterwards."""
+    """Give an empty folder to write a batch in; whatever was not committed is gone afterwards.
+
+    The folder is locked while its process lives. A killed one's has no lock, and goes when the next folder is made.
+    """
     home.staging.mkdir(parents=True, exist_ok=True)
-    # The name must not clash with a run in another container, where process ids repeat. It reaches no result.
-    folder = Path(tempfile.mkdtemp(prefix=f"{dataset}-", dir=home.staging))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as held:
+        with locked(home.staging):
+            _remove_strays(home.staging)
+            # The name must not clash with a run in another container, where process ids repeat. It reaches no result.
+            folder = Path(tempfile.mkdtemp(prefix=f"{dataset}-", dir=home.staging))
+            held.enter_context(locked(folder))
+        folder.chmod(0o755)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_strays(staging: Path) -> None:
+    for folder in staging.iterdir():
+        with suppress(BlockingIOError, FileNotFoundError, NotADirectoryError), locked(folder, wait=False):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def describe(path: Path) -> File:

@@ -1,6 +1,7 @@
 """DuckDB files: opened in UTC, and waited for while another process changes them."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,18 +9,27 @@ from typing import Any
 
 import duckdb
 
+from ingestion import locks
 from ingestion.errors import Transient
 
 Row = dict[str, Any]
 _PATIENCE_SECONDS = 120.0
+# How often this process has each file open to read.
+_READING: Counter[Path] = Counter()
 
 
 @contextmanager
 def connect(
     path: Path, *, read_only: bool = True, patience: float = _PATIENCE_SECONDS
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient."""
+    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient.
+
+    Who reads lets those who wait to write go first (`writing`), unless this process reads the file already: it would wait for
+    itself.
+    """
     until = time.monotonic() + patience
+    if read_only and not _READING[path]:
+        locks.turn_to_read(path, patience)
     while True:
         try:
             connection = duckdb.connect(str(path), read_only=read_only)
@@ -33,10 +43,24 @@ def connect(
                     "another process holds the database", where=str(path), todo="try again when it is done"
                 ) from error
             time.sleep(0.1)
+    _READING[path] += read_only
     try:
         yield connection
     finally:
+        _READING[path] -= read_only
         connection.close()
+
+
+@contextmanager
+def writing(path: Path, patience: float = locks.PATIENCE_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file that others read to write it: after those who read it now, and before all who come later."""
+    with locks.turn_to_write(path, patience), connect(path, read_only=False, patience=patience) as connection:
+        yield connection
+
+
+def write_ahead(path: Path) -> Path:
+    """Say where DuckDB keeps what is committed to a file and not in it yet; a process that is killed leaves it."""
+    return path.with_name(path.name + ".wal")
 
 
 def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None) -> list[Row]:

@@ -224,6 +224,10 @@ def show_status(as_json: bool) -> None:
             pin = found["pinned"]
             say(f"readers are given build {pin['build_id']} since {pin['pinned_at']}: {pin['reason']}")
         click.echo(f"{found['batches_waiting']} batches wait for a build")
+        if found["late"]:
+            say(
+                "Next: clearwell heal lands what is missing; clearwell heal --dry-run names the files that cannot be read"
+            )
         click.echo("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
     sys.exit(0 if found["healthy"] else 1)
 
@@ -479,6 +483,14 @@ def accept_finding(finding: str, dataset: str, start: str | None, end: str | Non
     for name in decide.accept(home, chosen, _by(reason)):
         click.echo(f"{name} is accepted")
     click.echo(_NEXT)
+
+
+@builds.command("drop")
+@click.argument("build_id")
+def drop_build(build_id: str) -> None:
+    """Forget a refused build: nothing came of it, and `status` asks for it no more."""
+    decide.drop_build(Home.from_environment(), build_id)
+    click.echo(f"build {build_id} is dropped")
 
 
 @builds.command("restore")

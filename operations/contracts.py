@@ -61,11 +61,8 @@ def propose(home: Home, file: Path, start: date, end: date, now: datetime) -> li
         raise Permanent(
             f"no batch of {contract.dataset} from {start} to {end} is in the state", todo="give other dates"
         )
-    project = home.staging / "proposal"
-    shutil.rmtree(project, ignore_errors=True)
-    try:
+    with bronze.staged(home, "proposal") as folder:
+        project = folder / "dbt_project"
         shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
         shutil.copyfile(file, project / "models" / "staging" / f"staging_{contract.dataset}.yml")
         return parse_aside(home, project, contract.dataset, manifests, _CHANGED.format(dataset=contract.dataset), now)
-    finally:
-        shutil.rmtree(project, ignore_errors=True)

@@ -1,6 +1,7 @@
 """Decisions about batches and records: check that they make sense, and land them. The next build carries them out."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,6 +16,8 @@ from ingestion.sources import corrections, decisions
 from ingestion.sources.corrections import Correction
 from ingestion.sources.decisions import Target
 from warehouse import state
+from warehouse.audit import last_refused
+from warehouse.plan import Build
 
 
 @dataclass(frozen=True)
@@ -107,13 +110,14 @@ def open_findings(home: Home) -> list[Open]:
         home.state,
         "ops.held",
         "select h.batch_id, h.broken_batch_id, b.dataset, b.window_date from ops.held as h "
-        "inner join ops.held as b on h.broken_batch_id = b.batch_id order by all",
+        "inner join ops.held as b on h.broken_batch_id = b.batch_id where h.is_open order by all",
     )
     differences = state.read(
         home.state,
         "ops.differences",
         "select dataset, event_date, batch_id, record_no from ops.differences where is_alert and not is_accepted order by all",
     )
+    held += refused_holds(home)
     settled = decisions.settled(home) if held else frozenset()
     return [
         *(
@@ -138,6 +142,32 @@ def open_findings(home: Home) -> list[Open]:
             for row in differences
         ),
     ]
+
+
+def refused_holds(home: Home) -> list[state.Row]:
+    """List the batches that readers have and that the last refused build would hold. Once they are accepted, it may be given again."""
+    build = last_refused(home)
+    settled = decisions.settled(home) if build else frozenset()
+    query = """
+        select batch_id, broken_batch_id, dataset, window_date, window_start, window_end, refused_records, records, cause
+        from plan.held where is_given and batch_id = broken_batch_id order by all
+    """
+    found = state.read(build.file, "plan.held", query) if build else []
+    return [row for row in found if row["batch_id"] not in settled]
+
+
+def drop_build(home: Home, build_id: str) -> None:
+    """Forget a build that was refused, or never published: its folder goes. Nothing else ever came of it."""
+    folder = Build(home, build_id).folder
+    with state.lock(home):
+        if any(
+            row["build_id"] == build_id
+            for row in state.read(home.state, "ops.builds", "select build_id from ops.builds")
+        ):
+            raise Permanent(f"build {build_id} is published", todo="clearwell builds list")
+        if not (folder / "plan.json").is_file():
+            raise Permanent(f"there is no build {build_id}", where=str(folder), todo="clearwell status")
+        shutil.rmtree(folder)
 
 
 def accept(home: Home, found: Sequence[Open], by: By) -> list[str]:

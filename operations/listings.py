@@ -7,6 +7,7 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from operations.suggest import SHAPE
 from warehouse import state
+from warehouse.plan import Build
 
 _DEAD_LETTERS = f"""
     with letters as (
@@ -92,7 +93,7 @@ def builds(home: Home) -> list[state.Row]:
 
 def build(home: Home, build_id: str) -> list[state.Row]:
     """Return the findings of one build, refused ones included; failures first."""
-    path = home.builds / build_id / "findings.json"
+    path = Build(home, build_id).verdict
     if not path.is_file():
         raise Permanent(f"there are no findings of a build {build_id}", where=str(path), todo="clearwell builds list")
     order = {"fail": 0, "warn": 1, "pass": 2}

@@ -8,8 +8,10 @@ from typing import Any
 
 from ingestion.contract import Contract, read_contracts, source_ends
 from ingestion.home import Home
+from operations import decide
 from warehouse import dbt, publish, state
-from warehouse.plan import Build, waiting_batches
+from warehouse.audit import last_refused
+from warehouse.plan import waiting_batches
 from warehouse.version import model_version
 
 _STALE_AFTER = timedelta(days=2)
@@ -32,20 +34,19 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         "ops.held",
         """
         select 'held:' || batch_id as finding, dataset, window_start, window_end, refused_records, records, cause
-        from ops.held as held
-        where batch_id = broken_batch_id and not exists (
-            select 1 from ops.batches as batches
-            where batches.dataset = held.dataset
-            and batches.window_start = held.window_start and batches.window_end = held.window_end
-            and batches.part = '' and batches.landed_at > held.landed_at and list_has_all(batches.inputs, held.inputs)
-        )
+        from ops.held
+        where batch_id = broken_batch_id and is_open
         order by dataset, window_start
         """,
     )
+    held += [
+        {"finding": f"held:{row['batch_id']}", **{name: row[name] for name in _HELD}}
+        for row in decide.refused_holds(home)
+    ]
     failing = [one for one in findings if one["result"] == "fail" and one["consequence"] != "accepted"]
     differences = state.read(home.state, "ops.differences", _DIFFERENCES)
     pinned = publish.pinned(home)
-    refused = _refused(home, builds[0]["build_id"] if builds else "")
+    refused = _refused(home)
     stale = state.read(home.state, "ops.dates", _STALE, [model_version(dbt.PROJECT)])
     contracts = read_contracts()
     late = late_datasets(datasets, contracts, source_ends(contracts), now)
@@ -69,15 +70,13 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     }
 
 
-def _refused(home: Home, published: str) -> list[state.Row]:
+def _refused(home: Home) -> list[state.Row]:
     """List the failed checks of a build that was refused after the published one."""
-    newer = sorted(path.name for path in home.builds.glob("*") if path.name > published)
-    for build_id in reversed(newer):
-        path = Build(home, build_id).folder / "findings.json"
-        if path.is_file():
-            failed = [row for row in json.loads(path.read_text()) if row["result"] == "fail"]
-            return [{"build_id": build_id, **{name: row[name] for name in _SHOWN}} for row in failed]
-    return []
+    build = last_refused(home)
+    if build is None:
+        return []
+    failed = [row for row in json.loads(build.verdict.read_text()) if row["result"] == "fail"]
+    return [{"build_id": build.build_id, **{name: row[name] for name in _SHOWN}} for row in failed]
 
 
 def late_datasets(
@@ -132,4 +131,5 @@ _STALE = """
     group by dataset, range
     order by all
 """
+_HELD = ("dataset", "window_start", "window_end", "refused_records", "records", "cause")
 _SHOWN = ("check_name", "result", "failed_rows", "examples")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import duckdb
 
-from ingestion.bronze import force_to_disk
-from ingestion.errors import Transient
-from warehouse import dbt, state
+from ingestion.errors import Permanent
+from warehouse import applied, dbt, state
 from warehouse.dbt import Change
 from warehouse.plan import Build
 
@@ -18,38 +17,50 @@ HISTORY = (*KEPT, "restatements")
 
 
 def apply(build: Build) -> None:
-    """Bring the state to what the build says, or leave it as it is. A state that has moved on is Transient."""
-    plan = build.plan()
-    found = state.last_build(build.home.state)
-    if found == build.build_id:
+    """Bring the state to what the build says, or leave it as it is. A state that has moved on is Permanent."""
+    if is_applied(build):
         return
-    if found != plan.base:
-        raise Transient(
-            "another build changed the state after this one was planned",
-            where=build.build_id,
-            todo="type `clearwell build` again",
-        )
-    if plan.full:
+    if build.plan().full:
         _replace(build)
     else:
-        with state.connect(build.home.state, read_only=False) as connection:
-            change_tables(connection, build, dbt.changes(build))
+        with state.writing(build.home.state) as connection:
+            change_tables(connection, build, dbt.changes(build), is_state=True)
+
+
+def is_applied(build: Build) -> bool:
+    """Say whether the state has taken a build. One that was planned over another state than today's is Permanent: it cannot."""
+    query = "select build_id from ops.builds where build_id = $1"
+    if state.read(build.home.state, "ops.builds", query, [build.build_id]):
+        return True
+    found = state.last_build(build.home.state)
+    if found != build.plan().base:
+        raise Permanent(
+            f"build {found} has changed the state since build {build.build_id} was planned",
+            todo="clearwell build builds what is left to do",
+        )
+    return False
 
 
 def _replace(build: Build) -> None:
     """Make a whole new state aside, and take its name in one rename. What is kept for ever comes along."""
-    aside = build.folder / "state.duckdb"
+    aside = build.state
     state.drop(aside)
     with state.connect(aside, read_only=False) as connection:
         if build.home.state.exists():
             copy_tables(connection, build.home.state, [("ops", name) for name in HISTORY])
-        change_tables(connection, build, dbt.changes(build))
+        change_tables(connection, build, dbt.changes(build), is_state=True)
         connection.execute("checkpoint")
-    durable_rename(aside, build.home.state)
+    state.durable_rename(aside, build.home.state)
 
 
-def change_tables(connection: duckdb.DuckDBPyConnection, build: Build, changes: Iterable[Change]) -> None:
-    """Apply changes to the connected file in one transaction."""
+def change_tables(
+    connection: duckdb.DuckDBPyConnection, build: Build, changes: Iterable[Change], *, is_state: bool = False
+) -> None:
+    """Apply changes to the connected file in one transaction, or none of them if it would not hold what was built.
+
+    The state has a ledger to be held against as well; the published file has none of the records.
+    """
+    changes = list(changes)
     connection.execute(f"attach '{build.file}' as build (read_only)")
     connection.execute("begin")
     for change in changes:
@@ -62,6 +73,11 @@ def change_tables(connection: duckdb.DuckDBPyConnection, build: Build, changes: 
         ).fetchall():
             connection.execute(f"alter table ops.{name} add column if not exists {column} {kind}")
         connection.execute(f"insert into ops.{name} by name select * from build.ops.{name}")
+    applied.check_tables(
+        connection, [(change, matching(connection, change)) for change in changes if not change.view_sql]
+    )
+    if is_state:
+        applied.check_ledger(connection, "build.plan.touched")
     connection.execute("commit")
     connection.execute("detach build")
 
@@ -117,11 +133,3 @@ def copy_tables(connection: duckdb.DuckDBPyConnection, source: Path, tables: Ite
             connection.execute(f"create schema if not exists {schema}")
             connection.execute(f"create table {schema}.{name} as from source.{schema}.{name}")
     connection.execute("detach source")
-
-
-def durable_rename(aside: Path, name: Path) -> None:
-    """Give a finished file its name; after this returns, a power cut does not take it back."""
-    name.parent.mkdir(parents=True, exist_ok=True)
-    force_to_disk(aside)
-    aside.replace(name)
-    force_to_disk(name.parent)

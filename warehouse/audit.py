@@ -12,10 +12,11 @@ from typing import Any
 import duckdb
 
 from ingestion.errors import Permanent
+from ingestion.home import Home
 from ingestion.sources import decisions
 from warehouse import dbt, expectations, state
 from warehouse.dbt import Result
-from warehouse.plan import Build, Plan, taken
+from warehouse.plan import VERDICT, Build, Plan, taken
 
 _ACCOUNTS = ("batches_balance", "dates_balance", "layers_reconcile")
 _EXAMPLES = 5
@@ -70,16 +71,35 @@ class Refused(Permanent):
             + "; ".join(f"{one.check_name} ({one.failed_rows} rows)" for one in verdict.stops)
             + f". First rows of {first.check_name}: {first.examples}",
             where="state and published file are as they were",
-            todo=f"clearwell builds show {verdict.build_id} lists the rows; "
-            + (
-                "clearwell ledger --recount says which records are off, and clearwell build --full --reason TEXT makes all tables again"
-                if first.check_name in _ACCOUNTS or first.check_name.startswith("one_current")
-                else "fix the model or the check, then clearwell build"
-            ),
+            todo=f"clearwell builds show {verdict.build_id} lists the rows; {_way_out(first.check_name, verdict.build_id)}",
         )
 
     def __reduce__(self) -> tuple[type, tuple[Verdict]]:  # type: ignore[override]
         return Refused, (self.verdict,)
+
+
+def _way_out(check: str, build_id: str) -> str:
+    """Say what to type after a build is refused for a check."""
+    if check in _ACCOUNTS or check.startswith("one_current"):
+        return "clearwell ledger --recount says which records are off, and clearwell build --full --reason TEXT makes all tables again"
+    if check == "held_batches_are_new":
+        return (
+            "fix the contract and give the same build again, or clearwell builds accept FINDING --reason TEXT for each that "
+            f"clearwell status lists, or clearwell builds drop {build_id} to leave everything as it is"
+        )
+    return f"fix the model or the check, then give the same build again; or clearwell builds drop {build_id}"
+
+
+def last_refused(home: Home) -> Build | None:
+    """Return the last build that was refused, if none has been published since."""
+    published = state.last_build(home.published)
+    for path in sorted(home.builds.glob(f"*/{VERDICT}"), reverse=True):
+        build_id = path.parent.name
+        if build_id <= published:
+            return None
+        if any(row["consequence"] == "stopped" for row in json.loads(path.read_text())):
+            return Build(home, build_id)
+    return None
 
 
 @dataclass(frozen=True)
@@ -225,7 +245,6 @@ def _keep_rows(build: Build, result: Result) -> list[state.Row]:
 def _write(build: Build, verdict: Verdict, now: datetime) -> None:
     """Write the findings, and the build's own row, into the build's file: the apply takes them along."""
     plan = build.plan()
-    (build.folder / "findings.json").write_text(json.dumps([asdict(one) for one in verdict.findings], indent=1))
     with state.connect(build.file, read_only=False) as connection:
         connection.execute("create schema if not exists ops")
         connection.execute(_BUILDS)
@@ -247,6 +266,26 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
                     for one in verdict.findings
                 ],
             )
+    # last, since it says that the audit has ended
+    part = build.verdict.with_suffix(".part")
+    part.write_text(json.dumps([asdict(one) for one in verdict.findings], indent=1))
+    part.replace(build.verdict)
+
+
+def read_verdict(build: Build) -> Verdict:
+    """Read what the audit of a build found. A build that was not audited is Permanent, and one that it stopped is Refused."""
+    try:
+        found = json.loads(build.verdict.read_text())
+    except FileNotFoundError:
+        raise Permanent(
+            f"build {build.build_id} was not audited, so it cannot be published",
+            where=str(build.folder),
+            todo="clearwell build, or run the audit of this build again",
+        ) from None
+    verdict = Verdict(build.build_id, tuple(Finding(**one) for one in found))
+    if verdict.stops:
+        raise Refused(verdict)
+    return verdict
 
 
 def _build_row(plan: Plan, verdict: Verdict, now: datetime) -> list[Any]:

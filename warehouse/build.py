@@ -2,22 +2,24 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ingestion.errors import Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 from ingestion.manifest import Manifest
 from warehouse import dbt, state
-from warehouse.apply import apply
-from warehouse.audit import Finding, Refused, Verdict
+from warehouse.apply import apply, is_applied
+from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
 from warehouse.audit import audit as audit_build
 from warehouse.difference import Difference, differences
 from warehouse.plan import Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
 from warehouse.publish import catch_up, pinned
 from warehouse.publish import publish as publish_build
-from warehouse.state import connect, drop, lock, lock_aside
+from warehouse.state import connect, drop, lock, lock_aside, lock_build
 
 __all__ = [
     "Outcome",
@@ -38,6 +40,10 @@ __all__ = [
 ]
 
 
+# What is built aside to be compared, and never applied; a build's id is longer.
+_RECOUNT, _PROPOSAL = "recount", "proposal"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a build came to; no plan means that there was nothing to do."""
@@ -49,22 +55,81 @@ class Outcome:
     differences: tuple[Difference, ...] = ()
 
 
-def plan(home: Home, request: Request, now: datetime) -> Plan | None:
-    """Plan the next build, after publishing a state that a crash left unpublished. None: nothing to do."""
-    with lock(home):
-        catch_up(home)
+def plan(home: Home, request: Request, now: datetime, report: Report = silent) -> Plan | None:
+    """Plan the next build, after publishing a state that a crash left unpublished. None: nothing to do.
+
+    This and the next three steps wait for a build that another process is at.
+    """
+    with lock_build(home, report):
+        return _plan(home, request, now, report)
+
+
+def transform(home: Home, build_id: str, report: Report = silent) -> None:
+    """Build the tables aside. Doing it again starts over; of a build that the state has taken, nothing is left to do."""
+    with lock_build(home, report):
+        _transform(Build(home, build_id))
+
+
+def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> Verdict:
+    """Check what was built. What fails a check is held, and the rest built again without it. Raise Refused when a check stops the build.
+
+    Of a build that the state has taken, return what was found then.
+    """
+    with lock_build(home, report):
+        return _audit(Build(home, build_id), now, report)
+
+
+def publish(home: Home, build_id: str, report: Report = silent) -> None:
+    """Apply an audited build to the state, and publish it. Doing it again changes nothing. One that did not pass is Refused."""
+    with lock_build(home, report):
+        _publish(Build(home, build_id), report)
+
+
+def build(home: Home, request: Request, now: datetime, report: Report = silent) -> Outcome:
+    """Do all of it."""
+    with lock_build(home, report):
+        planned = _plan(home, request, now, report)
+        if not planned:
+            report("nothing to build: no new batches")
+            return Outcome(None)
+        made = Build(home, planned.build_id)
+        report(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
+        _transform(made)
+        report("tables built in staging; auditing")
+        verdict = _audit(made, now, report)
+        report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
+        if request.dry_run:
+            outcome = Outcome(
+                planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"]))
+            )
+            shutil.rmtree(made.folder)
+            return outcome
+        _publish(made, report)
+    if pinned(home):
+        report("not published: an older state is pinned")
+        return Outcome(planned, verdict)
+    report(f"published {home.published}")
+    return Outcome(planned, verdict, is_published=True)
+
+
+def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan | None:
+    with lock(home, report):
+        for database in (home.state, home.published):
+            state.recover(database)
+        if not request.full:  # a full build makes both files again
+            catch_up(home)
         return make_plan(home, request, now)
 
 
-def transform(home: Home, build_id: str) -> None:
-    """Build the tables aside. Doing it again starts over."""
-    build = Build(home, build_id)
-    prepare(build)
-    dbt.run_models(build)
+def _transform(build: Build) -> None:
+    if not is_applied(build):
+        prepare(build)
+        dbt.run_models(build)
 
 
 def prepare(build: Build) -> None:
     """Remove what an earlier try left, and make the files that dbt attaches."""
+    build.verdict.unlink(missing_ok=True)
     for path in (build.file, build.empty):
         drop(path)
     for path in (build.empty, build.home.state):
@@ -73,9 +138,9 @@ def prepare(build: Build) -> None:
                 pass
 
 
-def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> Verdict:
-    """Check what was built. What fails a check is held, and the rest built again without it. Raise Refused when a check stops the build."""
-    build = Build(home, build_id)
+def _audit(build: Build, now: datetime, report: Report) -> Verdict:
+    if is_applied(build):
+        return read_verdict(build)
     held: list[Finding] = []
     while True:
         verdict = audit_build(build, now, held)
@@ -86,40 +151,15 @@ def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> 
         held += verdict.findings
         hold(build, verdict.hold)
         report("building the rest without them")
-        transform(home, build_id)
+        _transform(build)
 
 
-def publish(home: Home, build_id: str) -> None:
-    """Apply an audited build to the state, and publish it. Doing it again changes nothing."""
-    build = Build(home, build_id)
-    with lock(home):
+def _publish(build: Build, report: Report) -> None:
+    read_verdict(build)
+    with lock(build.home, report):
         apply(build)
         publish_build(build)
     _tidy(build)
-
-
-def build(home: Home, request: Request, now: datetime, report: Report = silent) -> Outcome:
-    """Do all of it."""
-    planned = plan(home, request, now)
-    if not planned:
-        report("nothing to build: no new batches")
-        return Outcome(None)
-    report(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
-    transform(home, planned.build_id)
-    report("tables built in staging; auditing")
-    verdict = audit(home, planned.build_id, now, report)
-    report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
-    if request.dry_run:
-        made = Build(home, planned.build_id)
-        outcome = Outcome(planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"])))
-        shutil.rmtree(made.folder)
-        return outcome
-    publish(home, planned.build_id)
-    if pinned(home):
-        report("not published: an older state is pinned")
-        return Outcome(planned, verdict)
-    report(f"published {home.published}")
-    return Outcome(planned, verdict, is_published=True)
 
 
 def touched_dates(build: Build) -> tuple[state.Row, ...]:
@@ -131,11 +171,11 @@ def touched_dates(build: Build) -> tuple[state.Row, ...]:
 def rebuild_aside(home: Home, now: datetime) -> list[Difference]:
     """Build everything that the state took again from bronze, aside, and compare every table. Nothing is changed."""
     with lock_aside(home):
-        build = Build(home, "recount")
+        build = Build(home, _RECOUNT)
         shutil.rmtree(build.folder, ignore_errors=True)
         try:
             make_same_plan(home, build.build_id, now)
-            transform(home, build.build_id)
+            _transform(build)
             return differences(build, ["records", "silver", "gold", "ops"])
         finally:
             shutil.rmtree(build.folder, ignore_errors=True)
@@ -146,7 +186,7 @@ def parse_aside(
 ) -> list[state.Row]:
     """Parse some batches under another project's contract, aside; ask the result a question beside the state."""
     with lock_aside(home):
-        build = Build(home, "proposal")
+        build = Build(home, _PROPOSAL)
         shutil.rmtree(build.folder, ignore_errors=True)
         try:
             make_trial_plan(build, manifests, now)
@@ -161,7 +201,17 @@ def parse_aside(
 
 
 def _tidy(build: Build) -> None:
-    """Drop the large files of a published build; its plan, findings and logs stay."""
-    for path in (build.file, build.empty):
-        drop(path)
-    shutil.rmtree(build.target, ignore_errors=True)
+    """Drop the large files of a published build and of those that can never be; their plans, findings and logs stay.
+
+    Of builds that were killed, no process knows any more; they were planned over a state that is gone now.
+    """
+    home, refused = build.home, last_refused(build.home)
+    aside = [Build(home, name) for name in (_RECOUNT, _PROPOSAL)]
+    for other in (Build(home, folder.name) for folder in home.builds.iterdir()):
+        if other not in (refused, *aside) and other.is_planned and other.plan().base != build.build_id:
+            for path in (other.file, other.empty, other.state):
+                drop(path)
+            shutil.rmtree(other.target, ignore_errors=True)
+    with suppress(Transient), lock_aside(home, patience=0):
+        for one in aside:
+            shutil.rmtree(one.folder, ignore_errors=True)

@@ -57,6 +57,9 @@ class Plan:
         (folder / "plan.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
+VERDICT = "findings.json"
+
+
 @dataclass(frozen=True)
 class Build:
     """The folder of one build, and what lies in it."""
@@ -73,8 +76,22 @@ class Build:
         return self.folder / "build.duckdb"
 
     @property
+    def is_planned(self) -> bool:
+        return (self.folder / "plan.json").is_file()
+
+    @property
+    def state(self) -> Path:
+        """The whole new state that a full build makes."""
+        return self.folder / "state.duckdb"
+
+    @property
     def batches(self) -> Path:
         return self.folder / "batches.jsonl"
+
+    @property
+    def verdict(self) -> Path:
+        """What the audit found, as JSON. Not there: the build was not audited."""
+        return self.folder / VERDICT
 
     @property
     def target(self) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from warehouse import dbt, state
-from warehouse.apply import change_tables, copy_tables, durable_rename
+from warehouse import applied, dbt, state
+from warehouse.apply import change_tables, copy_tables
 from warehouse.plan import Build
 
 KEPT_STATES = 3
@@ -38,6 +38,7 @@ def publish_state(home: Home) -> None:
     """Publish what the state holds: the first time, after a full build, and after a crash between apply and publish."""
     aside = _aside(home)
     with state.connect(home.state) as connection:
+        applied.check_ledger(connection)
         tables = [(row["table_schema"], row["table_name"]) for row in state.rows(connection, _TABLES)]
     with state.connect(aside, read_only=False) as connection:
         copy_tables(connection, home.state, tables)
@@ -47,8 +48,8 @@ def publish_state(home: Home) -> None:
 
 def catch_up(home: Home) -> None:
     """Publish a state that was applied but not published."""
-    applied = state.last_build(home.state)
-    if applied and not pinned(home) and applied != state.last_build(home.published):
+    newest = state.last_build(home.state)
+    if newest and not pinned(home) and newest != state.last_build(home.published):
         publish_state(home)
 
 
@@ -79,10 +80,10 @@ def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
             raise Permanent(f"the state of build {build_id} is not kept", todo=f"name one of those that are: {names}")
         part = _pin(home).with_suffix(".part")
         part.write_text(json.dumps(asdict(Pin(build_id, reason, by, at.isoformat()))))
-        durable_rename(part, _pin(home))
+        state.durable_rename(part, _pin(home))
         aside = _aside(home)
         shutil.copyfile(kept, aside)
-        durable_rename(aside, home.published)
+        state.durable_rename(aside, home.published)
 
 
 def unpin(home: Home) -> None:
@@ -124,6 +125,6 @@ def _name(home: Home, aside: Path) -> None:
     kept.mkdir(exist_ok=True)
     (kept / f"{state.last_build(aside)}.duckdb").unlink(missing_ok=True)
     (kept / f"{state.last_build(aside)}.duckdb").hardlink_to(aside)
-    durable_rename(aside, home.published)
+    state.durable_rename(aside, home.published)
     for old in sorted(kept.iterdir())[:-KEPT_STATES]:
         old.unlink()

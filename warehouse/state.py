@@ -1,41 +1,81 @@
-"""The state: the one DuckDB file that builds change, and that readers ask while nobody changes it."""
+"""The state: the one DuckDB file that builds change, and that readers ask while nobody changes it.
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+A DuckDB database is two files: its own, and a write-ahead file beside it that a killed process leaves with what was committed
+last. So a file is recovered before anything is decided by it, and no name is taken beside a write-ahead file of another.
+"""
+
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from ingestion.database import Row, connect, rows
+from ingestion.bronze import force_to_disk
+from ingestion.database import Row, connect, rows, write_ahead, writing
 from ingestion.home import Home
+from ingestion.landing import Report, silent
+from ingestion.locks import PATIENCE_SECONDS, hold
 
-__all__ = ["Row", "connect", "drop", "has_table", "last_build", "lock", "lock_aside", "read", "rows"]
+__all__ = [
+    "Row",
+    "connect",
+    "drop",
+    "durable_rename",
+    "has_table",
+    "last_build",
+    "lock",
+    "lock_aside",
+    "lock_build",
+    "read",
+    "recover",
+    "rows",
+    "writing",
+]
 
 
 def drop(path: Path) -> None:
     """Remove a DuckDB file, if it is there, and what a killed process left to be replayed into it."""
-    for left_over in (path.with_name(path.name + ".wal"), path):
+    for left_over in (write_ahead(path), path):
         left_over.unlink(missing_ok=True)
 
 
-def lock(home: Home) -> AbstractContextManager[None]:
+def recover(path: Path) -> None:
+    """Bring what a killed process committed to a DuckDB file into the file itself. Afterwards nothing lies beside it."""
+    if not write_ahead(path).exists():
+        return
+    if path.exists():
+        with writing(path) as connection:
+            connection.execute("checkpoint")
+    write_ahead(path).unlink(missing_ok=True)
+
+
+def durable_rename(aside: Path, name: Path) -> None:
+    """Give a finished file its name; after this returns, a power cut does not take it back.
+
+    What a killed process committed to the file that had the name goes into that file first: beside the new one, it would be
+    replayed into it.
+    """
+    name.parent.mkdir(parents=True, exist_ok=True)
+    for database in (aside, name):
+        recover(database)
+    force_to_disk(aside)
+    aside.replace(name)
+    force_to_disk(name.parent)
+
+
+def lock(home: Home, report: Report = silent) -> AbstractContextManager[None]:
     """Hold the right to change the state and the published file. The kernel lets go when the process dies."""
-    return _lock(home, "state.lock")
+    return hold(home.root / "state.lock", "changes the state", report)
 
 
-def lock_aside(home: Home) -> AbstractContextManager[None]:
+def lock_build(home: Home, report: Report = silent) -> AbstractContextManager[None]:
+    """Hold the right to build, so that no build does minutes of work that another one makes worthless."""
+    return hold(home.root / "build.lock", "builds", report)
+
+
+def lock_aside(home: Home, report: Report = silent, patience: float = PATIENCE_SECONDS) -> AbstractContextManager[None]:
     """Hold the one place where everything is built again to be compared."""
-    return _lock(home, "recount.lock")
-
-
-@contextmanager
-def _lock(home: Home, name: str) -> Iterator[None]:
-    home.root.mkdir(parents=True, exist_ok=True)
-    with (home.root / name).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return hold(home.root / "recount.lock", "builds aside", report, patience)
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str, database: str | None = None) -> bool:

@@ -19,14 +19,3 @@
     union all by name
     select * from {{ before(model) }} where not {{ is_replaced(model) }}
 {% endmacro %}
-
-{# The held batches that still wait for somebody: not those whose window has since landed again, and entered. #}
-{% macro open_holds() %}
-    select * from ({{ whole('ops_held') }}) as held
-    where not exists (
-        select 1 from ({{ whole('ops_batches') }}) as batches
-        where
-            {{ same('batches', 'held', ['dataset', 'window_start', 'window_end']) }}
-            and batches.part = '' and batches.landed_at > held.landed_at and list_has_all(batches.inputs, held.inputs)
-    )
-{% endmacro %}

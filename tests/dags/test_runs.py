@@ -98,12 +98,12 @@ class Warehouse:
     entering: list[str] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
 
-    def plan(self, home, request, now):
+    def plan(self, home, request, now, report):
         self.requests.append(request)
         self.entering = list(self.waiting)
         return SimpleNamespace(build_id="build-1", entering=self.entering, leaving=()) if self.entering else None
 
-    def transform(self, home, build_id):
+    def transform(self, home, build_id, report):
         assert build_id == "build-1"
 
     def audit(self, home, build_id, now, report):
@@ -113,7 +113,7 @@ class Warehouse:
             raise build.Refused(build.Verdict(build_id, (Finding("a check", "fail", 1, "", "[]", "stopped"),)))
         return SimpleNamespace(findings=(), warnings=())
 
-    def publish(self, home, build_id):
+    def publish(self, home, build_id, report):
         self.published += self.entering
         self.waiting = [one for one in self.waiting if one not in self.entering]
 

@@ -41,8 +41,8 @@ ROWS = [
     "insert into ops.differences (dataset, batch_id, is_alert, is_accepted) values ('orders', 'b', true, false)",
     "insert into records.orders (order_id, batch_id, record_no, is_deleted, fate) values ('o', 'b', 1, true, 'current')",
     "insert into records.decisions (subject, target_dataset, target_batch_id, fate) values ('hold', 'orders', 'b', 'spoilt')",
-    "insert into ops.held (dataset, batch_id, broken_batch_id) values ('orders', 'b', 'b')",
-    "insert into plan.held (dataset, batch_id, is_leaving) values ('orders', 'b', true)",
+    "insert into ops.held (dataset, batch_id, broken_batch_id, is_open) values ('orders', 'b', 'b', true)",
+    "insert into plan.held (dataset, batch_id, is_given) values ('orders', 'b', true)",
     "insert into gold.order_risk (order_id) values ('o'), ('o')",
     "insert into ops.restatements (gold_table, gold_date, is_late) values ('daily_revenue', date '2026-11-01', true)",
 ]

@@ -1,5 +1,6 @@
 """From every state of trouble to healthy, by the commands that the messages name; and what is in no trouble goes on meanwhile."""
 
+import gzip
 import json
 import shlex
 import shutil
@@ -7,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import psycopg
 import pytest
 from click.testing import CliRunner
 
+from ingestion.contract import PROJECT
 from ingestion.home import Home
 from ingestion.sources import orders
 from operations import ledger
@@ -72,6 +75,10 @@ class Desk:
 
     def revenue(self) -> object:
         return self.value("select sum(net_amount)::int from gold.daily_revenue")
+
+    def published_revenue(self) -> int:
+        with duckdb.connect(str(self.home.published), read_only=True) as published:
+            return published.sql("select sum(net_amount)::int from gold.daily_revenue").fetchall()[0][0]
 
     def balances(self) -> None:
         assert ledger.recount(self.home) == ([], True)
@@ -267,3 +274,78 @@ def test_what_the_source_deletes_leaves_gold_and_comes_back(desk: Desk) -> None:
     desk.type(f"build --full {WHY}")
     assert desk.type("hash") == before
     desk.type("ledger --recount")
+
+
+def test_accounts_that_are_off_stop_every_build_until_all_is_made_again(desk: Desk) -> None:
+    with duckdb.connect(str(desk.home.state)) as state:
+        state.execute("delete from records.orders where order_id = 'o11'")
+    assert "(0 times)" in desk.type("ledger --recount", 1)
+    desk.change("insert into shop.orders select 'o80', null, 'paid', 'EUR', 'card', 'DE', 9, now, now from shop.clock")
+    desk.change("insert into shop.order_items select 'o80', 1, 'p', 1, 9, 0, now from shop.clock")
+    desk.type(f"sweep {DAY}")
+    assert "clearwell build --full --reason TEXT" in desk.type("build", 1)
+    assert desk.published_revenue() == 800
+    desk.type(f"build --full {WHY}")
+    desk.status(healthy=True)
+    assert desk.published_revenue() == 809
+    desk.type("ledger --recount")
+
+
+def test_a_file_that_cannot_be_read_holds_its_dataset_until_it_is_replaced_or_removed(desk: Desk) -> None:
+    broken = desk.home.landing / "2026-11-01" / "10" / "broken.jsonl.gz"
+    for way_out in ("replaced", "removed"):
+        broken.write_bytes(b"\x1f\x8b, and then no more")
+        desk.deliver()
+        assert broken.name in desk.type(f"sweep {DAY}")
+        desk.type("build")
+        events = desk.events()
+        assert desk.status(healthy=False)["late"] == ["clickstream"]
+        assert "clearwell heal" in desk.type("status", 1)
+        if way_out == "replaced":
+            broken.write_bytes(gzip.compress(b""))
+        else:
+            broken.unlink()
+        desk.type("heal")
+        desk.status(healthy=True)
+        assert desk.events() == events
+
+
+@pytest.mark.parametrize("replay", [DAY, "--full"])
+def test_a_replay_that_takes_from_readers_is_refused_until_it_is_accepted_or_dropped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, replay: str
+) -> None:
+    before = desk.type("hash")
+    with narrower_contract(tmp_path, monkeypatch):
+        told = desk.type(f"build {replay} {WHY}", 1)
+        assert "held_batches_are_new" in told and "builds accept" in told
+        found = desk.status(healthy=False)
+        (held,) = found["held"]
+        assert (held["dataset"], held["refused_records"], held["records"]) == ("orders", 40, 40)
+        assert desk.type("hash") == before
+
+        build_id = found["findings"][0]["build_id"]
+        assert f"clearwell builds drop {build_id}" in told
+        desk.type(f"builds drop {build_id}")
+        desk.status(healthy=True)
+        desk.type(f"builds drop {build_id}", 1)
+
+        desk.type(f"build {replay} {WHY}", 1)
+        desk.type(f"builds accept {held['finding']} {WHY}")
+        desk.type(f"build {replay} {WHY}")
+        desk.status(healthy=True)
+        assert desk.value("select count(*) from silver.dead_letters") == 40
+        assert desk.revenue() is None
+        desk.balances()
+
+
+@contextmanager
+def narrower_contract(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A checkout whose contract of orders allows no status that the shop has."""
+    project = Path(shutil.copytree(PROJECT, root / "project", ignore=shutil.ignore_patterns("target", "logs")))
+    path = project / "models" / "staging" / "staging_orders.yml"
+    text = path.read_text()
+    assert "allowed: [created, paid, " in text
+    path.write_text(text.replace("allowed: [created, paid, ", "allowed: [created, "))
+    with monkeypatch.context() as patch:
+        patch.setattr(dbt, "PROJECT", project)
+        yield

@@ -17,7 +17,7 @@ settled as (
 
 short as (
     -- a held batch is missing from its window, whatever else has landed for it
-    select dataset, window_start from ({{ open_holds() }})
+    select dataset, window_start from {{ ref('ops_held') }} where is_open
     union
     select waiting.dataset, waiting.window_start
     from waiting

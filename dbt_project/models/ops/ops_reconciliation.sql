@@ -4,7 +4,7 @@ with dates as (
 ),
 
 held as (
-    select dataset, window_start, window_end from ({{ open_holds() }})
+    select dataset, window_start, window_end from {{ ref('ops_held') }} where is_open
 ),
 
 rebuilt_dates as (

@@ -141,12 +141,13 @@ glued as (
 
 final as (
     select
-        batches.dataset, batches.batch_id, batches.window_start, batches.window_end, batches.window_date, batches.is_leaving,
-        batches.landed_at, batches.inputs,
+        batches.dataset, batches.batch_id, batches.window_start, batches.window_end, batches.window_date, batches.landed_at,
+        batches.inputs,
         coalesce(counted.refused_records, 0) as refused_records,
         batches.records_written as records,
         coalesce(broken.batch_id, glued.broken_batch_id) as broken_batch_id,
-        coalesce(broken.cause, glued.cause) as cause
+        coalesce(broken.cause, glued.cause) as cause,
+        batches.batch_id in (select batch_id from given) and counted.batch_id is not null as is_given
     from {{ ref('plan_batches') }} as batches
     inner join glued using (dataset, batch_id)
     left join broken using (dataset, batch_id)

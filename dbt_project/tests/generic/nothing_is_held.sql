@@ -1,4 +1,4 @@
 {# A held batch waits for a person: `clearwell builds accept held:<batch>`, `clearwell batches retract <batch>`, or a fixed source or contract. #}
 {% test nothing_is_held(model) %}
-select * from {{ model }} where batch_id = broken_batch_id
+select * from {{ model }} where batch_id = broken_batch_id and is_open
 {% endtest %}

@@ -1,0 +1,118 @@
+"""Locks between processes: whoever waits is told for whom and for how long at most, and the kernel frees them at death."""
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from ingestion.errors import Transient
+
+# A full build of a long history takes this long; a change of the state, seconds.
+PATIENCE_SECONDS = 3600.0
+_LOOK_EVERY_SECONDS = 0.1
+_TELL_EVERY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock: what it does, its command and its number."""
+
+    does: str
+    command: str
+    process: int
+
+    def __str__(self) -> str:
+        return f"`{self.command}` (process {self.process}), which {self.does}"
+
+
+@contextmanager
+def hold(path: Path, does: str, report: Callable[[str], None], patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Hold a lock that one process has at a time. Wait for it `patience` seconds at most; then raise Transient."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        _wait(lambda: _is_taken(file, fcntl.LOCK_EX), lambda: str(_holder(path) or "another process"), report, patience)
+        _sign(file, does)
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a folder's own lock, for moments or as its owner. Without `wait`, one that is held raises BlockingIOError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def turn_to_write(path: Path, patience: float) -> Iterator[None]:
+    """Go before all who come to read a file from now on: those who read already end, and nobody else begins."""
+    with _turnstile(path).open("a+") as file:
+        _wait(lambda: _is_taken(file, fcntl.LOCK_EX), lambda: f"another process that writes {path}", _silent, patience)
+        yield
+
+
+def turn_to_read(path: Path, patience: float) -> None:
+    """Wait until nobody writes a file, or waits to write it."""
+    with suppress(FileNotFoundError, PermissionError), _turnstile(path).open() as file:
+        _wait(lambda: _is_taken(file, fcntl.LOCK_SH), lambda: f"a process that writes {path}", _silent, patience)
+
+
+def _turnstile(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _is_taken(file: IO[str], how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait(
+    is_taken: Callable[[], bool], for_whom: Callable[[], str], report: Callable[[str], None], patience: float
+) -> None:
+    began = told = time.monotonic()
+    first = True
+    while not is_taken():
+        now = time.monotonic()
+        if now - began > patience:
+            raise Transient(
+                f"waited {patience:.0f} seconds for {for_whom()}",
+                todo="wait until it has ended, and give the same command again",
+            )
+        if first or now - told > _TELL_EVERY_SECONDS:
+            report(f"waiting for {for_whom()}; {patience - (now - began):.0f} seconds more at most")
+            first, told = False, now
+        time.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _sign(file: IO[str], does: str) -> None:
+    """Write into a lock who holds it, for those who wait."""
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
+    file.truncate(0)
+    file.write(json.dumps(asdict(Holder(does, command, os.getpid()))))
+    file.flush()
+
+
+def _holder(path: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):  # it may be writing this very moment
+        return None
+
+
+def _silent(_line: str) -> None:
+    """Report nothing."""

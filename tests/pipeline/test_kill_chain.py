@@ -1,0 +1,134 @@
+"""Kills at random moments, one after the other, each followed by another command: what the commands say in the end is the same.
+
+The commands are called in processes of their own, each killed at a moment drawn from how long it took undisturbed.
+"""
+
+import multiprocessing
+import random
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from demo import simulate
+from ingestion import sources
+from ingestion.home import Home
+from ingestion.window import Window
+from operations import hashes, ledger
+from warehouse import build as warehouse
+from warehouse.plan import Request
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
+WINDOWS = [Window.parse(start, end) for start, end in pairwise(DAYS)]
+LIMIT_SECONDS = 600
+
+children = multiprocessing.get_context("forkserver")
+children.set_forkserver_preload([__name__, "duckdb", "pyarrow.parquet", "dbt.cli.main", "great_expectations"])
+
+
+def ingest_first(home: Home, now: datetime) -> None:
+    for source in sources.SOURCES:
+        sources.ingest(source, WINDOWS[0], home, now)
+
+
+def ingest_second(home: Home, now: datetime) -> None:
+    for source in sources.SOURCES:
+        sources.ingest(source, WINDOWS[1], home, now)
+
+
+def build(home: Home, now: datetime) -> None:
+    warehouse.build(home, Request(), now)
+
+
+def build_full(home: Home, now: datetime) -> None:
+    warehouse.build(home, Request(full=True, reason="test"), now)
+
+
+def build_range(home: Home, now: datetime) -> None:
+    warehouse.build(home, Request(date(2026, 11, 1), date(2026, 11, 2), reason="test"), now)
+
+
+def recount(home: Home, now: datetime) -> None:
+    ledger.recount(home)
+    warehouse.rebuild_aside(home, now)
+
+
+COMMANDS: list[Callable[[Home, datetime], None]] = [
+    ingest_first,
+    build,
+    ingest_second,
+    build,
+    build_full,
+    build_range,
+    recount,
+]
+
+
+def timed(home: Home) -> dict[str, float]:
+    """Give all commands undisturbed, and return how long each took."""
+    took: dict[str, float] = {}
+    for number, command in enumerate(COMMANDS):
+        began = time.monotonic()
+        run(command, home, NOW + timedelta(minutes=number))
+        took[command.__name__] = max(time.monotonic() - began, took.get(command.__name__, 0))
+    return took
+
+
+def run(command: Callable[[Home, datetime], None], home: Home, now: datetime, kill_after: float | None = None) -> None:
+    """Give a command in a process of its own, and kill it after so many seconds if it has not ended by then."""
+    child = children.Process(target=command, args=(home, now))
+    child.start()
+    child.join(LIMIT_SECONDS if kill_after is None else kill_after)
+    if kill_after is not None and child.is_alive():
+        child.kill()
+        child.join(LIMIT_SECONDS)
+    assert child.exitcode in ((0,) if kill_after is None else (0, -signal.SIGKILL)), command.__name__
+
+
+def is_whole(published: Path) -> bool:
+    """Say whether the file that readers have is one whole version, if there is any."""
+    if not published.exists():
+        return True
+    with duckdb.connect(str(published), read_only=True) as connection:
+        found = connection.sql("""
+            select (select sum(orders) from gold.daily_revenue) is not distinct from (select sum(orders) from gold.hourly_revenue)
+            and (select sum(records) from ops.ledger) = (select sum(records_written) from ops.batches)
+        """).fetchone()
+    return bool(found and found[0])
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.long)])
+def test_any_chain_of_kills_ends_in_the_same_state(shop: Home, tmp_path: Path, kills: int) -> None:
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
+    undisturbed = Home(tmp_path / "undisturbed", shop.landing, shop.database_url())
+    took = timed(undisturbed)
+    expected = hashes.read(undisturbed)
+
+    home, chance, now = Home(tmp_path / "home", shop.landing, shop.database_url()), random.Random(kills), NOW
+    last = None
+    for _ in range(kills):
+        command = chance.choice([one for one in COMMANDS if one is not last])
+        run(command, home, now, kill_after=chance.uniform(0, took[command.__name__]))
+        assert is_whole(home.published)
+        last, now = command, now + timedelta(minutes=1)
+    for command in (ingest_second, build_full, ingest_first, build):
+        run(command, home, now)
+        now += timedelta(minutes=1)
+    assert hashes.read(home) == expected
+    assert ledger.recount(home) == ([], True) and ledger.recompute(home, now) == []
+    run(build_full, home, now)
+    assert hashes.read(home) == expected
+    assert leftovers(home) == []
+
+
+def leftovers(home: Home) -> list[str]:
+    """List what killed processes left that no process owns."""
+    strays = [*home.root.rglob("*.wal"), *home.root.rglob(".next.duckdb*"), *home.staging.glob("*")]
+    strays += home.builds.glob("*/*.duckdb*")
+    return sorted(str(path.relative_to(home.root)) for path in strays)

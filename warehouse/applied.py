@@ -1,0 +1,82 @@
+"""Hold what was applied against what was built, before it counts: the tables of a file must say what its ledger says."""
+
+from collections.abc import Iterable
+
+import duckdb
+
+from ingestion.errors import Permanent
+from warehouse import state
+from warehouse.dbt import Change
+
+_TODO = "clearwell ledger --recount says which records are off, and clearwell build --full --reason TEXT makes all tables again"
+
+
+def check_tables(connection: duckdb.DuckDBPyConnection, changes: Iterable[tuple[Change, str]]) -> None:
+    """Compare the rows that each change replaced with the build's, attached as `build`. A difference is Permanent.
+
+    `changes` come with the condition that finds their rows. Rows are counted; of gold and ops, the content is compared too.
+    """
+    for change, condition in changes:
+        table = f"{change.schema}.{change.table}"
+        content = f"sum(hash({', '.join(change.columns)}))" if change.schema in ("gold", "ops") else "null"
+        query = f"select count(*), {content} from (select {', '.join(change.columns)} from {{}})"
+        found = connection.execute(query.format(f"{table} {condition}")).fetchone()
+        built = connection.execute(query.format(f"build.{table}")).fetchone()
+        if found != built:
+            rows = f"{found[0] if found else 0} rows where the build has {built[0] if built else 0}"
+            raise Permanent(f"{table} would not hold what was built: {rows}", where="nothing was changed", todo=_TODO)
+
+
+def check_ledger(connection: duckdb.DuckDBPyConnection, dates: str = "") -> None:
+    """Count the records of a state by batch, date and fate, and compare with its ledger. A difference is Permanent.
+
+    `dates` names a table of (dataset, record_date) to look at; none: all of them.
+    """
+    datasets = [
+        name
+        for (name,) in connection.execute(
+            "select table_name from duckdb_tables() where database_name = current_database() "
+            "and schema_name = 'records' and table_name <> 'refused' order by 1"
+        ).fetchall()
+    ]
+    if not datasets:
+        return
+    cell = "dataset, batch_id, record_date, fate"
+    counted = [f"select '{name}' as {cell} from records.{name} {_on(connection, dates, name)}" for name in datasets] + [
+        f"select {cell} from records.refused"
+    ]
+    touched = f"semi join {dates} as touched on cells.dataset = touched.dataset and cells.record_date is not distinct from touched.record_date"
+    query = f"""
+        with cells as (
+            select {cell}, count(*) as records, 0 as booked from ({" union all ".join(counted)}) group by all
+            union all
+            select {cell}, 0 as records, sum(records) as booked from ops.ledger group by all
+        )
+
+        select {cell}, sum(records)::bigint as records, sum(booked)::bigint as booked
+        from cells
+        {touched if dates else ""}
+        group by all
+        having sum(records) <> sum(booked)
+        order by all
+        limit 3
+    """
+    odd = state.rows(connection, query)
+    if odd:
+        told = "; ".join(
+            f"{row['dataset']} {row['record_date']} has {row['records']} {row['fate']} records of batch {row['batch_id']}, "
+            f"and its ledger {row['booked']}"
+            for row in odd
+        )
+        raise Permanent(f"tables and ledger differ: {told}", where="nothing was changed", todo=_TODO)
+
+
+def _on(connection: duckdb.DuckDBPyConnection, dates: str, dataset: str) -> str:
+    """Name the dates of a dataset as literals, since DuckDB skips row groups for literals and not for a join."""
+    if not dates:
+        return ""
+    query = f"select distinct record_date from {dates} where dataset = $1 order by 1"
+    found = [row[0] for row in connection.execute(query, [dataset]).fetchall()]
+    parts = [f"record_date in ({', '.join(f'date {str(one)!r}' for one in found if one)})"] if any(found) else []
+    parts += ["record_date is null"] if None in found else []
+    return f"where {' or '.join(parts) or 'false'}"
