@@ -59,6 +59,12 @@ class Mover:
         """A time of the day that a sweep is about."""
         return self._day().start + timedelta(hours=5)
 
+    def days(self) -> list[Window]:
+        """Every day from the first to today."""
+        count = (self.now - FIRST).days + 1
+        starts = [FIRST + timedelta(days=number) for number in range(count)]
+        return [Window(start, start + timedelta(days=1)) for start in starts]
+
     def _day(self) -> Window:
         end = max(self.now.replace(hour=0, minute=0, second=0, microsecond=0), FIRST + timedelta(days=1))
         return Window(end - timedelta(days=1), end)
@@ -97,7 +103,9 @@ def add_line(mover: Mover) -> None:
 def change_line(mover: Mover) -> None:
     order = mover.any_order()
     mover.shop.execute(
-        "update shop.order_items set quantity = quantity + 1, updated_at = %s where order_id = %s", [mover.now, order]
+        # never 0, which is refused
+        "update shop.order_items set quantity = abs(quantity) + 1, updated_at = %s where order_id = %s",
+        [mover.now, order],
     )
     _touch(mover, order)
 

@@ -21,6 +21,7 @@ from ingestion.home import Home
 from ingestion.window import Window
 from operations import hashes, ledger
 from warehouse import build as warehouse
+from warehouse import state
 from warehouse.plan import Request
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -124,6 +125,33 @@ def test_any_chain_of_kills_ends_in_the_same_state(shop: Home, tmp_path: Path, k
     assert ledger.recount(home) == ([], True) and ledger.recompute(home, now) == []
     run(build_full, home, now)
     assert hashes.read(home) == expected
+    assert leftovers(home) == []
+
+
+def test_all_commands_at_once_end_in_the_same_state(shop: Home, tmp_path: Path) -> None:
+    """Each waits for its turn, none fails, and readers see whole versions meanwhile."""
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
+    one_by_one, home = (Home(tmp_path / name, shop.landing, shop.database_url()) for name in ("one by one", "at once"))
+    for each in (one_by_one, home):
+        run(ingest_first, each, NOW)
+        run(build, each, NOW)
+    for number, command in enumerate((ingest_second, build)):
+        run(command, one_by_one, NOW + timedelta(minutes=number + 1))
+
+    busy = [
+        children.Process(target=command, args=(home, NOW + timedelta(minutes=number + 1)))
+        for number, command in enumerate((recount, build_full, ingest_second, build, build_range))
+    ]
+    for child in busy:
+        child.start()
+    while any(child.is_alive() for child in busy):
+        assert is_whole(home.published)
+        assert state.read(home.state, "ops.batches", "select 1 from ops.batches limit 1")
+        busy[0].join(0.2)
+    assert [child.exitcode for child in busy] == [0] * len(busy)
+    run(build, home, NOW + timedelta(minutes=10))
+    assert hashes.read(home) == hashes.read(one_by_one)
+    assert ledger.recount(home) == ([], True)
     assert leftovers(home) == []
 
 

@@ -1,27 +1,33 @@
-"""Any process can be killed at any instant: the same command again ends in the same state.
+"""Any process can be killed at any instant, and any call can fail: the same command again ends in the same state.
 
-The steps are the calls that leave a trace outside the process. A child is killed at each of a spread of them.
+The steps are the calls that leave a trace outside the process. At each of a spread of them a child is killed, and a call fails.
 """
 
+import errno
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import cycle
 from pathlib import Path
 from types import FrameType
 
 import duckdb
 
 from demo import simulate
-from ingestion import bronze, sources
+from ingestion import bronze, database, sources
+from ingestion.database import write_ahead
+from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import hashes
+from operations import hashes, ledger
 from warehouse import build as warehouse
+from warehouse import state
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIRST, SECOND, END = "2026-11-01", "2026-11-02", "2026-11-03"
@@ -40,6 +46,7 @@ TRACES = {
     "open",
 }
 KILLS = 12
+FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 
 # A fresh process a kill, but its imports only once.
 children = multiprocessing.get_context("forkserver")
@@ -62,6 +69,26 @@ def die_at(step: int, report: Path, work: Callable[..., object], *arguments: obj
     sys.setprofile(None)
     if not step:
         report.write_text(str(seen))
+
+
+def fail_at(step: int, code: int, work: Callable[..., object], *arguments: object) -> None:
+    """Do the work, and let the call that would leave its trace number `step` fail instead."""
+    seen = 0
+
+    def count(frame: FrameType, event: str, called: object) -> None:
+        nonlocal seen
+        if event == "c_call" and getattr(called, "__name__", "") in TRACES:
+            seen += 1
+            if seen == step:
+                raise OSError(code, os.strerror(code))
+
+    sys.setprofile(count)
+    try:
+        work(*arguments)
+    except (OSError, ClearwellError, duckdb.Error):
+        pass
+    finally:
+        sys.setprofile(None)
 
 
 def in_child(step: int, report: Path, work: Callable[..., object], *arguments: object) -> int | None:
@@ -124,6 +151,12 @@ def test_an_ingest_killed_anywhere_lands_the_same_batches(shop: Home, tmp_path: 
             assert set(contents(home).items()) <= set(expected.items()), "a batch that is there is whole"
             sources.ingest(source, window, home, NOW)
             assert contents(home) == expected
+        for step, code in zip(steps, cycle(FAULTS), strict=False):
+            home = Home(tmp_path / f"{source}-{step}-failed", shop.landing, shop.database_url())
+            fail_at(step, code, sources.ingest, source, window, home, NOW)
+            assert set(contents(home).items()) <= set(expected.items()), "a batch that is there is whole"
+            sources.ingest(source, window, home, NOW)
+            assert contents(home) == expected
 
 
 def contents(home: Home) -> dict[str, tuple[object, ...]]:
@@ -143,8 +176,8 @@ def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: 
     assert planned
     kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.transform, home, planned.build_id)
     warehouse.transform(home, planned.build_id)
-    findings = home.builds / planned.build_id / "findings.json"
-    kill_once_written(findings, warehouse.audit, home, planned.build_id, NOW)
+    shutil.rmtree(home.docs)
+    kill_once_written(home.docs / "index.html", warehouse.audit, home, planned.build_id, NOW)
     warehouse.audit(home, planned.build_id, NOW)
     whole, report = copied(home, tmp_path / "whole"), tmp_path / "steps"
     steps = steps_of(report, warehouse.publish, whole, planned.build_id)
@@ -158,6 +191,54 @@ def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: 
         assert hashes.read(hit) == expected
         assert versions(hit) == (2, True, True)
         shutil.rmtree(hit.root)
+    for step, code in zip(steps, cycle(FAULTS), strict=False):
+        hit = copied(home, tmp_path / f"failed-{step}")
+        fail_at(step, code, warehouse.publish, hit, planned.build_id)
+        assert versions(hit) in ((1, True, True), (2, True, True))
+        warehouse.publish(hit, planned.build_id)
+        assert hashes.read(hit) == expected
+        assert versions(hit) == (2, True, True)
+        shutil.rmtree(hit.root)
+    hit = copied(home, tmp_path / "committed")
+    dies_once_committed(hit, planned.build_id)
+    for number, request in enumerate((warehouse.Request(full=True, reason="test"), warehouse.Request())):
+        follows = copied(hit, tmp_path / f"follows-{number}")
+        warehouse.build(follows, request, NOW.replace(hour=14))
+        assert hashes.read(follows) == expected
+        assert ledger.recount(follows) == ([], True)
+        assert not list(follows.root.rglob("*.wal"))
+
+
+def dies_once_committed(home: Home, build_id: str) -> None:
+    """Kill a publish after the state has committed the build, while all of it lies in the write-ahead file beside it."""
+    child = children.Process(target=die_once_committed, args=(home, build_id))
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL
+    assert write_ahead(home.state).stat().st_size
+
+
+def die_once_committed(home: Home, build_id: str) -> None:
+    class Dying:
+        def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+            self.connection = connection
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.connection, name)
+
+        def execute(self, query: str, *more: object) -> object:
+            found = self.connection.execute(query, *more)
+            if query == "commit":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return found
+
+    @contextmanager
+    def writing(path: Path) -> Iterator[Dying]:
+        with database.writing(path) as connection:
+            yield Dying(connection)
+
+    state.writing = writing  # type: ignore[assignment]
+    warehouse.publish(home, build_id)
 
 
 def land(home: Home, start: str, end: str) -> None:

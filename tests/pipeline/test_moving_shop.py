@@ -1,18 +1,21 @@
 """A source is counted in the view of it that landed: whatever moves, no count is a false alarm, and a loss is always found."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from ingestion import sources
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.sources import clickstream, orders
 from ingestion.sources.lines import LineFile
 from tests.pipeline.moving_shop import Mover, counted, differing
+from warehouse import state
+from warehouse.build import Request, build
 
 STEPS = 14
 
@@ -23,15 +26,22 @@ def connection(shop: Home) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def follow(seed: int, shop: Home, connection: psycopg.Connection[Any], root: Path) -> Mover:
-    """Let a shop move for some days, landing and sweeping in between; hold that no count is ever off."""
+def follow(
+    seed: int, shop: Home, connection: psycopg.Connection[Any], root: Path, build_after: Sequence[int] = ()
+) -> Mover:
+    """Let a shop move for some days, landing and sweeping in between; hold that no count is ever off.
+
+    After some steps, build.
+    """
     home = Home(root, root / "landing", shop.database_url())
     home.landing.mkdir(parents=True)
     mover = Mover(random.Random(seed), connection, home)
     mover.clear()
     for _ in range(4):
         mover.move()
-    for _ in range(STEPS):
+    for number in range(STEPS):
+        if number in build_after:
+            build(home, Request(), mover.now)
         step = mover.pick.choice(["move", "move", "move", "ingest", "sweep"])
         if step == "move":
             mover.move()
@@ -65,6 +75,37 @@ def test_a_shop_in_motion_is_no_false_alarm(shop: Home, connection: psycopg.Conn
 @pytest.mark.long
 def test_no_interleaving_is_a_false_alarm(shop: Home, connection: psycopg.Connection[Any], tmp_path: Path) -> None:
     hold(300, shop, connection, tmp_path, first=1000)
+
+
+@pytest.mark.parametrize("shops", [1, pytest.param(20, marks=pytest.mark.long)])
+def test_silver_follows_the_shop(shops: int, shop: Home, connection: psycopg.Connection[Any], tmp_path: Path) -> None:
+    """Once each day has been swept and all is built, silver holds what the shop does: rows moved, changed, gone and come again."""
+    for seed in range(2000, 2000 + shops):
+        mover = follow(seed, shop, connection, tmp_path / str(seed), build_after=(5, 10))
+        settle(mover)
+        for table, query in FOLLOWED.items():
+            found = state.read(mover.home.state, f"silver.{table}", query.format(schema="silver"))
+            there = connection.execute(query.format(schema="shop")).fetchall()
+            assert [tuple(row.values()) for row in found] == there, (seed, table, mover.done)
+        assert differences(mover.home) == []
+
+
+def settle(mover: Mover) -> None:
+    """Sweep each day, and build."""
+    for day in mover.days():
+        tolerant(lambda day=day: [sources.sweep("orders", day, mover.home, mover.now)])
+    build(mover.home, Request(), mover.now)
+
+
+FOLLOWED = {
+    "orders": "select order_id, status, currency, ordered_at::date::text from {schema}.orders order by 1",
+    "order_items": "select order_id, line_number::int, quantity::int, unit_price::text from {schema}.order_items "
+    "where order_id in (select order_id from {schema}.orders) order by 1, 2",
+}
+
+
+def differences(home: Home) -> list[state.Row]:
+    return state.read(home.state, "ops.differences", "from ops.differences where is_alert")
 
 
 @pytest.mark.parametrize("what", ["order", "line", "money", "click", "file"])
