@@ -11,12 +11,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from ingestion.errors import ClearwellError, Permanent, Transient
+from ingestion.sources.deadlines import Connection, Limits, variable
+from ingestion.sources.giving_way import giving_way
 
-CONNECT_SECONDS = 10
 # The database's text must not depend on who asks: one time zone, one date style, floats that read back as they were.
 _SETTINGS = {
-    "statement_timeout": "15min",
-    "lock_timeout": "1min",
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
@@ -28,7 +27,18 @@ _SETTINGS = {
 }
 _ADDRESS = "write postgresql://user:password@host:port/database, with %40 for an @ and %2F for a / in the password"
 # SQLSTATEs, by prefix, that a later try may not meet: lost connections, overload, deadlocks, time-outs, restarts.
-_PASSING = ("08", "40", "53", "55P03", "57", "58")
+_PASSING = {
+    "08": "",
+    "25P03": f"{variable('idle')} says how long Clearwell may be busy with its own state meanwhile",
+    "25P04": "the server's transaction_timeout is shorter than a landing takes: let it be longer for this user",
+    "40": "",
+    "53": "",
+    "55P03": "wait until the shop's ALTER TABLE, or whatever locks the table, is done; "
+    f"{variable('lock')} says how long a landing waits for it",
+    "57014": f"{variable('statement')} says how long a query may take; a shorter window takes less",
+    "57": "",
+    "58": "",
+}
 _ADVICE = {
     "address": _ADDRESS,
     "ssl": "compare sslmode and the certificates in SHOP_DATABASE_URL with what the server offers",
@@ -103,21 +113,27 @@ _STANDBY = """
 
 
 @contextmanager
-def snapshot(url: str, end: datetime | None = None, at: datetime | None = None) -> Iterator[psycopg.Connection[Any]]:
+def snapshot(
+    url: str, end: datetime | None = None, at: datetime | None = None, limits: Limits | None = None
+) -> Iterator[Connection]:
     """Open one read-only REPEATABLE READ transaction; its errors are Transient or Permanent and tell no password.
 
     With the `end` of a window, and the time `at` which it is read, a replica that has not replayed so far is Transient.
+    Nothing is waited for longer than the limits say, those of the environment if none are given.
     """
     where = _describe(url)
+    limits = limits or Limits.from_environment()
     try:
-        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, client_encoding="utf8") as connection:
+        with Connection.to(url, limits, where) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             if end and at:
                 _await_replay(connection, end, at, where)
             for name, value in _SETTINGS.items():
                 connection.execute("select set_config(%s, %s, true)", (name, value))
-            yield connection
+            connection.ask_for_limits()
+            with giving_way(url, connection):
+                yield connection
     except psycopg.Error as error:
         raise _translate(error, url, where) from None
 
@@ -170,8 +186,10 @@ def _translate(error: psycopg.Error, url: str, where: str) -> ClearwellError:
     if password:
         text = text.replace(str(password), "***")
     state = error.sqlstate or _state_in_words(text)
-    if state.startswith(_PASSING):
-        return Transient(f"the shop database did not answer: {text}", where=where, todo="try again; see that it runs")
+    passing = next((advice for prefix, advice in _PASSING.items() if state.startswith(prefix)), None)
+    if passing is not None:
+        advice = passing or "see that it runs"
+        return Transient(f"the shop database did not answer: {text}", where=where, todo=f"try again; {advice}")
     advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "")
     return Permanent(f"the shop database refused: {text}", where=where, todo=advice or "fix what it names")
 
