@@ -11,7 +11,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -147,19 +147,66 @@ def _read(home: Home, manifest: Manifest) -> list[Count]:
 _Counted = Mapping[tuple[str, str | None], tuple[str, str | None]]
 
 
-def count_orders(connection: psycopg.Connection[Any], window: Window, landed: Mapping[str, list[str]]) -> list[Count]:
-    """Ask the shop for the orders of some days, and for their lines and money by currency, beside those in the landed Parquet files."""
+@dataclass(frozen=True)
+class Shop:
+    """What a shop's database holds of some days: orders by date, and lines with their money by date and currency."""
+
+    orders: _Counted
+    lines: _Counted
+
+
+def count_shop(connection: psycopg.Connection[Any], window: Window) -> Shop:
+    """Ask a shop's database for the orders of some days, and for their lines and money by currency."""
     values = {"start": window.start, "end": window.end}
-    orders: _Counted = {
-        (day, None): (str(n), None) for day, n in connection.execute(_ORDERS_BY_DATE, values).fetchall()
-    }
-    lines: _Counted = {
-        (day, currency): (str(n), amount)
-        for day, currency, n, amount in connection.execute(_LINES_BY_DATE, values).fetchall()
-    }
+    orders = connection.execute(_ORDERS_BY_DATE, values).fetchall()
+    lines = connection.execute(_LINES_BY_DATE, values).fetchall()
+    return Shop(
+        {(day, None): (str(n), None) for day, n in orders},
+        {(day, currency): (str(n), amount) for day, currency, n, amount in lines},
+    )
+
+
+def beside(shop: Shop, window: Window, landed: Mapping[str, list[str]], primary: Sequence[Shop] = ()) -> list[Count]:
+    """Put what the shop holds of some days beside what the landed Parquet files hold.
+
+    `primary` is what the shop's primary held before and after: on a date on which it stood still, its count goes
+    first, and says so where it is another.
+    """
     dates = [day.date.isoformat() for day in window.days()]
     landed_orders, landed_lines = _landed(dates, landed)
-    return [*_beside("orders", dates, orders, landed_orders), *_beside("order_items", dates, lines, landed_lines)]
+    orders = _at_primary(shop.orders, [one.orders for one in primary])
+    lines = _at_primary(shop.lines, [one.lines for one in primary])
+    return [
+        *_noted(_beside("orders", dates, orders, landed_orders), orders, shop.orders),
+        *_noted(_beside("order_items", dates, lines, landed_lines), lines, shop.lines),
+    ]
+
+
+def _at_primary(here: _Counted, primary: Sequence[_Counted]) -> _Counted:
+    """Take the primary's counts of the dates on which all of them agree."""
+    if not primary:
+        return here
+    days = {day for counted in (here, *primary) for day, _ in counted}
+    still = {day for day in days if all(_of(counted, day) == _of(primary[0], day) for counted in primary)}
+    return {key: counted for key, counted in here.items() if key[0] not in still} | {
+        key: counted for key, counted in primary[0].items() if key[0] in still
+    }
+
+
+def _of(counted: _Counted, day: str) -> _Counted:
+    return {key: value for key, value in counted.items() if key[0] == day}
+
+
+def _noted(counts: Iterable[Count], taken: _Counted, here: _Counted) -> Iterator[Count]:
+    """Say which counts are the primary's: those that are not what was read."""
+    for count in counts:
+        key = (count.event_date, count.currency)
+        if taken.get(key) == here.get(key):
+            yield count
+        else:
+            records, amount = here.get(key, ("0", None))
+            money = f", {amount}" if amount else ""
+            yield replace(count, note=f"at the primary; the copy that is read holds {records}{money}")
 
 
 def _beside(dataset: str, dates: Sequence[str], counted: _Counted, landed: _Counted) -> Iterator[Count]:

@@ -29,6 +29,7 @@ from ingestion.sources.copied import copy
 from ingestion.sources.decisions import Target
 from ingestion.sources.known import Key, Known, Standing, known
 from ingestion.sources.postgres import snapshot
+from ingestion.sources.primary import Primary
 from ingestion.window import Window
 
 SOURCE = "orders"
@@ -86,14 +87,17 @@ _VERSIONS = {
 def ingest(run: Run) -> Landing:
     """Land what the window holds of the four tables, what earlier windows missed, and what is gone, from one snapshot."""
     with ExitStack() as stack:
+        primary = Primary(run)
+        primary.count()
         with snapshot(run.home.database_url(), run.window.end, run.landed_at) as connection:
+            primary.count()
             shop = _Shop(run, connection, stack)
             shop.stage_window()
             shop.stage_missed()
             shop.stage_deletions()
             if run.is_sweep:
-                shop.stage_counts()
-            messages = (*_rows_in_no_window(connection), *shop.messages)
+                shop.stage_counts(primary.counted)
+            messages = (*_rows_in_no_window(connection), *shop.messages, *primary.messages)
         for manifest in shop.window_manifests():
             _expect_records(run, manifest)
         landed = [
@@ -185,14 +189,15 @@ class _Shop:
             folder = self._folder(decisions.DATASET)
             self._add(folder, decisions.stage(folder, [decisions.withdraw(one, reason, BY, at) for one in returned]))
 
-    def stage_counts(self) -> None:
-        """Count the days, in this very snapshot, beside what was staged of them."""
+    def stage_counts(self, primary: Sequence[counts.Shop]) -> None:
+        """Count the days, in this very snapshot, beside what was staged of them; the primary's counts besides."""
         landed = {
             manifest.dataset: _paths(folder, manifest)
             for folder, manifest in zip(self.folders, self.window_manifests(), strict=False)
         }
         folder = self._folder(counts.DATASET)
-        found = counts.count_orders(self.connection, self.run.window, landed)
+        held = counts.count_shop(self.connection, self.run.window)
+        found = counts.beside(held, self.run.window, landed, primary)
         manifest = counts.stage(folder, self.run, SOURCE, found)
         if manifest:
             self._add(folder, manifest)

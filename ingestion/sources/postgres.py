@@ -25,6 +25,7 @@ _SETTINGS = {
     # An error where a policy would hide rows: else fewer rows would come, and be counted, without a word.
     "row_security": "off",
 }
+_GIVEN_AS = "SHOP_DATABASE_URL"
 _ADDRESS = "write postgresql://user:password@host:port/database, with %40 for an @ and %2F for a / in the password"
 # SQLSTATEs, by prefix, that a later try may not meet: lost connections, overload, deadlocks, time-outs, restarts.
 _PASSING = {
@@ -114,14 +115,19 @@ _STANDBY = """
 
 @contextmanager
 def snapshot(
-    url: str, end: datetime | None = None, at: datetime | None = None, limits: Limits | None = None
+    url: str,
+    end: datetime | None = None,
+    at: datetime | None = None,
+    limits: Limits | None = None,
+    given_as: str = _GIVEN_AS,
 ) -> Iterator[Connection]:
     """Open one read-only REPEATABLE READ transaction; its errors are Transient or Permanent and tell no password.
 
     With the `end` of a window, and the time `at` which it is read, a replica that has not replayed so far is Transient.
-    Nothing is waited for longer than the limits say, those of the environment if none are given.
+    Nothing is waited for longer than the limits say, those of the environment if none are given. `given_as` is the variable
+    that holds the address.
     """
-    where = _describe(url)
+    where = _describe(url, given_as)
     limits = limits or Limits.from_environment()
     try:
         with Connection.to(url, limits, where) as connection:
@@ -135,7 +141,7 @@ def snapshot(
             with giving_way(url, connection):
                 yield connection
     except psycopg.Error as error:
-        raise _translate(error, url, where) from None
+        raise _translate(error, url, where, given_as) from None
 
 
 def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str) -> None:
@@ -154,7 +160,7 @@ def _utc(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at else None
 
 
-def _describe(url: str) -> str:
+def _describe(url: str, given_as: str) -> str:
     """Say which database an address means, without user or password. One that cannot be right is Permanent."""
     try:
         parts = conninfo_to_dict(url)
@@ -167,12 +173,12 @@ def _describe(url: str) -> str:
     if unfilled:
         raise Permanent(
             f"the shop database's address has a placeholder for its {unfilled[0]} that nothing was put into",
-            where="SHOP_DATABASE_URL",
+            where=given_as,
             todo="write the value itself: " + _ADDRESS.removeprefix("write "),
         )
     # No detail: what stands in the wrong place may be the password.
     if not parts or not _HOST.fullmatch(host) or "@" in name or not all(map(_is_port, port.split(","))):
-        raise Permanent("the shop database's address cannot be read", where="SHOP_DATABASE_URL", todo=_ADDRESS)
+        raise Permanent("the shop database's address cannot be read", where=given_as, todo=_ADDRESS)
     return f"database {name} on {host}:{port}"
 
 
@@ -180,7 +186,7 @@ def _is_port(text: str) -> bool:
     return text == "" or (text.isdecimal() and 0 < int(text) < 65536)
 
 
-def _translate(error: psycopg.Error, url: str, where: str) -> ClearwellError:
+def _translate(error: psycopg.Error, url: str, where: str, given_as: str) -> ClearwellError:
     text = str(error.diag.message_primary or error).strip() or type(error).__name__
     password = conninfo_to_dict(url).get("password")
     if password:
@@ -191,7 +197,11 @@ def _translate(error: psycopg.Error, url: str, where: str) -> ClearwellError:
         advice = passing or "see that it runs"
         return Transient(f"the shop database did not answer: {text}", where=where, todo=f"try again; {advice}")
     advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "")
-    return Permanent(f"the shop database refused: {text}", where=where, todo=advice or "fix what it names")
+    return Permanent(
+        f"the shop database refused: {text}",
+        where=where,
+        todo=advice.replace(_GIVEN_AS, given_as) or "fix what it names",
+    )
 
 
 def _state_in_words(text: str) -> str:
