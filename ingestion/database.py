@@ -1,16 +1,17 @@
 """DuckDB files: opened in UTC, and waited for while another process changes them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from ingestion.errors import Transient
 
 Row = dict[str, Any]
+Opened = TypeVar("Opened")
 _PATIENCE_SECONDS = 120.0
 
 
@@ -19,12 +20,30 @@ def connect(
     path: Path, *, read_only: bool = True, patience: float = _PATIENCE_SECONDS
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient."""
+    connection = _when_free(lambda: duckdb.connect(str(path), read_only=read_only), path, patience)
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def attached(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> Iterator[None]:
+    """Let a connection read a DuckDB file under a name. Wait while another process holds it, as `connect` does."""
+    quoted = str(path).replace("'", "''")
+    _when_free(lambda: connection.execute(f"attach '{quoted}' as {name} (read_only)"), path, _PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        connection.execute(f"detach {name}")
+
+
+def _when_free(open_it: Callable[[], Opened], path: Path, patience: float) -> Opened:
     until = time.monotonic() + patience
     while True:
         try:
-            connection = duckdb.connect(str(path), read_only=read_only)
-            connection.execute("set TimeZone = 'UTC'")
-            break
+            return open_it()
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
                 raise
@@ -33,10 +52,6 @@ def connect(
                     "another process holds the database", where=str(path), todo="try again when it is done"
                 ) from error
             time.sleep(0.1)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None) -> list[Row]:
