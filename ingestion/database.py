@@ -29,10 +29,12 @@ def connect(
 
 
 @contextmanager
-def attached(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> Iterator[None]:
+def attached(
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, *, patience: float = _PATIENCE_SECONDS
+) -> Iterator[None]:
     """Let a connection read a DuckDB file under a name. Wait while another process holds it, as `connect` does."""
     quoted = str(path).replace("'", "''")
-    _when_free(lambda: connection.execute(f"attach '{quoted}' as {name} (read_only)"), path, _PATIENCE_SECONDS)
+    _when_free(lambda: connection.execute(f"attach '{quoted}' as {name} (read_only)"), path, patience)
     try:
         yield
     finally:

@@ -33,6 +33,8 @@ _WHERE_THE_SERVER_CAN = {
     "tcp_user_timeout": "60s",
     "client_connection_check_interval": "10s",
 }
+_CANNOT = (errors.DataError, errors.NotSupportedError, errors.ProgrammingError)
+_SET = "select set_config(name, value, true) from unnest(%s::text[], %s::text[]) as asked (name, value)"
 
 
 @dataclass(frozen=True)
@@ -122,17 +124,26 @@ class Connection(psycopg.Connection[Any]):
     def _wait_for(self, limit: str) -> None:
         self._waits_for, self._limit = limit, getattr(self.limits, limit)
 
-    def ask_for_limits(self) -> None:
-        """Tell the server our limits, for this transaction; and to notice soon when we are gone."""
-        for name, seconds in (
-            ("statement_timeout", self.limits.statement),
-            ("lock_timeout", self.limits.lock),
-            ("idle_in_transaction_session_timeout", self.limits.idle),
-        ):
-            self.execute("select set_config(%s, %s, true)", (name, f"{math.ceil(seconds * 1000)}ms"))
-        for name, value in _WHERE_THE_SERVER_CAN.items():
-            with suppress(errors.InvalidParameterValue, errors.FeatureNotSupported), self.transaction():
-                self.execute("select set_config(name, %s, true) from pg_settings where name = %s", (value, name))
+    def ask_for(self, settings: Mapping[str, str]) -> None:
+        """Set these for this transaction, and our limits; and ask to be noticed soon when we are gone."""
+        limits = {
+            "statement_timeout": self.limits.statement,
+            "lock_timeout": self.limits.lock,
+            "idle_in_transaction_session_timeout": self.limits.idle,
+        }
+        self._set({**settings, **{name: f"{math.ceil(seconds * 1000)}ms" for name, seconds in limits.items()}})
+        there = {name for (name,) in self.execute("select name from pg_settings").fetchall()}
+        wanted = {name: value for name, value in _WHERE_THE_SERVER_CAN.items() if name in there}
+        try:
+            with self.transaction():
+                self._set(wanted)
+        except _CANNOT:
+            for name, value in wanted.items():
+                with suppress(*_CANNOT), self.transaction():
+                    self._set({name: value})
+
+    def _set(self, settings: Mapping[str, str]) -> None:
+        self.execute(_SET, [list(settings), list(settings.values())])
 
 
 class _Cursor(psycopg.Cursor[Any]):

@@ -43,7 +43,7 @@ def giving_way(url: str, connection: Connection) -> Iterator[None]:
         if not gave_way.is_set():
             raise
         raise Transient(
-            f"the shop waited {connection.limits.lock:g} seconds for a lock that this reading held, and went first",
+            "the shop waited for a lock that this reading held, and went first",
             where=connection.where,
             todo="try again when its ALTER TABLE, or whatever needs the table alone, is done; "
             f"{variable('lock')} says how long it may wait",

@@ -34,8 +34,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """The batches of a dataset that a build has parsed (`entered`), and the manifests of those that none has."""
+class Batches:
+    """The batches of a dataset that are in the state (`entered`), and the manifests of those that no build has parsed."""
 
     is_in_state: bool
     entered: frozenset[str]
@@ -51,7 +51,7 @@ class Known:
     def __init__(self, home: Home, connection: duckdb.DuckDBPyConnection) -> None:
         self._home = home
         self._connection = connection
-        self._waiting: dict[str, Waiting] = {}
+        self._batches: dict[str, Batches] = {}
         self._viewed: set[str] = set()
 
     @contextmanager
@@ -65,9 +65,9 @@ class Known:
 
     def landed(self, dataset: str, span: Window) -> list[Window]:
         """List the windows of a dataset that have landed, and of which some part lies in a span; however long ago they begin."""
-        waiting = self._waits(dataset)
-        found = {one.window for one in waiting.manifests}
-        if waiting.entered:
+        batches = self._batches_of(dataset)
+        found = {one.window for one in batches.manifests}
+        if batches.entered:
             rows = self._connection.execute(_WINDOWS, [dataset, _naive(span.start), _naive(span.end)]).fetchall()
             found |= {Window(*(moment.replace(tzinfo=UTC) for moment in row)) for row in rows}
         return sorted(one for one in found if one.start < span.end and one.end > span.start)
@@ -197,16 +197,16 @@ class Known:
             f"create temp table waiting_{dataset} ({columns}, version timestamp, {IS_DELETED} boolean, is_current boolean, "
             f"is_of_source boolean, record_date date, batch_id varchar, {RECORD_NO} bigint)"
         )
-        waiting = self._waits(dataset)
-        of_state = _of_state(contract) + " union all " if waiting.is_in_state else ""
+        batches = self._batches_of(dataset)
+        of_state = _of_state(contract) + " union all " if batches.is_in_state else ""
         self._connection.execute(f"create temp view {name} as {of_state} from waiting_{dataset}")
-        for manifest in waiting.manifests:
-            self._copy(contract, manifest, is_current=manifest.batch_id not in waiting.entered)
+        for manifest in batches.manifests:
+            self._copy(contract, manifest, is_current=manifest.batch_id not in batches.entered)
         return name
 
-    def _waits(self, dataset: str) -> Waiting:
+    def _batches_of(self, dataset: str) -> Batches:
         """List what no build has parsed. A build that is applied later takes nothing away: it only knows the same twice."""
-        if dataset not in self._waiting:
+        if dataset not in self._batches:
             tables = {f"{schema}.{name}" for schema, name in self._connection.execute(_TABLES).fetchall()}
             is_in_state = f"records.{dataset}" in tables
             entered, unparsed = (
@@ -218,8 +218,8 @@ class Known:
                 for ref in bronze.list_batches(self._home, dataset)
                 if ref.batch_id not in entered or ref.batch_id in unparsed
             ]
-            self._waiting[dataset] = Waiting(is_in_state, frozenset(entered), tuple(manifests))
-        return self._waiting[dataset]
+            self._batches[dataset] = Batches(is_in_state, frozenset(entered), tuple(manifests))
+        return self._batches[dataset]
 
     def _copy(self, contract: Contract, manifest: Manifest, *, is_current: bool) -> None:
         """Copy keys and versions out of a batch that no build has parsed."""

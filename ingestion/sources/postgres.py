@@ -131,15 +131,17 @@ def snapshot(
     limits = limits or Limits.from_environment()
     try:
         with Connection.to(url, limits, where) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
-            if end and at:
-                _await_replay(connection, end, at, where)
-            for name, value in _SETTINGS.items():
-                connection.execute("select set_config(%s, %s, true)", (name, value))
-            connection.ask_for_limits()
-            with giving_way(url, connection):
-                yield connection
+            try:
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                connection.read_only = True
+                if end and at:
+                    _await_replay(connection, end, at, where)
+                connection.ask_for(_SETTINGS)
+                with giving_way(url, connection):
+                    yield connection
+            except BaseException:
+                connection.close()  # a rollback would be waited for, perhaps of a server that hangs
+                raise
     except psycopg.Error as error:
         raise _translate(error, url, where, given_as) from None
 

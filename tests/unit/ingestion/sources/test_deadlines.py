@@ -271,11 +271,46 @@ def test_the_server_is_asked_to_notice_when_we_are_gone(postgres: str):
 
 
 def test_a_server_that_cannot_notice_is_read_all_the_same(postgres: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(
-        deadlines, "_WHERE_THE_SERVER_CAN", {"of_a_later_version": "1", "client_connection_check_interval": "-5"}
-    )
+    wanted = {"of_a_later_version": "1", "client_connection_check_interval": "-5", "tcp_keepalives_idle": "31"}
+    monkeypatch.setattr(deadlines, "_WHERE_THE_SERVER_CAN", wanted)
     with snapshot(postgres) as connection:
-        assert connection.execute("select 1").fetchone() == (1,)
+        asked = dict(connection.execute("select name, setting from pg_settings").fetchall())
+    assert (asked["tcp_keepalives_idle"], asked["client_connection_check_interval"]) == ("31", "0")
+    assert (asked["row_security"], asked["TimeZone"], asked["transaction_read_only"]) == ("off", "UTC", "on")
+
+
+def test_nothing_is_asked_of_a_server_for_longer_than_a_transaction(postgres: str):
+    with snapshot(postgres) as connection:
+        connection.rollback()
+        assert connection.execute("show client_connection_check_interval").fetchone() == ("0",)
+
+
+INTERRUPTED = """
+import os, signal, sys
+from ingestion.sources.postgres import snapshot
+with snapshot(sys.argv[1]) as connection:
+    os.kill(connection.info.backend_pid, signal.SIGSTOP)
+    print(connection.info.backend_pid, flush=True)
+    connection.execute("select 1")
+"""
+
+
+def test_whoever_loses_patience_with_a_server_that_hangs_need_not_wait(postgres: str):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, postgres],
+        cwd=Path(__file__).parents[4],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    backend = int(process.stdout.readline())
+    try:
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate(timeout=BOUND_SECONDS)[1]
+    finally:
+        os.kill(backend, signal.SIGCONT)
+        process.kill()
 
 
 def test_an_idle_connection_is_kept_alive_unless_the_address_says_otherwise(postgres: str):
