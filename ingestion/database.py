@@ -2,10 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -13,6 +13,7 @@ from ingestion import locks
 from ingestion.errors import Transient
 
 Row = dict[str, Any]
+Opened = TypeVar("Opened")
 _PATIENCE_SECONDS = 120.0
 # How often this process has each file open to read.
 _READING: Counter[Path] = Counter()
@@ -22,19 +23,60 @@ _READING: Counter[Path] = Counter()
 def connect(
     path: Path, *, read_only: bool = True, patience: float = _PATIENCE_SECONDS
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient.
+    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient."""
+    if read_only:
+        _let_writers_go_first(path, patience)
+    connection = _when_free(lambda: duckdb.connect(str(path), read_only=read_only), path, patience)
+    try:
+        with _reading(path, read_only):
+            connection.execute("set TimeZone = 'UTC'")
+            yield connection
+    finally:
+        connection.close()
 
-    Who reads lets those who wait to write go first (`writing`), unless this process reads the file already: it would wait for
-    itself.
-    """
-    until = time.monotonic() + patience
-    if read_only and not _READING[path]:
+
+@contextmanager
+def attached(
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, *, patience: float = _PATIENCE_SECONDS
+) -> Iterator[None]:
+    """Let a connection read a DuckDB file under a name. Wait while another process holds it, as `connect` does."""
+    _let_writers_go_first(path, patience)
+    quoted = str(path).replace("'", "''")
+    _when_free(lambda: connection.execute(f"attach '{quoted}' as {name} (read_only)"), path, patience)
+    try:
+        with _reading(path):
+            yield
+    finally:
+        connection.execute(f"detach {name}")
+
+
+@contextmanager
+def writing(path: Path, patience: float = locks.PATIENCE_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file that others read to write it: after those who read it now, and before all who come later."""
+    with locks.turn_to_write(path, patience), connect(path, read_only=False, patience=patience) as connection:
+        yield connection
+
+
+def _let_writers_go_first(path: Path, patience: float) -> None:
+    """Wait for those who wait to write, unless this process reads the file already: it would wait for itself."""
+    if not _READING[path]:
         locks.turn_to_read(path, patience)
+
+
+@contextmanager
+def _reading(path: Path, read_only: bool = True) -> Iterator[None]:
+    _READING[path] += read_only
+    try:
+        yield
+    finally:
+        _READING[path] -= read_only
+
+
+def _when_free(open_it: Callable[[], Opened], path: Path, patience: float) -> Opened:
+    until = time.monotonic() + patience
     while True:
         try:
-            connection = duckdb.connect(str(path), read_only=read_only)
-            connection.execute("set TimeZone = 'UTC'")
-            break
+            return open_it()
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
                 raise
@@ -43,19 +85,6 @@ def connect(
                     "another process holds the database", where=str(path), todo="try again when it is done"
                 ) from error
             time.sleep(0.1)
-    _READING[path] += read_only
-    try:
-        yield connection
-    finally:
-        _READING[path] -= read_only
-        connection.close()
-
-
-@contextmanager
-def writing(path: Path, patience: float = locks.PATIENCE_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file that others read to write it: after those who read it now, and before all who come later."""
-    with locks.turn_to_write(path, patience), connect(path, read_only=False, patience=patience) as connection:
-        yield connection
 
 
 def write_ahead(path: Path) -> Path:

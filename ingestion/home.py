@@ -15,16 +15,19 @@ class Home:
     root: Path
     landing: Path
     shop_url: str | None = None
+    # The database that `shop_url` is a copy of, where that is one.
+    primary_url: str | None = None
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Home":
-        """Read CLEARWELL_HOME, CLICKSTREAM_LANDING and SHOP_DATABASE_URL; an empty variable counts as unset."""
+        """Read CLEARWELL_HOME, CLICKSTREAM_LANDING, SHOP_DATABASE_URL and SHOP_PRIMARY_URL; an empty variable counts as unset."""
         root = Path(env.get("CLEARWELL_HOME") or "data").expanduser().absolute()
         landing = env.get("CLICKSTREAM_LANDING")
         return cls(
             root=root,
             landing=Path(landing).expanduser().absolute() if landing else root / "landing" / "clickstream",
             shop_url=env.get("SHOP_DATABASE_URL") or None,
+            primary_url=env.get("SHOP_PRIMARY_URL") or None,
         )
 
     @property

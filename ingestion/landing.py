@@ -27,6 +27,8 @@ class Run:
     report: Report = silent
     # Whether the window, of whole days, is to be counted at the source as well, and what is gone from it found.
     is_sweep: bool = False
+    # The days before the window that this sweep lands whole as well.
+    swept: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The half-open UTC interval that an ingest run owns."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -49,6 +50,20 @@ class Window:
         """List the whole UTC days the window touches."""
         return _cut(self.start.replace(hour=0, minute=0, second=0, microsecond=0), self.end, DAY)
 
+    def within(self, span: "Window") -> "Window":
+        """Return the part of the window that lies in a span; there must be one."""
+        return Window(max(self.start, span.start), min(self.end, span.end))
+
+    def without(self, others: Iterable["Window"]) -> list["Window"]:
+        """List what is left of the window when others are cut out of it."""
+        left, start = [], self.start
+        for other in sorted(others):
+            if other.end > start and other.start < self.end:
+                if other.start > start:
+                    left.append(Window(start, other.start))
+                start = other.end
+        return [*left, Window(start, self.end)] if start < self.end else left
+
     def __str__(self) -> str:
         return f"{iso(self.start)}/{iso(self.end)}"
 
@@ -81,3 +96,14 @@ def _cut(start: datetime, end: datetime, step: timedelta) -> list[Window]:
         pieces.append(Window(start, start + step))
         start += step
     return pieces
+
+
+def joined(windows: Iterable[Window]) -> list[Window]:
+    """List windows that cover the same time, with a gap between any two."""
+    found: list[Window] = []
+    for window in sorted(windows):
+        if found and window.start <= found[-1].end:
+            found[-1] = Window(found[-1].start, max(found[-1].end, window.end))
+        else:
+            found.append(window)
+    return found

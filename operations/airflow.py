@@ -96,6 +96,8 @@ def environment(home: Home, port: int = 0) -> dict[str, str]:
     }
     if home.shop_url:
         ours["SHOP_DATABASE_URL"] = home.shop_url
+    if home.primary_url:
+        ours["SHOP_PRIMARY_URL"] = home.primary_url
     return {**inherited, **ours, **{f"AIRFLOW__{name}": value for name, value in settings.items()}}
 
 

@@ -14,7 +14,7 @@ settings.load_profile("clearwell")
 
 @pytest.fixture(autouse=True)
 def _no_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SHOP_DATABASE_URL", "CLICKSTREAM_LANDING", "CLEARWELL_SOURCES"):
+    for name in ("SHOP_DATABASE_URL", "SHOP_PRIMARY_URL", "CLICKSTREAM_LANDING", "CLEARWELL_SOURCES"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -308,9 +308,12 @@ final as (
         case
             when reasons is not null and bronze_row.bad_row is not null then coalesce(bronze_row.bad_row.raw, hex(bronze_row.bad_row.raw_bytes))
             {%- for layout in layouts %}
-            when reasons is not null and bronze_row.layout = {{ loop.index }} then cast(json_object(
+            {%- set cells %}
                 {%- for column in layout.columns %}{{ literal(column) }}, case when unreadable = 'too_long' then left(bronze_row.cells.c{{ loop.index }}, 100) else bronze_row.cells.c{{ loop.index }} end{{ ', ' if not loop.last }}{% endfor -%}
-            ) as varchar)
+            {% endset %}
+            {#- what says that a key is gone says so here too; no source has given it that column #}
+            when reasons is not null and bronze_row.layout = {{ loop.index }} and is_deleted then cast(json_object({{ cells }}, 'is_deleted', true) as varchar)
+            when reasons is not null and bronze_row.layout = {{ loop.index }} then cast(json_object({{ cells }}) as varchar)
             {%- endfor %}
         end as raw,
         case when reasons is not null then bronze_row.bad_row.file end as source_file,

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from ingestion import bronze
 from ingestion.contract import Contract, every_source, read_contracts, source_ends, source_names
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing, Report, Run, Source, silent
 from ingestion.sources import clickstream, orders, tables
+from ingestion.sources.known import known
 from ingestion.switch import VARIABLE
 from ingestion.window import Window
 
@@ -58,13 +58,12 @@ def sweep(
     run = _run(source, window, home, at, report, contracts)
     days = window.days()
     first = days[0].start
-    lateness = max(one.lateness for one in run.contracts.values() if one.source == source)
-    earlier = [] if is_backfill else Window(first - lateness, first).days()
+    earlier = () if is_backfill else _landed_days(run, source, first)
     landings: list[Landing] = []
     failed: list[Permanent] = []
-    for part in [*filter(partial(_has_landed, run, source), earlier), Window(first, days[-1].end)]:
+    for part in [*earlier, Window(first, days[-1].end)]:
         try:
-            landings.append(_land(source, replace(run, window=part, is_sweep=True)))
+            landings.append(_land(source, replace(run, window=part, is_sweep=True, swept=earlier)))
         except Permanent as error:  # the trouble of those days alone
             failed.append(error)
     if failed:
@@ -81,7 +80,7 @@ def sweep(
     )
 
 
-# What the second count of a source is known as.
+# The same function, by the name under which scripts outside of this repository call it.
 source_counts = sweep
 
 
@@ -92,12 +91,13 @@ def _land(source: str, run: Run) -> Landing:
         raise _cannot_write(error, run.home) from error
 
 
-def _has_landed(run: Run, source: str, day: Window) -> bool:
-    return any(
-        bronze.list_batches(run.home, contract.dataset, day.date)
-        for contract in run.contracts.values()
-        if contract.source == source
-    )
+def _landed_days(run: Run, source: str, first: datetime) -> tuple[Window, ...]:
+    """List the days before a time, as far back as the source's lateness, of which any part has landed in whatever window."""
+    contracts = [one for one in run.contracts.values() if one.source == source]
+    span = Window(first - max(one.lateness for one in contracts), first)
+    with known(run.home) as held, held.open():
+        landed = {window for one in contracts for window in held.landed(one.dataset, span)}
+    return tuple(day for day in span.days() if any(one.start < day.end and one.end > day.start for one in landed))
 
 
 def _run(

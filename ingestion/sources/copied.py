@@ -33,6 +33,8 @@ _BYTES_BY_COLUMN = pa.map_(pa.string(), pa.binary())
 # COPY quotes a value that holds a quote, a comma or the end of a line.
 _CELL = re.compile(rb'("[^"]*(?:""[^"]*)*"|[^,\n]*)[,\n]')
 _NAMED_ROWS = 10
+# What a database says that cannot give a text in UTF-8; or what it gives, where it never looked.
+NOT_TEXT = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter, UnicodeDecodeError)
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def copy(
     try:
         with connection.transaction():
             return _run(connection, folder, query.encode(), values)
-    except (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter, UnicodeDecodeError):
-        codec = _codec(connection, table)
+    except NOT_TEXT:
+        codec = codec_of(connection, table)
     odd = Odd(table, tuple(key), codec)
     with connection.transaction():
         _set_client_encoding(connection, "SQL_ASCII")  # no conversion at all
@@ -133,7 +135,7 @@ class Odd:
     named: list[str] = field(default_factory=list)
 
     def decoded(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Yield the rows in UTF-8, the header first; a byte that means nothing becomes `\\x` and its two digits."""
+        """Yield the rows in UTF-8, the header first."""
         columns: list[str] = []
         for number, row in enumerate(map(bytes, rows)):
             try:
@@ -141,7 +143,7 @@ class Odd:
             except UnicodeDecodeError:
                 # Cell by cell: what is wrong with one must not reach into the next.
                 cells = _CELL.findall(row)
-                texts = [cell.decode(self.codec, "backslashreplace") for cell in cells]
+                texts = [as_text(cell, self.codec) for cell in cells]
                 text = ",".join(texts) + "\n"
                 if number:
                     wrong = [name for name, cell in zip(columns, cells, strict=True) if not _decodes(cell, self.codec)]
@@ -169,6 +171,11 @@ class Odd:
         return (*self.named, *([f"{self.table}: {more:,} more rows are not {self.codec}"] if more else []))
 
 
+def as_text(value: bytes, codec: str) -> str:
+    """Write a value as bronze holds it: a byte that means nothing becomes `\\x` and its two digits."""
+    return value.decode(codec, "backslashreplace")
+
+
 def _decodes(cell: bytes, codec: str) -> bool:
     try:
         cell.decode(codec)
@@ -181,7 +188,7 @@ def _unquoted(cell: bytes) -> bytes:
     return cell[1:-1].replace(b'""', b'"') if cell.startswith(b'"') else cell
 
 
-def _codec(connection: psycopg.Connection[Any], table: str) -> str:
+def codec_of(connection: psycopg.Connection[Any], table: str) -> str:
     """Say how Python calls the database's encoding; one without any promises nothing, and is read as UTF-8."""
     row = connection.execute("show server_encoding").fetchone()
     encoding = str(row[0]) if row else ""

@@ -11,7 +11,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,7 +27,7 @@ from ingestion.home import Home
 from ingestion.landing import Run
 from ingestion.manifest import Manifest, still_waiting
 from ingestion.parquet import PartWriter
-from ingestion.sources import landing_names
+from ingestion.sources import copied, landing_names
 from ingestion.window import Window, iso
 
 DATASET = "source_counts"
@@ -42,12 +42,12 @@ _ORDERS_BY_DATE = """
 """
 # NaN and the infinities would hide the money of all other lines: neither side adds them up.
 _LINES_BY_DATE = """
-    select to_char(ordered_at, 'YYYY-MM-DD'), currency, count(*), coalesce(round(sum(quantity * price - discount) filter (
+    select to_char(ordered_at, 'YYYY-MM-DD') as day, currency, count(*) as records, coalesce(round(sum(quantity * price - discount) filter (
         where quantity::text !~ 'N|I' and price::text !~ 'N|I' and discount::text !~ 'N|I'
-    ), 4), 0)::text
+    ), 4), 0)::text as amount
     from (
         select
-            o.ordered_at, o.currency::text as currency, i.quantity::numeric as quantity,
+            o.ordered_at, rtrim(o.currency::text, ' ') as currency, i.quantity::numeric as quantity,
             i.unit_price::numeric as price, coalesce(i.discount_amount, 0)::numeric as discount
         from shop.orders as o
         join shop.order_items as i on i.order_id = o.order_id
@@ -55,6 +55,10 @@ _LINES_BY_DATE = """
     ) as lines
     group by 1, 2 order by 1, 2
 """
+# The same with the bytes of the currency: a database may hold some that are no text.
+_LINES_IN_BYTES = (
+    f"select day, convert_to(currency, getdatabaseencoding()), records, amount from ({_LINES_BY_DATE}) as lines"
+)
 _LANDED_ORDERS = """
     select ordered_at[:10] as day, count(*)::varchar
     from read_parquet($orders)
@@ -63,7 +67,8 @@ _LANDED_ORDERS = """
 """
 _LANDED_LINES = """
     with orders as (
-        select order_id, ordered_at[:10] as day, currency from read_parquet($orders)
+        -- a char(3) comes with blanks at its end
+        select order_id, ordered_at[:10] as day, rtrim(currency, ' ') as currency from read_parquet($orders)
         where ordered_at[:10] between $first and $last and ordered_at not like '%BC'
     ),
 
@@ -147,19 +152,75 @@ def _read(home: Home, manifest: Manifest) -> list[Count]:
 _Counted = Mapping[tuple[str, str | None], tuple[str, str | None]]
 
 
-def count_orders(connection: psycopg.Connection[Any], window: Window, landed: Mapping[str, list[str]]) -> list[Count]:
-    """Ask the shop for the orders of some days, and for their lines and money by currency, beside those in the landed Parquet files."""
+@dataclass(frozen=True)
+class Shop:
+    """What a shop's database holds of some days: orders by date, and lines with their money by date and currency."""
+
+    orders: _Counted
+    lines: _Counted
+
+
+def count_shop(connection: psycopg.Connection[Any], window: Window) -> Shop:
+    """Ask a shop's database for the orders of some days, and for their lines and money by currency."""
     values = {"start": window.start, "end": window.end}
-    orders: _Counted = {
-        (day, None): (str(n), None) for day, n in connection.execute(_ORDERS_BY_DATE, values).fetchall()
-    }
-    lines: _Counted = {
-        (day, currency): (str(n), amount)
-        for day, currency, n, amount in connection.execute(_LINES_BY_DATE, values).fetchall()
-    }
+    orders = connection.execute(_ORDERS_BY_DATE, values).fetchall()
+    return Shop(
+        {(day, None): (str(n), None) for day, n in orders},
+        {(day, currency): (str(n), amount) for day, currency, n, amount in _lines_by_date(connection, values)},
+    )
+
+
+def _lines_by_date(connection: psycopg.Connection[Any], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    try:
+        with connection.transaction():
+            return connection.execute(_LINES_BY_DATE, values).fetchall()
+    except copied.NOT_TEXT:
+        codec = copied.codec_of(connection, "shop.orders")
+    rows = connection.execute(_LINES_IN_BYTES, values).fetchall()
+    return [(day, None if raw is None else copied.as_text(raw, codec), n, amount) for day, raw, n, amount in rows]
+
+
+def beside(shop: Shop, window: Window, landed: Mapping[str, list[str]], primary: Sequence[Shop] = ()) -> list[Count]:
+    """Put what the shop holds of some days beside what the landed Parquet files hold.
+
+    `primary` is what the shop's primary held before and after: on a date on which it stood still, its count goes
+    first, and says so where it is another.
+    """
     dates = [day.date.isoformat() for day in window.days()]
     landed_orders, landed_lines = _landed(dates, landed)
-    return [*_beside("orders", dates, orders, landed_orders), *_beside("order_items", dates, lines, landed_lines)]
+    orders = _at_primary(shop.orders, [one.orders for one in primary])
+    lines = _at_primary(shop.lines, [one.lines for one in primary])
+    return [
+        *_noted(_beside("orders", dates, orders, landed_orders), orders, shop.orders),
+        *_noted(_beside("order_items", dates, lines, landed_lines), lines, shop.lines),
+    ]
+
+
+def _at_primary(here: _Counted, primary: Sequence[_Counted]) -> _Counted:
+    """Take the primary's counts of the dates on which all of them agree."""
+    if not primary:
+        return here
+    days = {day for counted in (here, *primary) for day, _ in counted}
+    still = {day for day in days if all(_of(counted, day) == _of(primary[0], day) for counted in primary)}
+    return {key: counted for key, counted in here.items() if key[0] not in still} | {
+        key: counted for key, counted in primary[0].items() if key[0] in still
+    }
+
+
+def _of(counted: _Counted, day: str) -> _Counted:
+    return {key: value for key, value in counted.items() if key[0] == day}
+
+
+def _noted(counts: Iterable[Count], taken: _Counted, here: _Counted) -> Iterator[Count]:
+    """Say which counts are the primary's: those that are not what was read."""
+    for count in counts:
+        key = (count.event_date, count.currency)
+        if taken.get(key) == here.get(key):
+            yield count
+        else:
+            records, amount = here.get(key, ("0", None))
+            money = f", {amount}" if amount else ""
+            yield replace(count, note=f"at the primary; the copy that is read holds {records}{money}")
 
 
 def _beside(dataset: str, dates: Sequence[str], counted: _Counted, landed: _Counted) -> Iterator[Count]:
@@ -241,7 +302,7 @@ def _count_day(day: date, listed: Iterable[Listed], home: Home) -> Count:
         above = {file.name, *map(str, PurePosixPath(file.name).parents)}
         if above & waiting or not landing_names.may_be_data(file.path.name):
             continue
-        lines, sha256 = _lines(file.path)
+        lines, sha256 = _lines_of(file.path)
         if _mark(file.path) != file.mark:
             continue  # it grew, moved or went meanwhile: the next count sees it
         records += lines
@@ -282,7 +343,7 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
     return (found.st_ino, found.st_size, found.st_mtime_ns) if path.is_file() else None
 
 
-def _lines(path: Path) -> tuple[int, str]:
+def _lines_of(path: Path) -> tuple[int, str]:
     """Count one file's lines, the last one also without a newline, and its checksum as stored; 0 lines if it cannot be read to its end."""
     lines, last, digest = 0, b"\n", hashlib.sha256()
     try:

@@ -7,6 +7,7 @@ what it misses, a later sweep finds.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import duckdb
 import pyarrow as pa
@@ -32,14 +33,44 @@ class Standing:
     version: str | None
 
 
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a dataset that are in the state (`entered`), and the manifests of those that no build has parsed."""
+
+    is_in_state: bool
+    entered: frozenset[str]
+    manifests: tuple[Manifest, ...]
+
+
 class Known:
-    """The records that Clearwell holds, as a view of keys (text) and versions for each dataset that is asked about."""
+    """The records that Clearwell holds, as a view of keys (text) and versions for each dataset that is asked about.
+
+    Bronze is listed, and what waits there is read, once for each dataset.
+    """
 
     def __init__(self, home: Home, connection: duckdb.DuckDBPyConnection) -> None:
         self._home = home
         self._connection = connection
-        self._tables = {f"{schema}.{name}" for schema, name in connection.execute(_TABLES).fetchall()}
-        self._opened: set[str] = set()
+        self._batches: dict[str, Batches] = {}
+        self._viewed: set[str] = set()
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Open the state, to ask. While it is open no build can be applied: not to be left open while a source is read."""
+        if self._home.state.exists():
+            with database.attached(self._connection, self._home.state, "state"):
+                yield
+        else:
+            yield
+
+    def landed(self, dataset: str, span: Window) -> list[Window]:
+        """List the windows of a dataset that have landed, and of which some part lies in a span; however long ago they begin."""
+        batches = self._batches_of(dataset)
+        found = {one.window for one in batches.manifests}
+        if batches.entered:
+            rows = self._connection.execute(_WINDOWS, [dataset, _naive(span.start), _naive(span.end)]).fetchall()
+            found |= {Window(*(moment.replace(tzinfo=UTC) for moment in row)) for row in rows}
+        return sorted(one for one in found if one.start < span.end and one.end > span.start)
 
     def unseen(self, contract: Contract, listed: Sequence[str], here: Sequence[str]) -> list[Key]:
         """Return the keys of a source's rows that no record is, whatever its fate, and that `here` has not.
@@ -158,28 +189,37 @@ class Known:
         """Make the view of a dataset, and name it."""
         dataset = contract.dataset
         name = f"held_{dataset}"
-        if dataset in self._opened:
+        if dataset in self._viewed:
             return name
-        self._opened.add(dataset)
+        self._viewed.add(dataset)
         columns = ", ".join(f"{_quoted(column)} varchar" for column in contract.key)
         self._connection.execute(
             f"create temp table waiting_{dataset} ({columns}, version timestamp, {IS_DELETED} boolean, is_current boolean, "
             f"is_of_source boolean, record_date date, batch_id varchar, {RECORD_NO} bigint)"
         )
-        entered: frozenset[str] = frozenset()
-        unparsed: frozenset[str] = frozenset()
-        of_state = ""
-        if f"records.{dataset}" in self._tables:
-            of_state = _of_state(contract) + " union all "
+        batches = self._batches_of(dataset)
+        of_state = _of_state(contract) + " union all " if batches.is_in_state else ""
+        self._connection.execute(f"create temp view {name} as {of_state} from waiting_{dataset}")
+        for manifest in batches.manifests:
+            self._copy(contract, manifest, is_current=manifest.batch_id not in batches.entered)
+        return name
+
+    def _batches_of(self, dataset: str) -> Batches:
+        """List what no build has parsed. A build that is applied later takes nothing away: it only knows the same twice."""
+        if dataset not in self._batches:
+            tables = {f"{schema}.{name}" for schema, name in self._connection.execute(_TABLES).fetchall()}
+            is_in_state = f"records.{dataset}" in tables
             entered, unparsed = (
-                frozenset(row[0] for row in self._connection.execute(query, [dataset]).fetchall())
+                {row[0] for row in self._connection.execute(query, [dataset]).fetchall()} if is_in_state else set()
                 for query in (_ENTERED, _UNPARSED)
             )
-        self._connection.execute(f"create temp view {name} as {of_state} from waiting_{dataset}")
-        for ref in bronze.list_batches(self._home, dataset):
-            if ref.batch_id not in entered or ref.batch_id in unparsed:
-                self._copy(contract, bronze.read_manifest(self._home, ref), is_current=ref.batch_id not in entered)
-        return name
+            manifests = [
+                bronze.read_manifest(self._home, ref)
+                for ref in bronze.list_batches(self._home, dataset)
+                if ref.batch_id not in entered or ref.batch_id in unparsed
+            ]
+            self._batches[dataset] = Batches(is_in_state, frozenset(entered), tuple(manifests))
+        return self._batches[dataset]
 
     def _copy(self, contract: Contract, manifest: Manifest, *, is_current: bool) -> None:
         """Copy keys and versions out of a batch that no build has parsed."""
@@ -202,8 +242,8 @@ class Known:
 
 @contextmanager
 def known(home: Home) -> Iterator[Known]:
-    """Open what Clearwell holds. Ask and close: while it is open, no build can be applied."""
-    with database.connect(home.state) if home.state.exists() else duckdb.connect() as connection:
+    """Begin to ask what Clearwell holds, for the time of one landing."""
+    with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         yield Known(home, connection)
 
@@ -219,17 +259,17 @@ def _of_state(contract: Contract) -> str:
     sources = ", ".join(f"'{name}'" for name in _NOT_OF_THE_SOURCE)
     return f"""
         with batches as (
-            select batch_id, source not in ({sources}) as is_of_source from ops.batches where dataset = '{dataset}'
+            select batch_id, source not in ({sources}) as is_of_source from state.ops.batches where dataset = '{dataset}'
         )
 
         select
             {key}, {_quoted(version) if version else "null::timestamp"} as version, coalesce({IS_DELETED}, false) as {IS_DELETED},
             fate = 'current' as is_current, is_of_source, record_date, batch_id, {RECORD_NO}
-        from records.{dataset}
+        from state.records.{dataset}
         inner join batches using (batch_id)
         union all
         select {refused}, {refused_version}, false, false, is_of_source, record_date, batch_id, {RECORD_NO}
-        from records.refused
+        from state.records.refused
         inner join batches using (batch_id)
         where dataset = '{dataset}' and json_valid(raw)
     """
@@ -251,6 +291,11 @@ def _time(column: str | None) -> str:
     return f"(try_cast({_quoted(column)} as timestamptz) at time zone 'UTC')"
 
 
+def _naive(moment: datetime) -> datetime:
+    """Return a time as the state keeps it."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
 def _quoted(name: str | None) -> str:
     return '"' + str(name).replace('"', '""') + '"'
 
@@ -263,6 +308,10 @@ def _same(key: Key, left: str, right: str) -> str:
     return " and ".join(f"{left}.{_quoted(name)} = {right}.{_quoted(name)}" for name in key)
 
 
-_TABLES = "select table_schema, table_name from information_schema.tables"
-_ENTERED = "select batch_id from ops.batches where dataset = $1"
-_UNPARSED = "select distinct batch_id from records.refused where dataset = $1 and reasons = ['retracted']"
+_TABLES = "select table_schema, table_name from information_schema.tables where table_catalog = 'state'"
+_ENTERED = "select batch_id from state.ops.batches where dataset = $1"
+_UNPARSED = "select distinct batch_id from state.records.refused where dataset = $1 and reasons = ['retracted']"
+_WINDOWS = """
+    select distinct window_start, window_end from state.ops.batches
+    where dataset = $1 and window_end > $2 and window_start < $3
+"""

@@ -27,9 +27,10 @@ from ingestion.parquet import PartWriter
 from ingestion.sources import counts, decisions
 from ingestion.sources.copied import copy
 from ingestion.sources.decisions import Target
-from ingestion.sources.known import Key, Known, Standing, known
+from ingestion.sources.known import Known, Standing, known
 from ingestion.sources.postgres import snapshot
-from ingestion.window import Window
+from ingestion.sources.primary import Primary
+from ingestion.window import Window, joined
 
 SOURCE = "orders"
 OVERLAP = timedelta(hours=1)
@@ -86,14 +87,18 @@ _VERSIONS = {
 def ingest(run: Run) -> Landing:
     """Land what the window holds of the four tables, what earlier windows missed, and what is gone, from one snapshot."""
     with ExitStack() as stack:
+        held = stack.enter_context(known(run.home))
+        primary = Primary(run)
+        primary.count()
         with snapshot(run.home.database_url(), run.window.end, run.landed_at) as connection:
-            shop = _Shop(run, connection, stack)
+            primary.count()
+            shop = _Shop(run, connection, stack, held)
             shop.stage_window()
             shop.stage_missed()
             shop.stage_deletions()
             if run.is_sweep:
-                shop.stage_counts()
-            messages = (*_rows_in_no_window(connection), *shop.messages)
+                shop.stage_counts(primary.counted)
+            messages = (*_rows_in_no_window(connection), *shop.messages, *primary.messages)
         for manifest in shop.window_manifests():
             _expect_records(run, manifest)
         landed = [
@@ -118,6 +123,7 @@ class _Shop:
     run: Run
     connection: psycopg.Connection[Any]
     stack: ExitStack
+    held: Known
     folders: list[Path] = field(default_factory=list)
     manifests: list[Manifest] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
@@ -134,9 +140,13 @@ class _Shop:
 
     def stage_missed(self) -> None:
         """Stage the rows of landed windows that Clearwell has not, and, in a sweep, those of orders that left its days."""
-        with known(self.run.home) as held:
-            late = self._missed(held)
-            vanished = self._vanished(held) if self.run.is_sweep else {}
+        listed = self._listed()
+        with self.held.open():
+            late = {
+                dataset: self.held.unseen(self.run.contracts[dataset], files, self._files(dataset))
+                for dataset, files in listed.items()
+            }
+            vanished = self._vanished() if self.run.is_sweep else {}
         moved = self._there(list(vanished))
         self.gone = [Standing((order_id,), version) for order_id, version in vanished.items() if order_id not in moved]
         orders = {key[0] for dataset in ("orders", "order_items") for key in late.get(dataset, ())}
@@ -160,7 +170,8 @@ class _Shop:
         """Stage a record for each order and line that is gone; and withdraw those whose key the shop has again."""
         orders, lines = self.run.contracts["orders"], self.run.contracts["order_items"]
         gone_orders = [one.key[0] for one in self.gone]
-        with known(self.run.home) as held:
+        held = self.held
+        with held.open():
             of = ("order_id", self._files("orders"), gone_orders)
             gone_lines = held.standing(lines, of=of, here=self._files("order_items"))
             earlier = {
@@ -185,37 +196,39 @@ class _Shop:
             folder = self._folder(decisions.DATASET)
             self._add(folder, decisions.stage(folder, [decisions.withdraw(one, reason, BY, at) for one in returned]))
 
-    def stage_counts(self) -> None:
-        """Count the days, in this very snapshot, beside what was staged of them."""
+    def stage_counts(self, primary: Sequence[counts.Shop]) -> None:
+        """Count the days, in this very snapshot, beside what was staged of them; the primary's counts besides."""
         landed = {
             manifest.dataset: _paths(folder, manifest)
             for folder, manifest in zip(self.folders, self.window_manifests(), strict=False)
         }
         folder = self._folder(counts.DATASET)
-        found = counts.count_orders(self.connection, self.run.window, landed)
+        held = counts.count_shop(self.connection, self.run.window)
+        found = counts.beside(held, self.run.window, landed, primary)
         manifest = counts.stage(folder, self.run, SOURCE, found)
         if manifest:
             self._add(folder, manifest)
 
-    def _missed(self, held: Known) -> dict[str, list[Key]]:
-        """Find the keys of rows that lie in windows that have landed, as far back as the lateness, and that no batch holds."""
-        windows = _landed_before(self.run, self.run.contracts["orders"].lateness)
-        found: dict[str, list[Key]] = {}
-        for dataset, selection in _VERSIONS.items() if windows else ():
-            listed: list[str] = []
-            for window in windows:
-                folder = self._folder(dataset)
-                contract = self.run.contracts[dataset]
-                copied = copy(
-                    self.connection, folder, selection, _values(window), table=f"shop.{dataset}", key=contract.key
-                )
-                listed += [str(folder / file.name) for file in copied.files]
-            found[dataset] = held.unseen(self.run.contracts[dataset], listed, self._files(dataset))
-        return found
+    def _listed(self) -> dict[str, list[str]]:
+        """List keys and versions of what lies in windows that have landed before, and that do not land again by themselves."""
+        start = self.run.window.start
+        span = Window(start - self.run.contracts[SOURCE].lateness, start)
+        with self.held.open():
+            landed = self.held.landed(SOURCE, span)
+        windows = [part for one in joined(landed) for part in one.within(span).without(self.run.swept)]
+        return {
+            dataset: [path for window in windows for path in self._versions(dataset, selection, window)]
+            for dataset, selection in _VERSIONS.items()
+        }
 
-    def _vanished(self, held: Known) -> dict[str, str | None]:
+    def _versions(self, dataset: str, selection: str, window: Window) -> list[str]:
+        folder, key = self._folder(dataset), self.run.contracts[dataset].key
+        copied = copy(self.connection, folder, selection, _values(window), table=f"shop.{dataset}", key=key)
+        return [str(folder / file.name) for file in copied.files]
+
+    def _vanished(self) -> dict[str, str | None]:
         """Find the orders that stand on the days of the window, and that the shop does not have on them: with the version of each."""
-        standing = held.standing(self.run.contracts["orders"], on=self.run.window, here=self._files("orders"))
+        standing = self.held.standing(self.run.contracts["orders"], on=self.run.window, here=self._files("orders"))
         return {one.key[0]: one.version for one in standing}
 
     def _folder(self, dataset: str) -> Path:
@@ -252,25 +265,6 @@ def _array(ids: Sequence[str]) -> str:
 
 def _values(window: Window) -> dict[str, Any]:
     return {"start": window.start, "end": window.end, "overlap": window.start - OVERLAP}
-
-
-def _landed_before(run: Run, lateness: timedelta) -> list[Window]:
-    """List the windows of the shop that have landed, cut to what lies before the run's own and within the lateness."""
-    first = run.window.start - lateness
-    found: list[Window] = []
-    days = Window(first, run.window.start).days()
-    windows = {
-        bronze.read_manifest(run.home, ref).window
-        for day in [Window(days[0].start - timedelta(days=31), days[0].start), *days]
-        for one in day.days()
-        for ref in bronze.list_batches(run.home, SOURCE, one.date)
-    }
-    for window in sorted(windows):
-        start = max(window.start, first, found[-1].end if found else first)
-        end = min(window.end, run.window.start)
-        if start < end:
-            found.append(Window(start, end))
-    return found
 
 
 def _stage(

@@ -11,12 +11,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from ingestion.errors import ClearwellError, Permanent, Transient
+from ingestion.sources.deadlines import Connection, Limits, variable
+from ingestion.sources.giving_way import giving_way
 
-CONNECT_SECONDS = 10
 # The database's text must not depend on who asks: one time zone, one date style, floats that read back as they were.
 _SETTINGS = {
-    "statement_timeout": "15min",
-    "lock_timeout": "1min",
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
@@ -26,9 +25,21 @@ _SETTINGS = {
     # An error where a policy would hide rows: else fewer rows would come, and be counted, without a word.
     "row_security": "off",
 }
+_GIVEN_AS = "SHOP_DATABASE_URL"
 _ADDRESS = "write postgresql://user:password@host:port/database, with %40 for an @ and %2F for a / in the password"
 # SQLSTATEs, by prefix, that a later try may not meet: lost connections, overload, deadlocks, time-outs, restarts.
-_PASSING = ("08", "40", "53", "55P03", "57", "58")
+_PASSING = {
+    "08": "",
+    "25P03": f"{variable('idle')} says how long Clearwell may be busy with its own state meanwhile",
+    "25P04": "the server's transaction_timeout is shorter than a landing takes: let it be longer for this user",
+    "40": "",
+    "53": "",
+    "55P03": "wait until the shop's ALTER TABLE, or whatever locks the table, is done; "
+    f"{variable('lock')} says how long a landing waits for it",
+    "57014": f"{variable('statement')} says how long a query may take; a shorter window takes less",
+    "57": "",
+    "58": "",
+}
 _ADVICE = {
     "address": _ADDRESS,
     "ssl": "compare sslmode and the certificates in SHOP_DATABASE_URL with what the server offers",
@@ -103,23 +114,36 @@ _STANDBY = """
 
 
 @contextmanager
-def snapshot(url: str, end: datetime | None = None, at: datetime | None = None) -> Iterator[psycopg.Connection[Any]]:
+def snapshot(
+    url: str,
+    end: datetime | None = None,
+    at: datetime | None = None,
+    limits: Limits | None = None,
+    given_as: str = _GIVEN_AS,
+) -> Iterator[Connection]:
     """Open one read-only REPEATABLE READ transaction; its errors are Transient or Permanent and tell no password.
 
     With the `end` of a window, and the time `at` which it is read, a replica that has not replayed so far is Transient.
+    Nothing is waited for longer than the limits say, those of the environment if none are given. `given_as` is the variable
+    that holds the address.
     """
-    where = _describe(url)
+    where = _describe(url, given_as)
+    limits = limits or Limits.from_environment()
     try:
-        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, client_encoding="utf8") as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
-            if end and at:
-                _await_replay(connection, end, at, where)
-            for name, value in _SETTINGS.items():
-                connection.execute("select set_config(%s, %s, true)", (name, value))
-            yield connection
+        with Connection.to(url, limits, where) as connection:
+            try:
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                connection.read_only = True
+                if end and at:
+                    _await_replay(connection, end, at, where)
+                connection.ask_for(_SETTINGS)
+                with giving_way(url, connection):
+                    yield connection
+            except BaseException:
+                connection.close()  # a rollback would be waited for, perhaps of a server that hangs
+                raise
     except psycopg.Error as error:
-        raise _translate(error, url, where) from None
+        raise _translate(error, url, where, given_as) from None
 
 
 def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str) -> None:
@@ -138,7 +162,7 @@ def _utc(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at else None
 
 
-def _describe(url: str) -> str:
+def _describe(url: str, given_as: str) -> str:
     """Say which database an address means, without user or password. One that cannot be right is Permanent."""
     try:
         parts = conninfo_to_dict(url)
@@ -151,12 +175,12 @@ def _describe(url: str) -> str:
     if unfilled:
         raise Permanent(
             f"the shop database's address has a placeholder for its {unfilled[0]} that nothing was put into",
-            where="SHOP_DATABASE_URL",
+            where=given_as,
             todo="write the value itself: " + _ADDRESS.removeprefix("write "),
         )
     # No detail: what stands in the wrong place may be the password.
     if not parts or not _HOST.fullmatch(host) or "@" in name or not all(map(_is_port, port.split(","))):
-        raise Permanent("the shop database's address cannot be read", where="SHOP_DATABASE_URL", todo=_ADDRESS)
+        raise Permanent("the shop database's address cannot be read", where=given_as, todo=_ADDRESS)
     return f"database {name} on {host}:{port}"
 
 
@@ -164,16 +188,22 @@ def _is_port(text: str) -> bool:
     return text == "" or (text.isdecimal() and 0 < int(text) < 65536)
 
 
-def _translate(error: psycopg.Error, url: str, where: str) -> ClearwellError:
+def _translate(error: psycopg.Error, url: str, where: str, given_as: str) -> ClearwellError:
     text = str(error.diag.message_primary or error).strip() or type(error).__name__
     password = conninfo_to_dict(url).get("password")
     if password:
         text = text.replace(str(password), "***")
     state = error.sqlstate or _state_in_words(text)
-    if state.startswith(_PASSING):
-        return Transient(f"the shop database did not answer: {text}", where=where, todo="try again; see that it runs")
+    passing = next((advice for prefix, advice in _PASSING.items() if state.startswith(prefix)), None)
+    if passing is not None:
+        advice = passing or "see that it runs"
+        return Transient(f"the shop database did not answer: {text}", where=where, todo=f"try again; {advice}")
     advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "")
-    return Permanent(f"the shop database refused: {text}", where=where, todo=advice or "fix what it names")
+    return Permanent(
+        f"the shop database refused: {text}",
+        where=where,
+        todo=advice.replace(_GIVEN_AS, given_as) or "fix what it names",
+    )
 
 
 def _state_in_words(text: str) -> str:

@@ -1,5 +1,6 @@
 """Contracts, a home and a small shop of its own, for tests that share nothing with the project's contracts."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,3 +116,25 @@ def shop(postgres: str) -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture
 def shop_home(home: Home, postgres: str) -> Home:
     return Home(home.root, home.landing, postgres)
+
+
+@pytest.fixture
+def replica(postgres: str, tmp_path: Path) -> Iterator[str]:
+    """A standby of the server, made as its operators make one."""
+    primary, data, port = psycopg.conninfo.conninfo_to_dict(postgres), tmp_path / "standby", server._free_port()
+    data.mkdir(mode=0o700)
+    log = tmp_path / "standby.log"
+    log.touch()
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    server._give(data, log)
+    data.chmod(0o700)
+    where = ["-h", "127.0.0.1", "-p", str(primary["port"]), "-U", "postgres"]
+    made = server._call(["pg_basebackup", "-D", str(data), "-R", "-c", "fast", "-X", "stream", *where])
+    assert made.returncode == 0, made.stderr
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    started = server._call(["pg_ctl", "start", "-D", str(data), "-w", "-t", "60", "-l", str(log), "-o", options])
+    assert started.returncode == 0, log.read_text()
+    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    server._call(["pg_ctl", "stop", "-D", str(data), "-m", "immediate", "-w"])

@@ -13,8 +13,9 @@ def test_defaults_lie_in_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def test_the_environment_moves_everything():
-    home = Home.from_environment({"CLEARWELL_HOME": "/a", "CLICKSTREAM_LANDING": "/b", "SHOP_DATABASE_URL": "x"})
-    assert home == Home(Path("/a"), Path("/b"), "x")
+    given = {"CLEARWELL_HOME": "/a", "CLICKSTREAM_LANDING": "/b", "SHOP_DATABASE_URL": "x", "SHOP_PRIMARY_URL": "y"}
+    home = Home.from_environment(given)
+    assert home == Home(Path("/a"), Path("/b"), "x", "y")
     assert home.published == Path("/a/published/warehouse.duckdb")
 
 

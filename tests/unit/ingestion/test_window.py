@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from ingestion.errors import Permanent
-from ingestion.window import Window
+from ingestion.window import Window, joined
 
 
 def test_dates_and_timestamps_are_utc_unless_they_say_otherwise():
@@ -38,3 +38,29 @@ def test_hours_and_days_are_whole():
         "2026-11-02T00:00:00Z/2026-11-02T01:00:00Z",
     ]
     assert [day.date.day for day in window.days()] == [1, 2]
+
+
+def hour(start: int, end: int) -> Window:
+    return Window.parse(f"2026-11-01T{start:02}", f"2026-11-01T{end:02}")
+
+
+@pytest.mark.parametrize(
+    ("others", "left"),
+    [
+        ([], [(5, 10)]),
+        ([(0, 5), (10, 12)], [(5, 10)]),
+        ([(0, 12)], []),
+        ([(5, 10)], []),
+        ([(6, 7)], [(5, 6), (7, 10)]),
+        ([(9, 12), (0, 6), (7, 8)], [(6, 7), (8, 9)]),
+        ([(0, 7), (6, 8)], [(8, 10)]),
+    ],
+)
+def test_others_are_cut_out_of_a_window(others: list[tuple[int, int]], left: list[tuple[int, int]]):
+    assert hour(5, 10).without([hour(*one) for one in others]) == [hour(*one) for one in left]
+
+
+def test_what_touches_is_joined():
+    windows = [hour(4, 5), hour(1, 2), hour(2, 3), hour(6, 9), hour(7, 8)]
+    assert joined(windows) == [hour(1, 3), hour(4, 5), hour(6, 9)]
+    assert joined([]) == []

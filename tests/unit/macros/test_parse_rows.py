@@ -13,11 +13,13 @@ import pytest
 from ingestion import bronze
 from ingestion.contract import read_contracts
 from ingestion.home import Home
+from ingestion.landing import Run
 from ingestion.manifest import Manifest
 from ingestion.names import renamed
-from ingestion.sources import copied, corrections, decisions
+from ingestion.sources import copied, corrections, decisions, orders
 from ingestion.sources.corrections import Correction
 from ingestion.sources.decisions import Target
+from ingestion.sources.known import Standing
 from ingestion.window import Window
 from tests.unit.macros.dbt_like import project
 from tests.unit.macros.plan import plan_batches
@@ -193,6 +195,18 @@ def test_a_dead_letter_has_the_row_by_the_sources_own_names(home: Home) -> None:
     found = one(home, **row)
     assert found["reasons"] == ["not_allowed:status"]
     assert json.loads(found["raw"]) == row
+
+
+def test_a_refused_record_of_a_key_that_is_gone_still_says_so(home: Home) -> None:
+    run = Run(WINDOW, home, read_contracts(), LANDED)
+    gone = [Standing(("o1",), "2062-01-05 10:00:00+00"), Standing(("o2",), "2026-11-01 10:00:00+00")]
+    with bronze.staged(home, "orders") as folder:
+        staged = orders._stage_deletions(folder, run, run.contracts["orders"], gone, [])
+        manifest = bronze.commit(home, folder, staged)[0]
+    refused, deleted = parsed(home, manifest)
+    assert refused["reasons"] == ["in_future:updated_at"] and refused["is_deleted"]
+    assert json.loads(refused["raw"]) == {"order_id": "o1", "updated_at": "2062-01-05 10:00:00+00", "is_deleted": True}
+    assert deleted["reasons"] is None and deleted["is_deleted"] and deleted["raw"] is None
 
 
 def test_batches_of_other_columns_are_each_read_by_their_own(home: Home) -> None:

@@ -16,6 +16,7 @@ from ingestion.home import Home
 from ingestion.landing import Landing
 from ingestion.sources import source_counts
 from ingestion.window import Window
+from tests.unit.ingestion.conftest import SHOP
 
 Count = Callable[..., Landing]
 NOW = datetime(2026, 11, 9, tzinfo=UTC)
@@ -62,6 +63,45 @@ def test_orders_and_lines_are_counted_by_the_orders_date(shop: psycopg.Connectio
         ("order_items", "2026-11-02", None, "1", "1.0000", "1", "1.0000", None),
         ("order_items", "2026-11-03", None, "0", None, "0", None, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "currency", "shown"),
+    [
+        ("SQL_ASCII", b"E\xe9R", "E\\xe9R"),
+        ("SQL_ASCII", b"\xff", "\\xff"),
+        ("SQL_ASCII", "é".encode(), "é"),
+        ("LATIN1", b"E\xe9R", "EéR"),
+        ("LATIN1", b"E", "E"),
+        ("UTF8", b"", ""),
+    ],
+)
+def test_bytes_of_a_currency_that_are_no_text_are_counted_as_they_landed(
+    postgres: str, home: Home, count: Count, encoding: str, currency: bytes, shown: str
+):
+    with psycopg.connect(postgres, autocommit=True) as server:
+        server.execute("drop database if exists odd")
+        server.execute(f"create database odd encoding '{encoding}' template template0 lc_collate 'C' lc_ctype 'C'")
+    url = postgres.rpartition("/")[0] + "/odd"
+    with psycopg.connect(url, client_encoding=encoding, autocommit=True) as shop:
+        shop.execute(SHOP)
+        shop.execute(
+            b"insert into shop.orders (order_id, currency, ordered_at) values ('a', '%s', '2026-11-01')" % currency
+        )
+        shop.execute(
+            "insert into shop.orders (order_id, currency, ordered_at) values ('b', 'EUR', '2026-11-01'), ('c', null, '2026-11-01')"
+        )
+        shop.execute(
+            "insert into shop.order_items (order_id, line_number, quantity, unit_price) values ('a', 1, 1, 2), ('b', 1, 1, 3), ('c', 1, 1, 4)"
+        )
+    there = Home(home.root, home.landing, url)
+    found = rows(there, count("orders", there, "2026-11-01", "2026-11-02"))
+    assert found[0] == ("orders", "2026-11-01", None, "3", None, "3", None, None)
+    assert sorted(found[1:], key=str) == sorted([
+        ("order_items", "2026-11-01", None, "1", "4.0000", "1", "4.0000", None),
+        ("order_items", "2026-11-01", "EUR", "1", "3.0000", "1", "3.0000", None),
+        ("order_items", "2026-11-01", shown, "1", "2.0000", "1", "2.0000", None),
+    ], key=str)  # fmt: skip
 
 
 def test_lines_are_counted_by_their_folders_date(home: Home, deliver: Callable[..., Path], count: Count):

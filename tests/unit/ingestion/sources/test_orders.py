@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
@@ -12,7 +12,7 @@ from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing
-from ingestion.sources import copied, ingest, orders
+from ingestion.sources import copied, ingest, orders, sweep
 from ingestion.window import Window
 from tests.unit.ingestion.conftest import SHOP
 
@@ -259,3 +259,89 @@ def test_one_snapshot_holds_whatever_is_written_meanwhile(
         "customers": 0,
         "products": 0,
     }
+
+
+def missed(landing: Landing) -> dict[str, int]:
+    return {one.dataset: one.records_written for one in landing.manifests if one.part == "missed"}
+
+
+def test_a_late_row_of_a_window_that_began_long_ago_is_found(shop: Shop, shop_home: Home, land: Land):
+    order(shop, "o1", "2026-08-01", None)
+    land("orders", "2026-08-01", "2026-11-01", home=shop_home)
+    order(shop, "late", "2026-10-31T12:00Z", "2026-10-31T12:00Z")
+    order(shop, "too late", "2026-10-29T12:00Z", "2026-10-29T12:00Z")
+    line(shop, "late", 1, "p1", "2026-10-31T12:00Z")
+    found = land("orders", "2026-11-01T05:00", "2026-11-01T06:00", home=shop_home)
+    assert missed(found) == {"orders": 1, "order_items": 1}
+    assert missed(land("orders", "2026-11-01T06:00", "2026-11-01T07:00", home=shop_home)) == {}
+
+
+def test_a_window_that_never_landed_is_not_looked_at(shop: Shop, shop_home: Home, land: Land):
+    order(shop, "o1", "2026-10-31T05:00Z", None)
+    land("orders", "2026-10-31T05:00", "2026-10-31T06:00", home=shop_home)
+    order(shop, "of another hour", "2026-10-31T06:00Z", "2026-10-31T08:00Z")
+    assert missed(land("orders", "2026-11-01T05:00", "2026-11-01T06:00", home=shop_home)) == {}
+
+
+@pytest.fixture
+def swept(shop_home: Home, contracts: dict[str, Contract]) -> Callable[..., set[str]]:
+    """Sweep a day, and return the days that were counted."""
+
+    def run(**more: Any) -> set[str]:
+        landing = sweep(
+            "orders", Window.parse(*DAY), shop_home, datetime(2100, 1, 1, tzinfo=UTC), contracts=contracts, **more
+        )
+        return {str(one.window.date) for one in landing.manifests if one.dataset == "source_counts"}
+
+    return run
+
+
+def test_a_sweep_looks_back_at_days_within_a_window_that_began_before_them(
+    shop: Shop, shop_home: Home, land: Land, swept: Callable[..., set[str]]
+):
+    for day in (30, 31):
+        order(shop, f"o{day}", f"2026-10-{day}", None)
+    order(shop, "o1", "2026-11-01", None)
+    land("orders", "2026-10-01", "2026-11-01", home=shop_home)
+    assert swept(is_backfill=True) == {"2026-11-01"}
+    assert swept() == {"2026-10-30", "2026-10-31"}, "the day itself is counted as before"
+
+
+def test_a_sweep_compares_no_day_that_it_lands_whole(
+    shop: Shop, shop_home: Home, land: Land, swept: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch
+):
+    for day in (28, 29, 30, 31):
+        order(shop, f"o{day}", f"2026-10-{day}", None)
+        land("orders", f"2026-10-{day}", f"2026-10-{day}T23:00", home=shop_home)
+    order(shop, "o1", "2026-11-01", None)
+    order(shop, "late", "2026-10-29T03:00Z", "2026-10-29T03:00Z")
+    compared: list[str] = []
+    versions = orders._Shop._versions
+
+    def compare(self: Any, dataset: str, selection: str, window: Window) -> list[str]:
+        compared.append(str(window))
+        return versions(self, dataset, selection, window)
+
+    monkeypatch.setattr(orders._Shop, "_versions", compare)
+    assert swept() == {"2026-10-30", "2026-10-31", "2026-11-01"}
+    assert {one[:10] for one in compared} == {"2026-10-28", "2026-10-29"}
+    found = [bronze.read_manifest(shop_home, ref) for ref in bronze.list_batches(shop_home, "orders")]
+    assert [one.records_written for one in found if one.part == "missed"] == [1]
+
+
+def test_bronze_is_listed_once_for_each_dataset_of_a_landing(
+    shop: Shop, shop_home: Home, land: Land, monkeypatch: pytest.MonkeyPatch
+):
+    order(shop, "o1", "2026-10-31", None)
+    land("orders", "2026-10-31", "2026-11-01", home=shop_home)
+    order(shop, "o2", "2026-11-01", None)
+    listed: list[str] = []
+    list_batches = bronze.list_batches
+
+    def count(home: Home, dataset: str, day: date | None = None) -> Any:
+        listed.append(dataset)
+        return list_batches(home, dataset, day)
+
+    monkeypatch.setattr(bronze, "list_batches", count)
+    land("orders", *DAY, home=shop_home)
+    assert sorted(listed) == ["order_items", "orders"]

@@ -1,4 +1,3 @@
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +8,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from demo import postgres as server
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
 from ingestion.landing import Landing
@@ -219,28 +217,6 @@ def test_a_window_that_is_still_open_asks_for_a_minute_ago():
     at = END - timedelta(hours=3)
     assert behind(Standby(None, at - timedelta(seconds=50), True, True), END, at) == ""
     assert behind(Standby(None, at - timedelta(seconds=70), True, True), END, at)
-
-
-@pytest.fixture
-def replica(postgres: str, tmp_path: Path) -> Iterator[str]:
-    """A standby of the server, made as its operators make one."""
-    primary, data, port = psycopg.conninfo.conninfo_to_dict(postgres), tmp_path / "standby", server._free_port()
-    data.mkdir(mode=0o700)
-    log = tmp_path / "standby.log"
-    log.touch()
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
-            folder.chmod(0o755)
-    server._give(data, log)
-    data.chmod(0o700)
-    where = ["-h", "127.0.0.1", "-p", str(primary["port"]), "-U", "postgres"]
-    made = server._call(["pg_basebackup", "-D", str(data), "-R", "-c", "fast", "-X", "stream", *where])
-    assert made.returncode == 0, made.stderr
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    started = server._call(["pg_ctl", "start", "-D", str(data), "-w", "-t", "60", "-l", str(log), "-o", options])
-    assert started.returncode == 0, log.read_text()
-    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    server._call(["pg_ctl", "stop", "-D", str(data), "-m", "immediate", "-w"])
 
 
 def test_a_real_replica_is_waited_for(shop: Shop, replica: str):

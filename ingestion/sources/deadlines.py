@@ -1,0 +1,163 @@
+"""How long a shop's database is waited for, and how long it waits for us. A server that hangs keeps no deadline: they are kept here.
+
+Whatever takes longer is Transient, and names the variable that says how long it may take.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import psycopg
+from psycopg import errors, waiting
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ingestion.errors import Permanent, Transient
+
+# A host that is gone is noticed after 30 + 3 x 10 seconds, by either side of an idle connection.
+_KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
+# Not every server knows all of these, nor has a system that can do them.
+_WHERE_THE_SERVER_CAN = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60s",
+    "client_connection_check_interval": "10s",
+}
+_CANNOT = (errors.DataError, errors.NotSupportedError, errors.ProgrammingError)
+_SET = "select set_config(name, value, true) from unnest(%s::text[], %s::text[]) as asked (name, value)"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds. Each may be given as SHOP_…_SECONDS, as SHOP_FIRST_ROW_SECONDS.
+
+    `first_row` is how long a query may be silent before its answer begins; `progress` how long nothing may come of an
+    answer that has begun. The server is told the rest: how long a `statement` may take in all, how long we wait for a
+    `lock` and let anybody wait for ours, how long it keeps a transaction that asks nothing (`idle`: a landing looks into
+    Clearwell's state meanwhile).
+    """
+
+    connect: float = 10
+    first_row: float = 960
+    progress: float = 120
+    statement: float = 900
+    lock: float = 15
+    idle: float = 600
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read what is set; an empty variable counts as unset."""
+        given = {one.name: env.get(variable(one.name), "").strip() for one in fields(cls)}
+        return cls(**{name: _seconds(variable(name), text) for name, text in given.items() if text})
+
+
+def variable(limit: str) -> str:
+    """Name the variable that sets a limit."""
+    return f"SHOP_{limit.upper()}_SECONDS"
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise Permanent(f"{name} is {text!r}", where=name, todo="write a number of seconds over 0, or leave it out")
+    return seconds
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection that is waited for as long as its limits say. What takes longer closes it, and is Transient."""
+
+    limits = Limits()
+    where = ""
+    _waits_for, _limit = "progress", limits.progress
+
+    @classmethod
+    def to(cls, url: str, limits: Limits, where: str, *, autocommit: bool = False) -> Self:
+        """Connect within the limits. What the address itself says of keepalives goes first."""
+        given = conninfo_to_dict(url)
+        kept = {name: value for name, value in _KEEPALIVE.items() if name not in given}
+        address = make_conninfo(url, client_encoding="utf8", connect_timeout=math.ceil(limits.connect), **kept)
+        connection = cls.connect(address, cursor_factory=_Cursor, autocommit=autocommit)
+        connection.limits, connection.where = limits, where
+        connection._wait_for("progress")
+        return connection
+
+    def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for one answer, or one row of a COPY. In place of psycopg's own: a row has no time for both."""
+        try:
+            return waiting.wait(gen, self.pgconn.socket, interval, self._limit if timeout is None else timeout)
+        except errors._WaitTimeout:
+            self.pgconn.finish()  # what is left of the transaction must not be waited for as well
+            raise Transient(
+                f"the shop database hangs: nothing came from it for {self._limit:g} seconds",
+                where=self.where,
+                todo=f"try again; look what it is busy with; {variable(self._waits_for)} says how long to wait",
+            ) from None
+        except KeyboardInterrupt:
+            with suppress(psycopg.Error):
+                self.cancel_safe(timeout=1)
+            self.pgconn.finish()
+            raise
+
+    @contextmanager
+    def waiting_for(self, limit: str) -> Iterator[None]:
+        """Wait under another limit."""
+        before = self._waits_for
+        self._wait_for(limit)
+        try:
+            yield
+        finally:
+            self._wait_for(before)
+
+    def _wait_for(self, limit: str) -> None:
+        self._waits_for, self._limit = limit, getattr(self.limits, limit)
+
+    def ask_for(self, settings: Mapping[str, str]) -> None:
+        """Set these for this transaction, and our limits; and ask to be noticed soon when we are gone."""
+        limits = {
+            "statement_timeout": self.limits.statement,
+            "lock_timeout": self.limits.lock,
+            "idle_in_transaction_session_timeout": self.limits.idle,
+        }
+        self._set({**settings, **{name: f"{math.ceil(seconds * 1000)}ms" for name, seconds in limits.items()}})
+        there = {name for (name,) in self.execute("select name from pg_settings").fetchall()}
+        wanted = {name: value for name, value in _WHERE_THE_SERVER_CAN.items() if name in there}
+        try:
+            with self.transaction():
+                self._set(wanted)
+        except _CANNOT:
+            for name, value in wanted.items():
+                with suppress(*_CANNOT), self.transaction():
+                    self._set({name: value})
+
+    def _set(self, settings: Mapping[str, str]) -> None:
+        self.execute(_SET, [list(settings), list(settings.values())])
+
+
+class _Cursor(psycopg.Cursor[Any]):
+    """A query may think for long before it answers."""
+
+    _conn: Connection
+
+    def execute(self, *query: Any, **more: Any) -> Self:
+        with self._conn.waiting_for("first_row"):
+            return super().execute(*query, **more)
+
+    @contextmanager
+    def copy(self, *query: Any, **more: Any) -> Iterator[psycopg.Copy]:
+        with ExitStack() as stack:
+            with self._conn.waiting_for("first_row"):
+                rows = stack.enter_context(super().copy(*query, **more))
+            yield rows

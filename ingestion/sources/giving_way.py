@@ -1,0 +1,76 @@
+"""A long reading must not be in the shop's way: whoever alters a table waits for our locks, and all the shop behind him.
+
+A second connection looks now and then whether anybody does, and ends our transaction before that takes too long.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+import psycopg
+
+from ingestion.errors import Transient
+from ingestion.sources.deadlines import Connection, variable
+
+# A look for each part of the time that anybody may wait.
+_PARTS = 5
+# A number may be another server's as well, where one address means several. With its start it is ours.
+_OURS = "select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()"
+_WAITING = """
+    select waiting.pid
+    from pg_locks as waiting
+    join pg_stat_activity as ours on ours.pid = any(pg_blocking_pids(waiting.pid))
+    where not waiting.granted and waiting.locktype = 'relation' and ours.pid = %s and ours.backend_start = %s
+"""
+
+
+@contextmanager
+def giving_way(url: str, connection: Connection) -> Iterator[None]:
+    """End the connection's transaction, as Transient, before anybody has waited for its locks longer than `lock` of its limits.
+
+    What is over soon is not looked at. Where no second connection is to be had, nobody looks.
+    """
+    backend = connection.execute(_OURS).fetchone() or (None, None)
+    over, gave_way = Event(), Event()
+    watcher = Thread(target=_watch, args=(url, connection, backend, over, gave_way), daemon=True)
+    watcher.start()
+    try:
+        yield
+    except psycopg.Error:
+        if not gave_way.is_set():
+            raise
+        raise Transient(
+            "the shop waited for a lock that this reading held, and went first",
+            where=connection.where,
+            todo="try again when its ALTER TABLE, or whatever needs the table alone, is done; "
+            f"{variable('lock')} says how long it may wait",
+        ) from None
+    finally:
+        over.set()
+        watcher.join(connection.limits.connect)
+
+
+def _watch(url: str, connection: Connection, backend: tuple[Any, ...], over: Event, gave_way: Event) -> None:
+    # A look takes no time: one that does is over.
+    limits = replace(connection.limits, first_row=connection.limits.connect, progress=connection.limits.connect)
+    while not over.wait(limits.lock / _PARTS):
+        with suppress(psycopg.Error, Transient), Connection.to(url, limits, "", autocommit=True) as second:
+            _look(second, backend, over, gave_way)
+
+
+def _look(second: Connection, backend: tuple[Any, ...], over: Event, gave_way: Event) -> None:
+    """Look until it is over, or somebody has waited almost as long as he may."""
+    pause = second.limits.lock / _PARTS
+    since: dict[int, float] = {}
+    while not over.is_set():
+        now = monotonic()
+        waiting = {row[0] for row in second.execute(_WAITING, backend).fetchall()}
+        since = {one: since.get(one, now - pause) for one in waiting}
+        if any(now - start > second.limits.lock - 2 * pause for start in since.values()):
+            gave_way.set()
+            second.execute("select pg_terminate_backend(%s)", backend[:1])
+            over.wait()
+        over.wait(pause)

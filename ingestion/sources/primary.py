@@ -1,0 +1,45 @@
+"""The database that the shop's database is a copy of, where both are given: a copy may lack what nobody would miss.
+
+It is counted before the copy is read and again once the copy's snapshot is taken. Where nothing moved in between, the
+copy must hold the same.
+"""
+
+from dataclasses import dataclass, field
+
+from ingestion.errors import Permanent, Transient
+from ingestion.landing import Run
+from ingestion.sources import counts
+from ingestion.sources.postgres import snapshot
+
+VARIABLE = "SHOP_PRIMARY_URL"
+
+
+@dataclass
+class Primary:
+    """What the primary held of the days of a sweep, each time it was counted; nothing where there is none, or none that answers.
+
+    A landing does without it: a primary that does not answer is a message. One that refuses is Permanent.
+    """
+
+    run: Run
+    counted: list[counts.Shop] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+
+    def count(self) -> None:
+        """Count once more, if that is of any use."""
+        url = self.run.home.primary_url
+        if not url or not self.run.is_sweep or self.messages:
+            return
+        try:
+            with snapshot(url, given_as=VARIABLE) as connection:
+                (is_copy,) = connection.execute("select pg_is_in_recovery()").fetchone() or (False,)
+                if is_copy:
+                    raise Permanent(
+                        f"{VARIABLE} is a replica itself",
+                        where=connection.where,
+                        todo="give the server that it is a replica of; or leave it out, and nothing is compared",
+                    )
+                self.counted.append(counts.count_shop(connection, self.run.window))
+        except Transient as error:
+            self.counted.clear()
+            self.messages.append(f"the primary could not be asked, so the days are not compared with it: {error}")

@@ -1,0 +1,336 @@
+"""A shop that hangs is given up in time, and is not kept waiting by us. The limits are short here; each wait is bounded."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ingestion import bronze
+from ingestion.errors import Permanent, Transient
+from ingestion.home import Home
+from ingestion.landing import Landing
+from ingestion.sources import deadlines
+from ingestion.sources.deadlines import Limits
+from ingestion.sources.postgres import snapshot
+
+Shop = psycopg.Connection[Any]
+Land = Callable[..., Landing]
+SHORT = Limits(connect=1, first_row=1, progress=1)
+# Far over any limit used here, far under what a server would take by itself.
+BOUND_SECONDS = 20
+ALTER = f"set lock_timeout = '{BOUND_SECONDS}s'; alter table shop.orders add column if not exists more text"
+MANY_ROWS = "copy (select repeat('x', 1000) || generate_series(1, 10000000)) to stdout"
+
+
+@contextmanager
+def within_bound() -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < BOUND_SECONDS
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+class Proxy:
+    """Stand between us and a server; fall silent, without hanging up, after some bytes of its answers."""
+
+    def __init__(self, url: str, allowed: int) -> None:
+        there = conninfo_to_dict(url)
+        self._server = (str(there["host"]), int(str(there["port"])))
+        self._allowed = allowed
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = [self._listener]
+        self.url = make_conninfo(url, host="127.0.0.1", port=self._listener.getsockname()[1])
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                server = socket.create_connection(self._server)
+                self._open += [client, server]
+                Thread(target=self._questions, args=(client, server), daemon=True).start()
+                Thread(target=self._answers, args=(server, client), daemon=True).start()
+
+    def _questions(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(1 << 16):
+                server.sendall(data)
+
+    def _answers(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while self._allowed and (data := server.recv(min(self._allowed, 1 << 16))):
+                self._allowed -= len(data)
+                client.sendall(data)
+
+    def close(self) -> None:
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+@pytest.fixture
+def proxied(postgres: str) -> Iterator[Callable[[int], Proxy]]:
+    proxies: list[Proxy] = []
+
+    def stand(allowed: int) -> Proxy:
+        proxies.append(Proxy(postgres, allowed))
+        return proxies[-1]
+
+    yield stand
+    for proxy in proxies:
+        proxy.close()
+
+
+def test_a_server_that_takes_the_call_and_says_nothing_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent, within_bound():
+        url = f"postgresql://u:s3cret@127.0.0.1:{silent.getsockname()[1]}/shop"
+        with pytest.raises(Transient, match="did not answer") as caught, snapshot(url, limits=SHORT):
+            pass
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 200, 1_000, 4_000, 100_000])
+def test_wherever_a_server_falls_silent_the_landing_ends_and_leaves_nothing(
+    shop: Shop,
+    home: Home,
+    land: Land,
+    proxied: Callable[[int], Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+    allowed: int,
+):
+    shop.execute(
+        "insert into shop.orders (order_id, status, ordered_at) select n, repeat('x', 200), '2026-11-01' from generate_series(1, 1000) as n"
+    )
+    for name in ("CONNECT", "FIRST_ROW", "PROGRESS"):
+        monkeypatch.setenv(f"SHOP_{name}_SECONDS", "1")
+    there = Home(home.root, home.landing, proxied(allowed).url)
+    with within_bound(), pytest.raises(Transient):
+        land("orders", "2026-11-01", "2026-11-02", home=there)
+    assert bronze.list_batches(home) == []
+    assert not [*home.staging.rglob("*")]
+
+
+def test_a_backend_that_hangs_in_the_midst_of_its_rows_is_given_up(postgres: str):
+    with within_bound(), snapshot(postgres, limits=SHORT) as connection:
+        hangs = pytest.raises(Transient, match=r"hangs.*SHOP_PROGRESS_SECONDS")
+        with hangs, connection.cursor().copy(MANY_ROWS) as rows:
+            assert rows.read()
+            with stopped(connection.info.backend_pid):
+                assert not [*rows]
+        assert connection.closed
+
+
+def test_a_backend_that_hangs_before_its_first_row_is_given_up(postgres: str):
+    with within_bound(), snapshot(postgres, limits=SHORT) as connection:
+        with pytest.raises(Transient, match=r"hangs.*SHOP_FIRST_ROW_SECONDS"), stopped(connection.info.backend_pid):
+            connection.execute("select 1")
+        assert connection.closed
+
+
+def test_a_query_that_nobody_waits_for_any_more_ends(shop: Shop, postgres: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(deadlines._WHERE_THE_SERVER_CAN, "client_connection_check_interval", "100ms")
+    with pytest.raises(Transient, match="hangs"), snapshot(postgres, limits=SHORT) as connection:
+        connection.execute(
+            "select pg_sleep(600) from (select from shop.orders limit 1) as o right join (select) as l on true"
+        )
+    with within_bound():
+        shop.execute(ALTER)
+
+
+def test_a_server_that_works_slowly_is_not_taken_for_one_that_hangs(postgres: str):
+    rows = "select n, pg_sleep(0.3) from generate_series(1, 5) as n"
+    with snapshot(postgres, limits=Limits(progress=1, first_row=10)) as connection:
+        assert len(connection.execute(rows).fetchall()) == 5, "over a second before it answers"
+        large = f"copy (select repeat('x', 10000), pg_sleep(0.3) from ({rows}) as s) to stdout"
+        with connection.cursor().copy(large) as copied:
+            assert sum(1 for _ in copied) == 5
+
+
+CLIENT = """
+import sys
+from ingestion.sources.deadlines import Limits
+from ingestion.sources.postgres import snapshot
+with snapshot(sys.argv[1], limits=Limits(idle=float(sys.argv[2]))) as connection:
+    connection.execute("select from shop.orders")
+    print("reading", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def client(url: str, idle: float) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has read the orders, and stays in its transaction."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLIENT, url, str(idle)],
+        cwd=Path(__file__).parents[4],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout and process.stdout.readline() == "reading\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=BOUND_SECONDS)
+
+
+def test_a_client_that_is_killed_leaves_no_lock(shop: Shop, postgres: str):
+    with client(postgres, idle=600) as process:
+        process.kill()
+        with within_bound():
+            shop.execute(ALTER)
+
+
+def test_a_client_that_stands_still_leaves_no_lock_for_long(shop: Shop, postgres: str):
+    with client(postgres, idle=1) as process, stopped(process.pid), within_bound():
+        shop.execute(ALTER)
+
+
+def test_a_transaction_that_the_server_ended_for_asking_nothing_says_why(shop: Shop, postgres: str):
+    with pytest.raises(Transient, match="SHOP_IDLE_SECONDS"), snapshot(postgres, limits=Limits(idle=0.2)) as connection:
+        connection.execute("select from shop.orders")
+        shop.execute(ALTER)  # until our lock is gone
+        connection.execute("select from shop.orders")
+
+
+def test_the_shop_waits_for_our_locks_no_longer_than_we_for_its(shop: Shop, postgres: str):
+    first = pytest.raises(Transient, match=r"went first.*SHOP_LOCK_SECONDS")
+    with first, snapshot(postgres, limits=Limits(lock=1)) as connection:
+        connection.execute("select from shop.orders")
+        shop.execute("set lock_timeout = '1s'; alter table shop.orders add column more text")
+        connection.execute("select from shop.order_items")
+
+
+def test_also_in_the_midst_of_a_copy_that_nobody_reads(shop: Shop, postgres: str):
+    first = pytest.raises(Transient, match="went first")
+    with first, snapshot(postgres, limits=Limits(lock=1)) as connection:
+        connection.execute("select from shop.orders")
+        with connection.cursor().copy(MANY_ROWS) as rows:
+            assert rows.read()
+            shop.execute("set lock_timeout = '1s'; alter table shop.orders add column more text")
+            assert not [*rows]
+
+
+def test_whoever_waits_for_somebody_else_is_not_our_concern(shop: Shop, postgres: str):
+    with snapshot(postgres, limits=Limits(lock=0.5)) as connection, psycopg.connect(postgres) as other:
+        connection.execute("select from shop.orders")
+        other.execute("lock table shop.products")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            shop.execute("set lock_timeout = '2s'; alter table shop.products add column more text")
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_our_own_wait_for_a_lock_is_bounded_and_says_what_to_do(shop: Shop, postgres: str):
+    with psycopg.connect(postgres) as other, within_bound():
+        other.execute("lock table shop.orders")
+        bounded = pytest.raises(Transient, match=r"lock timeout.*ALTER TABLE.*SHOP_LOCK_SECONDS")
+        with bounded, snapshot(postgres, limits=Limits(lock=0.2)) as connection:
+            connection.execute("select from shop.orders")
+
+
+def test_a_query_that_takes_too_long_names_the_limit(postgres: str):
+    too_long = pytest.raises(Transient, match="SHOP_STATEMENT_SECONDS")
+    with too_long, snapshot(postgres, limits=Limits(statement=0.1)) as connection:
+        connection.execute("select pg_sleep(60)")
+
+
+def test_the_server_is_asked_to_notice_when_we_are_gone(postgres: str):
+    with snapshot(postgres, limits=Limits(lock=15, idle=600, statement=900)) as connection:
+        asked = dict(connection.execute("select name, setting from pg_settings").fetchall())
+    assert {
+        "statement_timeout": "900000",
+        "lock_timeout": "15000",
+        "idle_in_transaction_session_timeout": "600000",
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "60000",
+        "client_connection_check_interval": "10000",
+    }.items() <= asked.items()
+
+
+def test_a_server_that_cannot_notice_is_read_all_the_same(postgres: str, monkeypatch: pytest.MonkeyPatch):
+    wanted = {"of_a_later_version": "1", "client_connection_check_interval": "-5", "tcp_keepalives_idle": "31"}
+    monkeypatch.setattr(deadlines, "_WHERE_THE_SERVER_CAN", wanted)
+    with snapshot(postgres) as connection:
+        asked = dict(connection.execute("select name, setting from pg_settings").fetchall())
+    assert (asked["tcp_keepalives_idle"], asked["client_connection_check_interval"]) == ("31", "0")
+    assert (asked["row_security"], asked["TimeZone"], asked["transaction_read_only"]) == ("off", "UTC", "on")
+
+
+def test_nothing_is_asked_of_a_server_for_longer_than_a_transaction(postgres: str):
+    with snapshot(postgres) as connection:
+        connection.rollback()
+        assert connection.execute("show client_connection_check_interval").fetchone() == ("0",)
+
+
+INTERRUPTED = """
+import os, signal, sys
+from ingestion.sources.postgres import snapshot
+with snapshot(sys.argv[1]) as connection:
+    os.kill(connection.info.backend_pid, signal.SIGSTOP)
+    print(connection.info.backend_pid, flush=True)
+    connection.execute("select 1")
+"""
+
+
+def test_whoever_loses_patience_with_a_server_that_hangs_need_not_wait(postgres: str):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, postgres],
+        cwd=Path(__file__).parents[4],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    backend = int(process.stdout.readline())
+    try:
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate(timeout=BOUND_SECONDS)[1]
+    finally:
+        os.kill(backend, signal.SIGCONT)
+        process.kill()
+
+
+def test_an_idle_connection_is_kept_alive_unless_the_address_says_otherwise(postgres: str):
+    def option(url: str, name: int) -> int:
+        with snapshot(url) as connection, socket.socket(fileno=os.dup(connection.fileno())) as ours:
+            return ours.getsockopt(socket.IPPROTO_TCP, name)
+
+    assert option(postgres, socket.TCP_KEEPIDLE) == 30
+    assert option(postgres, socket.TCP_USER_TIMEOUT) == 60_000
+    assert option(make_conninfo(postgres, keepalives_idle=77), socket.TCP_KEEPIDLE) == 77
+
+
+def test_limits_come_from_the_environment():
+    assert Limits.from_environment({"SHOP_LOCK_SECONDS": ""}) == Limits()
+    assert Limits.from_environment({"SHOP_FIRST_ROW_SECONDS": "5", "SHOP_LOCK_SECONDS": "0.5"}) == Limits(
+        first_row=5, lock=0.5
+    )
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf", "1min"])
+def test_a_limit_that_is_none_is_named(text: str):
+    with pytest.raises(Permanent, match="SHOP_LOCK_SECONDS"):
+        Limits.from_environment({"SHOP_LOCK_SECONDS": text})

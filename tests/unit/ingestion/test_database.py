@@ -1,0 +1,52 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingestion import database
+from ingestion.errors import Transient
+
+HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    # a quote must not reach SQL
+    made = tmp_path / "it's.duckdb"
+    with duckdb.connect(str(made)) as connection:
+        connection.execute("create table t as select 1 as n")
+    return made
+
+
+@pytest.fixture
+def other(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the file to write."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_file_that_stays_held_is_given_up(path: Path, other: subprocess.Popen[str]):
+    given_up = pytest.raises(Transient, match="another process holds")
+    with given_up, database.connect(path, patience=0.2):
+        pass
+    with duckdb.connect() as connection, given_up, database.attached(connection, path, "there", patience=0.2):
+        pass
+
+
+def test_a_file_that_is_let_go_is_read(path: Path, other: subprocess.Popen[str]):
+    with duckdb.connect() as connection:
+        other.kill()
+        with database.attached(connection, path, "there"):
+            assert connection.execute("select n from there.t").fetchone() == (1,)
+        with database.attached(connection, path, "there"):
+            assert connection.execute("select n from there.t").fetchone() == (1,)
+        with pytest.raises(duckdb.CatalogException):
+            connection.execute("select n from there.t")
