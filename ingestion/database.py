@@ -1,7 +1,7 @@
 """DuckDB files: opened in UTC, and waited for while another process changes them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,20 @@ _PATIENCE_SECONDS = 120.0
 
 @contextmanager
 def connect(
-    path: Path, *, read_only: bool = True, patience: float = _PATIENCE_SECONDS
+    path: Path,
+    *,
+    read_only: bool = True,
+    patience: float = _PATIENCE_SECONDS,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient."""
+    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient.
+
+    `settings` are DuckDB's own.
+    """
     until = time.monotonic() + patience
     while True:
         try:
-            connection = duckdb.connect(str(path), read_only=read_only)
+            connection = duckdb.connect(str(path), read_only=read_only, config=dict(settings or {}))
             connection.execute("set TimeZone = 'UTC'")
             break
         except duckdb.IOException as error:
