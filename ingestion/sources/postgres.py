@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from ingestion.addresses import Database, shown, split_database
 from ingestion.errors import ClearwellError, Permanent, Transient
 
 CONNECT_SECONDS = 10
@@ -51,11 +53,9 @@ _REFUSED_FOR_GOOD = {
 }
 
 
-_DEFAULTS = {"host": "localhost", "port": "5432", "dbname": "postgres"}
 # What is left of a template that nobody filled in.
 _PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|^\$\w+$|\{\{.*\}\}|\{\w+\}|<[^<>]+>|%\w+%|\[\w+\]")
 _PASSWORD_PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{.*\}\}|<[a-z_ -]+>")
-_HOST = re.compile(r"/.*|[\w.:%/,-]*")
 # How long a standby that is up to date may not have heard of its primary: by default that speaks every 30 seconds.
 _SILENCE = timedelta(minutes=1)
 
@@ -108,18 +108,25 @@ def snapshot(url: str, end: datetime | None = None, at: datetime | None = None) 
 
     With the `end` of a window, and the time `at` which it is read, a replica that has not replayed so far is Transient.
     """
-    where = _describe(url)
+    with opened(url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        if end and at:
+            _await_replay(connection, end, at, shown(url))
+        for name, value in _SETTINGS.items():
+            connection.execute("select set_config(%s, %s, true)", (name, value))
+        yield connection
+
+
+@contextmanager
+def opened(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Open a connection, and commit when it closes. Its errors are Transient or Permanent, and tell no password."""
+    database = _read(url)
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, client_encoding="utf8") as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
-            if end and at:
-                _await_replay(connection, end, at, where)
-            for name, value in _SETTINGS.items():
-                connection.execute("select set_config(%s, %s, true)", (name, value))
             yield connection
     except psycopg.Error as error:
-        raise _translate(error, url, where) from None
+        raise _translate(error, database) from None
 
 
 def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str) -> None:
@@ -138,13 +145,12 @@ def _utc(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at else None
 
 
-def _describe(url: str) -> str:
-    """Say which database an address means, without user or password. One that cannot be right is Permanent."""
+def _read(url: str) -> Database:
+    """Read an address. One that cannot be right, or that nobody has filled in, is Permanent."""
     try:
         parts = conninfo_to_dict(url)
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeError, ValueError):
         parts = {}
-    host, port, name = (str(parts.get(part) or other) for part, other in _DEFAULTS.items())
     unfilled = [part for part in ("host", "port", "dbname", "user") if _PLACEHOLDER.search(str(parts.get(part) or ""))]
     if _PASSWORD_PLACEHOLDER.fullmatch(str(parts.get("password") or "")):
         unfilled.append("password")
@@ -154,22 +160,20 @@ def _describe(url: str) -> str:
             where="SHOP_DATABASE_URL",
             todo="write the value itself: " + _ADDRESS.removeprefix("write "),
         )
-    # No detail: what stands in the wrong place may be the password.
-    if not parts or not _HOST.fullmatch(host) or "@" in name or not all(map(_is_port, port.split(","))):
+    database = split_database(url)
+    if not database:
+        # No detail: what stands in the wrong place may be the password.
         raise Permanent("the shop database's address cannot be read", where="SHOP_DATABASE_URL", todo=_ADDRESS)
-    return f"database {name} on {host}:{port}"
+    return database
 
 
-def _is_port(text: str) -> bool:
-    return text == "" or (text.isdecimal() and 0 < int(text) < 65536)
-
-
-def _translate(error: psycopg.Error, url: str, where: str) -> ClearwellError:
+def _translate(error: psycopg.Error, database: Database) -> ClearwellError:
     text = str(error.diag.message_primary or error).strip() or type(error).__name__
-    password = conninfo_to_dict(url).get("password")
-    if password:
-        text = text.replace(str(password), "***")
     state = error.sqlstate or _state_in_words(text)
+    if any(form in text for secret in database.secrets for form in (secret, quote(secret), quote(secret, safe=""))):
+        # A mark in its place would still tell it, where it is a word that one would expect there.
+        text = "its words hold the password, and are left out"
+    where = str(database)
     if state.startswith(_PASSING):
         return Transient(f"the shop database did not answer: {text}", where=where, todo="try again; see that it runs")
     advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "")
