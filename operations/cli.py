@@ -15,7 +15,7 @@ from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window, parse_time
 from operations import contracts, decide, hashes, heal, ledger, listings, query, status, suggest, trace
-from operations.output import show
+from operations.output import say, show, tell
 from warehouse.build import Outcome, Request
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -49,11 +49,6 @@ def _by(reason: str) -> decide.By:
 def now() -> datetime:
     """Read the clock: here, and in dags/, and nowhere else."""
     return datetime.now(UTC)
-
-
-def say(line: str) -> None:
-    """Report progress where it does not mix with results."""
-    click.echo(line, err=True)
 
 
 class Commands(click.Group):
@@ -97,7 +92,7 @@ def main(debug: bool) -> None:
 def ingest(source: str, start: str, end: str) -> None:
     """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Again brings only what is new."""
     landing = sources.ingest(source, Window.parse(start, end), Home.from_environment(), now(), say)
-    click.echo(
+    tell(
         f"{landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
     )
 
@@ -119,11 +114,11 @@ def sweep(start: str, end: str) -> None:
             say(f"error: {error}")
             failed.append(source)
         else:
-            click.echo(f"{source}: {landing.records} records in {len(landing.new)} new batches")
+            tell(f"{source}: {landing.records} records in {len(landing.new)} new batches")
     if failed:
         say(f"not swept: {', '.join(failed)}. Next: fix the errors above and run the same command again")
         sys.exit(1)
-    click.echo(f"{_NEXT}; then clearwell status lists what differs from the sources")
+    tell(f"{_NEXT}; then clearwell status lists what differs from the sources")
 
 
 @main.command()
@@ -143,7 +138,7 @@ def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: 
         _show_dry_run(outcome, as_json=as_json)
     elif outcome.plan:
         done = "published" if outcome.is_published else "applied, and not published: readers are given a pinned state"
-        click.echo(f"build {outcome.plan.build_id}: {done}")
+        tell(f"build {outcome.plan.build_id}: {done}")
 
 
 def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
@@ -153,15 +148,15 @@ def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
         return
     plan = outcome.plan
     if plan:
-        click.echo(f"batches that would enter: {', '.join(plan.entering) or 'none'}")
-        click.echo(f"batches that would leave: {', '.join(plan.leaving) or 'none'}")
+        tell(f"batches that would enter: {', '.join(plan.entering) or 'none'}")
+        tell(f"batches that would leave: {', '.join(plan.leaving) or 'none'}")
     show(outcome.dates, as_json=False, title="dates that would differ", nothing="no date would differ")
     for one in outcome.differences:
         title = f"{one.table}: {one.gone} rows would go, {one.new} come"
         show(one.rows[:_DRY_RUN_ROWS], as_json=False, title=title)
     if not outcome.differences:
-        click.echo("gold would not change")
-    click.echo("dry run: nothing was changed")
+        tell("gold would not change")
+    tell("dry run: nothing was changed")
 
 
 @main.command()
@@ -223,8 +218,8 @@ def show_status(as_json: bool) -> None:
         if found["pinned"]:
             pin = found["pinned"]
             say(f"readers are given build {pin['build_id']} since {pin['pinned_at']}: {pin['reason']}")
-        click.echo(f"{found['batches_waiting']} batches wait for a build")
-        click.echo("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
+        tell(f"{found['batches_waiting']} batches wait for a build")
+        tell("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
     sys.exit(0 if found["healthy"] else 1)
 
 
@@ -313,7 +308,7 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
         if as_json:
             show(told, as_json=True)
         for one in [] if as_json else told:
-            fields = [{"field": field, "value": _plain(value)} for field, value in one.items()]
+            fields = [{"field": field, "value": _told(value)} for field, value in one.items()]
             show(fields, as_json=False, title=f"{one['dataset']} {one['record']}")
         return
     behind = trace.gold(home, str(table), where)
@@ -326,10 +321,8 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
     sys.exit(1 if behind.differences else 0)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return "\n".join(str(one) for one in value)
-    return ", ".join(f"{field}: {one}" for field, one in value.items()) if isinstance(value, dict) else str(value)
+def _told(value: Any) -> Any:
+    return ", ".join(f"{field}: {one}" for field, one in value.items()) if isinstance(value, dict) else value
 
 
 @main.group()
@@ -358,7 +351,7 @@ def show_batch(batch_id: str, as_json: bool) -> None:
 def retract_batch(batch_id: str, reason: str) -> None:
     """Take a batch out: its records are withdrawn, and those that lost to them come back."""
     decide.retract(Home.from_environment(), batch_id, _by(reason))
-    click.echo(f"batch {batch_id} is retracted. {_NEXT}; undo: clearwell batches restore {batch_id}")
+    tell(f"batch {batch_id} is retracted. {_NEXT}; undo: clearwell batches restore {batch_id}")
 
 
 @batches.command("restore")
@@ -367,7 +360,7 @@ def retract_batch(batch_id: str, reason: str) -> None:
 def restore_batch(batch_id: str, reason: str) -> None:
     """Undo a retraction."""
     decide.restore(Home.from_environment(), batch_id, _by(reason))
-    click.echo(f"batch {batch_id} counts again. {_NEXT}")
+    tell(f"batch {batch_id} counts again. {_NEXT}")
 
 
 @main.group("dead-letters")
@@ -410,8 +403,8 @@ def resubmit_dead_letters(file: Path, reason: str) -> None:
     """Land the corrected records of FILE: what `show --json` prints, with `raw` mended. Undo: retract their batch."""
     manifests = decide.resubmit(Home.from_environment(), file, _by(reason or f"corrected in {file.name}"))
     for manifest in manifests[:-1]:
-        click.echo(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")
-    click.echo(_NEXT)
+        tell(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")
+    tell(_NEXT)
 
 
 @dead_letters.command("discard")
@@ -428,7 +421,7 @@ def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: s
         found = listings.dead_letter_records(home, dataset, cause, limit=1_000_000)
         records = tuple(row["record"] for row in found)
     count = decide.discard(home, records, _by(reason)) if records else 0
-    click.echo(f"{count} dead letters are discarded. {_NEXT}; undo: clearwell dead-letters restore RECORD")
+    tell(f"{count} dead letters are discarded. {_NEXT}; undo: clearwell dead-letters restore RECORD")
 
 
 @dead_letters.command("restore")
@@ -437,7 +430,7 @@ def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: s
 def restore_dead_letters(records: tuple[str, ...], reason: str) -> None:
     """Undo a discard."""
     count = decide.undiscard(Home.from_environment(), records, _by(reason))
-    click.echo(f"{count} records are dead letters again. {_NEXT}")
+    tell(f"{count} records are dead letters again. {_NEXT}")
 
 
 @main.group()
@@ -477,8 +470,8 @@ def accept_finding(finding: str, dataset: str, start: str | None, end: str | Non
     home = Home.from_environment()
     chosen = decide.select_findings(home, finding, dataset, _date(start), _date(end))
     for name in decide.accept(home, chosen, _by(reason)):
-        click.echo(f"{name} is accepted")
-    click.echo(_NEXT)
+        tell(f"{name} is accepted")
+    tell(_NEXT)
 
 
 @builds.command("restore")
@@ -489,7 +482,7 @@ def restore_build(build_id: str, reason: str) -> None:
     from warehouse import publish
 
     publish.pin(Home.from_environment(), build_id, reason, _by(reason).name, now())
-    click.echo(f"build {build_id} is published and pinned. Undo: clearwell builds unpin")
+    tell(f"build {build_id} is published and pinned. Undo: clearwell builds unpin")
 
 
 @builds.command("unpin")
@@ -498,7 +491,7 @@ def unpin_builds() -> None:
     from warehouse import publish
 
     publish.unpin(Home.from_environment())
-    click.echo("the present state is published")
+    tell("the present state is published")
 
 
 @main.group("contracts")
@@ -519,7 +512,7 @@ def check_contracts(as_json: bool) -> None:
 @click.argument("dataset")
 def release_contract(dataset: str) -> None:
     """Keep the present contract of DATASET as its next version."""
-    click.echo(f"{dataset}: version {releases.release(dataset)} is released. Next: commit it, and clearwell build")
+    tell(f"{dataset}: version {releases.release(dataset)} is released. Next: commit it, and clearwell build")
 
 
 @contract_group.command("try")
@@ -548,7 +541,7 @@ def start_shop() -> None:
     """Start its Postgres, with its tables; print the address."""
     from demo import postgres
 
-    click.echo(postgres.start(Home.from_environment()))
+    tell(postgres.start(Home.from_environment()))
 
 
 @shop.command("stop")

@@ -118,7 +118,7 @@ def record(home: Home, name: str) -> list[dict[str, Any]]:
 
 def _find(connection: duckdb.DuckDBPyConnection, contracts: dict[str, Contract], name: str) -> list[state.Row]:
     batch_id, _, number = name.rpartition(":")
-    by_place = bool(batch_id) and number.isdigit()
+    by_place = bool(batch_id) and number.isdecimal()
     parts = []
     for dataset, contract in contracts.items():
         first = contract.key[0]
