@@ -67,6 +67,12 @@ class Commands(click.Group):
                 raise
             say(f"error: DuckDB says: {' '.join(str(error).split())}. Next: the same with `clearwell --debug …`")
             sys.exit(1)
+        except OSError as error:
+            if ctx.params.get("debug"):
+                raise
+            place = f" ({error.filename})" if error.filename else ""
+            say(f"error: the system says: {error.strerror or type(error).__name__}{place}. Next: look at what is there")
+            sys.exit(1)
         except KeyboardInterrupt:
             say("stopped; the same command goes on from here")
             sys.exit(130)
@@ -622,7 +628,7 @@ def airflow(arguments: tuple[str, ...]) -> None:
 
 
 def _date(text: str | None) -> date | None:
-    return Window.parse(text, "9999-12-31").start.date() if text else None
+    return parse_time(text).date() if text else None
 
 
 if __name__ == "__main__":

@@ -72,16 +72,16 @@ def pinned(home: Home) -> Pin | None:
 
 def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
     """Publish a kept state, and let builds publish nothing until `unpin`."""
-    kept = _kept(home) / f"{build_id}.duckdb"
     with state.lock(home):
-        if not kept.exists():
-            names = ", ".join(sorted(path.stem for path in _kept(home).glob("*.duckdb"))) or "none"
+        kept = {path.stem: path for path in sorted(_kept(home).glob("*.duckdb"))}
+        if build_id not in kept:
+            names = ", ".join(kept) or "none"
             raise Permanent(f"the state of build {build_id} is not kept", todo=f"name one of those that are: {names}")
         part = _pin(home).with_suffix(".part")
         part.write_text(json.dumps(asdict(Pin(build_id, reason, by, at.isoformat()))))
         durable_rename(part, _pin(home))
         aside = _aside(home)
-        shutil.copyfile(kept, aside)
+        shutil.copyfile(kept[build_id], aside)
         durable_rename(aside, home.published)
 
 
