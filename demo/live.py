@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
-import psycopg
-
 from demo.simulate import Day, advance, last_day, open_days
+from ingestion.errors import Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 
@@ -20,9 +19,9 @@ def run(home: Home, now: Callable[[], datetime], sleep: Callable[[float], None],
         try:
             catch_up(home, present)
             report(f"the shop is at {present:%Y-%m-%d %H:%M}")
-        except psycopg.OperationalError as error:
+        except Transient as error:
             # Restarted, or stopped for a while: the days are pure functions, so nothing is lost by trying again.
-            report(f"the shop's Postgres does not answer: {error}")
+            report(str(error))
         sleep(_PAUSE_SECONDS)
 
 

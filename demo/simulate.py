@@ -20,6 +20,7 @@ import zstandard
 from demo import postgres, truth
 from ingestion.home import Home
 from ingestion.landing import Report, silent
+from ingestion.sources.postgres import opened
 
 _HERE = Path(__file__).parent
 _SUFFIXES = ("jsonl", "jsonl.gz", "jsonl.zst")
@@ -59,7 +60,7 @@ def simulate(
 
 def open_days(home: Home, days: Sequence[Day]) -> None:
     """Let days exist; time has still to pass. Those that exist stay as they are."""
-    with psycopg.connect(home.database_url()) as shop:
+    with opened(home.database_url()) as shop:
         _prepare(shop)
         shop.cursor().executemany(
             "insert into simulation.days values (%s, %s, %s, %s) on conflict do nothing",
@@ -69,7 +70,7 @@ def open_days(home: Home, days: Sequence[Day]) -> None:
 
 def last_day(home: Home) -> date | None:
     """Return the last day that exists."""
-    with psycopg.connect(home.database_url()) as shop:
+    with opened(home.database_url()) as shop:
         _prepare(shop)
         row = shop.execute("select max(day) from simulation.days").fetchone()
         return row[0] if row else None
@@ -77,7 +78,7 @@ def last_day(home: Home) -> date | None:
 
 def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
     """Let time pass up to `until`, which is not included; clicks arrive by whole hours. Time never goes back."""
-    with psycopg.connect(home.database_url()) as shop, _laboratory(home) as laboratory:
+    with opened(home.database_url()) as shop, _laboratory(home) as laboratory:
         _prepare(shop)
         days = [Day(*row) for row in shop.execute("select * from simulation.days order by day").fetchall()]
         clock = shop.execute("select until from simulation.clock").fetchone()

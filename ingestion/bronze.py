@@ -48,8 +48,15 @@ def list_batches(home: Home, dataset: str | None = None, day: date | None = None
         if info.base_name == MANIFEST:
             parts = PurePath(info.path).relative_to(root).parts
             if len(parts) == 4:
-                refs.append(BatchRef(parts[0], date.fromisoformat(parts[1]), parts[2]))
+                refs.append(BatchRef(parts[0], _date(parts[1], info.path), parts[2]))
     return sorted(refs)
+
+
+def _date(text: str, where: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Permanent(f"a batch lies under {text!r}, which is no date", where=where, todo="move it away") from None
 
 
 def batch_folder(home: Home, ref: BatchRef) -> Path:
@@ -70,6 +77,8 @@ def read_manifest(home: Home, ref: BatchRef) -> Manifest:
             text = stream.read().decode()
     except FileNotFoundError:
         raise Permanent(f"there is no batch {ref.batch_id}", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise Permanent("a manifest is not UTF-8", where=str(path), todo="restore it from a copy") from None
     manifest = Manifest.from_json(text, where=str(path))
     if reference(manifest) != ref:
         raise Permanent("a manifest does not belong to its folder", where=str(path), todo="restore it from a copy")

@@ -28,7 +28,7 @@ _OWN = ("decisions", "source_counts")
 _META = (
     *("contract_version", "source", "format", "key", "dated_key", "version_column", "event_time", "record_date"),
     *("cadence", "lateness", "expect_records_every", "part_of", "breaker", "longest_record", "owner", "money"),
-    *("location", "unpivot"),
+    *("location", "unpivot", "publish_personal"),
 )
 _COLUMN_META = ("required", "allowed", "excluded", "min", "max", "pattern", "personal")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -87,6 +87,8 @@ class Contract:
     record_date: str | None = None
     part_of: str | None = None
     breaker_share: float = BREAKER_SHARE
+    # Whether readers of the published file are given the columns that are personal.
+    publish_personal: bool = False
 
 
 def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
@@ -207,6 +209,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         record_date=reader.column_or_none("record_date", names),
         part_of=reader.text_or_none("part_of"),
         breaker_share=_breaker_share(reader),
+        publish_personal=reader.flag("publish_personal"),
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,12 +21,21 @@ _READING: Counter[Path] = Counter()
 
 @contextmanager
 def connect(
-    path: Path, *, read_only: bool = True, patience: float = _PATIENCE_SECONDS
+    path: Path,
+    *,
+    read_only: bool = True,
+    patience: float = _PATIENCE_SECONDS,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient."""
+    """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient.
+
+    `settings` are DuckDB's own.
+    """
     if read_only:
         _let_writers_go_first(path, patience)
-    connection = _when_free(lambda: duckdb.connect(str(path), read_only=read_only), path, patience)
+    connection = _when_free(
+        lambda: duckdb.connect(str(path), read_only=read_only, config=dict(settings or {})), path, patience
+    )
     try:
         with _reading(path, read_only):
             connection.execute("set TimeZone = 'UTC'")

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ingestion.addresses import is_address
 from ingestion.errors import Permanent
 
 
@@ -14,18 +15,18 @@ class Home:
 
     root: Path
     landing: Path
-    shop_url: str | None = None
+    # Kept out of its repr, and so out of tracebacks: each may hold a password.
+    shop_url: str | None = field(default=None, repr=False)
     # The database that `shop_url` is a copy of, where that is one.
-    primary_url: str | None = None
+    primary_url: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Home":
         """Read CLEARWELL_HOME, CLICKSTREAM_LANDING, SHOP_DATABASE_URL and SHOP_PRIMARY_URL; an empty variable counts as unset."""
-        root = Path(env.get("CLEARWELL_HOME") or "data").expanduser().absolute()
-        landing = env.get("CLICKSTREAM_LANDING")
+        root = _folder(env, "CLEARWELL_HOME", Path("data"))
         return cls(
             root=root,
-            landing=Path(landing).expanduser().absolute() if landing else root / "landing" / "clickstream",
+            landing=_folder(env, "CLICKSTREAM_LANDING", root / "landing" / "clickstream"),
             shop_url=env.get("SHOP_DATABASE_URL") or None,
             primary_url=env.get("SHOP_PRIMARY_URL") or None,
         )
@@ -78,3 +79,16 @@ class Home:
                 todo="set SHOP_DATABASE_URL or type `clearwell shop start`; or leave orders out of CLEARWELL_SOURCES",
             )
         return url
+
+
+def _folder(env: Mapping[str, str], name: str, default: Path) -> Path:
+    """Read the path of a folder. What looks like an address is Permanent: each message would show it, password and all."""
+    text = env.get(name)
+    if text and is_address(text):
+        raise Permanent(
+            f"{name} must be the path of a folder, and looks like an address", where=name, todo="name a folder"
+        )
+    try:
+        return Path(text or default).expanduser().absolute()
+    except (RuntimeError, ValueError):
+        raise Permanent(f"{name} names the home of a user whom nobody knows", where=name, todo="write it out") from None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -115,9 +115,14 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str, *, where: str = "") -> "Manifest":
         try:
-            return cls._from_body(json.loads(text))
-        except (KeyError, TypeError, ValueError) as error:
-            raise Permanent(f"a manifest cannot be read: {error!r}", where=where) from error
+            manifest = cls._from_body(json.loads(text))
+            for one in (manifest, *manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading or manifest):
+                _hold_types(one)
+            return manifest
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, Permanent) as error:
+            raise Permanent(
+                f"a manifest cannot be read: {error!r}", where=where, todo="restore it from a copy"
+            ) from error
 
     @classmethod
     def _from_body(cls, body: dict[str, Any]) -> "Manifest":
@@ -141,6 +146,18 @@ class Manifest:
             part=body.get("part", ""),
             reading=Reading(**body["reading"]) if body.get("reading") else None,
         )
+
+
+def _hold_types(one: Any) -> None:
+    """Refuse a text where a number belongs, and the other way about: JSON holds anything."""
+    for known in fields(one):
+        value = getattr(one, known.name)
+        is_text = known.type is str or (known.type == str | None and value is not None)
+        if (is_text and not isinstance(value, str)) or (known.type is int and type(value) is not int):
+            raise TypeError(f"{known.name} is {value!r}")
+        inner = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, tuple) else ()
+        if any(not isinstance(text, str | File | Input | Waiting) for text in inner):
+            raise TypeError(f"{known.name} holds what is no text")
 
 
 def still_waiting(manifests: Iterable[Manifest]) -> tuple[Waiting, ...]:

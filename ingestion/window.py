@@ -8,6 +8,9 @@ from ingestion.errors import Permanent
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+# What lies outside is a slip of the pen, and would be hours of looking for nothing.
+_YEARS = (1900, 2200)
+_LONGEST = timedelta(days=50 * 366)
 
 
 @dataclass(frozen=True, order=True)
@@ -31,8 +34,11 @@ class Window:
 
     @classmethod
     def parse(cls, text_from: str, text_to: str) -> "Window":
-        """Read two dates or ISO timestamps; without an offset they are UTC."""
-        return cls(parse_time(text_from), parse_time(text_to))
+        """Read two dates or ISO timestamps; without an offset they are UTC. Over 50 years are Permanent."""
+        window = cls(parse_time(text_from), parse_time(text_to))
+        if window.length > _LONGEST:
+            raise Permanent(f"the window {window} is over 50 years long", todo="correct it, or take it in parts")
+        return window
 
     @property
     def date(self) -> date:
@@ -74,13 +80,15 @@ def iso(moment: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Read a date or an ISO timestamp; without an offset it is UTC."""
+    """Read a date or an ISO timestamp of the years 1900 to 2200; without an offset it is UTC."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise Permanent(
             f"{text!r} is not a date or an ISO timestamp", todo="write 2026-11-01 or 2026-11-01T10:00Z"
         ) from None
+    if not _YEARS[0] <= moment.year < _YEARS[1]:
+        raise Permanent(f"{text!r} is not of the years {_YEARS[0]} to {_YEARS[1]}", todo="correct the year")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -15,7 +15,7 @@ from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window, parse_time
 from operations import contracts, decide, hashes, heal, ledger, listings, query, status, suggest, trace
-from operations.output import show
+from operations.output import say, show, tell
 from warehouse.build import Outcome, Request
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -51,11 +51,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def say(line: str) -> None:
-    """Report progress where it does not mix with results."""
-    click.echo(line, err=True)
-
-
 class Commands(click.Group):
     """Turn errors into one clear line, and Ctrl-C into a clean stop."""
 
@@ -71,6 +66,12 @@ class Commands(click.Group):
             if ctx.params.get("debug"):
                 raise
             say(f"error: DuckDB says: {' '.join(str(error).split())}. Next: the same with `clearwell --debug …`")
+            sys.exit(1)
+        except OSError as error:
+            if ctx.params.get("debug"):
+                raise
+            place = f" ({error.filename})" if error.filename else ""
+            say(f"error: the system says: {error.strerror or type(error).__name__}{place}. Next: look at what is there")
             sys.exit(1)
         except KeyboardInterrupt:
             say("stopped; the same command goes on from here")
@@ -97,7 +98,7 @@ def main(debug: bool) -> None:
 def ingest(source: str, start: str, end: str) -> None:
     """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Again brings only what is new."""
     landing = sources.ingest(source, Window.parse(start, end), Home.from_environment(), now(), say)
-    click.echo(
+    tell(
         f"{landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
     )
 
@@ -119,11 +120,11 @@ def sweep(start: str, end: str) -> None:
             say(f"error: {error}")
             failed.append(source)
         else:
-            click.echo(f"{source}: {landing.records} records in {len(landing.new)} new batches")
+            tell(f"{source}: {landing.records} records in {len(landing.new)} new batches")
     if failed:
         say(f"not swept: {', '.join(failed)}. Next: fix the errors above and run the same command again")
         sys.exit(1)
-    click.echo(f"{_NEXT}; then clearwell status lists what differs from the sources")
+    tell(f"{_NEXT}; then clearwell status lists what differs from the sources")
 
 
 @main.command()
@@ -143,7 +144,7 @@ def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: 
         _show_dry_run(outcome, as_json=as_json)
     elif outcome.plan:
         done = "published" if outcome.is_published else "applied, and not published: readers are given a pinned state"
-        click.echo(f"build {outcome.plan.build_id}: {done}")
+        tell(f"build {outcome.plan.build_id}: {done}")
 
 
 def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
@@ -153,15 +154,15 @@ def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
         return
     plan = outcome.plan
     if plan:
-        click.echo(f"batches that would enter: {', '.join(plan.entering) or 'none'}")
-        click.echo(f"batches that would leave: {', '.join(plan.leaving) or 'none'}")
+        tell(f"batches that would enter: {', '.join(plan.entering) or 'none'}")
+        tell(f"batches that would leave: {', '.join(plan.leaving) or 'none'}")
     show(outcome.dates, as_json=False, title="dates that would differ", nothing="no date would differ")
     for one in outcome.differences:
         title = f"{one.table}: {one.gone} rows would go, {one.new} come"
         show(one.rows[:_DRY_RUN_ROWS], as_json=False, title=title)
     if not outcome.differences:
-        click.echo("gold would not change")
-    click.echo("dry run: nothing was changed")
+        tell("gold would not change")
+    tell("dry run: nothing was changed")
 
 
 @main.command()
@@ -223,12 +224,12 @@ def show_status(as_json: bool) -> None:
         if found["pinned"]:
             pin = found["pinned"]
             say(f"readers are given build {pin['build_id']} since {pin['pinned_at']}: {pin['reason']}")
-        click.echo(f"{found['batches_waiting']} batches wait for a build")
+        tell(f"{found['batches_waiting']} batches wait for a build")
         if found["late"]:
             say(
                 "Next: clearwell heal lands what is missing; clearwell heal --dry-run names the files that cannot be read"
             )
-        click.echo("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
+        tell("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
     sys.exit(0 if found["healthy"] else 1)
 
 
@@ -317,7 +318,7 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
         if as_json:
             show(told, as_json=True)
         for one in [] if as_json else told:
-            fields = [{"field": field, "value": _plain(value)} for field, value in one.items()]
+            fields = [{"field": field, "value": _told(value)} for field, value in one.items()]
             show(fields, as_json=False, title=f"{one['dataset']} {one['record']}")
         return
     behind = trace.gold(home, str(table), where)
@@ -330,10 +331,8 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
     sys.exit(1 if behind.differences else 0)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return "\n".join(str(one) for one in value)
-    return ", ".join(f"{field}: {one}" for field, one in value.items()) if isinstance(value, dict) else str(value)
+def _told(value: Any) -> Any:
+    return ", ".join(f"{field}: {one}" for field, one in value.items()) if isinstance(value, dict) else value
 
 
 @main.group()
@@ -362,7 +361,7 @@ def show_batch(batch_id: str, as_json: bool) -> None:
 def retract_batch(batch_id: str, reason: str) -> None:
     """Take a batch out: its records are withdrawn, and those that lost to them come back."""
     decide.retract(Home.from_environment(), batch_id, _by(reason))
-    click.echo(f"batch {batch_id} is retracted. {_NEXT}; undo: clearwell batches restore {batch_id}")
+    tell(f"batch {batch_id} is retracted. {_NEXT}; undo: clearwell batches restore {batch_id}")
 
 
 @batches.command("restore")
@@ -371,7 +370,7 @@ def retract_batch(batch_id: str, reason: str) -> None:
 def restore_batch(batch_id: str, reason: str) -> None:
     """Undo a retraction."""
     decide.restore(Home.from_environment(), batch_id, _by(reason))
-    click.echo(f"batch {batch_id} counts again. {_NEXT}")
+    tell(f"batch {batch_id} counts again. {_NEXT}")
 
 
 @main.group("dead-letters")
@@ -414,8 +413,8 @@ def resubmit_dead_letters(file: Path, reason: str) -> None:
     """Land the corrected records of FILE: what `show --json` prints, with `raw` mended. Undo: retract their batch."""
     manifests = decide.resubmit(Home.from_environment(), file, _by(reason or f"corrected in {file.name}"))
     for manifest in manifests[:-1]:
-        click.echo(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")
-    click.echo(_NEXT)
+        tell(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")
+    tell(_NEXT)
 
 
 @dead_letters.command("discard")
@@ -432,7 +431,7 @@ def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: s
         found = listings.dead_letter_records(home, dataset, cause, limit=1_000_000)
         records = tuple(row["record"] for row in found)
     count = decide.discard(home, records, _by(reason)) if records else 0
-    click.echo(f"{count} dead letters are discarded. {_NEXT}; undo: clearwell dead-letters restore RECORD")
+    tell(f"{count} dead letters are discarded. {_NEXT}; undo: clearwell dead-letters restore RECORD")
 
 
 @dead_letters.command("restore")
@@ -441,7 +440,7 @@ def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: s
 def restore_dead_letters(records: tuple[str, ...], reason: str) -> None:
     """Undo a discard."""
     count = decide.undiscard(Home.from_environment(), records, _by(reason))
-    click.echo(f"{count} records are dead letters again. {_NEXT}")
+    tell(f"{count} records are dead letters again. {_NEXT}")
 
 
 @main.group()
@@ -481,8 +480,8 @@ def accept_finding(finding: str, dataset: str, start: str | None, end: str | Non
     home = Home.from_environment()
     chosen = decide.select_findings(home, finding, dataset, _date(start), _date(end))
     for name in decide.accept(home, chosen, _by(reason)):
-        click.echo(f"{name} is accepted")
-    click.echo(_NEXT)
+        tell(f"{name} is accepted")
+    tell(_NEXT)
 
 
 @builds.command("drop")
@@ -490,7 +489,7 @@ def accept_finding(finding: str, dataset: str, start: str | None, end: str | Non
 def drop_build(build_id: str) -> None:
     """Forget a refused build: nothing came of it, and `status` asks for it no more."""
     decide.drop_build(Home.from_environment(), build_id)
-    click.echo(f"build {build_id} is dropped")
+    tell(f"build {build_id} is dropped")
 
 
 @builds.command("restore")
@@ -501,7 +500,7 @@ def restore_build(build_id: str, reason: str) -> None:
     from warehouse import publish
 
     publish.pin(Home.from_environment(), build_id, reason, _by(reason).name, now())
-    click.echo(f"build {build_id} is published and pinned. Undo: clearwell builds unpin")
+    tell(f"build {build_id} is published and pinned. Undo: clearwell builds unpin")
 
 
 @builds.command("unpin")
@@ -510,7 +509,7 @@ def unpin_builds() -> None:
     from warehouse import publish
 
     publish.unpin(Home.from_environment())
-    click.echo("the present state is published")
+    tell("the present state is published")
 
 
 @main.group("contracts")
@@ -531,7 +530,7 @@ def check_contracts(as_json: bool) -> None:
 @click.argument("dataset")
 def release_contract(dataset: str) -> None:
     """Keep the present contract of DATASET as its next version."""
-    click.echo(f"{dataset}: version {releases.release(dataset)} is released. Next: commit it, and clearwell build")
+    tell(f"{dataset}: version {releases.release(dataset)} is released. Next: commit it, and clearwell build")
 
 
 @contract_group.command("try")
@@ -560,7 +559,7 @@ def start_shop() -> None:
     """Start its Postgres, with its tables; print the address."""
     from demo import postgres
 
-    click.echo(postgres.start(Home.from_environment()))
+    tell(postgres.start(Home.from_environment()))
 
 
 @shop.command("stop")
@@ -641,7 +640,7 @@ def airflow(arguments: tuple[str, ...]) -> None:
 
 
 def _date(text: str | None) -> date | None:
-    return Window.parse(text, "9999-12-31").start.date() if text else None
+    return parse_time(text).date() if text else None
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
-import click
-
 from demo import live, postgres, rates, simulate
 from ingestion.home import Home
 from ingestion.landing import Report
 from operations import airflow, ledger
-from operations.output import show
+from operations.output import show, tell
 from warehouse import state
 
 _LAYERS = """
@@ -55,7 +53,7 @@ def run(home: Home, now: datetime, days: int, report: Report) -> None:
             report("stopping the shop's Postgres")
             postgres.stop(home)
     print_results(home)
-    click.echo("       make up                             the same, left running, with Airflow's UI")
+    tell("       make up                             the same, left running, with Airflow's UI")
 
 
 def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
@@ -65,10 +63,8 @@ def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
     airflow.unpause(home, airflow.DAGS)
     print_results(home)
     running = airflow.read(home)
-    click.echo(
-        f"Airflow: {running.url if running else '?'} (user {airflow.USER}, password in {airflow.passwords(home)})"
-    )
-    click.echo("The shop goes on producing. Stop it all: make down")
+    tell(f"Airflow: {running.url if running else '?'} (user {airflow.USER}, password in {airflow.passwords(home)})")
+    tell("The shop goes on producing. Stop it all: make down")
 
 
 def down(home: Home, report: Report) -> None:
@@ -135,8 +131,8 @@ def print_results(home: Home) -> None:
     rows = state.read(home.published, "ops.reconciliation", _RECONCILIATION, [dates["a"], dates["b"]])
     show(rows, as_json=False, title="reconciliation: every two layers, by day")
     show(state.read(home.published, "gold.daily_revenue", _REVENUE), as_json=False, title="gold.daily_revenue")
-    click.echo(f"published: {home.published}")
-    click.echo(
+    tell(f"published: {home.published}")
+    tell(
         "Next:  clearwell status                    is all well?\n"
         "       clearwell dead-letters list         what was refused, and why\n"
         "       clearwell sql 'from gold.daily_traffic'"

@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 
+import duckdb
+
 from ingestion import bronze
 from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import state
 from warehouse.build import rebuild_aside
+from warehouse.personal import hidden, left_out
 from warehouse.publish import pinned
 
 _SUMMARY = """
@@ -129,17 +132,27 @@ def _row(row: state.Row) -> state.Row:
 
 
 def _published(home: Home) -> list[state.Row]:
-    """Hold the published tables against those of the state."""
+    """Hold the published tables against those of the state, in every column but those that readers are not given."""
     if not home.published.exists() or pinned(home):
         return []
-    found = []
+    found, without = [], left_out()
     with state.connect(home.state) as connection:
         connection.execute(f"attach '{home.published}' as published (read_only)")
         for schema, name in connection.execute(_PUBLISHED).fetchall():
+            away = hidden(schema, name, without)
+            ours, theirs = (_columns(connection, base, schema, name) for base in (home.state.stem, "published"))
+            wanted = [column for column in ours if column.lower() not in away]
+            if set(wanted) != set(theirs):
+                what = f"its columns are {', '.join(theirs)}, and not {', '.join(wanted)}"
+                found.append({"table": f"published {schema}.{name}", "side": "published", "record": "", "row": what})
+                continue
+            columns = ", ".join(f'"{column}"' for column in wanted)
             query = f"""
-                select 'in the state' as side, * from (from {schema}.{name} except all from published.{schema}.{name})
+                with ours as (select {columns} from {schema}.{name}),
+                theirs as (select {columns} from published.{schema}.{name})
+                select 'in the state' as side, * from (from ours except all from theirs)
                 union all
-                select 'published' as side, * from (from published.{schema}.{name} except all from {schema}.{name})
+                select 'published' as side, * from (from theirs except all from ours)
                 limit 1000
             """
             found += [
@@ -147,6 +160,14 @@ def _published(home: Home) -> list[state.Row]:
                 for row in state.rows(connection, query)
             ]
     return found
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, database: str, schema: str, table: str) -> list[str]:
+    query = """
+        select column_name from information_schema.columns
+        where table_catalog = $1 and table_schema = $2 and table_name = $3 order by ordinal_position
+    """
+    return [row["column_name"] for row in state.rows(connection, query, [database, schema, table])]
 
 
 _PUBLISHED = """

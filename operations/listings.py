@@ -7,7 +7,7 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from operations.suggest import SHAPE
 from warehouse import state
-from warehouse.plan import Build
+from warehouse.plan import VERDICT
 
 _DEAD_LETTERS = f"""
     with letters as (
@@ -93,8 +93,9 @@ def builds(home: Home) -> list[state.Row]:
 
 def build(home: Home, build_id: str) -> list[state.Row]:
     """Return the findings of one build, refused ones included; failures first."""
-    path = Build(home, build_id).verdict
-    if not path.is_file():
-        raise Permanent(f"there are no findings of a build {build_id}", where=str(path), todo="clearwell builds list")
+    # Looked up by its name, never by a path: an id may be any text.
+    path = next((one for one in home.builds.glob(f"*/{VERDICT}") if one.parent.name == build_id), None)
+    if not path:
+        raise Permanent(f"there are no findings of a build {build_id}", todo="clearwell builds list")
     order = {"fail": 0, "warn": 1, "pass": 2}
     return sorted(json.loads(path.read_text()), key=lambda row: order[row["result"]])

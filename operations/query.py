@@ -1,5 +1,16 @@
-"""Questions to the state, read-only."""
+"""Questions that people type, asked of the state: each one SELECT over its own tables, in bounded memory and time.
 
+What people type passes through here and nowhere else. DuckDB parses it, and its syntax tree says whether it is asked; the
+session could do no harm with what is missed: it is read-only, and sees no other file, no extension and no setting.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
 from typing import Any
 
 import duckdb
@@ -8,16 +19,256 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import state
 
+ALLOWED = "ask one SELECT over the state's own tables: no other statement, no file, no extension, no setting"
+ALLOWED_CONDITION = (
+    "give one expression over the table's columns, as \"order_date = '2026-11-01'\":"
+    " no subquery, no comment, no semicolon"
+)
+SECONDS = "CLEARWELL_QUERY_SECONDS"
+MEMORY = "CLEARWELL_MEMORY"
+# DuckDB has table functions that write logs and profiles, read memory by its address, or run text: these do neither.
+TABLE_FUNCTIONS = frozenset(
+    [
+        "range",
+        "generate_series",
+        "unnest",
+        "repeat",
+        "json_each",
+        "json_tree",
+        "histogram",
+        "histogram_values",
+        "summary",
+        "duckdb_columns",
+        "duckdb_constraints",
+        "duckdb_functions",
+        "duckdb_indexes",
+        "duckdb_keywords",
+        "duckdb_schemas",
+        "duckdb_tables",
+        "duckdb_types",
+        "duckdb_views",
+        "pragma_database_size",
+        "pragma_show",
+        "pragma_storage_info",
+        "pragma_table_info",
+        "pragma_version",
+        "icu_calendar_names",
+        "pg_timezone_names",
+    ]
+)
+_LOG_FUNCTIONS = frozenset(["write_log"])
+_SAFE = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    # Python's own variables are no tables.
+    "python_enable_replacements": "false",
+    # Nothing is spilled: not even a file of ours is written.
+    "temp_directory": "",
+}
+_MEMORY = re.compile(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
+Tree = dict[str, Any]
 
-def run(home: Home, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Run one query over the state; return column names and rows. What DuckDB refuses is Permanent."""
+
+@dataclass(frozen=True)
+class Limits:
+    """What one question may use: DuckDB's memory, seconds, and rows of its answer."""
+
+    memory: str = "1GB"
+    seconds: float = 300.0
+    rows: int = 100_000
+
+    @classmethod
+    def from_environment(cls) -> "Limits":
+        """Read CLEARWELL_MEMORY and CLEARWELL_QUERY_SECONDS; an empty variable counts as unset."""
+        text = os.environ.get(SECONDS) or f"{cls.seconds:g}"
+        seconds = float(text) if re.fullmatch(r"\d{1,5}(\.\d+)?", text, re.ASCII) else 0.0
+        if not 0 < seconds <= 86_400:
+            raise Permanent(f"{SECONDS} is {text!r}", todo="give a number of seconds from 1 to 86400")
+        memory = os.environ.get(MEMORY) or cls.memory
+        if not _MEMORY.fullmatch(memory):
+            raise Permanent(f"{MEMORY} is {memory!r}", todo="give an amount of memory, such as 2GB")
+        return cls(memory, seconds)
+
+
+@contextmanager
+def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the state for what people type. A question that passes a limit is Permanent, and says how to raise it."""
     if not home.state.exists():
         raise Permanent("there is no state yet", where=str(home.state), todo="type `clearwell build`")
-    with state.connect(home.state) as connection:
+    limits = limits or Limits.from_environment()
+    settings = {**_SAFE, "memory_limit": limits.memory}
+    with state.connect(home.state, settings=settings) as connection, _clock(connection, limits.seconds):
+        connection.execute("set lock_configuration = true")
         try:
-            result = connection.execute(query)
-            return [column[0] for column in result.description or []], result.fetchall()
-        except duckdb.Error as error:
+            yield connection
+        except duckdb.InterruptException:
+            raise Permanent(
+                f"the question took longer than {limits.seconds:g} seconds, and was stopped",
+                todo=f"ask for less, or set {SECONDS} to more",
+            ) from None
+        except duckdb.OutOfMemoryException:
+            raise Permanent(
+                f"the question needs more than {limits.memory} of memory, and was stopped",
+                todo=f"ask for less, or set {MEMORY} to more, such as 4GB",
+            ) from None
+
+
+def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run one query over the state; return column names and rows. What is not allowed, or fails, is Permanent."""
+    limits = limits or Limits.from_environment()
+    with session(home, limits) as connection:
+        statement = _checked(connection, query)
+        try:
+            result = connection.execute(statement)
+            names = _distinct([column[0] for column in result.description or []])
+            rows = result.fetchmany(limits.rows + 1)
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+            raise
+        except (duckdb.Error, ValueError, OverflowError) as error:  # not every value of SQL is one of Python
             raise Permanent(
                 f"the query failed: {error}", todo="`clearwell sql 'show all tables'` lists what is there"
             ) from error
+    if len(rows) > limits.rows:
+        raise Permanent(
+            f"the answer has more than {limits.rows:,} rows",
+            todo="count or limit them in the query; or open the published file, which is yours to read",
+        )
+    return names, rows
+
+
+def parse_condition(connection: duckdb.DuckDBPyConnection, table: str, text: str) -> str:
+    """Return a condition over a table as DuckDB writes it, in parentheses: one expression, whatever was typed."""
+    if _has_comment(text):
+        raise Permanent("the condition holds a comment", todo=ALLOWED_CONDITION)
+    # Bare, it closes no parenthesis that it has not opened; in parentheses, no clause follows it.
+    for query in (f"select {text}", f"select ({text})"):
+        tree = _tree(connection, query, ALLOWED_CONDITION)
+        _hold_one_expression(tree, "select_list", {"type": "EMPTY"})
+    written = _text(connection, tree).removeprefix("SELECT ")
+    # What DuckDB wrote is looked at as well, in the very place where it is put.
+    query = f"select * from {table} where ({written})"
+    schema, _, name = table.rpartition(".")
+    again = _tree(connection, query, ALLOWED_CONDITION)
+    _hold_one_expression(again, "where_clause", {"type": "BASE_TABLE", "schema_name": schema, "table_name": name})
+    return f"({written})"
+
+
+def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
+    """Return the one statement of a text. Anything but a SELECT that only reads is Permanent."""
+    try:
+        statements = connection.extract_statements(query)
+    except (duckdb.Error, UnicodeEncodeError) as error:
+        raise Permanent(f"the query cannot be read: {error}", todo=ALLOWED) from None
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        kinds = ", ".join(one.type.name for one in statements) or "nothing"
+        hint = "; a pivot must list its values: pivot … on … in (…)" if kinds.startswith("CREATE, SELECT") else ""
+        raise Permanent(f"the query is not one SELECT, but {kinds}{hint}", todo=ALLOWED)
+    for node in _nodes(_tree(connection, query, ALLOWED)):
+        called = str(node.get("function_name", "")).lower()
+        if node.get("type") == "TABLE_FUNCTION":
+            called = str(node["function"].get("function_name", "")).lower()
+            if called not in TABLE_FUNCTIONS:
+                raise Permanent(f"the query reads from the function {called}", todo=ALLOWED)
+        if called in _LOG_FUNCTIONS:
+            raise Permanent(f"the query calls the function {called}", todo=ALLOWED)
+    return statements[0]
+
+
+def _hold_one_expression(tree: Tree, place: str, source: Tree) -> None:
+    """Refuse a SELECT that is anything else than one expression in its place, over one source."""
+    node = tree["node"]
+    found = node.get(place)
+    one = found[0] if place == "select_list" and isinstance(found, list) and len(found) == 1 else found
+    rest = ("where_clause", "having", "qualify", "sample", "group_expressions", "group_sets", "modifiers")
+    is_plain = (
+        node["type"] == "SELECT_NODE"
+        and isinstance(one, dict)
+        and source.items() <= (node.get("from_table") or {}).items()
+        and not any(node.get(name) for name in rest if name != place)
+        and not node["cte_map"]["map"]
+    )
+    refused = {"SUBQUERY", "PARAMETER", "STAR", "WINDOW"}
+    if not is_plain or any(
+        inner.get("class") in refused or str(inner.get("function_name", "")).lower() in _LOG_FUNCTIONS
+        for inner in _nodes(one)
+    ):
+        raise Permanent("the condition is not one plain expression", todo=ALLOWED_CONDITION)
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, query: str, todo: str) -> Tree:
+    """Return the syntax tree of one SELECT, as DuckDB has it."""
+    try:
+        row = connection.execute("select json_serialize_sql($1::varchar)", [query]).fetchone()
+    except (duckdb.Error, UnicodeEncodeError) as error:
+        raise Permanent(f"this cannot be read: {error}", todo=todo) from None
+    body = json.loads(row[0]) if row else {}
+    if body.get("error", True) or len(body["statements"]) != 1:
+        raise Permanent(f"this cannot be read: {body.get('error_message', 'it is not one SELECT')}", todo=todo)
+    return dict(body["statements"][0])
+
+
+def _text(connection: duckdb.DuckDBPyConnection, tree: Tree) -> str:
+    body = json.dumps({"error": False, "statements": [tree]})
+    row = connection.execute("select json_deserialize_sql($1::json)", [body]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _nodes(tree: Any) -> Iterator[Tree]:
+    """Walk every object of a syntax tree."""
+    ahead = [tree]
+    while ahead:
+        one = ahead.pop()
+        if isinstance(one, dict):
+            yield one
+            ahead += one.values()
+        elif isinstance(one, list):
+            ahead += one
+
+
+def _has_comment(text: str) -> bool:
+    """Say whether a text holds a comment: dashes or a slash and star that no token of DuckDB's lexer holds."""
+    try:
+        starts = [start for start, _ in duckdb.tokenize(text)]
+        return any(
+            # Cut within a token, a text has one token less.
+            len(duckdb.tokenize(text[: match.start()])) == sum(start < _bytes(text, match.start()) for start in starts)
+            for match in re.finditer(r"--|/\*", text)
+        )
+    except (duckdb.Error, UnicodeEncodeError):
+        return False  # no SQL at all: the parser says so
+
+
+def _bytes(text: str, length: int) -> int:
+    return len(text[:length].encode())
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Number the names that are there twice: a row shows every column."""
+    found: list[str] = []
+    for name in names:
+        number, other = 1, name
+        while other in found:
+            other, number = f"{name}_{number}", number + 1
+        found.append(other)
+    return found
+
+
+@contextmanager
+def _clock(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupt whatever runs on a connection after some seconds, and whatever begins on it then."""
+    done = Event()
+
+    def watch() -> None:
+        if not done.wait(seconds):
+            while not done.wait(0.1):
+                connection.interrupt()
+
+    thread = Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

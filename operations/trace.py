@@ -14,6 +14,7 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.names import BAD_ROW, NOT_UTF8
+from operations.query import ALLOWED_CONDITION, parse_condition, session
 from warehouse import state
 from warehouse.lineage import Lineage, read_lineage
 
@@ -33,13 +34,14 @@ def gold(home: Home, table: str, where: str) -> Behind:
     lineage = lineages.get(table.removeprefix("gold."))
     if not lineage:
         raise Permanent(f"there is no gold table {table!r}", todo=f"name one of: {', '.join(lineages)}")
-    with _state(home) as connection:
+    with session(home) as connection:
+        where = parse_condition(connection, f"gold.{lineage.table}", where)
         try:
             cells = state.rows(connection, f"select * from gold.{lineage.table} where {where} order by all")
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+            raise
         except duckdb.Error as error:
-            raise Permanent(
-                f"the condition cannot be read: {error}", todo="give SQL over the table's columns"
-            ) from None
+            raise Permanent(f"the condition cannot be read: {error}", todo=ALLOWED_CONDITION) from None
         records = state.rows(connection, _records_of(lineage, where))
         return Behind(cells, records, _differences(connection, lineage, where))
 
@@ -107,7 +109,7 @@ def _differences(connection: duckdb.DuckDBPyConnection, lineage: Lineage, where:
 def record(home: Home, name: str) -> list[dict[str, Any]]:
     """Tell everything about the records that an id names: batch:record_no, or the first part of a key, as an order id."""
     contracts = read_contracts()
-    with _state(home) as connection:
+    with session(home) as connection:
         found = _find(connection, contracts, name)
         if not found:
             raise Permanent(f"no record is named {name!r}", todo="give an order id, an event id, or batch:record_no")
@@ -116,7 +118,7 @@ def record(home: Home, name: str) -> list[dict[str, Any]]:
 
 def _find(connection: duckdb.DuckDBPyConnection, contracts: dict[str, Contract], name: str) -> list[state.Row]:
     batch_id, _, number = name.rpartition(":")
-    by_place = bool(batch_id) and number.isdigit()
+    by_place = bool(batch_id) and number.isdecimal()
     parts = []
     for dataset, contract in contracts.items():
         first = contract.key[0]
@@ -228,9 +230,3 @@ def _its(lineage: Lineage, row: state.Row) -> str:
     assert lineage.joined
     table, column = lineage.joined
     return f"{column} in (select {column} from {table} where {place})"
-
-
-def _state(home: Home) -> Any:
-    if not home.state.exists():
-        raise Permanent("there is no state yet", where=str(home.state), todo="type `clearwell build`")
-    return state.connect(home.state)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import applied, dbt, state
-from warehouse.apply import change_tables, copy_tables
+from warehouse.apply import change_tables
+from warehouse.personal import SILVER, for_readers, hidden, left_out, published_silver
 from warehouse.plan import Build
 
 KEPT_STATES = 3
@@ -23,13 +25,15 @@ def publish(build: Build) -> None:
     published = state.last_build(home.published)
     if published == build.build_id:
         return
-    if plan.full or not published or published != plan.base:
+    without = left_out()
+    if plan.full or not published or published != plan.base or not _is_for_readers(home, without):
         publish_state(home)
         return
     aside = _aside(home)
     shutil.copyfile(home.published, aside)
     with state.connect(aside, read_only=False) as connection:
-        change_tables(connection, build, [change for change in dbt.changes(build) if change.is_published])
+        changes = [for_readers(change, without) for change in dbt.changes(build) if change.is_published]
+        change_tables(connection, build, changes)
         connection.execute("checkpoint")
     _name(home, aside)
 
@@ -39,11 +43,42 @@ def publish_state(home: Home) -> None:
     aside = _aside(home)
     with state.connect(home.state) as connection:
         applied.check_ledger(connection)
-        tables = [(row["table_schema"], row["table_name"]) for row in state.rows(connection, _TABLES)]
-    with state.connect(aside, read_only=False) as connection:
-        copy_tables(connection, home.state, tables)
-        connection.execute("checkpoint")
+    _copy(home.state, aside)
     _name(home, aside)
+
+
+def _copy(source: Path, aside: Path) -> None:
+    """Copy what readers are given of a file that holds it: the state, or a state that was kept."""
+    without = left_out()
+    with state.connect(source) as connection:
+        tables = [
+            (row["table_schema"], row["table_name"], [name for name in row["columns"] if name.lower() not in away])
+            for row in state.rows(connection, _TABLES, [list(published_silver())])
+            for away in [hidden(row["table_schema"], row["table_name"], without)]
+        ]
+    with state.connect(aside, read_only=False) as connection:
+        connection.execute(f"attach {_quoted(str(source))} as source (read_only)")
+        for schema, table, columns in tables:
+            connection.execute(f"create schema if not exists {schema}")
+            names = ", ".join(f'"{name}"' for name in columns)
+            connection.execute(f"create table {schema}.{table} as select {names} from source.{schema}.{table}")
+        connection.execute("detach source")
+        connection.execute("checkpoint")
+
+
+def _is_for_readers(home: Home, without: Mapping[str, frozenset[str]]) -> bool:
+    """Say whether the published file has the columns of the state but for those that are left out: a contract may change."""
+    with state.connect(home.state) as connection:
+        connection.execute(f"attach {_quoted(str(home.published))} as published (read_only)")
+        found = state.rows(connection, _SILVER_COLUMNS, [list(published_silver())])
+    return all(
+        row["is_published"] is (row["column_name"].lower() not in hidden(SILVER, row["table_name"], without))
+        for row in found
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def catch_up(home: Home) -> None:
@@ -73,16 +108,17 @@ def pinned(home: Home) -> Pin | None:
 
 def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
     """Publish a kept state, and let builds publish nothing until `unpin`."""
-    kept = _kept(home) / f"{build_id}.duckdb"
     with state.lock(home):
-        if not kept.exists():
-            names = ", ".join(sorted(path.stem for path in _kept(home).glob("*.duckdb"))) or "none"
+        kept = {path.stem: path for path in sorted(_kept(home).glob("*.duckdb"))}
+        if build_id not in kept:
+            names = ", ".join(kept) or "none"
             raise Permanent(f"the state of build {build_id} is not kept", todo=f"name one of those that are: {names}")
         part = _pin(home).with_suffix(".part")
         part.write_text(json.dumps(asdict(Pin(build_id, reason, by, at.isoformat()))))
         state.durable_rename(part, _pin(home))
         aside = _aside(home)
-        shutil.copyfile(kept, aside)
+        # What was kept may be from before a column was said to be personal.
+        _copy(kept[build_id], aside)
         state.durable_rename(aside, home.published)
 
 
@@ -104,11 +140,26 @@ def _kept(home: Home) -> Path:
 
 
 _TABLES = """
-    select table_schema, table_name from information_schema.tables
+    select table_schema, table_name, list(column_name order by ordinal_position) as columns
+    from information_schema.columns
+    inner join information_schema.tables using (table_catalog, table_schema, table_name)
     where
         table_catalog = current_database() and table_type = 'BASE TABLE'
-        and (table_schema in ('gold', 'ops') or (table_schema = 'silver' and table_name in ('customers', 'products')))
-    order by all
+        and (table_schema in ('gold', 'ops') or (table_schema = 'silver' and table_name in (select unnest($1))))
+    group by all
+    order by table_schema, table_name
+"""
+_SILVER_COLUMNS = """
+    select
+        table_name, column_name,
+        exists (
+            select 1 from information_schema.columns as published
+            where
+                published.table_catalog = 'published' and published.table_schema = 'silver'
+                and published.table_name = columns.table_name and published.column_name = columns.column_name
+        ) as is_published
+    from information_schema.columns as columns
+    where table_catalog = current_database() and table_schema = 'silver' and table_name in (select unnest($1))
 """
 
 

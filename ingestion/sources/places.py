@@ -1,7 +1,4 @@
-"""What lies in a place: a path, an http(s) address, or a file in a package. A zip is opened, and its first file read.
-
-Nothing that is shown of an address could be a secret: no user, no password, no query.
-"""
+"""What lies in a place: a path, an http(s) address, or a file in a package. A zip is opened, and its first file read."""
 
 import base64
 import io
@@ -17,13 +14,15 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException, InvalidURL
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
+from ingestion.addresses import host_of, is_http, shown, split_http
 from ingestion.errors import Permanent, Transient
 
 _MIB = 1 << 20
 _BUSY = (408, 425, 429)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_ADDRESS = "write https://user:password@host/path, with %40 for an @, %2F for a / and %3F for a ? in the password"
 _GZIP = b"\x1f\x8b"
 
 
@@ -39,26 +38,10 @@ class Limits:
 LIMITS = Limits()
 
 
-def is_address(place: str) -> bool:
-    """Tell an address from a path."""
-    return place.lower().startswith(("http://", "https://"))
-
-
-def shown(place: str) -> str:
-    """Write a place as anybody may see it: of an address the scheme, host and path alone."""
-    if not is_address(place):
-        return place
-    try:
-        parts = urlsplit(place)
-        return f"{parts.scheme}://{_host(parts)}{parts.path}"
-    except ValueError:
-        return "an address that cannot be read"
-
-
 def fetch(place: str, limits: Limits | None = None) -> tuple[bytes, datetime | None]:
     """Return what lies in a place, and when it was published, where the place can tell."""
     limits = limits or LIMITS
-    body, published_at = _asked(place, limits) if is_address(place) else _opened(place, limits)
+    body, published_at = _asked(place, limits) if is_http(place) else _opened(place, limits)
     return _unpacked(body, place, limits), published_at
 
 
@@ -73,7 +56,9 @@ def _opened(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
             raise _too_large(place, limits)
         return path.read_bytes(), datetime.fromtimestamp(int(found.st_mtime), UTC)
     except (OSError, ModuleNotFoundError, ValueError, RuntimeError) as error:
-        raise Permanent(f"the file cannot be read: {error}", where=place, todo="name one that is there") from error
+        # Their own words name the place, which may be an address that is no address.
+        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        raise Permanent(f"the file cannot be read: {why}", where=shown(place), todo="name one that is there") from None
 
 
 def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
@@ -103,7 +88,7 @@ def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
         ) from None
     except (InvalidURL, ValueError):
         # What they say quotes the address, and with it what may be a password.
-        raise Permanent("the address cannot be read", where=shown(place), todo="correct the address") from None
+        raise Permanent("the address cannot be read", where=shown(place), todo=_ADDRESS) from None
     except (OSError, HTTPException) as error:
         raise Transient(
             f"the address does not give it: {_why(error)}", where=shown(place), todo="try again later"
@@ -112,20 +97,14 @@ def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
 
 def _request(place: str) -> urllib.request.Request:
     """Ask with the user and password of the address, which are not sent on to where it redirects."""
-    parts = urlsplit(place)
-    if not parts.hostname:
+    parts = split_http(place)
+    if not parts:
         raise ValueError("no host")
-    request = urllib.request.Request(parts._replace(netloc=_host(parts), fragment="").geturl())
+    request = urllib.request.Request(parts._replace(netloc=host_of(parts), fragment="").geturl())
     if parts.username is not None:
         secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(secret.encode()).decode()}")
     return request
-
-
-def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    return f"{host}:{parts.port}" if parts.port else host
 
 
 def _why(error: BaseException) -> str:
@@ -134,7 +113,10 @@ def _why(error: BaseException) -> str:
         return str(reason) or "timed out"
     if isinstance(reason, ssl.SSLError):
         return f"TLS: {reason.reason or reason}"
-    return f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
+    if isinstance(reason, OSError) and reason.strerror:
+        return f"{type(reason).__name__}: {reason.strerror}"
+    # Other words may be the server's, which may repeat what it was asked.
+    return type(reason).__name__ if isinstance(reason, BaseException) else "it cannot be asked"
 
 
 def _moment(said: str | None) -> datetime | None:

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from ingestion.addresses import Database, split_database
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.sources.deadlines import Connection, Limits, variable
 from ingestion.sources.giving_way import giving_way
@@ -62,11 +64,9 @@ _REFUSED_FOR_GOOD = {
 }
 
 
-_DEFAULTS = {"host": "localhost", "port": "5432", "dbname": "postgres"}
 # What is left of a template that nobody filled in.
 _PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|^\$\w+$|\{\{.*\}\}|\{\w+\}|<[^<>]+>|%\w+%|\[\w+\]")
 _PASSWORD_PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{.*\}\}|<[a-z_ -]+>")
-_HOST = re.compile(r"/.*|[\w.:%/,-]*")
 # How long a standby that is up to date may not have heard of its primary: by default that speaks every 30 seconds.
 _SILENCE = timedelta(minutes=1)
 
@@ -127,7 +127,8 @@ def snapshot(
     Nothing is waited for longer than the limits say, those of the environment if none are given. `given_as` is the variable
     that holds the address.
     """
-    where = _describe(url, given_as)
+    database = _read(url, given_as)
+    where = str(database)
     limits = limits or Limits.from_environment()
     try:
         with Connection.to(url, limits, where) as connection:
@@ -143,7 +144,18 @@ def snapshot(
                 connection.close()  # a rollback would be waited for, perhaps of a server that hangs
                 raise
     except psycopg.Error as error:
-        raise _translate(error, url, where, given_as) from None
+        raise _translate(error, database, given_as) from None
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Connection]:
+    """Open a connection, and commit when it closes. Its errors are Transient or Permanent, and tell no password."""
+    database = _read(url, _GIVEN_AS)
+    try:
+        with Connection.to(url, Limits.from_environment(), str(database)) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise _translate(error, database, _GIVEN_AS) from None
 
 
 def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str) -> None:
@@ -162,13 +174,12 @@ def _utc(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at else None
 
 
-def _describe(url: str, given_as: str) -> str:
-    """Say which database an address means, without user or password. One that cannot be right is Permanent."""
+def _read(url: str, given_as: str) -> Database:
+    """Read an address. One that cannot be right, or that nobody has filled in, is Permanent."""
     try:
         parts = conninfo_to_dict(url)
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeError, ValueError):
         parts = {}
-    host, port, name = (str(parts.get(part) or other) for part, other in _DEFAULTS.items())
     unfilled = [part for part in ("host", "port", "dbname", "user") if _PLACEHOLDER.search(str(parts.get(part) or ""))]
     if _PASSWORD_PLACEHOLDER.fullmatch(str(parts.get("password") or "")):
         unfilled.append("password")
@@ -178,22 +189,20 @@ def _describe(url: str, given_as: str) -> str:
             where=given_as,
             todo="write the value itself: " + _ADDRESS.removeprefix("write "),
         )
-    # No detail: what stands in the wrong place may be the password.
-    if not parts or not _HOST.fullmatch(host) or "@" in name or not all(map(_is_port, port.split(","))):
+    database = split_database(url)
+    if not database:
+        # No detail: what stands in the wrong place may be the password.
         raise Permanent("the shop database's address cannot be read", where=given_as, todo=_ADDRESS)
-    return f"database {name} on {host}:{port}"
+    return database
 
 
-def _is_port(text: str) -> bool:
-    return text == "" or (text.isdecimal() and 0 < int(text) < 65536)
-
-
-def _translate(error: psycopg.Error, url: str, where: str, given_as: str) -> ClearwellError:
+def _translate(error: psycopg.Error, database: Database, given_as: str) -> ClearwellError:
     text = str(error.diag.message_primary or error).strip() or type(error).__name__
-    password = conninfo_to_dict(url).get("password")
-    if password:
-        text = text.replace(str(password), "***")
     state = error.sqlstate or _state_in_words(text)
+    if any(form in text for secret in database.secrets for form in (secret, quote(secret), quote(secret, safe=""))):
+        # A mark in its place would still tell it, where it is a word that one would expect there.
+        text = "its words hold the password, and are left out"
+    where = str(database)
     passing = next((advice for prefix, advice in _PASSING.items() if state.startswith(prefix)), None)
     if passing is not None:
         advice = passing or "see that it runs"

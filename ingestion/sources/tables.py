@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ingestion import bronze
+from ingestion.addresses import is_http, shown
 from ingestion.contract import Contract, say_duration
 from ingestion.errors import Permanent
 from ingestion.fields import guess
@@ -27,7 +28,7 @@ from ingestion.names import BAD_ROW, physical_names, renamed, source_columns
 from ingestion.parquet import PartWriter
 from ingestion.sources import csv_records
 from ingestion.sources.csv_records import INVALID_UTF8, Record, Row
-from ingestion.sources.places import fetch, is_address, shown
+from ingestion.sources.places import fetch
 from ingestion.sources.shares import Share, moment_of
 from ingestion.window import iso
 
@@ -99,8 +100,8 @@ def _take(run: Run, contract: Contract) -> _Taken:
     taken = _Taken()
     for day in run.window.days():
         place = location.replace("{date}", day.date.isoformat())
-        if not is_address(place) and not place.startswith("package:") and not Path(place).expanduser().exists():
-            run.report(f"{contract.dataset} {day.date}: there is no {place} yet")
+        if not is_http(place) and not place.startswith("package:") and not Path(place).expanduser().exists():
+            run.report(f"{contract.dataset} {day.date}: there is no {shown(place)} yet")
         else:
             _read(contract, taken, place)
     return taken

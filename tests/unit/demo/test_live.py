@@ -73,5 +73,5 @@ def test_what_passes_by_and_by_is_what_whole_days_are(shop: Home, other: Home) -
 def test_a_database_that_is_away_is_waited_for(other: Home) -> None:
     start = datetime(2026, 11, 1, 1, tzinfo=UTC)
     gone = Home(other.root, other.landing, "postgresql://postgres@127.0.0.1:1/postgres")
-    assert "does not answer" in pass_time(gone, start)[-1]
+    assert "did not answer" in pass_time(gone, start)[-1]
     assert "is at" in pass_time(other, start)[-1]

@@ -19,7 +19,17 @@ def test_one_instant_in_two_offsets_is_one_window():
     assert str(there) == str(Window.parse("2026-11-01T00:00", "2026-11-01T01:00Z"))
 
 
-@pytest.mark.parametrize(("start", "end"), [("2026-11-01", "2026-11-01"), ("2026-11-02", "2026-11-01"), ("x", "y")])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-11-01", "2026-11-01"),
+        ("2026-11-02", "2026-11-01"),
+        ("x", "y"),
+        ("0001-01-01T00:00+14:00", "2026-11-01"),
+        ("2026-11-01", "9999-12-31T23:59:59-14:00"),
+        ("1900-01-01", "2026-11-01"),
+    ],
+)
 def test_an_empty_or_unreadable_window_is_refused(start: str, end: str):
     with pytest.raises(Permanent):
         Window.parse(start, end)

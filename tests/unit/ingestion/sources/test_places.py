@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from ingestion.addresses import shown
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.sources import places
-from ingestion.sources.places import Limits, fetch, shown
+from ingestion.sources.places import Limits, fetch
 
 BODY = b"rate_date,currency,rate\n" * 100
 SILENT_SECONDS = 0.5

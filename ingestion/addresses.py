@@ -1,0 +1,98 @@
+"""Addresses as anybody may see them: of a database its host and name, of a file its host and path, and nothing else.
+
+An address that somebody mistyped may hold its password anywhere. So what is shown is never cut out of the text: the address
+is parsed, and where a part could be the rest of a password, nothing of it is shown.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+UNREADABLE = "an address that cannot be read"
+_HTTP = ("http://", "https://")
+# A scheme, or what was meant to be one: quotes before it, a slash too few behind it, or a colon with an @ after it.
+_LIKE_ADDRESS = re.compile(r"://|^\W*[a-z][a-z0-9+.-]+:/|:.*@", re.IGNORECASE | re.DOTALL)
+_DATABASE = re.compile(
+    r"\W*postgres(ql)?:|\s*(host|hostaddr|port|dbname|user|password|service|sslmode)\s*=", re.IGNORECASE
+)
+_HOST = re.compile(r"/[^@]*|[\w.:%/,-]*")
+_DEFAULTS = {"host": "localhost", "port": "5432", "dbname": "postgres"}
+_SECRETS = ("password", "sslpassword", "oauth_client_secret")
+
+
+@dataclass(frozen=True)
+class Database:
+    """What may be seen of a database's address, and what may not: `secrets` are its passwords as they are."""
+
+    host: str
+    port: str
+    name: str
+    user: str
+    secrets: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"database {self.name} on {self.host}:{self.port}"
+
+
+def shown(address: str) -> str:
+    """Write an address or a path as anybody may see it, whatever it is."""
+    if is_http(address):
+        parts = split_http(address)
+        return f"{parts.scheme}://{host_of(parts)}{parts.path}" if parts else UNREADABLE
+    if _DATABASE.match(address):
+        return str(split_database(address) or UNREADABLE)
+    if is_address(address):
+        return UNREADABLE
+    # A path, or an address without its scheme: what is behind these may be a query.
+    return re.split(r"[?#]", address, maxsplit=1)[0] or UNREADABLE
+
+
+def is_address(text: str) -> bool:
+    """Tell an address, and what was meant to be one, from a path."""
+    return is_http(text) or bool(_DATABASE.match(text) or _LIKE_ADDRESS.search(text))
+
+
+def is_http(address: str) -> bool:
+    """Tell an http address from anything else."""
+    return address.lower().startswith(_HTTP)
+
+
+def split_http(address: str) -> SplitResult | None:
+    """Parse an http address; nothing where it means no host, or where an @ or a backslash makes it doubtful which."""
+    try:
+        parts = urlsplit(address)
+        behind = parts.path + parts.query + parts.fragment
+        # A password with a / ? or # in it ends the host too early: its rest, and the @, are then behind.
+        is_doubtful = "\\" in address or ("@" in behind and re.search("[:@]", parts.netloc))
+        return None if is_doubtful or not parts.hostname or not host_of(parts) else parts
+    except ValueError:
+        return None
+
+
+def host_of(parts: SplitResult) -> str:
+    """Write the host and port of an address."""
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{parts.port}" if parts.port else host
+
+
+def split_database(address: str) -> Database | None:
+    """Parse a Postgres address as libpq does; nothing where it cannot be right, or where an @ makes it doubtful."""
+    try:
+        parts = {name: str(value) for name, value in conninfo_to_dict(address).items() if value}
+    except (psycopg.Error, UnicodeError, ValueError):
+        return None
+    host, port, name = (parts.get(part) or other for part, other in _DEFAULTS.items())
+    # A password with a / ? or @ in it ends too early: its rest is then in another part, and the @ behind it as well.
+    is_doubtful = any("@" in value for part, value in parts.items() if part not in ("user", *_SECRETS))
+    if is_doubtful or not _HOST.fullmatch(host) or not all(map(_is_port, port.split(","))):
+        return None
+    secrets = tuple(parts[part] for part in _SECRETS if part in parts)
+    return Database(host, port, name, parts.get("user", ""), secrets)
+
+
+def _is_port(text: str) -> bool:
+    return text == "" or (text.isdecimal() and 0 < int(text) < 65536)

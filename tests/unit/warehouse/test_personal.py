@@ -1,0 +1,47 @@
+"""Which columns readers are not given: those a contract marks, never a key, and none of a table that says so."""
+
+from dataclasses import replace
+
+import pytest
+
+from ingestion.contract import PROJECT, read_contracts
+from warehouse.dbt import Change
+from warehouse.lineage import read_gold
+from warehouse.personal import for_readers, hidden, left_out, published_silver
+
+CONTRACTS = read_contracts()
+# Ids that gold is made by. They name nobody without silver, and are what its rows are about.
+IDS = {"customer_id", "visitor_id"}
+
+
+def change(schema: str, table: str) -> Change:
+    columns = ("customer_id", "Email", "country")
+    return Change("m", schema, table, "", "", {}, columns, ("varchar", "text", "char"), "", True)
+
+
+def test_names_and_addresses_of_customers_are_left_out() -> None:
+    assert left_out()["customers"] == {"email", "full_name"}
+    assert "customers" in published_silver(PROJECT)
+
+
+def test_a_contract_may_publish_them() -> None:
+    assert "customers" not in left_out({"customers": replace(CONTRACTS["customers"], publish_personal=True)})
+
+
+def test_a_key_stays() -> None:
+    marked = tuple(replace(column, personal=True) for column in CONTRACTS["customers"].columns)
+    found = left_out({"customers": replace(CONTRACTS["customers"], columns=marked)})["customers"]
+    assert "customer_id" not in found and "country" in found
+
+
+def test_a_change_loses_the_columns_and_their_types() -> None:
+    found = for_readers(change("silver", "customers"), left_out())
+    assert (found.columns, found.types) == (("customer_id", "country"), ("varchar", "char"))
+    assert for_readers(change("gold", "customers"), left_out()) == change("gold", "customers")
+    assert hidden("gold", "customers", left_out()) == frozenset()
+
+
+@pytest.mark.parametrize("model", [model for _, model in read_gold()], ids=lambda model: model["name"])
+def test_no_gold_table_bears_personal_data_but_ids(model: dict) -> None:
+    marked: set[str] = {column.name for one in CONTRACTS.values() for column in one.columns if column.personal}
+    assert not ({column["name"] for column in model["columns"]} & marked) - IDS

@@ -1,0 +1,50 @@
+"""What of a published table is personal data that its readers do not need: those columns stay in the state alone.
+
+A column's contract says that it is personal. Of a table of silver that is published, its dataset's personal columns are left
+out, but for its key, unless the contract says `publish_personal: true`. No gold table bears one: a test holds that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ingestion.contract import PROJECT, Contract, read_contracts, read_yaml
+from warehouse.dbt import Change
+
+SILVER = "silver"
+
+
+def left_out(contracts: Mapping[str, Contract] | None = None) -> dict[str, frozenset[str]]:
+    """Name the columns that readers are not given, by table of silver, lower case."""
+    found = read_contracts() if contracts is None else contracts
+    return {
+        name: frozenset(column.name.lower() for column in one.columns if column.personal and column.name not in one.key)
+        for name, one in found.items()
+        if not one.publish_personal
+    }
+
+
+def published_silver(project: Path = PROJECT) -> tuple[str, ...]:
+    """Name the tables of silver whose YAML says `publish: true`."""
+    models = [
+        model
+        for path in sorted((project / "models" / SILVER).glob("silver_*.yml"))
+        for model in read_yaml(path.read_text()).get("models", [])
+    ]
+    return tuple(
+        model["name"].removeprefix("silver_")
+        for model in models
+        if model.get("config", {}).get("meta", {}).get("publish")
+    )
+
+
+def hidden(schema: str, table: str, without: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Name the columns of one table that readers are not given."""
+    return without.get(table, frozenset()) if schema == SILVER else frozenset()
+
+
+def for_readers(change: Change, without: Mapping[str, frozenset[str]]) -> Change:
+    """Return a change as the published file takes it."""
+    away = hidden(change.schema, change.table, without)
+    kept = [(name, kind) for name, kind in zip(change.columns, change.types, strict=True) if name.lower() not in away]
+    return replace(change, columns=tuple(name for name, _ in kept), types=tuple(kind for _, kind in kept))
