@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from ingestion.errors import Transient
+from ingestion import faults
 
 Row = dict[str, Any]
 _PATIENCE_SECONDS = 120.0
@@ -26,12 +26,10 @@ def connect(
             connection.execute("set TimeZone = 'UTC'")
             break
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
+            if not faults.is_busy(error):
                 raise
             if time.monotonic() > until:
-                raise Transient(
-                    "another process holds the database", where=str(path), todo="try again when it is done"
-                ) from error
+                raise faults.busy(error, str(path)) from error
             time.sleep(0.1)
     try:
         yield connection

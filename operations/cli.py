@@ -10,7 +10,7 @@ from typing import Any
 import click
 import duckdb
 
-from ingestion import releases, sources
+from ingestion import faults, releases, sources
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window, parse_time
@@ -62,19 +62,26 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except ClearwellError as error:
-            if ctx.params.get("debug"):
-                raise
-            say(f"error: {error}")
-            sys.exit(1)
-        except duckdb.Error as error:
-            if ctx.params.get("debug"):
-                raise
-            say(f"error: DuckDB says: {' '.join(str(error).split())}. Next: the same with `clearwell --debug …`")
-            sys.exit(1)
         except KeyboardInterrupt:
             say("stopped; the same command goes on from here")
             sys.exit(130)
+        except BrokenPipeError:  # whoever reads what is printed has enough: click ends quietly
+            raise
+        except Exception as error:
+            told = _told(error)
+            if ctx.params.get("debug") or not told:
+                raise
+            say(f"error: {told}")
+            sys.exit(1)
+
+
+def _told(error: Exception) -> str:
+    """Say an error in one line; nothing of an exception that nobody foresaw."""
+    if found := faults.fault_of(error):
+        return str(found)
+    if isinstance(error, duckdb.Error):
+        return f"DuckDB says: {' '.join(str(error).split())}. Next: the same with `clearwell --debug …`"
+    return ""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from ingestion import faults
 from ingestion.errors import Permanent
 from ingestion.sources import decisions
 from warehouse import dbt, expectations, state
@@ -199,7 +200,9 @@ def _named(build: Build, result: Result) -> frozenset[str]:
         try:
             connection.execute(f"attach '{build.start_state()}' as state (read_only)")
             rows = connection.execute(f"select distinct batch_id from ({result.sql})").fetchall()
-        except duckdb.Error:  # its rows name none
+        except duckdb.Error as error:  # its rows name none, unless they could not be asked
+            if fault := faults.fault_of(error):
+                raise fault from error
             return frozenset()
     return frozenset(row[0] for row in rows)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingestion import faults
 from ingestion.contract import PROJECT
-from ingestion.errors import ClearwellError, Permanent, Transient
+from ingestion.errors import ClearwellError, Permanent
 from warehouse.plan import Build
 from warehouse.version import MAKING_TABLES, model_version, source_files
 
@@ -76,27 +77,38 @@ def run_models(build: Build, project: Path | None = None, *, choose: Sequence[st
         *choose,
         project=project,
     )
-    for result in results:
-        if result.status not in ("success", "skipped"):
-            raise _failed(result, where=str(build.folder / "logs" / "dbt.log"))
+    failed = [result for result in results if result.status not in ("success", "skipped")]
+    if failed:
+        raise _failed(failed, where=str(build.folder / "logs" / "dbt.log"))
     return results
 
 
-def _failed(result: Result, *, where: str) -> ClearwellError:
-    """Say what kind of failure a model's is, and what to do about it."""
-    what, message = f"dbt could not build {result.name}: {result.message}", result.message.lower()
-    if "could not set lock" in message:
-        return Transient(what, where=where, todo="run `clearwell build` again")
-    if "out of memory" in message:
-        limit = os.environ.get("CLEARWELL_MEMORY") or "unset, so 1GB"
-        todo = f"set CLEARWELL_MEMORY, which is {limit}, to more, such as 2GB, and run `clearwell build` again"
-        return Permanent(what, where=where, todo=todo)
-    return Permanent(what, where=where, todo="fix the model and run `clearwell build` again")
+def _failed(results: Sequence[Result], *, where: str) -> ClearwellError:
+    """Say what kind of failure that of some models is, and what to do about it. A fault of the machine may break more than one."""
+    first = results[0]
+    return next((fault for one in results if (fault := _fault(one, where))), None) or Permanent(
+        f"dbt could not build {first.name}: {first.message}",
+        where=where,
+        todo="fix the model and run `clearwell build` again",
+    )
+
+
+def _fault(result: Result, where: str) -> ClearwellError | None:
+    """Say which fault of the machine kept dbt from a model or test, which has no fault of its own then."""
+    found = faults.fault_in(result.message)
+    if not found:
+        return None
+    where = f"{found.where}; {where}" if found.where else where
+    return type(found)(f"dbt could not run {result.name}: {found.what}", where=where, todo=found.todo)
 
 
 def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:
-    """Run every data test on the build's tables, but those that dbt's selectors name."""
-    return _invoke(build, "test", "--no-write-json", "--exclude", "test_type:unit", *exclude)
+    """Run every data test on the build's tables, but those that dbt's selectors name. One that the machine kept from running is an error."""
+    results = _invoke(build, "test", "--no-write-json", "--exclude", "test_type:unit", *exclude)
+    for result in results:
+        if result.status == "error" and (fault := _fault(result, str(build.folder / "logs" / "dbt.log"))):
+            raise fault
+    return results
 
 
 def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:
@@ -213,10 +225,14 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
             # dbt keeps its connection for the life of the process; the apply needs the state to itself.
             DuckDBConnectionManager.close_all_connections()
     if outcome.exception:
-        raise Permanent(
+        raise _fault_of(outcome.exception) or Permanent(
             f"dbt {command} failed: {outcome.exception}", where=str(PROJECT), todo="see the build's logs folder"
         )
     return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
+
+
+def _fault_of(error: BaseException) -> ClearwellError | None:
+    return faults.fault_of(error) or faults.fault_in(str(error))
 
 
 _PARSED: dict[tuple[Any, ...], bytes] = {}
@@ -232,7 +248,9 @@ def _parsed(build: Build, project: Path) -> Any:
     if key not in _PARSED:
         outcome = dbtRunner().invoke(arguments(build, "parse", project=project))
         if outcome.exception:
-            raise Permanent(f"dbt cannot read its project: {outcome.exception}", where=str(project), todo="mend it")
+            raise _fault_of(outcome.exception) or Permanent(
+                f"dbt cannot read its project: {outcome.exception}", where=str(project), todo="mend it"
+            )
         _PARSED.clear()
         _PARSED[key] = outcome.result.to_msgpack(extended_mashumaro_encoder)  # type: ignore[union-attr]
     # a copy each time: a run writes into it
