@@ -37,7 +37,7 @@ def plan(params: dict[str, Any] | None = None) -> str:
 
     asked = params or {}
     request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], asked["reason"])
-    planned = build.plan(Home.from_environment(), request, now())
+    planned = build.plan(Home.from_environment(), request, now(), print)
     if planned is None:
         raise AirflowSkipException("nothing to build: no new batches")
     print(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")

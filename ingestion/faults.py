@@ -131,6 +131,11 @@ def fault_in(text: str, *, where: str = "") -> ClearwellError | None:
     return next((_told(kind, where) for number, kind in _KINDS.items() if os.strerror(number) in words), None)
 
 
+def is_of_process(error: BaseException) -> bool:
+    """Say whether a file could not be read for want of what the process lacks, whatever the file is."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
 def is_busy(error: duckdb.Error) -> bool:
     """Say whether another process holds the DuckDB file: told by the kind of error, as a path may hold any word."""
     return isinstance(error, duckdb.IOException) and bool(_LOCKED.search(_NAMES.sub("''", str(error))))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ingestion.errors import Permanent
+from ingestion.errors import Broken, Permanent
 from ingestion.window import Window, iso, parse_time
 
 
@@ -114,10 +114,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, *, where: str = "") -> "Manifest":
+        """Read what to_json wrote. Anything else is Broken."""
         try:
             return cls._from_body(json.loads(text))
-        except (KeyError, TypeError, ValueError) as error:
-            raise Permanent(f"a manifest cannot be read: {error!r}", where=where) from error
+        except (AttributeError, KeyError, TypeError, ValueError, Permanent) as error:
+            raise Broken(f"a manifest cannot be read: {error!r}", where=where) from error
 
     @classmethod
     def _from_body(cls, body: dict[str, Any]) -> "Manifest":

@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from ingestion import faults, releases, sources
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window, parse_time
-from operations import contracts, decide, hashes, heal, ledger, listings, query, status, suggest, trace
+from operations import contracts, damage, decide, hashes, heal, ledger, listings, query, repair, status, suggest, trace
 from operations.output import show
 from warehouse.build import Outcome, Request
 
@@ -203,7 +204,11 @@ def show_status(as_json: bool) -> None:
     found = status.read(Home.from_environment(), now())
     if as_json:
         show([found], as_json=True)
+    elif {"state", "published"} & {one["kind"] for one in found["broken"]}:
+        _show_broken(found["broken"])
+        click.echo("not healthy; what is damaged hides the rest")
     else:
+        _show_broken(found["broken"])
         show(
             found["datasets"],
             as_json=False,
@@ -233,6 +238,38 @@ def show_status(as_json: bool) -> None:
         click.echo(f"{found['batches_waiting']} batches wait for a build")
         click.echo("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
     sys.exit(0 if found["healthy"] else 1)
+
+
+def _show_broken(rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        show(rows, as_json=False, title="damaged")
+        say(f"Next: {damage.NEXT}")
+
+
+@main.command("repair")
+@click.option("--dry-run", is_flag=True, help="Only list what is damaged, and what would be done.")
+@json_option
+@click.pass_context
+def repair_home(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
+    """Look through all that Clearwell keeps, move what is damaged aside, make it again from what is whole, and build.
+
+    Nothing is deleted: what is moved lies in `broken/` of the home, beside the reason. Exit status 1 if something is left.
+    """
+    home = Home.from_environment()
+    say("reading all batches, the state and the published file")
+    found = damage.search(home)
+    rows = [
+        {"kind": one.kind, "name": one.name, "what": one.what, "repair": repair.WAYS[one.kind], "path": str(one.path)}
+        for one in found
+    ]
+    show(rows, as_json=as_json, title="damaged", nothing="nothing is damaged")
+    if dry_run or not found:
+        return
+    left = repair.repair(home, found, now(), say)
+    ctx.invoke(build)
+    for line in left:
+        say(f"not repaired: {line}")
+    sys.exit(1 if left else 0)
 
 
 @main.command("heal")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ingestion.contract import Contract, read_contracts, source_ends
 from ingestion.home import Home
+from operations import damage
 from warehouse import dbt, publish, state
 from warehouse.plan import Build, waiting_batches
 from warehouse.version import model_version
@@ -16,7 +17,10 @@ _STALE_AFTER = timedelta(days=2)
 
 
 def read(home: Home, now: datetime) -> dict[str, Any]:
-    """Return what is complete until when, the last build, open findings, and whether all that is healthy."""
+    """Return what is complete until when, the last build, open findings, what is damaged, and whether all that is healthy."""
+    broken = [{"kind": one.kind, "name": one.name, "what": one.what} for one in damage.glance(home)]
+    if {"state", "published"} & {one["kind"] for one in broken}:
+        return _UNKNOWN | {"broken": broken}
     datasets = state.read(home.published, "ops.completeness", "select * from ops.completeness order by dataset")
     builds = state.read(home.published, "ops.builds", "select * from ops.builds order by build_number desc limit 1")
     findings = state.read(
@@ -51,12 +55,14 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     late = late_datasets(datasets, contracts, source_ends(contracts), now)
     return {
         "healthy": bool(builds)
+        and not broken
         and not refused
         and not late
         and not held
         and not pinned
         and not differences
         and not failing,
+        "broken": broken,
         "late": late,
         "held": held,
         "differences": differences,
@@ -75,7 +81,10 @@ def _refused(home: Home, published: str) -> list[state.Row]:
     for build_id in reversed(newer):
         path = Build(home, build_id).folder / "findings.json"
         if path.is_file():
-            failed = [row for row in json.loads(path.read_text()) if row["result"] == "fail"]
+            try:
+                failed = [row for row in json.loads(path.read_text()) if row["result"] == "fail"]
+            except (KeyError, TypeError, ValueError):  # told as damage
+                continue
             return [{"build_id": build_id, **{name: row[name] for name in _SHOWN}} for row in failed]
     return []
 
@@ -132,4 +141,17 @@ _STALE = """
     group by dataset, range
     order by all
 """
+# With a state or published file that cannot be read, nothing else can be told.
+_UNKNOWN: dict[str, Any] = {
+    "healthy": False,
+    "late": [],
+    "held": [],
+    "differences": [],
+    "stale": [],
+    "pinned": None,
+    "datasets": [],
+    "builds": [],
+    "findings": [],
+    "batches_waiting": 0,
+}
 _SHOWN = ("check_name", "result", "failed_rows", "examples")

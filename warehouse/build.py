@@ -49,11 +49,11 @@ class Outcome:
     differences: tuple[Difference, ...] = ()
 
 
-def plan(home: Home, request: Request, now: datetime) -> Plan | None:
+def plan(home: Home, request: Request, now: datetime, report: Report = silent) -> Plan | None:
     """Plan the next build, after publishing a state that a crash left unpublished. None: nothing to do."""
     with lock(home):
         catch_up(home)
-        return make_plan(home, request, now)
+        return make_plan(home, request, now, report)
 
 
 def transform(home: Home, build_id: str) -> None:
@@ -100,7 +100,7 @@ def publish(home: Home, build_id: str) -> None:
 
 def build(home: Home, request: Request, now: datetime, report: Report = silent) -> Outcome:
     """Do all of it."""
-    planned = plan(home, request, now)
+    planned = plan(home, request, now, report)
     if not planned:
         report("nothing to build: no new batches")
         return Outcome(None)

@@ -7,6 +7,7 @@ what it misses, a later sweep finds.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -176,9 +177,10 @@ class Known:
                 for query in (_ENTERED, _UNPARSED)
             )
         self._connection.execute(f"create temp view {name} as {of_state} from waiting_{dataset}")
-        for ref in bronze.list_batches(self._home, dataset):
-            if ref.batch_id not in entered or ref.batch_id in unparsed:
-                self._copy(contract, bronze.read_manifest(self._home, ref), is_current=ref.batch_id not in entered)
+        refs = bronze.list_batches(self._home, dataset)
+        ahead = [ref for ref in refs if ref.batch_id not in entered or ref.batch_id in unparsed]
+        for manifest in bronze.readable(self._home, ahead, partial(bronze.verify, self._home)):
+            self._copy(contract, manifest, is_current=manifest.batch_id not in entered)
         return name
 
     def _copy(self, contract: Contract, manifest: Manifest, *, is_current: bool) -> None:

@@ -260,10 +260,10 @@ def _landed_before(run: Run, lateness: timedelta) -> list[Window]:
     found: list[Window] = []
     days = Window(first, run.window.start).days()
     windows = {
-        bronze.read_manifest(run.home, ref).window
+        manifest.window
         for day in [Window(days[0].start - timedelta(days=31), days[0].start), *days]
         for one in day.days()
-        for ref in bronze.list_batches(run.home, SOURCE, one.date)
+        for manifest in bronze.readable(run.home, bronze.list_batches(run.home, SOURCE, one.date))
     }
     for window in sorted(windows):
         start = max(window.start, first, found[-1].end if found else first)
@@ -359,9 +359,9 @@ def _expect_records(run: Run, manifest: Manifest) -> None:
     if manifest.records_written or not expected or run.window.length < expected:
         return
     for day in run.window.days():
-        for ref in bronze.list_batches(run.home, manifest.dataset, day.date):
-            if bronze.read_manifest(run.home, ref).records_written:
-                return
+        landed = bronze.readable(run.home, bronze.list_batches(run.home, manifest.dataset, day.date))
+        if any(one.records_written for one in landed):
+            return
     raise Permanent(
         f"no row of {manifest.dataset} at all for {run.window},"
         f" where the contract expects some every {say_duration(expected)}",
