@@ -268,7 +268,7 @@ def _folders(landing: Path, window: Window) -> dict[date, list[Path]]:
     for entry in entries:
         match = _DATE.fullmatch(entry.name)
         day = wanted.get("{}-{:0>2}-{:0>2}".format(*match.groups())) if match else None
-        if day and entry.is_dir():
+        if day and landing_names.is_folder(entry):
             found.setdefault(day, []).append(Path(entry.path))
     return found
 
