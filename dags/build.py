@@ -19,6 +19,7 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, T
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import BRONZE, PERSISTENCE, PLATFORM, START, WAREHOUSE_POOL, now
+from ingestion.faults import named
 
 DAG_ID = "build_warehouse"
 
@@ -28,6 +29,7 @@ def _date(text: str | None) -> date | None:
 
 
 @task
+@named()
 def plan(params: dict[str, Any] | None = None) -> str:
     """Write down the next build and return its id; skip when there is nothing to do."""
     from ingestion.home import Home
@@ -43,6 +45,7 @@ def plan(params: dict[str, Any] | None = None) -> str:
 
 
 @task
+@named()
 def transform(build_id: str) -> None:
     """Build the tables aside."""
     from ingestion.home import Home
@@ -52,6 +55,7 @@ def transform(build_id: str) -> None:
 
 
 @task
+@named()
 def audit(build_id: str) -> None:
     """Check what was built. What fails a check is held, and the rest built again; fail when the accounts do not balance."""
     from ingestion.home import Home
@@ -62,6 +66,7 @@ def audit(build_id: str) -> None:
 
 
 @task
+@named()
 def publish(build_id: str) -> None:
     """Apply the build to the state, and publish it."""
     from ingestion.home import Home
@@ -72,6 +77,7 @@ def publish(build_id: str) -> None:
 
 # After a skipped plan too: a batch may land between that look and the end of the run.
 @task.short_circuit(trigger_rule=TriggerRule.NONE_FAILED)
+@named()
 def look_again() -> bool:
     """Say whether batches landed while this run was busy."""
     from ingestion.home import Home

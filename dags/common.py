@@ -6,6 +6,7 @@ from airflow.sdk import Asset, CronDataIntervalTimetable, ExceptionRetryPolicy, 
 
 from ingestion.contract import CADENCES, read_contracts, source_ends
 from ingestion.errors import Permanent
+from ingestion.faults import named
 from ingestion.window import Window
 
 CONTRACTS = read_contracts()
@@ -62,6 +63,7 @@ def now() -> datetime:
 
 
 @task(outlets=[BRONZE])
+@named()
 def ingest(
     source: str, data_interval_start: datetime | None = None, data_interval_end: datetime | None = None
 ) -> dict[str, int]:

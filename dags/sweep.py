@@ -16,9 +16,11 @@ from airflow.sdk import DAG, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, every, now, owner, window
+from ingestion.faults import named
 
 
 @task(outlets=[BRONZE])
+@named()
 def sweep(
     source: str,
     data_interval_start: datetime | None = None,
@@ -36,6 +38,7 @@ def sweep(
 
 
 @task(pool=WAREHOUSE_POOL)
+@named()
 def recount_ledger(dag_run: Any = None) -> None:
     """Count every record again; fail if the accounts do not balance."""
     from ingestion.home import Home

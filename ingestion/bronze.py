@@ -1,7 +1,7 @@
 """Raw records, append-only: `bronze/<dataset>/<window date>/<batch_id>/` with Parquet and a manifest.
 
 A batch is written aside, forced to disk and renamed into place: it is there whole or it is not there. Nothing here
-edits or removes a batch.
+edits or removes a batch. One that is damaged is told apart, so that it stops nothing but itself.
 """
 
 import errno
@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 
 from pyarrow import fs
 
-from ingestion.errors import Permanent
+from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.locks import locked
 from ingestion.manifest import File, Manifest
@@ -70,19 +70,24 @@ def reference(manifest: Manifest) -> BatchRef:
 
 
 def read_manifest(home: Home, ref: BatchRef) -> Manifest:
-    """Read one batch's manifest. A batch that is not there is Permanent."""
+    """Read one batch's manifest. A batch that is not there is Permanent, one that is damaged is Broken."""
     path = batch_folder(home, ref) / MANIFEST
     try:
         with _FILES.open_input_stream(str(path)) as stream:
             text = stream.read().decode()
     except FileNotFoundError:
-        raise Permanent(f"there is no batch {ref.batch_id}", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise Permanent("a manifest is not UTF-8", where=str(path), todo="restore it from a copy") from None
+        raise Permanent(f"there is no batch {ref.batch_id}", where=str(path), todo="clearwell repair") from None
+    except UnicodeDecodeError as error:
+        raise Broken("a manifest is no text", where=str(path)) from error
     manifest = Manifest.from_json(text, where=str(path))
     if reference(manifest) != ref:
-        raise Permanent("a manifest does not belong to its folder", where=str(path), todo="restore it from a copy")
+        raise Broken("a manifest does not belong to its folder", where=str(path))
     return manifest
+
+
+def readable(home: Home, refs: Iterable[BatchRef], check: Callable[[Manifest], None] | None = None) -> list[Manifest]:
+    """Read the manifests of some batches, but for those that are damaged, or that fail the check: `status` tells of them."""
+    return list(_sorted_out(home, refs, check).manifests)
 
 
 def find_manifest(home: Home, batch_id: str) -> Manifest:
@@ -93,22 +98,50 @@ def find_manifest(home: Home, batch_id: str) -> Manifest:
     raise Permanent(f"there is no batch {batch_id}", where=str(home.bronze), todo="clearwell batches list")
 
 
+@dataclass(frozen=True)
+class Found:
+    """The batches that are as they were written, and the damaged ones: each with what is wrong with it."""
+
+    manifests: tuple[Manifest, ...]
+    broken: Mapping[BatchRef, str]
+
+
 def committed(home: Home, known: frozenset[str] = frozenset()) -> list[Manifest]:
-    """Read the manifests of batches not in `known`, without those whose snapshot is not all there.
+    """Read the manifests of batches not in `known`, without those that are damaged or whose snapshot is not all there."""
+    return list(look(home, known).manifests)
+
+
+def look(home: Home, known: frozenset[str] = frozenset(), check: Callable[[Manifest], None] | None = None) -> Found:
+    """Tell the batches not in `known` apart: those that count, and those that are damaged or fail the check.
 
     A run killed between two tables leaves part of a snapshot; the next run may find one of these tables unchanged and
     share its batch. So a batch counts as soon as one whole snapshot holds it, whichever wrote it.
     """
     refs = list_batches(home)
-    there = {ref.batch_id for ref in refs}
-    manifests = [read_manifest(home, ref) for ref in refs if ref.batch_id not in known]
+    found = _sorted_out(home, (ref for ref in refs if ref.batch_id not in known), check)
+    there = {ref.batch_id for ref in refs if ref not in found.broken}
     whole = {
         batch_id
-        for manifest in manifests
+        for manifest in found.manifests
         if there.issuperset(manifest.snapshot_batches.values())
         for batch_id in (manifest.batch_id, *manifest.snapshot_batches.values())
     }
-    return [manifest for manifest in manifests if manifest.batch_id in whole]
+    return Found(tuple(manifest for manifest in found.manifests if manifest.batch_id in whole), found.broken)
+
+
+def _sorted_out(home: Home, refs: Iterable[BatchRef], check: Callable[[Manifest], None] | None) -> Found:
+    manifests: list[Manifest] = []
+    broken: dict[BatchRef, str] = {}
+    for ref in refs:
+        try:
+            manifest = read_manifest(home, ref)
+            if check:
+                check(manifest)
+        except Broken as error:
+            broken[ref] = f"{error.what} ({error.where})"
+        else:
+            manifests.append(manifest)
+    return Found(tuple(manifests), broken)
 
 
 def parquet_files(home: Home, manifest: Manifest) -> list[str]:
@@ -118,16 +151,14 @@ def parquet_files(home: Home, manifest: Manifest) -> list[str]:
 
 
 def verify(home: Home, manifest: Manifest) -> None:
-    """Compare sizes and checksums with the manifest. A difference is Permanent."""
+    """Compare sizes and checksums with the manifest. A difference is Broken."""
     folder = batch_folder(home, reference(manifest))
     for file in manifest.files:
         path = folder / file.name
         if not path.is_file():
-            raise Permanent("a file of bronze is missing", where=str(path), todo="restore it from a copy")
-        if describe(path) != file:
-            raise Permanent(
-                "a file of bronze is not what its manifest says", where=str(path), todo="restore it from a copy"
-            )
+            raise Broken("a file of bronze is missing", where=str(path))
+        if path.stat().st_size != file.bytes or describe(path) != file:
+            raise Broken("a file of bronze is not what its manifest says", where=str(path))
 
 
 def identify(dataset: str, window: Window, content: Iterable[object]) -> str:
@@ -184,11 +215,20 @@ def commit(home: Home, folder: Path, manifest: Manifest) -> tuple[Manifest, bool
         for name in (MANIFEST, *(file.name for file in manifest.files)):
             force_to_disk(folder / name)
         force_to_disk(folder)
-        _make_durable_folder(target.parent, home.root)
+        make_durable_folder(target.parent, home.root)
         if _rename(folder, target):
             force_to_disk(target.parent)
             return manifest, True
     return read_manifest(home, ref), False
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Give a batch's folder its manifest, or another in the place of the one it has."""
+    part = folder / f".{MANIFEST}.part"
+    part.write_text(manifest.to_json(), encoding="utf-8")
+    force_to_disk(part)
+    part.replace(folder / MANIFEST)
+    force_to_disk(folder)
 
 
 def _rename(folder: Path, target: Path) -> bool:
@@ -204,12 +244,12 @@ def _rename(folder: Path, target: Path) -> bool:
     return True
 
 
-def _make_durable_folder(folder: Path, root: Path) -> None:
+def make_durable_folder(folder: Path, root: Path) -> None:
     """Create a folder and force each new name on the way to it to disk."""
     if folder.is_dir():
         return
     if folder != root:
-        _make_durable_folder(folder.parent, root)
+        make_durable_folder(folder.parent, root)
     folder.mkdir(parents=folder == root, exist_ok=True)
     force_to_disk(folder.parent)
 

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from ingestion import locks
-from ingestion.errors import Transient
+from ingestion import faults, locks
 
 Row = dict[str, Any]
 Opened = TypeVar("Opened")
@@ -87,12 +86,10 @@ def _when_free(open_it: Callable[[], Opened], path: Path, patience: float) -> Op
         try:
             return open_it()
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
+            if not faults.is_busy(error):
                 raise
             if time.monotonic() > until:
-                raise Transient(
-                    "another process holds the database", where=str(path), todo="try again when it is done"
-                ) from error
+                raise faults.busy(error, str(path)) from error
             time.sleep(0.1)
 
 

@@ -27,5 +27,12 @@ class Permanent(ClearwellError):
     """A failure that stays until somebody does something."""
 
 
+class Broken(Permanent):
+    """A file that Clearwell wrote is no longer what it was: `clearwell repair` leads out."""
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "clearwell repair") -> None:
+        super().__init__(what, where=where, todo=todo)
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split()).rstrip(".")

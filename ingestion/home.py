@@ -44,6 +44,10 @@ class Home:
         return self.root / "builds"
 
     @property
+    def broken(self) -> Path:
+        return self.root / "broken"
+
+    @property
     def state(self) -> Path:
         return self.root / "warehouse.duckdb"
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from ingestion.errors import Permanent
+from ingestion.errors import Broken, Permanent
 from ingestion.window import Window, iso, parse_time
 
 
@@ -114,15 +114,14 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, *, where: str = "") -> "Manifest":
+        """Read what to_json wrote. Anything else is Broken."""
         try:
             manifest = cls._from_body(json.loads(text))
             for one in (manifest, *manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading or manifest):
                 _hold_types(one)
             return manifest
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, Permanent) as error:
-            raise Permanent(
-                f"a manifest cannot be read: {error!r}", where=where, todo="restore it from a copy"
-            ) from error
+            raise Broken(f"a manifest cannot be read: {error!r}", where=where) from error
 
     @classmethod
     def _from_body(cls, body: dict[str, Any]) -> "Manifest":

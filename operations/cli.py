@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Any
 import click
 import duckdb
 
-from ingestion import releases, sources
+from ingestion import faults, releases, sources
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window, parse_time
-from operations import contracts, decide, hashes, heal, ledger, listings, query, status, suggest, trace
+from operations import contracts, damage, decide, hashes, heal, ledger, listings, query, repair, status, suggest, trace
 from operations.output import say, show, tell
 from warehouse.build import Outcome, Request
 
@@ -57,25 +58,26 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except ClearwellError as error:
-            if ctx.params.get("debug"):
-                raise
-            say(f"error: {error}")
-            sys.exit(1)
-        except duckdb.Error as error:
-            if ctx.params.get("debug"):
-                raise
-            say(f"error: DuckDB says: {' '.join(str(error).split())}. Next: the same with `clearwell --debug …`")
-            sys.exit(1)
-        except OSError as error:
-            if ctx.params.get("debug"):
-                raise
-            place = f" ({error.filename})" if error.filename else ""
-            say(f"error: the system says: {error.strerror or type(error).__name__}{place}. Next: look at what is there")
-            sys.exit(1)
         except KeyboardInterrupt:
             say("stopped; the same command goes on from here")
             sys.exit(130)
+        except BrokenPipeError:  # whoever reads what is printed has enough: click ends quietly
+            raise
+        except Exception as error:
+            told = _told(error)
+            if ctx.params.get("debug") or not told:
+                raise
+            say(f"error: {told}")
+            sys.exit(1)
+
+
+def _told(error: Exception) -> str:
+    """Say an error in one line; nothing of an exception that nobody foresaw."""
+    if found := faults.fault_of(error):
+        return str(found)
+    if isinstance(error, duckdb.Error):
+        return f"DuckDB says: {' '.join(str(error).split())}. Next: the same with `clearwell --debug …`"
+    return ""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -197,7 +199,11 @@ def show_status(as_json: bool) -> None:
     found = status.read(Home.from_environment(), now())
     if as_json:
         show([found], as_json=True)
+    elif {"state", "published"} & {one["kind"] for one in found["broken"]}:
+        _show_broken(found["broken"])
+        click.echo("not healthy; what is damaged hides the rest")
     else:
+        _show_broken(found["broken"])
         show(
             found["datasets"],
             as_json=False,
@@ -231,6 +237,38 @@ def show_status(as_json: bool) -> None:
             )
         tell("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
     sys.exit(0 if found["healthy"] else 1)
+
+
+def _show_broken(rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        show(rows, as_json=False, title="damaged")
+        say(f"Next: {damage.NEXT}")
+
+
+@main.command("repair")
+@click.option("--dry-run", is_flag=True, help="Only list what is damaged, and what would be done.")
+@json_option
+@click.pass_context
+def repair_home(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
+    """Look through all that Clearwell keeps, move what is damaged aside, make it again from what is whole, and build.
+
+    Nothing is deleted: what is moved lies in `broken/` of the home, beside the reason. Exit status 1 if something is left.
+    """
+    home = Home.from_environment()
+    say("reading all batches, the state and the published file")
+    found = damage.search(home)
+    rows = [
+        {"kind": one.kind, "name": one.name, "what": one.what, "repair": repair.WAYS[one.kind], "path": str(one.path)}
+        for one in found
+    ]
+    show(rows, as_json=as_json, title="damaged", nothing="nothing is damaged")
+    if dry_run or not found:
+        return
+    left = repair.repair(home, found, now(), say)
+    ctx.invoke(build)
+    for line in left:
+        say(f"not repaired: {line}")
+    sys.exit(1 if left else 0)
 
 
 @main.command("heal")
@@ -318,7 +356,7 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
         if as_json:
             show(told, as_json=True)
         for one in [] if as_json else told:
-            fields = [{"field": field, "value": _told(value)} for field, value in one.items()]
+            fields = [{"field": field, "value": _in_a_line(value)} for field, value in one.items()]
             show(fields, as_json=False, title=f"{one['dataset']} {one['record']}")
         return
     behind = trace.gold(home, str(table), where)
@@ -331,7 +369,7 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
     sys.exit(1 if behind.differences else 0)
 
 
-def _told(value: Any) -> Any:
+def _in_a_line(value: Any) -> Any:
     return ", ".join(f"{field}: {one}" for field, one in value.items()) if isinstance(value, dict) else value
 
 

@@ -46,6 +46,7 @@ def restore(home: Home, batch_id: str, by: By) -> None:
     target = _batch(home, batch_id)
     if not _is_withdrawn(home, target):
         raise Permanent(f"batch {batch_id} is not retracted", todo="clearwell batches list")
+    bronze.verify(home, bronze.find_manifest(home, batch_id))  # a damaged one cannot be parsed
     decisions.land(home, [decisions.keep(target, by.reason, by.name, by.at)])
 
 

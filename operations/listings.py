@@ -3,7 +3,7 @@
 import json
 
 from ingestion import bronze
-from ingestion.errors import Permanent
+from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from operations.suggest import SHAPE
 from warehouse import state
@@ -98,4 +98,7 @@ def build(home: Home, build_id: str) -> list[state.Row]:
     if not path:
         raise Permanent(f"there are no findings of a build {build_id}", todo="clearwell builds list")
     order = {"fail": 0, "warn": 1, "pass": 2}
-    return sorted(json.loads(path.read_text()), key=lambda row: order[row["result"]])
+    try:
+        return sorted(json.loads(path.read_text()), key=lambda row: order[row["result"]])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Broken("the findings of a build cannot be read", where=str(path)) from error

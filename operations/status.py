@@ -8,7 +8,7 @@ from typing import Any
 
 from ingestion.contract import Contract, read_contracts, source_ends
 from ingestion.home import Home
-from operations import decide
+from operations import damage, decide
 from warehouse import dbt, publish, state
 from warehouse.audit import last_refused
 from warehouse.plan import waiting_batches
@@ -18,7 +18,10 @@ _STALE_AFTER = timedelta(days=2)
 
 
 def read(home: Home, now: datetime) -> dict[str, Any]:
-    """Return what is complete until when, the last build, open findings, and whether all that is healthy."""
+    """Return what is complete until when, the last build, open findings, what is damaged, and whether all that is healthy."""
+    broken = [{"kind": one.kind, "name": one.name, "what": one.what} for one in damage.glance(home)]
+    if {"state", "published"} & {one["kind"] for one in broken}:
+        return _UNKNOWN | {"broken": broken}
     datasets = state.read(home.published, "ops.completeness", "select * from ops.completeness order by dataset")
     builds = state.read(home.published, "ops.builds", "select * from ops.builds order by build_number desc limit 1")
     findings = state.read(
@@ -52,12 +55,14 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     late = late_datasets(datasets, contracts, source_ends(contracts), now)
     return {
         "healthy": bool(builds)
+        and not broken
         and not refused
         and not late
         and not held
         and not pinned
         and not differences
         and not failing,
+        "broken": broken,
         "late": late,
         "held": held,
         "differences": differences,
@@ -132,4 +137,17 @@ _STALE = """
     order by all
 """
 _HELD = ("dataset", "window_start", "window_end", "refused_records", "records", "cause")
+# With a state or published file that cannot be read, nothing else can be told.
+_UNKNOWN: dict[str, Any] = {
+    "healthy": False,
+    "late": [],
+    "held": [],
+    "differences": [],
+    "stale": [],
+    "pinned": None,
+    "datasets": [],
+    "builds": [],
+    "findings": [],
+    "batches_waiting": 0,
+}
 _SHOWN = ("check_name", "result", "failed_rows", "examples")

@@ -5,13 +5,16 @@ A failed check holds the new batches behind it, and the rest is published; only 
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from ingestion.errors import Permanent
+from ingestion import faults
+from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.sources import decisions
 from warehouse import dbt, expectations, state
@@ -97,8 +100,9 @@ def last_refused(home: Home) -> Build | None:
         build_id = path.parent.name
         if build_id <= published:
             return None
-        if any(row["consequence"] == "stopped" for row in json.loads(path.read_text())):
-            return Build(home, build_id)
+        with suppress(Broken):  # told as damage
+            if _read_findings(path, build_id).stops:
+                return Build(home, build_id)
     return None
 
 
@@ -219,7 +223,9 @@ def _named(build: Build, result: Result) -> frozenset[str]:
         try:
             connection.execute(f"attach '{build.start_state()}' as state (read_only)")
             rows = connection.execute(f"select distinct batch_id from ({result.sql})").fetchall()
-        except duckdb.Error:  # its rows name none
+        except duckdb.Error as error:  # its rows name none, unless they could not be asked
+            if fault := faults.fault_of(error):
+                raise fault from error
             return frozenset()
     return frozenset(row[0] for row in rows)
 
@@ -275,17 +281,23 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
 def read_verdict(build: Build) -> Verdict:
     """Read what the audit of a build found. A build that was not audited is Permanent, and one that it stopped is Refused."""
     try:
-        found = json.loads(build.verdict.read_text())
+        verdict = _read_findings(build.verdict, build.build_id)
     except FileNotFoundError:
         raise Permanent(
             f"build {build.build_id} was not audited, so it cannot be published",
             where=str(build.folder),
             todo="clearwell build, or run the audit of this build again",
         ) from None
-    verdict = Verdict(build.build_id, tuple(Finding(**one) for one in found))
     if verdict.stops:
         raise Refused(verdict)
     return verdict
+
+
+def _read_findings(path: Path, build_id: str) -> Verdict:
+    try:
+        return Verdict(build_id, tuple(Finding(**one) for one in json.loads(path.read_text())))
+    except (TypeError, ValueError) as error:
+        raise Broken(f"the findings of build {build_id} cannot be read: {error!r}", where=str(path)) from error
 
 
 def _build_row(plan: Plan, verdict: Verdict, now: datetime) -> list[Any]:

@@ -118,7 +118,7 @@ def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan |
             state.recover(database)
         if not request.full:  # a full build makes both files again
             catch_up(home)
-        return make_plan(home, request, now)
+        return make_plan(home, request, now, report)
 
 
 def _transform(build: Build) -> None:

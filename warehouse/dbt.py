@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingestion import faults
 from ingestion.contract import PROJECT
 from ingestion.database import connect
-from ingestion.errors import ClearwellError, Permanent, Transient
+from ingestion.errors import ClearwellError, Permanent
 from warehouse.parsed import parsed
 from warehouse.plan import Build
 from warehouse.version import model_version
@@ -78,27 +79,41 @@ def run_models(build: Build, project: Path | None = None, *, choose: Sequence[st
         *choose,
         project=project,
     )
-    for result in results:
-        if result.status not in ("success", "skipped"):
-            raise _failed(result, where=str(build.folder / "logs" / "dbt.log"))
+    failed = [result for result in results if result.status not in ("success", "skipped")]
+    if failed:
+        raise _failed(failed, where=str(build.folder / "logs" / "dbt.log"))
     return results
 
 
-def _failed(result: Result, *, where: str) -> ClearwellError:
-    """Say what kind of failure a model's is, and what to do about it."""
-    what, message = f"dbt could not build {result.name}: {result.message}", result.message.lower()
-    if "could not set lock" in message:
-        return Transient(what, where=where, todo="run `clearwell build` again")
-    if "out of memory" in message:
-        limit = os.environ.get("CLEARWELL_MEMORY") or "unset, so 1GB"
-        todo = f"set CLEARWELL_MEMORY, which is {limit}, to more, such as 2GB, and run `clearwell build` again"
-        return Permanent(what, where=where, todo=todo)
-    return Permanent(what, where=where, todo="fix the model and run `clearwell build` again")
+def _failed(results: Sequence[Result], *, where: str) -> ClearwellError:
+    """Say what kind of failure that of some models is, and what to do about it. A fault of the machine may break more than one."""
+    first = results[0]
+    return next((fault for one in results if (fault := _fault(one, where))), None) or Permanent(
+        f"dbt could not build {first.name}: {first.message}",
+        where=where,
+        todo="fix the model and run `clearwell build` again",
+    )
+
+
+def _fault(result: Result, where: str) -> ClearwellError | None:
+    """Say which fault of the machine kept dbt from a model or test, which has no fault of its own then."""
+    found = faults.fault_in(result.message)
+    if not found:
+        return None
+    where = f"{found.where}; {where}" if found.where else where
+    return type(found)(f"dbt could not run {result.name}: {found.what}", where=where, todo=found.todo)
 
 
 def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:
-    """Run every data test on the build's tables, but those that dbt's selectors name and those that have no row to look at."""
-    return _invoke(build, "test", "--exclude", "test_type:unit", *_without_rows(build), *exclude)
+    """Run the data tests on the build's tables, but those that dbt's selectors name and those that have no row to look at.
+
+    One that the machine kept from running is an error.
+    """
+    results = _invoke(build, "test", "--exclude", "test_type:unit", *_without_rows(build), *exclude)
+    for result in results:
+        if result.status == "error" and (fault := _fault(result, str(build.folder / "logs" / "dbt.log"))):
+            raise fault
+    return results
 
 
 # Generic tests that judge one row, or the rows of one key: on a table without rows they cannot fail.
@@ -252,10 +267,14 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
             # dbt keeps its connection for the life of the process; the apply needs the state to itself.
             DuckDBConnectionManager.close_all_connections()
     if outcome.exception:
-        raise Permanent(
+        raise _fault_of(outcome.exception) or Permanent(
             f"dbt {command} failed: {outcome.exception}", where=str(PROJECT), todo="see the build's logs folder"
         )
     return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
+
+
+def _fault_of(error: BaseException) -> ClearwellError | None:
+    return faults.fault_of(error) or faults.fault_in(str(error))
 
 
 def _parse(build: Build, project: Path) -> Any:
@@ -264,7 +283,9 @@ def _parse(build: Build, project: Path) -> Any:
 
     outcome = dbtRunner().invoke(arguments(build, "parse", project=project))
     if outcome.exception:
-        raise Permanent(f"dbt cannot read its project: {outcome.exception}", where=str(project), todo="fix it")
+        raise _fault_of(outcome.exception) or Permanent(
+            f"dbt cannot read its project: {outcome.exception}", where=str(project), todo="fix it"
+        )
     return outcome.result
 
 

@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from ingestion import bronze
-from ingestion.errors import Permanent
+from ingestion.bronze import BatchRef
+from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
+from ingestion.landing import Report, silent
 from ingestion.manifest import Manifest
 from ingestion.sources import decisions
 from warehouse import state
@@ -17,13 +20,17 @@ from warehouse import state
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a build: what is new; or a half-open range of dates, or everything, again from bronze."""
+    """What is asked of a build: what is new; or a half-open range of dates, or everything, again from bronze.
+
+    `taken_only` leaves out what the state has not taken.
+    """
 
     from_date: date | None = None
     to_date: date | None = None
     full: bool = False
     reason: str = ""
     dry_run: bool = False
+    taken_only: bool = False
 
     def __post_init__(self) -> None:
         if (self.from_date is None) != (self.to_date is None):
@@ -100,11 +107,13 @@ class Build:
     def plan(self) -> Plan:
         try:
             body = json.loads((self.folder / "plan.json").read_text())
+            return Plan(**{**body, "entering": tuple(body["entering"]), "leaving": tuple(body["leaving"])})
         except FileNotFoundError:
             raise Permanent(
                 f"there is no build {self.build_id}", where=str(self.folder), todo="clearwell builds list"
             ) from None
-        return Plan(**{**body, "entering": tuple(body["entering"]), "leaving": tuple(body["leaving"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise Broken(f"the plan of a build cannot be read: {error!r}", where=str(self.folder)) from error
 
     def start_state(self) -> Path:
         """The file that the transform reads as the state: an empty one for a full build."""
@@ -116,9 +125,23 @@ class Build:
         return self.folder / "empty.duckdb"
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """The batches in bronze that no build has taken and that are not held; and those that are damaged, which stay out, each with why."""
+
+    manifests: tuple[Manifest, ...]
+    broken: Mapping[BatchRef, str]
+
+
 def waiting_batches(home: Home) -> list[Manifest]:
-    """Read the manifests of the batches in bronze that no build has taken, and that are not held."""
-    waiting = bronze.committed(home, taken(home))
+    """Read the manifests of the batches in bronze that the next build takes."""
+    return list(look(home).manifests)
+
+
+def look(home: Home) -> Waiting:
+    """Look through the batches that no build has taken, and compare their files with their manifests."""
+    found = bronze.look(home, taken(home), partial(verify, home))
+    waiting = found.manifests
     held = _held(home)
     # A batch that did not change between two snapshots, of which only the other waits for a person, enters with this one.
     shared = {
@@ -128,7 +151,8 @@ def waiting_batches(home: Home) -> list[Manifest]:
         for batch_id in manifest.snapshot_batches.values()
         if held.get(batch_id, batch_id) != batch_id
     }
-    return [manifest for manifest in waiting if manifest.batch_id not in held or manifest.batch_id in shared]
+    entering = tuple(one for one in waiting if one.batch_id not in held or one.batch_id in shared)
+    return Waiting(entering, found.broken)
 
 
 def pending(home: Home) -> bool:
@@ -136,9 +160,13 @@ def pending(home: Home) -> bool:
     return bool(waiting_batches(home))
 
 
-def make_plan(home: Home, request: Request, now: datetime) -> Plan | None:
-    """Write down the next build; None when there is nothing to do."""
-    new = {manifest.batch_id: manifest for manifest in [*waiting_batches(home), *_held_again(home, request)]}
+def make_plan(home: Home, request: Request, now: datetime, report: Report = silent) -> Plan | None:
+    """Write down the next build; None when there is nothing to do. A damaged batch stays out, unless it must be read again: then it is Broken."""
+    waiting = look(home)
+    for ref, why in waiting.broken.items():
+        report(f"batch {ref.batch_id} of {ref.dataset}, {ref.date}, stays out: {why}. Next: clearwell repair")
+    not_taken = () if request.taken_only else waiting.manifests
+    new = {manifest.batch_id: manifest for manifest in [*not_taken, *_held_again(home, request)]}
     replayed = _replayed(home, request) if request.is_replay else []
     if not request.full:
         decided = _decided(home, new.values(), frozenset(one.batch_id for one in replayed))
@@ -183,13 +211,33 @@ def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
         for name in ("batches", "ledger", "held")
         for row in state.read(home.state, f"ops.{name}", f"select distinct batch_id from ops.{name}")
     }
-    manifests = [bronze.read_manifest(home, ref) for ref in bronze.list_batches(home) if ref.batch_id in taken]
+    manifests = [_read_again(home, ref) for ref in bronze.list_batches(home) if ref.batch_id in taken]
     entering = tuple(sorted(manifest.batch_id for manifest in manifests))
     query = "select batch_id, cause from ops.held where batch_id = broken_batch_id and cause <> 'refused_records'"
     held = {row["batch_id"]: row["cause"] for row in state.read(home.state, "ops.held", query)}
     plan = Plan(build_id, state.last_build(home.state), 0, True, "recount", now.isoformat(), entering, (), held)
     _save(home, plan, manifests)
     return plan
+
+
+def verify(home: Home, manifest: Manifest) -> None:
+    """Compare a batch's files with its manifest. Of a retracted one nothing is read, whatever it is."""
+    try:
+        bronze.verify(home, manifest)
+    except Broken:
+        if manifest.batch_id not in decisions.retracted(home):
+            raise
+
+
+def _read_again(home: Home, ref: BatchRef) -> Manifest:
+    """Read the manifest of a batch that must be read again, and verify its files."""
+    try:
+        manifest = bronze.read_manifest(home, ref)
+        verify(home, manifest)
+    except Broken as error:
+        what = f"batch {ref.batch_id} of {ref.dataset}, {ref.date}, must be read again, and is damaged: {error.what}"
+        raise Broken(what, where=error.where) from error
+    return manifest
 
 
 def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[str]) -> Iterable[str]:
@@ -237,7 +285,7 @@ def _decided(home: Home, new: Iterable[Manifest], replayed: frozenset[str]) -> l
     wanted = decisions.whole_batches(home, batches) - replayed
     query = "select dataset, window_date, batch_id from ops.batches where list_contains($1, batch_id)"
     return [
-        bronze.read_manifest(home, bronze.BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
+        _read_again(home, BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
         for row in state.read(home.state, "ops.batches", query, [sorted(wanted)])
     ]
 
@@ -249,7 +297,7 @@ def _held_again(home: Home, request: Request) -> list[Manifest]:
     query = "select dataset, window_date, batch_id from ops.held where $1 or (window_start < $3 and window_end > $2)"
     parameters = [request.full, request.from_date, request.to_date]
     return [
-        bronze.read_manifest(home, bronze.BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
+        _read_again(home, BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
         for row in state.read(home.state, "ops.held", query, parameters)
     ]
 
@@ -265,10 +313,7 @@ def _replayed(home: Home, request: Request) -> list[Manifest]:
         """
         parameters = [request.from_date, request.to_date]
     found = state.read(home.state, "ops.batches", query, parameters)
-    return [
-        bronze.read_manifest(home, bronze.BatchRef(row["dataset"], row["window_date"], row["batch_id"]))
-        for row in found
-    ]
+    return [_read_again(home, BatchRef(row["dataset"], row["window_date"], row["batch_id"])) for row in found]
 
 
 def _number(home: Home) -> int:

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ingestion.errors import Permanent
+from ingestion import faults
+from ingestion.aside import set_aside
+from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from warehouse import applied, dbt, state
 from warehouse.apply import change_tables
@@ -22,7 +24,7 @@ def publish(build: Build) -> None:
     home, plan = build.home, build.plan()
     if pinned(home):
         return
-    published = state.last_build(home.published)
+    published = _last_published(home)
     if published == build.build_id:
         return
     without = left_out()
@@ -84,7 +86,7 @@ def _quoted(text: str) -> str:
 def catch_up(home: Home) -> None:
     """Publish a state that was applied but not published."""
     newest = state.last_build(home.state)
-    if newest and not pinned(home) and newest != state.last_build(home.published):
+    if newest and not pinned(home) and newest != _last_published(home):
         publish_state(home)
 
 
@@ -99,11 +101,21 @@ class Pin:
 
 
 def pinned(home: Home) -> Pin | None:
-    """Return what is pinned; None when readers get each new state."""
+    """Return what is pinned; None when readers get each new state. A pin that cannot be read still pins."""
+    try:
+        return read_pin(home)
+    except Broken as error:
+        return Pin("", str(error), "", "")
+
+
+def read_pin(home: Home) -> Pin | None:
+    """Read the pin, if there is one; Broken if it is none."""
     try:
         return Pin(**json.loads(_pin(home).read_text()))
     except FileNotFoundError:
         return None
+    except (TypeError, ValueError) as error:
+        raise Broken("what is pinned cannot be read", where=str(_pin(home))) from error
 
 
 def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
@@ -113,13 +125,18 @@ def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
         if build_id not in kept:
             names = ", ".join(kept) or "none"
             raise Permanent(f"the state of build {build_id} is not kept", todo=f"name one of those that are: {names}")
-        part = _pin(home).with_suffix(".part")
-        part.write_text(json.dumps(asdict(Pin(build_id, reason, by, at.isoformat()))))
-        state.durable_rename(part, _pin(home))
+        write_pin(home, Pin(build_id, reason, by, at.isoformat()))
         aside = _aside(home)
         # What was kept may be from before a column was said to be personal.
         _copy(kept[build_id], aside)
         state.durable_rename(aside, home.published)
+
+
+def write_pin(home: Home, what: Pin) -> None:
+    """Let builds publish nothing until `unpin`."""
+    part = _pin(home).with_suffix(".part")
+    part.write_text(json.dumps(asdict(what)))
+    state.durable_rename(part, _pin(home))
 
 
 def unpin(home: Home) -> None:
@@ -129,6 +146,21 @@ def unpin(home: Home) -> None:
             raise Permanent("nothing is pinned", todo="clearwell builds list")
         _pin(home).unlink()
         catch_up(home)
+
+
+def kept_states(home: Home) -> list[Path]:
+    """List the last few published states."""
+    return sorted(_kept(home).glob("*.duckdb"))
+
+
+def _last_published(home: Home) -> str:
+    """Return the build that readers have. A file that is damaged is set aside, so that they are given a whole one."""
+    try:
+        with faults.named():
+            return state.last_build(home.published)
+    except Broken as error:
+        set_aside(home, home.published, error.what)
+        return ""
 
 
 def _pin(home: Home) -> Path:

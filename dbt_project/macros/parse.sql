@@ -329,17 +329,13 @@ final as (
 select * from final
 {% endmacro %}
 
-{# The records of retracted batches: counted, and not parsed, so that nothing in them can break a build. #}
+{# The records of retracted batches: as many as their manifests say, and no file is read, so that nothing in them can break a build. #}
 {% macro retracted_records(dataset) %}
-    {% set files = entering_files(dataset, retracted=true) %}
-    {% if files %}
-    select batches.batch_id, bronze.record_no, batches.window_date as record_date, false as is_deleted, ['retracted'] as reasons
-    from {{ parquet(files) }} as bronze
-    inner join {{ ref('plan_batches') }} as batches
-        on batches.batch_id = regexp_extract(bronze.bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
-    {% else %}
-    select cast(null as varchar) as batch_id where false
-    {% endif %}
+    select
+        batch_id, unnest(range(1, records_written + 1)) as record_no, window_date as record_date, false as is_deleted,
+        ['retracted'] as reasons
+    from {{ ref('plan_batches') }}
+    where {{ entering_batches(dataset, retracted=true) }}
 {% endmacro %}
 
 {# The batches of a dataset that a decision takes out as a whole, as a list of SQL. #}
@@ -360,9 +356,9 @@ select * from final
 {% endmacro %}
 
 {# The Parquet files of those. #}
-{% macro entering_files(dataset, retracted=false) %}
+{% macro entering_files(dataset) %}
     {% set batches = ref('plan_batches') %}
-    {% set where = entering_batches(dataset, retracted) %}
+    {% set where = entering_batches(dataset) %}
     {% if not execute %}{{ return([]) }}{% endif %}
     {{ return(run_query("select unnest(files) from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
 {% endmacro %}

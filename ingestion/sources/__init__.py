@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from ingestion import faults
 from ingestion.contract import Contract, every_source, read_contracts, source_ends, source_names
 from ingestion.errors import Permanent
 from ingestion.home import Home
@@ -85,10 +86,8 @@ source_counts = sweep
 
 
 def _land(source: str, run: Run) -> Landing:
-    try:
+    with faults.named(str(run.home.root)):
         return _OWN_CODE.get(source, partial(tables.ingest, source))(run)
-    except OSError as error:
-        raise _cannot_write(error, run.home) from error
 
 
 def _landed_days(run: Run, source: str, first: datetime) -> tuple[Window, ...]:
@@ -122,11 +121,3 @@ def _run(
             for name, one in found.items()
         }
     return Run(window, home, found, at, report)
-
-
-def _cannot_write(error: OSError, home: Home) -> Permanent:
-    return Permanent(
-        f"bronze cannot be written: {error.strerror or error}",
-        where=str(error.filename or home.root),
-        todo="free space or mend the rights, then run the same command again",
-    )

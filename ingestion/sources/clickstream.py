@@ -20,9 +20,9 @@ from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from ingestion import bronze
+from ingestion import bronze, faults
 from ingestion.contract import Contract, say_duration
-from ingestion.errors import Permanent
+from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing, Run
 from ingestion.manifest import Input, Manifest, Waiting, still_waiting
@@ -62,7 +62,7 @@ def ingest(run: Run) -> Landing:
 
 @dataclass
 class _Hours:
-    """Land folder hours one after the other, and gather what came of it."""
+    """Land folder hours one after the other, and gather what came of it. An hour behind a damaged batch is left, and told."""
 
     run: Run
     contract: Contract
@@ -71,6 +71,7 @@ class _Hours:
     new: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
     empty: list[Manifest] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     _read: dict[str, Manifest] = field(default_factory=dict)
 
     def land(self, hour: Window) -> None:
@@ -125,10 +126,14 @@ class _Hours:
         )
 
     def _messages(self) -> tuple[str, ...]:
-        return (*(f"{left.path} waits: {left.reason}" for left in self.waiting), *self.strays.messages)
+        return (*self.broken, *(f"{left.path} waits: {left.reason}" for left in self.waiting), *self.strays.messages)
 
     def _commit(self, folder: Path, manifest: Manifest) -> None:
-        manifest, is_new = bronze.commit(self.run.home, folder, manifest)
+        try:
+            manifest, is_new = bronze.commit(self.run.home, folder, manifest)
+        except Broken as error:  # it is there, and damaged: the other hours go on
+            self.broken.append(f"{manifest.window.start:%Y-%m-%d %H}h is left: {error}")
+            return
         self.manifests[manifest.batch_id] = manifest
         if is_new:
             self.new.add(manifest.batch_id)
@@ -141,7 +146,7 @@ class _Hours:
     def _earlier(self, hour: Window) -> list[Manifest]:
         for ref in bronze.list_batches(self.run.home, DATASET, hour.date):
             if ref.batch_id not in self._read:
-                self._read[ref.batch_id] = bronze.read_manifest(self.run.home, ref)
+                self._read |= {one.batch_id: one for one in bronze.readable(self.run.home, [ref])}
         return [manifest for manifest in self._read.values() if manifest.window == hour]
 
 
@@ -182,6 +187,8 @@ class _Hour:
         except (FileNotFoundError, NotADirectoryError):
             names = []  # a file in the place of the hour is one of the strays
         except OSError as error:
+            if faults.is_of_process(error):
+                raise
             names, waiting[self._name(folder)] = [], os.strerror(error.errno or 0).lower()
         landed = {(file.path, file.bytes, file.mtime_ns) for manifest in self.earlier for file in manifest.inputs}
         for path in (folder / name for name in names):

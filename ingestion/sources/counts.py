@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import date
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -135,8 +136,8 @@ def stage(folder: Path, run: Run, source: str, counts: list[Count]) -> Manifest 
 
 
 def _earlier(home: Home, source: str, window: Window) -> Iterator[Manifest]:
-    for ref in bronze.list_batches(home, DATASET, window.date):
-        manifest = bronze.read_manifest(home, ref)
+    refs = bronze.list_batches(home, DATASET, window.date)
+    for manifest in bronze.readable(home, refs, partial(bronze.verify, home)):
         if (manifest.source, manifest.window) == (source, window):
             yield manifest
 
@@ -289,8 +290,7 @@ def count_files(listed: Mapping[date, Iterable[Listed]], home: Home) -> list[Cou
 
 def _count_day(day: date, listed: Iterable[Listed], home: Home) -> Count:
     hours: dict[Window, list[Manifest]] = {}
-    for ref in bronze.list_batches(home, "clickstream", day):
-        manifest = bronze.read_manifest(home, ref)
+    for manifest in bronze.readable(home, bronze.list_batches(home, "clickstream", day)):
         hours.setdefault(manifest.window, []).append(manifest)
     landed = {
         (file.path, file.sha256): file.records for of_hour in hours.values() for one in of_hour for file in one.inputs
@@ -329,7 +329,7 @@ def _folders(landing: Path, window: Window) -> dict[date, list[Path]]:
     for entry in entries:
         match = _DATE.fullmatch(entry.name)
         day = wanted.get("{}-{:0>2}-{:0>2}".format(*match.groups())) if match else None
-        if day and entry.is_dir():
+        if day and landing_names.is_folder(entry):
             found.setdefault(day, []).append(Path(entry.path))
     return found
 

@@ -6,6 +6,7 @@ The latest decision about a thing counts. A decision is undone by its opposite, 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -127,6 +128,15 @@ def settled(home: Home) -> frozenset[str]:
     )
 
 
+def retracted(home: Home) -> frozenset[str]:
+    """List the batches that are taken out as a whole: no build parses them."""
+    return frozenset(
+        target.batch_id
+        for (subject, target), decision in standing(home).items()
+        if subject == "presence" and decision.action == "withdraw" and target.record_no is None
+    )
+
+
 def whole_batches(home: Home, manifests: Iterable[Manifest]) -> frozenset[str]:
     """List the batches that these batches of decisions take out, or bring back, as a whole."""
     return frozenset(
@@ -170,8 +180,8 @@ def _row(decision: Decision) -> _Row:
 
 
 def _all(home: Home) -> Iterable[Decision]:
-    for ref in bronze.list_batches(home, DATASET):
-        yield from _of(home, bronze.read_manifest(home, ref))
+    for manifest in bronze.readable(home, bronze.list_batches(home, DATASET), partial(bronze.verify, home)):
+        yield from _of(home, manifest)
 
 
 def _of(home: Home, manifest: Manifest) -> Iterable[Decision]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -213,11 +214,9 @@ class Known:
                 {row[0] for row in self._connection.execute(query, [dataset]).fetchall()} if is_in_state else set()
                 for query in (_ENTERED, _UNPARSED)
             )
-            manifests = [
-                bronze.read_manifest(self._home, ref)
-                for ref in bronze.list_batches(self._home, dataset)
-                if ref.batch_id not in entered or ref.batch_id in unparsed
-            ]
+            refs = bronze.list_batches(self._home, dataset)
+            ahead = [ref for ref in refs if ref.batch_id not in entered or ref.batch_id in unparsed]
+            manifests = bronze.readable(self._home, ahead, partial(bronze.verify, self._home))
             self._batches[dataset] = Batches(is_in_state, frozenset(entered), tuple(manifests))
         return self._batches[dataset]
 

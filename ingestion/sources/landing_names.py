@@ -78,7 +78,7 @@ def strays(landing: Path, window: Window) -> Strays:
     hours = set(window.hours())
     for entry in _entries(landing):
         day = _date_of(entry.name)
-        if not _is_folder(entry):
+        if not is_folder(entry):
             _tell(found, entry, landing, "lies in no folder of an hour: move it to YYYY-MM-DD/HH")
         elif day is None:
             _tell(found, entry, landing, "is no date: files are read from YYYY-MM-DD/HH")
@@ -104,19 +104,19 @@ def _look_into(found: Strays, folder: _Entry, day: date, landing: Path, hours: s
         number = _hour_of(entry.name)
         if number is None or not _may_be_an_hour(entry):
             _tell(found, entry, landing, f"lies in no folder of an hour: move it to {day}/HH")
-        elif not (is_named_right and entry.name == f"{number:02d}" and _is_folder(entry)):
+        elif not (is_named_right and entry.name == f"{number:02d}" and is_folder(entry)):
             start = datetime.combine(day, time(number), UTC)
             hour = Window(start, start + timedelta(hours=1))
             where = f"{day}/{number:02d}"
             what = f"a folder named so is not read: move its files to {where}"
-            if not _is_folder(entry):
+            if not is_folder(entry):
                 what = f"a file in the place of a folder is not read: move it into a folder {where}"
-            if hour in hours and not (_is_folder(entry) and _is_empty(Path(entry.path))):
+            if hour in hours and not (is_folder(entry) and _is_empty(Path(entry.path))):
                 found.waiting.setdefault(hour, []).append(Waiting(name_of(Path(entry.path), landing), what))
 
 
 def _tell(found: Strays, entry: _Entry, landing: Path, what: str) -> None:
-    if not _is_no_data(entry.name) and not (_is_folder(entry) and _is_empty(Path(entry.path))):
+    if not _is_no_data(entry.name) and not (is_folder(entry) and _is_empty(Path(entry.path))):
         found.messages.append(f"{name_of(Path(entry.path), landing)} {what}")
 
 
@@ -135,7 +135,7 @@ def _hour_of(name: str) -> int | None:
 
 def _may_be_an_hour(entry: _Entry) -> bool:
     """A file named 09 stands where the hour should; one named 9 may be anything."""
-    return _is_folder(entry) or len(entry.name) == 2
+    return is_folder(entry) or len(entry.name) == 2
 
 
 def _entries(folder: Path) -> Iterator[_Entry]:
@@ -147,7 +147,8 @@ def _entries(folder: Path) -> Iterator[_Entry]:
         return
 
 
-def _is_folder(entry: _Entry) -> bool:
+def is_folder(entry: _Entry) -> bool:
+    """Say whether something is a folder, or must be taken for one as nothing tells what it is."""
     try:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself: whoever opens it will say so

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from isal import igzip
 
+from ingestion import faults
+
 CHUNK_BYTES = 8 << 20
 LONGEST_LINE = 256 << 20
 TABLE_ROWS = 1 << 17
@@ -96,6 +98,8 @@ class LineFile:
         except EOFError:
             raise Unreadable("truncated: its compressed data ends too early") from None
         except (OSError, pa.ArrowInvalid) as error:
+            if faults.is_of_process(error):
+                raise
             raise Unreadable(_explain(error)) from None
 
     def _reader(self) -> Callable[[], bytes]:

@@ -133,8 +133,7 @@ class Share:
 def _landed_before(run: Run, contract: Contract) -> Mapping[str, set[str]]:
     """Say of each date what rows of it the batches of the dataset hold. Its own undated rows a window lands again."""
     found: dict[str, set[str]] = {}
-    for ref in bronze.list_batches(run.home, contract.dataset):
-        manifest = bronze.read_manifest(run.home, ref)
+    for manifest in bronze.readable(run.home, bronze.list_batches(run.home, contract.dataset)):
         for day, signs in manifest.reading.days.items() if manifest.reading else ():
             if day != _UNDATED or manifest.window != run.window:
                 found.setdefault(day, set()).add(signs)

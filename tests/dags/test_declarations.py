@@ -137,3 +137,30 @@ def test_a_source_that_is_off_has_no_dag_and_one_that_has_ended_no_new_runs(airf
     assert not [name for name in found.dags["sweep_sources"].task_ids if "clickstream" in name]
     assert found.dags["ingest_orders"].end_date.isoformat() == "2011-12-09T23:59:59.999999+00:00"
     assert found.dags["ingest_exchange_rates"].end_date is None
+
+
+def test_every_task_of_ours_tells_the_faults_of_the_machine(bag):
+    """A full disk must reach Airflow as what it is, or it is retried for nothing; see ingestion/faults.py."""
+    import inspect
+
+    from ingestion import faults
+
+    for task in (task for dag in bag.dags.values() for task in dag.tasks):
+        if function := getattr(task, "python_callable", None):
+            assert function.__wrapped__, task.task_id
+            assert faults.named.__name__ in inspect.getsource(function), task.task_id
+
+
+def test_a_task_on_a_full_disk_fails_for_good(bag, monkeypatch):
+    import errno
+    import os
+
+    from ingestion.errors import Permanent
+    from warehouse import build
+
+    def pending(home):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "staging")
+
+    monkeypatch.setattr(build, "pending", pending)
+    with pytest.raises(Permanent, match="the disk is full"):
+        bag.dags["build_warehouse"].get_task("look_again").python_callable()

@@ -27,8 +27,8 @@ def parsed(dataset: str, folder: Path, table: pa.Table, *, source: str = "clicks
         connection.execute(
             "create table plan_batches as select $1 as dataset, 'batch-1' as batch_id, $2 as source,"
             " date '2026-11-01' as window_date, $3::timestamp as landed_at, true as is_entering, [$4] as files,"
-            " $5 as columns, map([]::varchar[], []::varchar[]) as renamed",
-            [dataset, source, LANDED, str(file), table.column_names],
+            " $5 as columns, $6::bigint as records_written, map([]::varchar[], []::varchar[]) as renamed",
+            [dataset, source, LANDED, str(file), table.column_names, table.num_rows],
         )
         sql = project(connection, {dataset: _contract(dataset, meta)})["parse_records"](dataset)
         result = connection.execute(f"select * from ({sql}) order by record_no")

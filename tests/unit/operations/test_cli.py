@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from operations.cli import main
 
 INTERFACE = """
-demo | shop start | shop stop | shop simulate | ingest | build | run | status | ledger | hash | sql | trace | heal
+demo | shop start | shop stop | shop simulate | ingest | build | run | status | ledger | hash | sql | trace | heal | repair
 batches list | batches show | batches retract | batches restore
 dead-letters list | dead-letters show | dead-letters resubmit | dead-letters discard | dead-letters suggest
 builds list | builds restore | builds unpin | builds accept | contracts check | contracts release | contracts try

@@ -19,6 +19,35 @@ def failure(monkeypatch: pytest.MonkeyPatch, message: str) -> ClearwellError:
     return caught.value
 
 
+@pytest.mark.parametrize(
+    ("message", "kind", "said"),
+    [
+        ('IO Error: Could not write file "b.duckdb": No space left on device', Permanent, "the disk is full"),
+        ("IO Error: Could not set lock on file", Transient, "holds the database"),
+    ],
+)
+def test_a_test_that_could_not_run_is_a_fault_of_the_run_and_no_finding(
+    monkeypatch: pytest.MonkeyPatch, message: str, kind: type, said: str
+):
+    """Else the batches behind it would be held for a full disk."""
+    told = f"Database Error in test accepted_values_orders_status (models/x.yml)\n  {message}"
+    results = [Result("accepted_values_orders_status", "test", "error", told, 0, "select 1", "error")]
+    monkeypatch.setattr(dbt, "_invoke", lambda *arguments, **named: results)
+    with pytest.raises(kind, match=said):
+        dbt.run_tests(Build(Home(Path("home"), Path("landing")), "build-1"))
+    results[:] = [Result("is_odd", "test", "error", "Binder Error: no such column", 0, "select 1", "error")]
+    assert dbt.run_tests(Build(Home(Path("home"), Path("landing")), "build-1")) == results
+
+
+def test_of_the_models_that_failed_the_one_that_the_machine_kept_is_told(monkeypatch: pytest.MonkeyPatch):
+    told = ["Catalog Error: invalidated", 'IO Error: Could not write file "b.duckdb": No space left on device']
+    results = [Result(f"model_{n}", "model", "error", message, 0, "", "") for n, message in enumerate(told)]
+    monkeypatch.setattr(dbt, "_invoke", lambda *arguments, **named: results)
+    with pytest.raises(Permanent, match="the disk is full") as caught:
+        dbt.run_models(Build(Home(Path("home"), Path("landing")), "build-1"))
+    assert "model" not in caught.value.todo
+
+
 def out_of_memory() -> str:
     """What DuckDB itself says."""
     with (

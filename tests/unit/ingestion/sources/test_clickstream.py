@@ -1,3 +1,4 @@
+import errno
 import gzip
 import os
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing
 from ingestion.manifest import Manifest, Waiting, still_waiting
-from ingestion.sources import clickstream, ingest
+from ingestion.sources import clickstream, ingest, lines
 from ingestion.window import Window
 
 Deliver = Callable[..., Path]
@@ -195,6 +196,44 @@ def test_a_file_without_rights_holds_itself(deliver: Deliver, land: Land, monkey
     monkeypatch.setattr(Path, "open", refuse)
     landing = land("clickstream", *TEN)
     assert (landing.records, landing.waiting) == (1, (Waiting("2026-11-01/10/a.jsonl", "permission denied"),))
+
+
+def test_a_folder_named_like_a_file_and_a_huge_file_hold_themselves(
+    home: Home, deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch
+):
+    """The huge one has no line end: a terabyte of nothing, of which the longest line that may be is read."""
+    monkeypatch.setattr(lines, "LONGEST_LINE", 32 << 20)
+    deliver("2026-11-01/10/ok.jsonl", LINE)
+    deliver("2026-11-01/10/folder.jsonl/a.jsonl", LINE)
+    deliver("2026-11-01/11/ok.jsonl", LINE)
+    huge = deliver("2026-11-01/10/huge.jsonl", b"")
+    with huge.open("r+b") as file:
+        file.truncate(1 << 40)
+    landing = land("clickstream", "2026-11-01T10:00", "2026-11-01T12:00")
+    assert landing.records == 2
+    assert {left.path.removeprefix("2026-11-01/10/"): left.reason.split(":")[0] for left in landing.waiting} == {
+        "folder.jsonl": "a folder within an hour is not read",
+        "huge.jsonl": "a line is longer than 32 MiB",
+    }
+    assert {manifest.window.start.hour: len(manifest.waiting) for manifest in landing.manifests} == {10: 2, 11: 0}
+    assert all(any(left.path in message for message in landing.messages) for left in landing.waiting)
+
+
+def test_what_the_process_lacks_is_no_fault_of_a_file(deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch):
+    """Else every file would wait for a limit of the process, and be asked about for ever."""
+    deliver("2026-11-01/10/a.jsonl", LINE)
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: object, **more: object) -> object:
+        if path.name == "a.jsonl":
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return opened(path, *arguments, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(Permanent, match="too many open files"):
+        land("clickstream", *TEN)
+    monkeypatch.undo()
+    assert land("clickstream", *TEN).records == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import gzip
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -134,3 +135,19 @@ def test_only_a_change_is_landed_and_a_count_that_comes_back_too(
 def test_an_unknown_source_is_named(home: Home, count: Count):
     with pytest.raises(Permanent, match=r"no source 'mail'.*orders, clickstream"):
         count("mail", home, "2026-11-01", "2026-11-02")
+
+
+def test_odd_things_in_the_landing_folder_are_not_counted_and_stop_no_sweep(
+    home: Home, deliver: Callable[..., Path], count: Count
+):
+    """A link that leads back to itself in the place of a day, a pipe that nobody writes, and a terabyte of nothing."""
+    (home.landing / "2026-11-02").symlink_to("2026-11-02")
+    hour = deliver("2026-11-01/10/ok.jsonl", b'{"event_id": "1"}\n').parent
+    os.mkfifo(hour / "pipe.jsonl")
+    with deliver("2026-11-01/10/huge.jsonl", b"").open("r+b") as file:
+        file.truncate(1 << 40)
+    landing = count("clickstream", home, "2026-11-01", "2026-11-03")
+    assert {left.path for left in landing.waiting} > {"2026-11-01/10/huge.jsonl", "2026-11-01/10/pipe.jsonl"}
+    first, second = rows(home, landing)
+    assert (first[1], first[3:6]) == ("2026-11-01", ("1", None, "1"))
+    assert (second[1], second[3:6]) == ("2026-11-02", ("0", None, "0"))

@@ -1,0 +1,115 @@
+"""What is no longer as Clearwell wrote it: a glance at what the next build and the readers meet, or a search through everything."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ingestion import bronze, faults
+from ingestion.bronze import BatchRef
+from ingestion.errors import Broken
+from ingestion.home import Home
+from warehouse import plan, publish, state
+from warehouse.plan import Build
+
+NEXT = "clearwell repair"
+_TABLES = """
+    select schema_name || '.' || table_name as name from duckdb_tables()
+    where database_name = current_database() and not temporary order by 1
+"""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One damaged thing: its kind, where it lies, and what is wrong with it. A batch has a reference too.
+
+    Kinds: state, published, kept (an older published state), pin, build, batch.
+    """
+
+    kind: str
+    path: Path
+    what: str
+    ref: BatchRef | None = None
+
+    @property
+    def name(self) -> str:
+        return self.ref.batch_id if self.ref else self.path.name
+
+
+def glance(home: Home) -> list[Damage]:
+    """Look at what the next build and the readers meet. Its cost does not grow with what is in the state."""
+    found = [*_databases(home, is_whole=False), *_pin(home), *_builds(home, newest_only=True)]
+    if any(one.kind == "state" for one in found):
+        return found
+    return [*found, *(_batch(home, ref, why) for ref, why in plan.look(home).broken.items())]
+
+
+def search(home: Home) -> list[Damage]:
+    """Read everything: each table, each batch, each plan. A retracted batch may be as it is."""
+    found = [*_databases(home, is_whole=True), *_pin(home), *_builds(home, newest_only=False)]
+    broken = bronze.look(home, check=partial(plan.verify, home)).broken
+    missing = {} if any(one.kind == "state" for one in found) else _missing(home)
+    return [*found, *(_batch(home, ref, why) for ref, why in sorted({**broken, **missing}.items()))]
+
+
+def _databases(home: Home, *, is_whole: bool) -> Iterator[Damage]:
+    for kind, path in (("state", home.state), ("published", home.published)):
+        if why := _read_database(path, is_whole=is_whole):
+            yield Damage(kind, path, why)
+    if is_whole:
+        for path in sorted(publish.kept_states(home)):
+            if why := _read_database(path, is_whole=True):
+                yield Damage("kept", path, why)
+
+
+def _read_database(path: Path, *, is_whole: bool) -> str:
+    try:
+        with faults.named(str(path)):
+            state.last_build(path)
+            if is_whole and path.exists():
+                _read_tables(path)
+    except Broken as error:
+        return error.what
+    return ""
+
+
+def _read_tables(path: Path) -> None:
+    """Read each value of each table: DuckDB compares the checksums of the blocks that it reads."""
+    with state.connect(path) as connection:
+        for row in state.rows(connection, _TABLES):
+            connection.execute(f"select bit_xor(hash(one)) from {row['name']} as one").fetchall()
+
+
+def _pin(home: Home) -> Iterator[Damage]:
+    try:
+        publish.read_pin(home)
+    except Broken as error:
+        yield Damage("pin", Path(error.where), error.what)
+
+
+def _builds(home: Home, *, newest_only: bool) -> Iterator[Damage]:
+    """Look at the plans and findings of builds; only at those after the published one, if no other is asked for."""
+    folders = sorted(path for path in home.builds.glob("*") if path.is_dir())
+    if newest_only:
+        published = "" if _read_database(home.published, is_whole=False) else state.last_build(home.published)
+        folders = [path for path in folders if path.name > published]
+    for folder in folders:
+        try:
+            Build(home, folder.name).plan() if (folder / "plan.json").exists() else None
+            findings = Build(home, folder.name).verdict
+            [(row["check_name"], row["result"]) for row in json.loads(findings.read_text())] if findings.exists() else 0
+        except (Broken, KeyError, TypeError, ValueError) as error:
+            yield Damage("build", folder, getattr(error, "what", f"its findings cannot be read: {error!r}"))
+
+
+def _missing(home: Home) -> dict[BatchRef, str]:
+    """Find the batches that the state has taken and that bronze has no more."""
+    there = set(bronze.list_batches(home))
+    taken = state.read(home.state, "ops.batches", "select dataset, window_date, batch_id from ops.batches")
+    refs = (BatchRef(row["dataset"], row["window_date"], row["batch_id"]) for row in taken)
+    return {ref: "its folder is gone" for ref in refs if ref not in there}
+
+
+def _batch(home: Home, ref: BatchRef, why: str) -> Damage:
+    return Damage("batch", bronze.batch_folder(home, ref), why, ref)

@@ -1,0 +1,269 @@
+"""One broken file stops itself only, `clearwell status` names it, and the named commands end where an undisturbed home ends."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from demo import simulate
+from ingestion import bronze, sources
+from ingestion.bronze import BatchRef
+from ingestion.home import Home
+from ingestion.window import Window
+from operations import cli, hashes, ledger, status
+from warehouse import state
+from warehouse.build import Request, build
+
+NOW = datetime(2026, 11, 3, 6, tzinfo=UTC)
+FIRST, SECOND = Window.parse("2026-11-01", "2026-11-02"), Window.parse("2026-11-02", "2026-11-03")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A home, and a prompt: what is typed there."""
+
+    home: Home
+
+    def __call__(self, line: str) -> Result:
+        env = {
+            "CLEARWELL_HOME": str(self.home.root),
+            "CLICKSTREAM_LANDING": str(self.home.landing),
+            "SHOP_DATABASE_URL": self.home.database_url(),
+        }
+        words = line.split() + (["--reason", "test"] if "retract" in line or "--full" in line else [])
+        result = CliRunner().invoke(cli.main, words, env=env)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        return result
+
+
+def land(home: Home, window: Window) -> None:
+    for source in sources.SOURCES:
+        sources.ingest(source, window, home, NOW)
+
+
+@pytest.fixture(scope="module")
+def whole(shop: Home) -> Home:
+    """A home with one day built, and another that waits."""
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1200)
+    land(shop, FIRST)
+    build(shop, Request(), NOW)
+    land(shop, SECOND)
+    return shop
+
+
+def copied(whole: Home, root: Path) -> Home:
+    shutil.copytree(whole.root, root, ignore=shutil.ignore_patterns("shop", "landing"))
+    return Home(root, whole.landing, whole.database_url())
+
+
+@pytest.fixture(scope="module")
+def built(whole: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home that took the second day with nothing broken."""
+    home = copied(whole, tmp_path_factory.mktemp("undisturbed") / "home")
+    build(home, Request(), NOW)
+    assert status.read(home, NOW)["healthy"]
+    return home
+
+
+@pytest.fixture(scope="module")
+def undisturbed(built: Home) -> list[state.Row]:
+    return hashes.read(built)
+
+
+@pytest.fixture
+def typed(whole: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
+    """A copy of the home, to be spoilt."""
+    monkeypatch.setattr(cli, "now", lambda: NOW)
+    yield Typed(copied(whole, tmp_path / "home"))
+    shutil.rmtree(tmp_path / "home")
+
+
+@pytest.fixture
+def typed_later(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
+    """The same, of the home in which nothing waits."""
+    monkeypatch.setattr(cli, "now", lambda: NOW)
+    yield Typed(copied(built, tmp_path / "home"))
+    shutil.rmtree(tmp_path / "home")
+
+
+def flip(path: Path) -> None:
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
+
+
+# What may happen to a batch's folder.
+DEEDS: dict[str, Callable[[Path], object]] = {
+    "empty manifest": lambda folder: (folder / bronze.MANIFEST).write_bytes(b""),
+    "truncated manifest": lambda folder: (folder / bronze.MANIFEST).write_bytes(
+        (folder / bronze.MANIFEST).read_bytes()[:200]
+    ),
+    "manifest of other JSON": lambda folder: (folder / bronze.MANIFEST).write_text('["a", 1]'),
+    "manifest of no text": lambda folder: (folder / bronze.MANIFEST).write_bytes(b"\xff\xfe\x00" * 50),
+    "flipped byte": lambda folder: flip(folder / "part-0.parquet"),
+    "truncated Parquet": lambda folder: (folder / "part-0.parquet").write_bytes(b"PAR1"),
+    "missing Parquet": lambda folder: (folder / "part-0.parquet").unlink(),
+}
+
+
+def refs(home: Home, dataset: str, window: Window) -> list[BatchRef]:
+    """List the batches of a day that have records."""
+    found = bronze.list_batches(home, dataset, window.date)
+    return [ref for ref in found if bronze.read_manifest(home, ref).records_written]
+
+
+def test_a_damaged_batch_that_waits_stays_out_alone_and_is_landed_again(
+    typed: Typed, undisturbed: list[state.Row]
+) -> None:
+    home = typed.home
+    spoilt = dict(zip(DEEDS, refs(home, "clickstream", SECOND)[::-1], strict=False))
+    spoilt["empty manifest of a snapshot"] = refs(home, "customers", SECOND)[0]
+    for deed, ref in spoilt.items():
+        DEEDS[deed.removesuffix(" of a snapshot")](bronze.batch_folder(home, ref))
+    shown = typed("status")
+    assert shown.exit_code == 1 and "clearwell repair" in shown.output
+    assert all(ref.batch_id in shown.output for ref in spoilt.values())
+    # an ingest of the day names it, and lands what is else
+    assert "clearwell repair" in typed("ingest clickstream --from 2026-11-02 --to 2026-11-03").output
+    built = typed("build")
+    assert built.exit_code == 0 and "stays out" in built.output
+    taken = {row["batch_id"] for row in state.read(home.state, "ops.batches", "select batch_id from ops.batches")}
+    assert not taken & {ref.batch_id for ref in spoilt.values()}
+    assert taken > {ref.batch_id for ref in refs(home, "exchange_rates", SECOND)}
+    listed = typed("repair --dry-run")
+    assert all(ref.batch_id in listed.output for ref in spoilt.values()) and not home.broken.exists()
+    mended = typed("repair")
+    assert mended.exit_code == 0, mended.output
+    assert hashes.read(home) == undisturbed
+    assert len(list(home.broken.glob("bronze/*/*/*.reason.json"))) == len(spoilt)
+    assert status.read(home, NOW)["healthy"] and "healthy" in typed("status").output
+
+
+def test_a_damaged_batch_in_the_state_stops_only_what_must_read_it(typed: Typed, undisturbed: list[state.Row]) -> None:
+    home = typed.home
+    by_copy, by_landing = refs(home, "clickstream", FIRST)[0], refs(home, "orders", FIRST)[0]
+    DEEDS["truncated manifest"](bronze.batch_folder(home, by_copy))
+    DEEDS["flipped byte"](bronze.batch_folder(home, by_landing))
+    assert typed("build").exit_code == 0
+    assert hashes.read(home) == undisturbed
+    for again in ("build --full", "build --from 2026-11-01 --to 2026-11-02"):
+        refused = typed(again)
+        assert refused.exit_code == 1 and refused.output.strip().endswith("Next: clearwell repair")
+        assert by_copy.batch_id in refused.output or by_landing.batch_id in refused.output
+    mended = typed("repair")
+    assert mended.exit_code == 0, mended.output
+    assert typed("build --full").exit_code == 0
+    assert hashes.read(home) == undisturbed
+    assert ledger.recount(home) == ([], True)
+
+
+def test_a_damaged_batch_without_a_source_can_be_retracted_and_stops_nothing(typed: Typed, tmp_path: Path) -> None:
+    home = typed.home
+    ref = refs(home, "clickstream", FIRST)[0]
+    landing = shutil.copytree(home.landing, tmp_path / "landing")
+    hour = bronze.read_manifest(home, ref).window.start
+    shutil.rmtree(landing / f"{hour:%Y-%m-%d}" / f"{hour:%H}")
+    typed = Typed(Home(home.root, landing, home.shop_url))
+    DEEDS["truncated Parquet"](bronze.batch_folder(home, ref))
+    left = typed("repair")
+    assert left.exit_code == 1 and f"clearwell batches retract {ref.batch_id}" in left.output
+    assert typed(f"batches retract {ref.batch_id}").exit_code == 0
+    assert typed("build").exit_code == 0
+    before = hashes.read(home)
+    assert typed("status").exit_code == 0 and typed("repair --dry-run").output.endswith("nothing is damaged\n")
+    assert typed("build --full").exit_code == 0
+    assert hashes.read(home) == before
+    refused = typed(f"batches restore {ref.batch_id}")
+    assert refused.exit_code == 1 and "clearwell repair" in refused.output
+    # the decision has no source but the state, which has it whole
+    DEEDS["flipped byte"](bronze.batch_folder(home, bronze.list_batches(home, "decisions")[0]))
+    mended = typed("repair")
+    assert mended.exit_code == 0, mended.output
+    assert typed("repair --dry-run").output.endswith("nothing is damaged\n") and typed("status").exit_code == 0
+
+
+def spoil_state(home: Home) -> None:
+    home.state.write_bytes(b"garbage")
+
+
+def spoil_both(home: Home) -> None:
+    home.state.write_bytes(b"garbage")
+    for path in (home.published, *home.published.parent.glob("kept/*")):
+        path.unlink()
+        path.write_bytes(b"garbage")
+
+
+@pytest.mark.parametrize("spoil", [spoil_state, spoil_both])
+def test_a_damaged_state_is_built_again_from_bronze(
+    typed: Typed, undisturbed: list[state.Row], spoil: Callable[[Home], None]
+) -> None:
+    home = typed.home
+    first = state.last_build(home.state)
+    spoil(home)
+    for line in ("status", "build", "hash", "ledger"):
+        shown = typed(line)
+        assert shown.exit_code == 1 and "clearwell repair" in shown.output, line
+    mended = typed("repair")
+    assert mended.exit_code == 0, mended.output
+    assert hashes.read(home) == undisturbed and typed("status").exit_code == 0
+    known = {row["build_id"] for row in state.read(home.state, "ops.builds", "select build_id from ops.builds")}
+    assert (first in known) == (spoil is spoil_state), "the list of builds comes along where some file has it"
+    assert (home.broken / "warehouse.duckdb").read_bytes() == b"garbage"
+
+
+def test_a_flipped_byte_in_the_state_is_found_and_built_again(typed_later: Typed, undisturbed: list[state.Row]) -> None:
+    typed, home = typed_later, typed_later.home
+    flip(home.state)
+    assert typed("repair --dry-run").output.count("warehouse.duckdb") >= 1
+    assert typed("repair").exit_code == 0
+    assert hashes.read(home) == undisturbed and typed("status").exit_code == 0
+
+
+def test_a_damaged_published_file_is_made_again_by_the_next_build_or_by_repair(
+    typed_later: Typed, undisturbed: list[state.Row]
+) -> None:
+    typed, home = typed_later, typed_later.home
+    given = home.published.read_bytes()
+    home.published.unlink()  # the kept states share its content
+    home.published.write_bytes(given[: len(given) // 2])
+    assert typed("status").exit_code == 1
+    assert typed("repair").exit_code == 0
+    assert (home.broken / "published" / "warehouse.duckdb").exists()
+    home.published.unlink()
+    home.published.write_bytes(b"garbage")
+    assert typed("build").exit_code == 0
+    assert typed("status").exit_code == 0 and hashes.read(home) == undisturbed
+
+
+def test_a_damaged_pin_keeps_readers_where_they_are(typed: Typed, undisturbed: list[state.Row]) -> None:
+    home = typed.home
+    given = state.last_build(home.published)
+    pin = home.published.parent / "pinned.json"
+    pin.write_text("{")
+    assert typed("build").exit_code == 0
+    assert state.last_build(home.published) == given
+    shown = typed("status")
+    assert shown.exit_code == 1 and "clearwell repair" in shown.output
+    assert typed("repair").exit_code == 0
+    assert json.loads(pin.read_text())["build_id"] == given
+    assert typed("builds unpin").exit_code == 0
+    assert typed("status").exit_code == 0 and hashes.read(home) == undisturbed
+
+
+def test_garbage_in_a_plan_stops_that_build_only(typed_later: Typed, undisturbed: list[state.Row]) -> None:
+    typed, home = typed_later, typed_later.home
+    for number, name in enumerate(("plan.json", "findings.json")):
+        folder = home.builds / f"20270101T00000{number}Z-garbage"
+        folder.mkdir()
+        (folder / name).write_text("[1")
+    shown = typed("status")
+    assert shown.exit_code == 1 and "20270101T000001Z-garbage" in shown.output and "clearwell repair" in shown.output
+    refused = typed("builds show 20270101T000001Z-garbage")
+    assert refused.exit_code == 1 and refused.output.strip().endswith("Next: clearwell repair")
+    assert typed("repair").exit_code == 0
+    assert typed("status").exit_code == 0 and hashes.read(home) == undisturbed
