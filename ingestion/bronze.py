@@ -47,16 +47,17 @@ def list_batches(home: Home, dataset: str | None = None, day: date | None = None
     for info in found:
         if info.base_name == MANIFEST:
             parts = PurePath(info.path).relative_to(root).parts
-            if len(parts) == 4:
-                refs.append(BatchRef(parts[0], _date(parts[1], info.path), parts[2]))
+            if len(parts) == 4 and (of_day := _date(parts[1])):
+                refs.append(BatchRef(parts[0], of_day, parts[2]))
     return sorted(refs)
 
 
-def _date(text: str, where: str) -> date:
+def _date(text: str) -> date | None:
+    """Read the name of a day's folder; None for any other, which holds no batches."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Permanent(f"a batch lies under {text!r}, which is no date", where=where, todo="move it away") from None
+        return None
 
 
 def batch_folder(home: Home, ref: BatchRef) -> Path:

@@ -67,7 +67,7 @@ def break_files(monkeypatch: pytest.MonkeyPatch, home: Home, error: OSError | du
     tried: list[str] = []
 
     def breaking(function: Any) -> Any:
-        def broken(path: Any, *arguments: Any, **named: Any) -> Any:
+        def broken(path: Any = ":memory:", *arguments: Any, **named: Any) -> Any:
             if not isinstance(path, int) and os.fspath(path).startswith(str(home.root)):
                 tried.append(os.fspath(path))
                 raise type(error)(*error.args, *([str(path)] if isinstance(error, OSError) else []))
