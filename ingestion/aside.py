@@ -9,7 +9,13 @@ from ingestion.home import Home
 
 
 def set_aside(home: Home, path: Path, why: str) -> Path:
-    """Move a file or folder of the home into `broken/`, under the same names; return where it lies now."""
+    """Move a file or folder of the home into `broken/`, under the same names; return where it lies now.
+
+    What DuckDB would replay into a database goes first: it must not meet another one under the same name.
+    """
+    log = path.with_name(f"{path.name}.wal")
+    if log.exists():
+        set_aside(home, log, why)
     target = _free(home.broken / path.relative_to(home.root))
     make_durable_folder(target.parent, home.root)
     reason = target.with_name(f"{target.name}.reason.json")

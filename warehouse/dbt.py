@@ -1,6 +1,7 @@
 """Run dbt: the only place that does, and the only way to."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -156,12 +157,13 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         *(
             "--vars",
             json.dumps(variables),
-            "--quiet",
+            "--log-level",
+            "none",
             "--no-use-colors",
             "--no-version-check",
             "--no-write-json",
-            *more,
         ),
+        *more,
     ]
 
 
@@ -256,7 +258,7 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }
-    with _environment(environment), _folder(Path.cwd()):
+    with _environment(environment), _folder(Path.cwd()), _log_while_there_is_room():
         try:
             of_project = project or PROJECT
             manifest, listed = parsed(build.home, of_project, lambda: _parse(build, of_project))
@@ -267,14 +269,15 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
             # dbt keeps its connection for the life of the process; the apply needs the state to itself.
             DuckDBConnectionManager.close_all_connections()
     if outcome.exception:
-        raise _fault_of(outcome.exception) or Permanent(
+        raise _fault_of(outcome.exception, build) or Permanent(
             f"dbt {command} failed: {outcome.exception}", where=str(PROJECT), todo="see the build's logs folder"
         )
     return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
 
 
-def _fault_of(error: BaseException) -> ClearwellError | None:
-    return faults.fault_of(error) or faults.fault_in(str(error))
+def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:
+    where = str(build.folder)
+    return faults.fault_of(error, where=where) or faults.fault_in(str(error), where=where)
 
 
 def _parse(build: Build, project: Path) -> Any:
@@ -283,7 +286,7 @@ def _parse(build: Build, project: Path) -> Any:
 
     outcome = dbtRunner().invoke(arguments(build, "parse", project=project))
     if outcome.exception:
-        raise _fault_of(outcome.exception) or Permanent(
+        raise _fault_of(outcome.exception, build) or Permanent(
             f"dbt cannot read its project: {outcome.exception}", where=str(project), todo="fix it"
         )
     return outcome.result
@@ -317,6 +320,16 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _log_while_there_is_room() -> Iterator[None]:
+    """Keep Python from printing a traceback for each line that dbt cannot write into its log: the fault itself is told once."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
 
 
 @contextmanager
