@@ -17,12 +17,13 @@ import pytest
 
 from demo import simulate
 from ingestion import sources
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import hashes, ledger
 from warehouse import build as warehouse
 from warehouse import state
-from warehouse.plan import Request
+from warehouse.plan import Build, Request
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
@@ -153,6 +154,28 @@ def test_all_commands_at_once_end_in_the_same_state(shop: Home, tmp_path: Path) 
     assert hashes.read(home) == hashes.read(one_by_one)
     assert ledger.recount(home) == ([], True)
     assert leftovers(home) == []
+
+
+def test_a_build_that_was_overtaken_ends_before_its_work(shop: Home, tmp_path: Path) -> None:
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 2), orders_per_day=5, events_per_day=50)
+    home = Home(tmp_path, shop.landing, shop.database_url())
+    ingest_first(home, NOW)
+    slow = warehouse.plan(home, Request(), NOW)
+    assert slow
+    outcome = warehouse.build(home, Request(), NOW + timedelta(minutes=1))
+    assert outcome.plan
+    made = Build(home, slow.build_id).file
+    for step in (warehouse.transform, warehouse.publish):
+        with pytest.raises(Permanent, match="was planned|was not audited"):
+            step(home, slow.build_id)
+    with pytest.raises(Permanent, match=f"build {outcome.plan.build_id} has changed the state"):
+        warehouse.audit(home, slow.build_id, NOW)
+    assert not made.exists()
+    # and one that the state has taken may be done again: nothing is left to do
+    warehouse.transform(home, outcome.plan.build_id)
+    assert warehouse.audit(home, outcome.plan.build_id, NOW) == outcome.verdict
+    warehouse.publish(home, outcome.plan.build_id)
+    assert not Build(home, outcome.plan.build_id).file.exists()
 
 
 def leftovers(home: Home) -> list[str]:

@@ -125,8 +125,8 @@ FULL = 'IO Error: Could not write file "x": No space left on device'
 STAGES: dict[str, tuple[Any, str, Callable[[], Exception]]] = {
     "apply": (applying, "change_tables", lambda: duckdb.IOException(FULL)),
     "commit": (applying, "change_tables", lambda: duckdb.TransactionException(f"TransactionContext Error: {FULL}")),
-    "publish": (publishing, "copy_tables", lambda: duckdb.IOException(FULL)),
-    "rename": (publishing, "durable_rename", lambda: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
+    "publish": (publishing, "_copy", lambda: duckdb.IOException(FULL)),
+    "rename": (state, "durable_rename", lambda: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
 }
 
 
