@@ -111,4 +111,7 @@ def test_a_refusal_leaves_no_trace_but_its_findings(good: Build) -> None:
     spoil(good, "alter")
     with pytest.raises(build.Refused):
         build.audit(good.home, good.build_id, NOW)
+    # whatever Airflow is told about the audit's task
+    with pytest.raises(build.Refused):
+        build.publish(good.home, good.build_id)
     assert not good.home.published.exists() and (good.folder / "findings.json").exists()

@@ -166,7 +166,7 @@ def test_a_build_that_was_overtaken_ends_before_its_work(shop: Home, tmp_path: P
     assert outcome.plan
     made = Build(home, slow.build_id).file
     for step in (warehouse.transform, warehouse.publish):
-        with pytest.raises(Permanent, match="was planned|was not audited"):
+        with pytest.raises(Permanent, match=r"was planned|was not audited"):
             step(home, slow.build_id)
     with pytest.raises(Permanent, match=f"build {outcome.plan.build_id} has changed the state"):
         warehouse.audit(home, slow.build_id, NOW)
