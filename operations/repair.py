@@ -40,14 +40,16 @@ def repair(home: Home, found: Sequence[Damage], now: datetime, report: Report) -
     """Repair what is damaged; return what is left, each with the next step. What is moved goes to `broken/` of the home."""
     # What is made of something else comes after it; decisions say which batches are not read.
     order = list(WAYS)
-    asides = _clear_state(home, found)
     left = []
-    for one in sorted(found, key=lambda one: (order.index(one.kind), not _is_decision(one))):
-        report(f"{one.kind} {one.name}: {one.what}")
-        try:
-            left += [line for line in [_mend(home, one, asides, now, report)] if line]
-        except ClearwellError as error:
-            left.append(f"{one.kind} {one.name}: {error}")
+    # a build at this moment would start from nothing
+    with state.lock_build(home, report):
+        asides = _clear_state(home, found)
+        for one in sorted(found, key=lambda one: (order.index(one.kind), not _is_decision(one))):
+            report(f"{one.kind} {one.name}: {one.what}")
+            try:
+                left += [line for line in [_mend(home, one, asides, now, report)] if line]
+            except ClearwellError as error:
+                left.append(f"{one.kind} {one.name}: {error}")
     return left
 
 
