@@ -1,7 +1,8 @@
 """Airflow on one machine, for the demo and `clearwell up`: start it, ask it for runs, wait for them, stop it.
 
-It is driven by its own command and its REST API; nothing here imports it. Its three parts are started side by side,
-which takes half the time of `airflow standalone`: that starts them one import later, with a triggerer nobody needs.
+It is driven by its own command and its REST API; nothing here imports it. Its database is a Postgres of its own: SQLite does not
+stand a busy machine. Its three parts are started side by side, which takes half the time of `airflow standalone`: that
+starts them one import later, with a triggerer nobody needs.
 """
 
 import json
@@ -11,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,6 +25,7 @@ from urllib.request import Request, urlopen
 
 import psutil
 
+from demo.server import Server
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
@@ -39,7 +40,6 @@ _STOP_SECONDS = 20.0
 _RUNS_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
 _BACKFILL_SECONDS = 120.0
-_LOCKED = "database is locked"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def environment(home: Home, port: int = 0) -> dict[str, str]:
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         # Looking at the files again and again costs a core that the runs could use.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow}/airflow.db",
+        "DATABASE__SQL_ALCHEMY_CONN": _database(home),
+        "DATABASE__SQL_ALCHEMY_CONN_ASYNC": _database(home),
         "LOGGING__BASE_LOG_FOLDER": str(home.airflow / "logs"),
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     }
@@ -105,9 +106,8 @@ def migrate(home: Home) -> None:
     """Bring Airflow's database to this version's shape; at once when it has it already."""
     marker = home.airflow / "migrated"
     wanted = version("apache-airflow")
-    if marker.exists() and marker.read_text() == wanted and (home.airflow / "airflow.db").exists():
+    if marker.exists() and marker.read_text() == wanted:
         return
-    home.airflow.mkdir(parents=True, exist_ok=True)
     with _log(home).open("ab") as log:
         done = subprocess.run(
             [_bin() / "airflow", "db", "migrate"], env=environment(home), stdout=log, stderr=subprocess.STDOUT
@@ -120,11 +120,12 @@ def migrate(home: Home) -> None:
 def start(home: Home, report: Report = silent) -> Running:
     """Start Airflow, unless it runs; return when it answers and knows the DAGs, with the pool for builds made."""
     running = read(home)
-    if running and _is_whole(running):
+    if running and _is_whole(running) and _server(home).is_running():
         report(f"Airflow runs already: {running.url}")
         return running
     stop(home)
     report("preparing Airflow's database")
+    _server(home).start()
     migrate(home)
     port = _free_port()
     report("starting Airflow: its API, scheduler and DAG processor")
@@ -165,12 +166,9 @@ def backfill(home: Home, dag_id: str, start: date, end: date) -> None:
         try:
             api.ask("POST", "/backfills", backfill_request(dag_id, start, end))
             return
-        except Transient as error:
-            # SQLite was busy with other runs, and may hold half of a backfill; or the one before is not closed yet.
+        except Transient:  # the backfill before is not closed yet
             if time.monotonic() > until:
                 raise
-            if isinstance(error, _Busy):
-                _cancel_backfills(api, dag_id)
         time.sleep(_POLL_SECONDS)
 
 
@@ -217,26 +215,16 @@ def wait(
 
 
 def command(home: Home, arguments: Sequence[str]) -> int:
-    """Run Airflow's own command on the Airflow of this home, and return its exit status.
-
-    A backfill that SQLite was too busy to take is asked for again: what it left half made would stand in its way.
-    """
-    running = _running(home)
-    asked = list(arguments)
-    until = time.monotonic() + _BACKFILL_SECONDS
-    while True:
-        done = _type(home, running, asked)
-        if not (done.returncode and _LOCKED in (done.stderr or "")) or time.monotonic() > until:
-            sys.stderr.write(done.stderr or "")
-            return done.returncode
-        asked = _asked_again(arguments)
-        _cancel_backfills(_Api(home), _dag_id(arguments))
+    """Run Airflow's own command on the Airflow of this home, and return its exit status."""
+    environ = environment(home, _running(home).port)
+    return subprocess.run([str(_bin() / "airflow"), *arguments], env=environ).returncode
 
 
 def stop(home: Home) -> None:
     """End every process of this home's Airflow. What does not go when asked is killed."""
     running = read(home)
     if not running:
+        _server(home).stop()
         return
     until = time.monotonic() + _STOP_SECONDS
     _signal(running, signal.SIGTERM)
@@ -248,25 +236,8 @@ def stop(home: Home) -> None:
     for pid, _ in running.parts.values():
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+    _server(home).stop()
     _record(home).unlink()
-
-
-def _type(home: Home, running: Running, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    errors = subprocess.PIPE if list(arguments[:2]) == ["backfill", "create"] else None
-    command = [str(_bin() / "airflow"), *arguments]
-    return subprocess.run(command, env=environment(home, running.port), stderr=errors, text=True)
-
-
-def _asked_again(arguments: Sequence[str]) -> list[str]:
-    """Return a backfill's arguments once it was cancelled, which left the runs it had made failed."""
-    given = any(one.startswith("--reprocess-behavior") for one in arguments)
-    return [*arguments, *([] if given else ["--reprocess-behavior", "failed"])]
-
-
-def _dag_id(arguments: Sequence[str]) -> str:
-    parser = ArgumentParser(add_help=False, exit_on_error=False)
-    parser.add_argument("--dag-id", default="")
-    return str(parser.parse_known_args(list(arguments))[0].dag_id)
 
 
 def _running(home: Home) -> Running:
@@ -350,10 +321,6 @@ def _broken(home: Home, what: str) -> Permanent:
 # --- its API ---------------------------------------------------------------------------------------------------------
 
 
-class _Busy(Transient):
-    """Airflow's database was locked."""
-
-
 class _Api:
     """Airflow's REST API, asked as its one user."""
 
@@ -380,7 +347,7 @@ def _ask(url: str, method: str, body: dict[str, Any] | None = None, token: str =
             return json.loads(answer.read() or b"null")
     except HTTPError as error:
         text = error.read().decode(errors="replace")[:500]
-        kind = {409: Transient, 503: _Busy}.get(error.code, Permanent)
+        kind = {409: Transient, 503: Transient}.get(error.code, Permanent)
         raise kind(f"Airflow refused: {error.code} {text}", where=url, todo="look at Airflow's log") from error
     except (URLError, OSError) as error:
         raise Transient(f"Airflow did not answer: {error}", where=url, todo="try again") from error
@@ -421,13 +388,6 @@ def _missing(home: Home, running: Running) -> tuple[str, str]:
     return f"the DAGs {', '.join(unknown)}" if unknown else "", health["scheduler"]["latest_scheduler_heartbeat"]
 
 
-def _cancel_backfills(api: _Api, dag_id: str) -> None:
-    found = api.ask("GET", f"/backfills?{urlencode({'dag_id': dag_id})}")["backfills"]
-    for one in found:
-        if not one["completed_at"]:
-            api.ask("PUT", f"/backfills/{one['id']}/cancel")
-
-
 def _make_pool(home: Home, running: Running) -> None:
     """Make the pool that lets one task at a time at the warehouse."""
     api = _Api(home)
@@ -456,7 +416,7 @@ def _failed(home: Home, api: _Api, failed: Sequence[dict[str, Any]]) -> Permanen
     return Permanent(
         f"{len(failed)} Airflow runs failed: {', '.join(tasks)}",
         where=str(home.airflow / "logs"),
-        todo="read the task's log, mend the cause, and clear the task or run the command again",
+        todo="read the task's log, fix the cause, and clear the task or run the command again",
     )
 
 
@@ -472,6 +432,15 @@ def _failed_tasks(api: _Api, failed: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _bin() -> Path:
     return Path(sys.executable).parent
+
+
+def _server(home: Home) -> Server:
+    return Server(home.airflow, "Airflow's Postgres", "clearwell up")
+
+
+def _database(home: Home) -> str:
+    """Return the address of Airflow's database as SQLAlchemy wants it, for synchronous and asynchronous use alike."""
+    return _server(home).url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def _log(home: Home) -> Path:

