@@ -26,13 +26,13 @@ from urllib.request import Request, urlopen
 import psutil
 
 from demo.server import Server
+from ingestion.contract import read_contracts, source_ends
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 from warehouse.build import pending
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DAGS = ("ingest_orders", "ingest_clickstream", "sweep_sources", "build_warehouse")
 PARTS = ("api-server", "scheduler", "dag-processor")
 USER = "admin"
 _BOOT_SECONDS = 240.0
@@ -151,10 +151,15 @@ def read(home: Home) -> Running | None:
     return Running(body["port"], {part: (pid, born) for part, (pid, born) in body["parts"].items()}, body["started_at"])
 
 
-def unpause(home: Home, dags: Sequence[str] = DAGS) -> None:
-    """Let the scheduler run these DAGs."""
+def dag_ids() -> tuple[str, ...]:
+    """Name every DAG: one for each source that is on, the sweep, and the build."""
+    return (*(f"ingest_{source}" for source in source_ends(read_contracts())), "sweep_sources", "build_warehouse")
+
+
+def unpause(home: Home, dags: Sequence[str] = ()) -> None:
+    """Let the scheduler run these DAGs; all if none are named."""
     api = _Api(home)
-    for dag_id in dags:
+    for dag_id in dags or dag_ids():
         api.ask("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": False})
 
 
@@ -384,7 +389,7 @@ def _missing(home: Home, running: Running) -> tuple[str, str]:
         return "the API", ""
     if broken:
         raise Permanent(f"a DAG file does not load: {broken[0]['stack_trace'][-500:]}", where=broken[0]["filename"])
-    unknown = sorted(set(DAGS) - known)
+    unknown = sorted(set(dag_ids()) - known)
     return f"the DAGs {', '.join(unknown)}" if unknown else "", health["scheduler"]["latest_scheduler_heartbeat"]
 
 

@@ -60,7 +60,7 @@ def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
     """Do the same, and leave it running, with the shop producing as time passes."""
     _take(home, now().date(), 3, report)
     _start_shop(home, now(), report)
-    airflow.unpause(home, airflow.DAGS)
+    airflow.unpause(home)
     print_results(home)
     running = airflow.read(home)
     tell(f"Airflow: {running.url if running else '?'} (user {airflow.USER}, password in {airflow.passwords(home)})")

@@ -1,20 +1,27 @@
 """A real scheduler takes backfills of the messy shop to the published file, while a reader polls it."""
 
+import os
 import re
+import signal
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from demo import simulate
-from ingestion import sources
+from ingestion import bronze, sources
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import airflow, hashes, ledger
 from tests.pipeline import truth
 from warehouse.build import Request, build
 
+LIMIT_SECONDS = 600
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -87,3 +94,44 @@ def test_backfills_through_the_scheduler_end_in_the_truth(shop: Home) -> None:
     assert reader.wrong == []
     assert reader.builds == sorted(reader.builds) and len(set(reader.builds)) > 1
     assert airflow.read(shop) is None
+
+
+@pytest.mark.long
+def test_a_machine_that_dies_in_mid_backfill_goes_on_when_it_is_started_again(shop: Home, tmp_path: Path) -> None:
+    """Airflow and its database are killed with whatever they run; then started again, with nothing asked anew."""
+    home = Home(tmp_path / "home", shop.landing, shop.database_url())
+    today = datetime.now(UTC).date()
+    first = today - timedelta(days=3)
+    simulate.simulate(shop, first, today, orders_per_day=100, events_per_day=2000)
+    try:
+        airflow.start(home)
+        airflow.backfill(home, "sweep_sources", first, today)
+        airflow.unpause(home, ["sweep_sources", "build_warehouse"])
+        # in the landing of the first days, and in a build
+        for has_come in (home.bronze.exists, lambda: len(bronze.list_batches(home)) > 8, home.state.exists):
+            wait_until(has_come)
+            kill(home)
+            airflow.start(home)
+        airflow.wait(home, before=today, patience=1200)
+    finally:
+        airflow.stop(home)
+    assert truth.differences(home) == []
+    assert ledger.recount(home) == ([], True)
+
+
+def kill(home: Home) -> None:
+    running = airflow.read(home)
+    assert running
+    for pid in airflow._members(running):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    server = airflow._server(home)
+    os.kill(int((server.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    wait_until(lambda: not server.is_running())
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + LIMIT_SECONDS
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.2)

@@ -31,3 +31,12 @@ def test_a_command_of_airflow_is_typed_as_it_is(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(airflow, "_database", lambda home: "postgresql+psycopg://here")
     assert airflow.command(Home(tmp_path, tmp_path), ["dags", "list"]) == 3
     assert (tmp_path / "typed").read_text() == "x\n"
+
+
+def test_each_source_that_is_on_has_a_dag(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(airflow.dag_ids()) == {
+        *("ingest_orders", "ingest_clickstream", "ingest_exchange_rates"),
+        *("sweep_sources", "build_warehouse"),
+    }
+    monkeypatch.setenv("CLEARWELL_SOURCES", "clickstream")
+    assert airflow.dag_ids() == ("ingest_clickstream", "sweep_sources", "build_warehouse")
