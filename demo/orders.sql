@@ -39,7 +39,7 @@ select order_id, i, placed_at, placed_at + to_seconds(60000 + cast(floor(x * 400
 union all
 select
     order_id, i,
-    -- somebody mends the day an order was placed
+    -- somebody fixes the day an order was placed
     case when moved < 0.005 then placed_at + interval 20 hour else placed_at end,
     placed_at + to_seconds(120000 + cast(floor(x * 100000) as bigint)), 'completed'
 from placed where fate < 0.92

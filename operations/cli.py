@@ -172,11 +172,11 @@ def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
 @to_option
 @click.pass_context
 def run(ctx: click.Context, start: str, end: str) -> None:
-    """Ingest every source, then build. A source that fails does not stop the others; the exit status tells."""
+    """Ingest every source, then build. A source that fails does not stop the others; then the exit status is 1."""
     failed = [source for source in sources.SOURCES if not _landed(ctx, source, start, end)]
     ctx.invoke(build)
     if failed:
-        say(f"not landed: {', '.join(failed)}. Next: mend what the errors above say, and run the same command again")
+        say(f"not landed: {', '.join(failed)}. Next: fix the errors above and run it again")
         sys.exit(1)
 
 
@@ -287,7 +287,7 @@ def heal_windows(ctx: click.Context, end: str | None, dry_run: bool, as_json: bo
     failed = heal.heal(home, found, now(), say)
     ctx.invoke(build)
     for line in failed:
-        say(f"not mended: {line}")
+        say(f"not healed: {line}")
     sys.exit(1 if failed else 0)
 
 
@@ -429,7 +429,7 @@ def list_dead_letters(as_json: bool) -> None:
 @click.option("--limit", default=20, show_default=True)
 @json_option
 def show_dead_letters(dataset: str | None, cause: str | None, limit: int, as_json: bool) -> None:
-    """Show them raw. With --json, what `resubmit` takes back once `raw` is mended."""
+    """Show them raw. With --json, what `resubmit` takes back once `raw` is fixed."""
     show(
         listings.dead_letter_records(Home.from_environment(), dataset, cause, limit),
         as_json=as_json,
@@ -448,7 +448,7 @@ def suggest_rescue(as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept with the decision. The file's name if not given.")
 def resubmit_dead_letters(file: Path, reason: str) -> None:
-    """Land the corrected records of FILE: what `show --json` prints, with `raw` mended. Undo: retract their batch."""
+    """Land the corrected records of FILE: what `show --json` prints, with `raw` fixed. Undo: retract their batch."""
     manifests = decide.resubmit(Home.from_environment(), file, _by(reason or f"corrected in {file.name}"))
     for manifest in manifests[:-1]:
         tell(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")

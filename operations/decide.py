@@ -77,7 +77,7 @@ def undiscard(home: Home, records: Sequence[str], by: By) -> int:
 
 
 def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
-    """Land the corrected records of a file: JSON of what `dead-letters show --json` prints, with `raw` mended."""
+    """Land the corrected records of a file: JSON of what `dead-letters show --json` prints, with `raw` fixed."""
     found = _dead_letters(home)
     corrected = []
     for entry in _entries(file):
@@ -86,7 +86,7 @@ def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
             raise Permanent(f"{name} is no dead letter", where=str(file), todo="clearwell dead-letters show --json")
         text = raw if isinstance(raw, str) else json.dumps(raw)
         if text == found[name]["raw"]:
-            raise Permanent(f"{name} is not changed", where=str(file), todo="mend its `raw`, or leave it out")
+            raise Permanent(f"{name} is not changed", where=str(file), todo="fix its `raw`, or leave it out")
         target = _record(found[name]["dataset"], name)
         corrected.append(Correction(target, bronze.find_manifest(home, target.batch_id).window, text))
     if not corrected:
@@ -230,7 +230,7 @@ def _entries(file: Path) -> list[dict[str, Any]]:
         else:
             entries = [json.loads(line) for line in text.splitlines() if line.strip()]
     except ValueError as error:
-        raise Permanent(f"the file is not JSON: {error}", where=str(file), todo="mend it") from error
+        raise Permanent(f"the file is not JSON: {error}", where=str(file), todo="fix it") from error
     if not all(isinstance(entry, dict) for entry in entries):
-        raise Permanent("each entry must be an object with `record` and `raw`", where=str(file), todo="mend it")
+        raise Permanent("each entry must be an object with `record` and `raw`", where=str(file), todo="fix it")
     return list(entries)

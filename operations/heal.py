@@ -1,4 +1,4 @@
-"""Which windows are missing or short, and the smallest set of ingests that mends them."""
+"""Which windows are missing or short, and the smallest set of ingests that fills them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def merge(windows: Iterable[tuple[Window, str]]) -> list[tuple[Window, str]]:
 
 
 def heal(home: Home, ingests: Iterable[Ingest], now: datetime, report: Report) -> list[str]:
-    """Run the ingests; return what could not be mended, and why."""
+    """Run the ingests; return what could not be healed, and why."""
     failed = []
     for one in ingests:
         report(f"ingest {one.source} {one.window} ({one.why})")

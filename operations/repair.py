@@ -47,7 +47,7 @@ def repair(home: Home, found: Sequence[Damage], now: datetime, report: Report) -
         for one in sorted(found, key=lambda one: (order.index(one.kind), not _is_decision(one))):
             report(f"{one.kind} {one.name}: {one.what}")
             try:
-                left += [line for line in [_mend(home, one, asides, now, report)] if line]
+                left += [line for line in [_repair_one(home, one, asides, now, report)] if line]
             except ClearwellError as error:
                 left.append(f"{one.kind} {one.name}: {error}")
     return left
@@ -63,7 +63,7 @@ def _clear_state(home: Home, found: Sequence[Damage]) -> list[Path]:
         return [set_aside(home, one.path, one.what) for one in found if one.kind == "state"]
 
 
-def _mend(home: Home, one: Damage, asides: Sequence[Path], now: datetime, report: Report) -> str:
+def _repair_one(home: Home, one: Damage, asides: Sequence[Path], now: datetime, report: Report) -> str:
     if one.ref:
         return _Batch(home, one.ref, one.what, now, report).repair()
     if one.kind == "state":

@@ -126,6 +126,6 @@ def _rewrite(column: str, shape: str) -> str:
 
 
 def _joined(parts: list[Suggestion]) -> dict[str, str]:
-    """A record with a reason that only a correction mends needs the correction, whatever the contract says."""
+    """A record with a reason that only a correction fixes needs the correction, whatever the contract says."""
     of = "records" if any(part.of == "records" for part in parts) else "contract"
     return {"change": of, "suggestion": "; ".join(dict.fromkeys(part.change for part in parts))}

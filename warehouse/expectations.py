@@ -90,7 +90,7 @@ def _validate(
             raise Permanent(
                 f"an expectation of gold.{table} is none that Great Expectations knows: {error}",
                 where=f"dbt_project/models/gold/gold_{table}.yml",
-                todo="mend its name and arguments",
+                todo="fix its name and arguments",
             ) from error
         suite = context.suites.add(gx.ExpectationSuite(name=table, expectations=expected))
         definitions.append(gx.ValidationDefinition(name=table, data=batch, suite=suite))

@@ -291,7 +291,7 @@ def _decided(home: Home, new: Iterable[Manifest], replayed: frozenset[str]) -> l
 
 
 def _held_again(home: Home, request: Request) -> list[Manifest]:
-    """Read the manifests of the held batches in the range asked for: a mended contract may read them now."""
+    """Read the manifests of the held batches in the range asked for: a fixed contract may read them now."""
     if not request.is_replay:
         return []
     query = "select dataset, window_date, batch_id from ops.held where $1 or (window_start < $3 and window_end > $2)"

@@ -1,7 +1,7 @@
 """A file of lines, plain, gzip or zstd, to Arrow: every byte kept, whatever it is.
 
 Only `\n` ends a line, and it stays inside the line. The text column lies on the very buffer that was read: no line is
-copied, looked at or mended. Lines that are not UTF-8 go to a column of bytes.
+copied, looked at or fixed. Lines that are not UTF-8 go to a column of bytes.
 """
 
 import hashlib

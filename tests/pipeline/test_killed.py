@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from itertools import cycle
 from pathlib import Path
@@ -53,8 +53,9 @@ children = multiprocessing.get_context("forkserver")
 children.set_forkserver_preload([__name__, "duckdb", "pyarrow.parquet"])
 
 
-def die_at(step: int, report: Path, work: Callable[..., object], *arguments: object) -> None:
-    """Do the work, and be killed when it leaves its trace number `step`. At step 0, report how many there are."""
+@contextmanager
+def watching(step: int, act: Callable[[], None]) -> Iterator[Callable[[], int]]:
+    """Count the traces that are left meanwhile, and act before the one with this number. Give the count so far."""
     seen = 0
 
     def count(frame: FrameType, event: str, called: object) -> None:
@@ -62,33 +63,31 @@ def die_at(step: int, report: Path, work: Callable[..., object], *arguments: obj
         if event == "c_call" and getattr(called, "__name__", "") in TRACES:
             seen += 1
             if seen == step:
-                os.kill(os.getpid(), signal.SIGKILL)
+                act()
 
     sys.setprofile(count)
-    work(*arguments)
-    sys.setprofile(None)
+    try:
+        yield lambda: seen
+    finally:
+        sys.setprofile(None)
+
+
+def die_at(step: int, report: Path, work: Callable[..., object], *arguments: object) -> None:
+    """Do the work, and be killed when it leaves its trace number `step`. At step 0, report how many there are."""
+    with watching(step, lambda: os.kill(os.getpid(), signal.SIGKILL)) as seen:
+        work(*arguments)
     if not step:
-        report.write_text(str(seen))
+        report.write_text(str(seen()))
 
 
 def fail_at(step: int, code: int, work: Callable[..., object], *arguments: object) -> None:
     """Do the work, and let the call that would leave its trace number `step` fail instead."""
-    seen = 0
 
-    def count(frame: FrameType, event: str, called: object) -> None:
-        nonlocal seen
-        if event == "c_call" and getattr(called, "__name__", "") in TRACES:
-            seen += 1
-            if seen == step:
-                raise OSError(code, os.strerror(code))
+    def fail() -> None:
+        raise OSError(code, os.strerror(code))
 
-    sys.setprofile(count)
-    try:
+    with suppress(OSError, ClearwellError, duckdb.Error), watching(step, fail):
         work(*arguments)
-    except (OSError, ClearwellError, duckdb.Error):
-        pass
-    finally:
-        sys.setprofile(None)
 
 
 def in_child(step: int, report: Path, work: Callable[..., object], *arguments: object) -> int | None:

@@ -1,4 +1,4 @@
-"""Holes, short windows, and the smallest set of ingests that mends them."""
+"""Holes, short windows, and the smallest set of ingests that fills them."""
 
 from datetime import UTC, datetime, timedelta
 
