@@ -14,6 +14,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
+from demo import postgres
 from ingestion import database
 from ingestion.home import Home
 from operations.cli import main
@@ -47,8 +48,8 @@ COMMANDS = {name: line for name, line in walk(main) if name not in LEFT_OUT}
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home with a batch in bronze and a state."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home with a batch in bronze and a state. A server that a command started in spite of its fault is stopped."""
     home = Home(tmp_path, tmp_path / "landing" / "clickstream")
     home.landing.mkdir(parents=True)
     land_rows(home, "orders", ORDER, [dict.fromkeys(ORDER, "x")], datetime(2026, 11, 1, tzinfo=UTC))
@@ -59,7 +60,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
             file.execute("create table ops.builds (build_id varchar, build_number bigint)")
     monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
     monkeypatch.setenv("SHOP_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/shop")
-    return home
+    yield home
+    monkeypatch.undo()
+    postgres.stop(home)
 
 
 def break_files(monkeypatch: pytest.MonkeyPatch, home: Home, error: OSError | duckdb.Error) -> list[str]:
