@@ -13,7 +13,7 @@ def set_aside(home: Home, path: Path, why: str) -> Path:
 
     What DuckDB would replay into a database goes first: it must not meet another one under the same name.
     """
-    log = path.with_name(f"{path.name}.wal")
+    log = write_ahead(path)
     if log.exists():
         set_aside(home, log, why)
     target = _free(home.broken / path.relative_to(home.root))
@@ -33,8 +33,6 @@ def put_back(home: Home, aside: Path, path: Path) -> None:
 
 def _move(path: Path, target: Path) -> None:
     path.rename(target)
-    if write_ahead(path).exists():  # it belongs to this database, and to none that takes its name
-        write_ahead(path).rename(write_ahead(target))
     force_to_disk(target.parent)
     force_to_disk(path.parent)
 

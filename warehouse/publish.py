@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ingestion import faults
 from ingestion.aside import set_aside
+from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from warehouse import applied, dbt, state
@@ -59,28 +60,22 @@ def _copy(source: Path, aside: Path) -> None:
             for away in [hidden(row["table_schema"], row["table_name"], without)]
         ]
     with state.connect(aside, read_only=False) as connection:
-        connection.execute(f"attach {_quoted(str(source))} as source (read_only)")
-        for schema, table, columns in tables:
-            connection.execute(f"create schema if not exists {schema}")
-            names = ", ".join(f'"{name}"' for name in columns)
-            connection.execute(f"create table {schema}.{table} as select {names} from source.{schema}.{table}")
-        connection.execute("detach source")
+        with attached(connection, source, "source"):
+            for schema, table, columns in tables:
+                connection.execute(f"create schema if not exists {schema}")
+                names = ", ".join(f'"{name}"' for name in columns)
+                connection.execute(f"create table {schema}.{table} as select {names} from source.{schema}.{table}")
         connection.execute("checkpoint")
 
 
 def _is_for_readers(home: Home, without: Mapping[str, frozenset[str]]) -> bool:
     """Say whether the published file has the columns of the state but for those that are left out: a contract may change."""
-    with state.connect(home.state) as connection:
-        connection.execute(f"attach {_quoted(str(home.published))} as published (read_only)")
+    with state.connect(home.state) as connection, attached(connection, home.published, "published"):
         found = state.rows(connection, _SILVER_COLUMNS, [list(published_silver())])
     return all(
         row["is_published"] is (row["column_name"].lower() not in hidden(SILVER, row["table_name"], without))
         for row in found
     )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def catch_up(home: Home) -> None:
@@ -121,7 +116,7 @@ def read_pin(home: Home) -> Pin | None:
 def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
     """Publish a kept state, and let builds publish nothing until `unpin`."""
     with state.lock(home):
-        kept = {path.stem: path for path in sorted(_kept(home).glob("*.duckdb"))}
+        kept = {path.stem: path for path in kept_states(home)}
         if build_id not in kept:
             names = ", ".join(kept) or "none"
             raise Permanent(f"the state of build {build_id} is not kept", todo=f"name one of those that are: {names}")

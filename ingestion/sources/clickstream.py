@@ -10,11 +10,9 @@ what cannot be data: hidden files, names that start with `_`, notes and checksum
 folders (see `landing_names`).
 """
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -23,8 +21,8 @@ from pathlib import Path
 from ingestion import bronze, faults
 from ingestion.contract import Contract, say_duration
 from ingestion.errors import Broken, Permanent
-from ingestion.home import Home
 from ingestion.landing import Landing, Run
+from ingestion.locks import hold
 from ingestion.manifest import Input, Manifest, Waiting, still_waiting
 from ingestion.parquet import PartWriter
 from ingestion.sources import counts, landing_names
@@ -52,7 +50,7 @@ def ingest(run: Run) -> Landing:
     listed = counts.list_files(run.home, run.window) if run.is_sweep else {}
     hours = _Hours(run, contract, landing_names.strays(run.home.landing, window))
     for hour in window.hours():
-        with _one_at_a_time(run.home):
+        with hold(run.home.staging / f"{DATASET}.lock", "lands clicks", run.report):
             hours.land(hour)
     hours.expect_records()
     if run.is_sweep:
@@ -271,12 +269,3 @@ class _Hour:
 
     def _name(self, path: Path) -> str:
         return landing_names.name_of(path, self.run.home.landing)
-
-
-@contextmanager
-def _one_at_a_time(home: Home) -> Iterator[None]:
-    """Keep a second run from looking at an hour while this one lands it. The lock goes with the process."""
-    home.staging.mkdir(parents=True, exist_ok=True)
-    with (home.staging / f"{DATASET}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
