@@ -35,7 +35,7 @@ test: setup  ## every test but the long ones
 	@$(BIN)/pytest -m "not long" -n 2 --dist loadfile
 
 test-long: setup  ## the tests that take minutes
-	@$(BIN)/pytest -m long -n 2
+	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m long -n 2
 
 lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released versions
 	@$(BIN)/ruff check .

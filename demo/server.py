@@ -76,12 +76,12 @@ class Server:
     def _start(self) -> None:
         # Left by a server that was killed; its pid may be another process by now, which Postgres would take for itself.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-        options = f"-p {_free_port()} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+        options = f"-p {free_port()} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
         if self.is_disposable:
             options += " -c fsync=off"
         log = self.folder / "postgres.log"
         log.touch()
-        _give(log, self.data)
+        give(log, self.data)
         how = ["-w", "-t", str(_BOUND_SECONDS), "-l", str(log), "-o", options]
         self._run(["pg_ctl", "start", "-D", str(self.data), *how])
 
@@ -90,14 +90,14 @@ class Server:
         aside = self.data.with_name("postgres.new")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True, mode=0o700)
-        _give(aside)
-        done = _call(["initdb", "-D", str(aside), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"])
+        give(aside)
+        done = call(["initdb", "-D", str(aside), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"])
         if done.returncode:
             raise Permanent(f"{self.name} cannot be made: {done.stderr}", where=str(self.data))
         aside.replace(self.data)
 
     def _run(self, command: Sequence[str]) -> None:
-        done = _call(command)
+        done = call(command)
         if done.returncode:
             told = done.stderr or done.stdout or "its log says why"
             raise Permanent(
@@ -107,7 +107,8 @@ class Server:
             )
 
 
-def _call(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def call(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run one of Postgres's programs, found by its name, as a user it accepts."""
     binary = str(_binaries() / command[0])
     # A server that keeps our pipes open would keep us waiting for them to close: it writes to its own log.
     return subprocess.run(
@@ -152,7 +153,7 @@ def _has_namespaces() -> bool:
         return False
 
 
-def _give(*paths: Path) -> None:
+def give(*paths: Path) -> None:
     """Let whoever the server runs as own these, and all in them."""
     if os.geteuid() == 0:
         owner = 0 if _has_namespaces() else _NOBODY
@@ -167,7 +168,8 @@ def _binaries() -> Path:
     return sorted(Path(package.origin).parent.glob("pginstall1*/bin"))[-1]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

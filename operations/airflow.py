@@ -8,7 +8,6 @@ starts them one import later, with a triggerer nobody needs.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,7 +24,7 @@ from urllib.request import Request, urlopen
 
 import psutil
 
-from demo.server import Server
+from demo.server import Server, free_port
 from ingestion.contract import read_contracts, source_ends
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
@@ -127,7 +126,7 @@ def start(home: Home, report: Report = silent) -> Running:
     report("preparing Airflow's database")
     _server(home).start()
     migrate(home)
-    port = _free_port()
+    port = free_port()
     report("starting Airflow: its API, scheduler and DAG processor")
     running = Running(port, {part: _spawn(home, part, port) for part in PARTS})
     running.save(home)
@@ -459,9 +458,3 @@ def _record(home: Home) -> Path:
 def passwords(home: Home) -> Path:
     """Say where Airflow keeps the password of its user."""
     return home.airflow / "simple_auth_manager_passwords.json.generated"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -223,8 +223,8 @@ def _dead_letters(home: Home) -> dict[str, state.Row]:
 
 def _entries(file: Path) -> list[dict[str, Any]]:
     """Read a JSON array, or JSON lines."""
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8")
         if text.lstrip().startswith("["):
             entries = json.loads(text)
         else:

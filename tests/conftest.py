@@ -1,5 +1,6 @@
 """Every test has a home of its own: nothing is read from, or written to, the one of whoever runs the tests."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,9 +8,11 @@ from hypothesis import settings
 
 from ingestion.home import Home
 
-# The machines are noisy: speed is shown by bench/, not by tests.
-settings.register_profile("clearwell", deadline=None, max_examples=40)
-settings.load_profile("clearwell")
+# The machines are noisy: speed is shown by bench/, not by tests. A change is not held up by an example that has nothing
+# to do with it: the examples are the same in each run, and others only where they are asked for (HYPOTHESIS_PROFILE=explore).
+settings.register_profile("clearwell", deadline=None, max_examples=40, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=200, derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "clearwell"))
 
 
 @pytest.fixture(autouse=True)

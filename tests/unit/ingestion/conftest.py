@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from demo import postgres as server
+from demo import postgres as demo_postgres
+from demo import server
 from ingestion.contract import Contract, read_contracts
 from ingestion.home import Home
 from ingestion.landing import Landing
@@ -101,8 +102,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Postgres of our own."""
     root = tmp_path_factory.mktemp("postgres")
     home = Home(root, root / "landing")
-    yield server.start(home)
-    server.stop(home)
+    yield demo_postgres.start(home)
+    demo_postgres.stop(home)
 
 
 @pytest.fixture
@@ -121,20 +122,20 @@ def shop_home(home: Home, postgres: str) -> Home:
 @pytest.fixture
 def replica(postgres: str, tmp_path: Path) -> Iterator[str]:
     """A standby of the server, made as its operators make one."""
-    primary, data, port = psycopg.conninfo.conninfo_to_dict(postgres), tmp_path / "standby", server._free_port()
+    primary, data, port = psycopg.conninfo.conninfo_to_dict(postgres), tmp_path / "standby", server.free_port()
     data.mkdir(mode=0o700)
     log = tmp_path / "standby.log"
     log.touch()
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
             folder.chmod(0o755)
-    server._give(data, log)
+    server.give(data, log)
     data.chmod(0o700)
     where = ["-h", "127.0.0.1", "-p", str(primary["port"]), "-U", "postgres"]
-    made = server._call(["pg_basebackup", "-D", str(data), "-R", "-c", "fast", "-X", "stream", *where])
+    made = server.call(["pg_basebackup", "-D", str(data), "-R", "-c", "fast", "-X", "stream", *where])
     assert made.returncode == 0, made.stderr
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    started = server._call(["pg_ctl", "start", "-D", str(data), "-w", "-t", "60", "-l", str(log), "-o", options])
+    started = server.call(["pg_ctl", "start", "-D", str(data), "-w", "-t", "60", "-l", str(log), "-o", options])
     assert started.returncode == 0, log.read_text()
     yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    server._call(["pg_ctl", "stop", "-D", str(data), "-m", "immediate", "-w"])
+    server.call(["pg_ctl", "stop", "-D", str(data), "-m", "immediate", "-w"])
