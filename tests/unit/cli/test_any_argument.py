@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from cli.main import main
 from ingestion.errors import Permanent
-from operations.cli import main
+from tests.unit.cli.commands import COMMANDS
 
 # What no test may start, stop or wait for; the arguments are read all the same.
 DOES = (
@@ -39,18 +40,6 @@ VALUES = TEXTS | st.sampled_from(
     ["", " ", "x" * 300, "y" * 5000, *(one for line in NASTY.split("\n") for one in line.split("|"))]
 )
 ENDINGS = {0, 1, 2}
-
-
-def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Walk the commands there are, so that none is forgotten."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from leaves(command, (*path, name))
-        else:
-            yield (*path, name), command
-
-
-COMMANDS = dict(leaves(main))
 
 
 SENSIBLE = {
@@ -165,7 +154,3 @@ def test_any_setting(variable: str, command: list[str], value: str) -> None:
         shown = CliRunner().invoke(main, command)
         assert isinstance(shown.exception, SystemExit | None), (variable, value)
         assert shown.exit_code in ENDINGS, shown.output
-
-
-def test_no_command_is_forgotten() -> None:
-    assert len(COMMANDS) > 30 and ("sql",) in COMMANDS and ("dead-letters", "show") in COMMANDS

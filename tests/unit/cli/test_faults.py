@@ -14,11 +14,12 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
+from cli.main import main
 from demo import postgres
 from ingestion import database
 from ingestion.home import Home
-from operations.cli import main
 from tests.pipeline.delivery import ORDER, land_rows
+from tests.unit.cli.commands import COMMANDS
 
 # Airflow's own command line; and what waits for ever.
 LEFT_OUT = ("airflow", "shop live")
@@ -26,25 +27,21 @@ VALUES = {"start": "2026-11-01", "end": "2026-11-02", "reason": "test", "questio
 LOCK = 'IO Error: Could not set lock on file "x": Conflicting lock is held in bin/python3 (PID 4711).'
 
 
-def walk(group: click.Group, *names: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield every command, with something for each argument that it asks for."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from walk(command, *names, name)
-        else:
-            line = [*names, name]
-            for one in command.params:
-                value = VALUES.get(str(one.name), "x")
-                if isinstance(one, click.Argument) and not isinstance(one.type, click.Path):
-                    line.append("clickstream" if one.name == "source" else value)
-                elif isinstance(one, click.Argument):
-                    line.append(__file__)
-                elif one.required:
-                    line += [one.opts[0], value]
-            yield " ".join([*names, name]), line
+def line(path: tuple[str, ...], command: click.Command) -> list[str]:
+    """Type a command, with something for each argument that it asks for."""
+    words = list(path)
+    for one in command.params:
+        value = VALUES.get(str(one.name), "x")
+        if isinstance(one, click.Argument) and not isinstance(one.type, click.Path):
+            words.append("clickstream" if one.name == "source" else value)
+        elif isinstance(one, click.Argument):
+            words.append(__file__)
+        elif one.required:
+            words += [one.opts[0], value]
+    return words
 
 
-COMMANDS = {name: line for name, line in walk(main) if name not in LEFT_OUT}
+LINES = {" ".join(path): line(path, one) for path, one in COMMANDS.items() if " ".join(path) not in LEFT_OUT}
 
 
 @pytest.fixture
@@ -88,7 +85,7 @@ def break_files(monkeypatch: pytest.MonkeyPatch, home: Home, error: OSError | du
 
 
 @pytest.mark.parametrize("fault", ["full", "forbidden", "busy"])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", LINES)
 def test_every_command_says_a_fault_in_one_line(
     name: str, fault: str, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +98,7 @@ def test_every_command_says_a_fault_in_one_line(
     clock = itertools.count(step=1000)
     monkeypatch.setattr(database.time, "monotonic", lambda: next(clock))
     tried = break_files(monkeypatch, home, error)
-    shown = CliRunner().invoke(main, COMMANDS[name])
+    shown = CliRunner().invoke(main, LINES[name])
     assert shown.exception is None or isinstance(shown.exception, SystemExit), repr(shown.exception)
     assert "Traceback" not in shown.output
     errors = [line for line in shown.output.splitlines() if line.startswith("error: ")]
@@ -116,5 +113,5 @@ def test_the_walk_meets_the_faults(home: Home, monkeypatch: pytest.MonkeyPatch) 
     tried = break_files(monkeypatch, home, PermissionError(errno.EACCES, "Permission denied"))
     for name in ("status", "build", "ledger", "hash", "trace", "batches list", "heal", "ingest", "sql"):
         tried.clear()
-        shown = CliRunner().invoke(main, COMMANDS[name])
+        shown = CliRunner().invoke(main, LINES[name])
         assert tried and shown.exit_code == 1 and "permission denied" in shown.output, name
