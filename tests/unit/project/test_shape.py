@@ -52,11 +52,8 @@ def test_the_clock_is_read_at_the_edges_alone() -> None:
         assert not re.search(r"datetime\.now|datetime\.today|date\.today|time\.time\(", path.read_text()), path
 
 
-def test_the_readme_tells_the_truth_about_commands_and_dags() -> None:
+def test_the_readme_lists_the_dags() -> None:
     readme = (ROOT / "README.md").read_text()
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z-]+)`|^make ([a-z-]+)$", readme, re.MULTILINE))
-    assert {name for pair in named for name in pair if name} <= targets
     for dag in ("ingest_orders", "ingest_clickstream", "sweep_sources", "build_warehouse"):
         assert f"`{dag}`" in readme
 
