@@ -10,7 +10,7 @@ from typing import Any
 
 from ingestion import faults
 from ingestion.contract import PROJECT
-from ingestion.database import connect
+from ingestion.database import MEMORY, connect, memory
 from ingestion.errors import ClearwellError, Permanent
 from warehouse.parsed import parsed
 from warehouse.plan import Build
@@ -254,6 +254,7 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
         "CLEARWELL_STATE": str(build.start_state()),
+        MEMORY: memory(),
         "CLEARWELL_PREVIOUS": str(build.home.state if build.plan().full else build.empty),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
