@@ -124,7 +124,7 @@ def test_a_machine_that_dies_in_mid_backfill_goes_on_when_it_is_started_again(sh
 def kill(home: Home) -> None:
     running = airflow.read(home)
     assert running
-    for pid in airflow._members(running):
+    for pid in (pid for leader in running.parts.values() for pid in leader.members()):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     server = airflow._server(home)
