@@ -1,11 +1,25 @@
 """The simulated shop."""
 
+import os
+
 import click
 
 from cli.context import now
+from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
 from operations.output import say, tell
+
+
+def wake_shop(home: Home) -> None:
+    """Let the simulated shop of a home answer, if it has one and no other is named: start its Postgres, point at its bank."""
+    from demo import postgres, rates
+
+    if rates.published(home).exists():
+        os.environ.setdefault("EXCHANGE_RATES", str(rates.published(home)))
+    if not home.shop_url and "orders" in sources.SOURCES and postgres.is_asleep(home):
+        say("starting the shop's Postgres, which was stopped. It stays; clearwell shop stop stops it")
+        postgres.start(home)
 
 
 @click.group()
