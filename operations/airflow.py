@@ -30,7 +30,7 @@ from ingestion.home import Home
 from ingestion.landing import Report, silent
 from operations import processes
 from operations.processes import Leader, Starting, Telling
-from warehouse.build import pending
+from warehouse.plan import waiting_batches
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("api-server", "scheduler", "dag-processor")
@@ -291,12 +291,11 @@ def wait(
     builds: bool = True,
     patience: float = _RUNS_SECONDS,
 ) -> None:
-    """Return when no run is under way and, unless `builds` is false, every batch is built.
+    """Return when no run of a window `before` a day is under way and, unless `builds` is false, what they landed is built.
 
     A run that failed `since` a time, or since Airflow started, is Permanent, and so is a part of Airflow that died; a build
-    that failed is not if a later one succeeded. A run of a window from `before` on is the schedule's own affair: midnight
-    may pass while we wait. Without `builds`, `build_warehouse` may still be paused: what was landed meanwhile is then one
-    build, not one for each arrival.
+    that failed is not if a later one succeeded. What comes from that day on is the schedule's own affair. Without `builds`,
+    `build_warehouse` may still be paused: what was landed meanwhile is then one build, not one for each arrival.
     """
     api = _Api(home, report)
     telling = Telling(report, patience)
@@ -304,12 +303,13 @@ def wait(
     builds_left = _BUILDS
     while not telling.is_over:
         _check_alive(home, api.running)
-        active = api.runs("queued", "running")
+        active = [run for run in api.runs("queued", "running") if is_waited_for(run, before, builds=builds)]
         if not active:
             ended = [run for run in api.runs("failed", "success", since=from_then) if starts_before(run, before)]
-            if failed := unmended(ended):
+            if failed := unmended([run for run in ended if builds or run["dag_id"] != "build_warehouse"]):
                 raise _failed(home, api, failed)
-            if not builds or not pending(home):
+            waiting = waiting_batches(home) if builds else []
+            if not any(one.window.start.date() < before for one in waiting):
                 return
             if not builds_left:
                 raise Permanent(f"batches wait after {_BUILDS} builds", where=str(home.bronze), todo="clearwell status")
@@ -533,6 +533,11 @@ def unmended(ended: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def starts_before(run: dict[str, Any], day: date) -> bool:
     """Say whether a run's window starts before a day; a run without a window was asked for by somebody."""
     return (run["logical_date"] or "") < day.isoformat()
+
+
+def is_waited_for(run: dict[str, Any], before: date, *, builds: bool) -> bool:
+    """Say whether a run has to end first: any build, since it may hold what was landed, and what lands windows before a day."""
+    return builds if run["dag_id"] == "build_warehouse" else starts_before(run, before)
 
 
 def _interval(run: dict[str, Any]) -> str:

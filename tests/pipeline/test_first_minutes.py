@@ -1,6 +1,6 @@
 """Demo, up, down and crashes in any order, on a busy machine: each ends in the same running system, and in the truth.
 
-`CLEARWELL_ROUNDS` says how many rounds, `CLEARWELL_SEED` in which order.
+`CLEARWELL_ROUNDS` says how many rounds, `CLEARWELL_SEED` in which order, `CLEARWELL_SPINNERS` how many processes keep it busy.
 """
 
 import os
@@ -26,7 +26,7 @@ from warehouse.build import Request, build
 ROUNDS = int(os.environ.get("CLEARWELL_ROUNDS", "20"))
 SEED = int(os.environ.get("CLEARWELL_SEED", "1"))
 LIMIT_SECONDS = 1800
-SPINNERS = 3
+SPINNERS = int(os.environ.get("CLEARWELL_SPINNERS", "3"))
 ROOT = Path(__file__).parents[2]
 
 

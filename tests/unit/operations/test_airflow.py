@@ -47,6 +47,18 @@ def run_of(dag_id: str, state: str, end: str) -> dict[str, str]:
     return {"dag_id": dag_id, "state": state, "end_date": end}
 
 
+def test_a_build_is_waited_for_when_builds_are_and_a_landing_of_the_day_itself_never() -> None:
+    day = date(2026, 1, 3)
+    build = {"dag_id": "build_warehouse", "logical_date": "2026-01-03T05:30:00Z"}
+    hour = {"dag_id": "ingest_orders", "logical_date": "2026-01-03T04:00:00Z"}
+    before = {"dag_id": "sweep_sources", "logical_date": "2026-01-02T00:00:00Z"}
+    found = [
+        [run for run in (build, hour, before) if airflow.is_waited_for(run, day, builds=builds)]
+        for builds in (True, False)
+    ]
+    assert found == [[build, before], [before]]
+
+
 def test_a_build_that_failed_is_forgiven_by_a_later_one_and_a_landing_is_not() -> None:
     failed = [run_of("build_warehouse", "failed", "2026-01-01T10"), run_of("sweep_sources", "failed", "2026-01-01T09")]
     built = [run_of("build_warehouse", "success", "2026-01-01T11")]
