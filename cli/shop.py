@@ -5,6 +5,7 @@ import os
 import click
 
 from cli.context import now
+from cli.options import named_date
 from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
@@ -44,8 +45,8 @@ def stop_shop() -> None:
 
 
 @shop.command("simulate")
-@click.option("--from", "start", required=True, metavar="D", help="First date.")
-@click.option("--to", "end", required=True, metavar="D", help="End, not included.")
+@click.option("--from", "start", required=True, metavar="D", callback=named_date, help="First date.")
+@click.option("--to", "end", required=True, metavar="D", callback=named_date, help="End, not included.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same shop.")
 @click.option("--orders-per-day", default=400, show_default=True)
 @click.option("--events-per-day", default=20_000, show_default=True)

@@ -6,7 +6,7 @@ import click
 
 from cli.builds import build
 from cli.context import NEXT, now
-from cli.options import from_option, json_option, to_option
+from cli.options import from_option, json_option, named_date, to_option
 from cli.shop import wake_shop
 from ingestion import sources
 from ingestion.errors import ClearwellError
@@ -87,7 +87,9 @@ def _landed(ctx: click.Context, source: str, start: str, end: str) -> bool:
 
 
 @click.command("heal")
-@click.option("--to", "end", metavar="T", help="Also what is missing after the latest window, up to here.")
+@click.option(
+    "--to", "end", metavar="T", callback=named_date, help="Also what is missing after the latest window, up to here."
+)
 @click.option("--dry-run", is_flag=True, help="Only list what would be ingested.")
 @json_option
 @click.pass_context

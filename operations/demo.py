@@ -63,7 +63,7 @@ def run(home: Home, now: datetime, days: int, report: Report) -> None:
                 report("stopping the shop's Postgres")
                 postgres.stop(home)
     print_results(home)
-    _print_next(("make up", "the same, left running, with Airflow's UI"))
+    _print_next(now, ("make up", "the same, left running, with Airflow's UI"))
 
 
 def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
@@ -76,7 +76,10 @@ def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
     running = airflow.read(home)
     tell(f"Airflow: {running.url if running else '?'} (user {airflow.USER}, password in {airflow.passwords(home)})")
     tell("The shop goes on producing; each hour is landed and built when it is over.")
-    _print_next(("clearwell airflow dags list", "Airflow's own command, on this Airflow"), ("make down", "stop it all"))
+    first, last = now() - timedelta(days=_DAYS), now() - timedelta(days=1)
+    days = f"--from-date {first:%Y-%m-%d} --to-date {last:%Y-%m-%d}"
+    again = f"clearwell airflow backfill create --dag-id sweep_sources {days} --reprocess-behavior completed"
+    _print_next(now(), ("make down", "stop it all"), (again, ""))
 
 
 def down(home: Home, report: Report) -> None:
@@ -184,17 +187,24 @@ def print_results(home: Home) -> None:
     tell(f"published: {home.published}")
 
 
-def _print_next(*more: tuple[str, str]) -> None:
+def _print_next(now: datetime, *more: tuple[str, str]) -> None:
     """Print what can be typed now, as it can be typed here."""
     lines = [
-        *([] if shutil.which("clearwell") else [(_activation(), "once in a shell: puts clearwell on its path")]),
         ("clearwell status", "is all well?"),
         ("clearwell dead-letters list", "what was refused, and why"),
         ("clearwell sql 'from gold.daily_traffic'", "ask the tables"),
+        (f"clearwell trace o-{now - timedelta(days=1):%Y%m%d}-000007", "where an order came from, and what it is in"),
+        ("clearwell run --from yesterday --to today", "land a day again, and build"),
         *more,
     ]
-    width = max(len(line) for line, _ in lines)
-    tell("\n".join(f"{'Next:  ' if not n else '       '}{line:<{width}}  {why}" for n, (line, why) in enumerate(lines)))
+    width = max(len(line) for line, why in lines if why)
+    if not shutil.which("clearwell"):
+        tell(f"First, once in a shell: {_activation()}")
+    tell(
+        "\n".join(
+            f"{'Next:  ' if not n else '       '}{line:<{width}}  {why}".rstrip() for n, (line, why) in enumerate(lines)
+        )
+    )
 
 
 def _activation() -> str:

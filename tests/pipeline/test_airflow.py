@@ -61,7 +61,7 @@ class Reader(threading.Thread):
 
 def typed(first: date, last: date) -> list[str]:
     """Return the backfill command as the README has it, for other days."""
-    command = re.search(r"^airflow (backfill create .*)$", README.read_text(), re.MULTILINE)
+    command = re.search(r"^clearwell airflow (backfill create .*)$", README.read_text(), re.MULTILINE)
     assert command
     return command[1].replace("2026-01-01", first.isoformat()).replace("2026-01-31", last.isoformat()).split()
 

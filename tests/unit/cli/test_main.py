@@ -66,7 +66,7 @@ def test_a_decision_asks_for_a_reason(tmp_path: Path) -> None:
     ("start", "end", "said"),
     [
         ("2026-11-02", "2026-11-01", "is empty"),
-        ("yesterday", "2026-11-01", "is not a date"),
+        ("someday", "2026-11-01", "is not a date"),
         ("2199-01-01", "2199-01-02", "lies in the future"),
         (
             "2026-11-01",
