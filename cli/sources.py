@@ -66,9 +66,10 @@ def run(ctx: click.Context, start: str, end: str, apart: bool) -> None:
     A window that cannot be meant is refused before anything is done: one that is empty, not over, before all data, or far
     from what is landed.
     """
-    home, names = Home.from_environment(), sources.SOURCES
+    home, names, window = Home.from_environment(), sources.SOURCES, Window.parse(start, end)
+    windows.check_past(window, now())
     wake_shop(home)
-    windows.check(home, Window.parse(start, end), now(), apart=apart)
+    windows.check_place(home, window, apart=apart)
     failed = [source for source in names if not _landed(ctx, source, start, end)]
     if len(failed) < len(names):
         ctx.invoke(build)
