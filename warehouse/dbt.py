@@ -2,16 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ingestion import faults
 from ingestion.contract import PROJECT
-from ingestion.database import connect
+from ingestion.database import MEMORY, connect, memory
 from ingestion.errors import ClearwellError, Permanent
 from warehouse.parsed import parsed
 from warehouse.plan import Build
@@ -40,7 +40,8 @@ class Result:
 class Change:
     """How one table of the build changes the state: delete what matches, then insert the build's rows.
 
-    `by` maps columns of `match` to expressions over the table. No `match`: the table is replaced.
+    `by` maps columns of `match` to expressions over the table. No `match`: the table is replaced. `description` says what the
+    table holds, and `descriptions` what each column does, by its name in lower case.
     """
 
     model: str
@@ -53,6 +54,8 @@ class Change:
     types: tuple[str, ...]
     view_sql: str
     is_published: bool
+    description: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_history(self) -> bool:
@@ -253,6 +256,8 @@ def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Chang
         types=tuple(column["data_type"] for column in node["columns"].values()),
         view_sql=(compiled / node["original_file_path"]).read_text() if apply.get("view") else "",
         is_published=bool(meta.get("publish")),
+        description=str(node["description"]).strip(),
+        descriptions={name.lower(): str(one["description"]).strip() for name, one in node["columns"].items()},
     )
 
 
@@ -271,6 +276,7 @@ def _invoke(
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
         "CLEARWELL_STATE": str(build.start_state()),
+        MEMORY: memory(),
         "CLEARWELL_PREVIOUS": str(build.home.state if build.plan().full else build.empty),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
