@@ -89,7 +89,11 @@ def _landed(ctx: click.Context, source: str, start: str, end: str) -> bool:
 
 @click.command("heal")
 @click.option(
-    "--to", "end", metavar="T", callback=named_date, help="Also what is missing after the latest window, up to here."
+    "--to",
+    "end",
+    metavar="T",
+    callback=named_date,
+    help="Also what is missing after the latest window, up to here; not included.",
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be ingested.")
 @json_option
