@@ -26,7 +26,7 @@ def ingest(source: str, start: str, end: str) -> None:
     wake_shop(home)
     landing = sources.ingest(source, window, home, now(), say)
     tell(
-        f"{landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
+        f"{source}: {landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
     )
 
 
