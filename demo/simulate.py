@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import sleep
 from typing import IO
 
 import duckdb
@@ -18,6 +19,7 @@ import psycopg
 import zstandard
 
 from demo import postgres, truth
+from ingestion.errors import Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 from ingestion.sources.postgres import opened
@@ -29,6 +31,7 @@ _CLICK_REACH = timedelta(days=3)
 _INVALID = "␀".encode()
 _BLOCK = 20_000
 PRODUCTS = 500
+_TURN_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def last_day(home: Home) -> date | None:
 def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
     """Let time pass up to `until`, which is not included; clicks arrive by whole hours. Time never goes back."""
     with opened(home.database_url()) as shop, _laboratory(home) as laboratory:
-        _prepare(shop)
+        _prepare(shop, report)
         days = [Day(*row) for row in shop.execute("select * from simulation.days order by day").fetchall()]
         clock = shop.execute("select until from simulation.clock").fetchone()
         until = max(until, clock[0]) if clock else until
@@ -96,9 +99,22 @@ def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
         return truth.write(home, laboratory, shop, days, until)
 
 
-def _prepare(shop: psycopg.Connection) -> None:
-    # Until this connection ends: one process at a time lets time pass.
-    shop.execute("select pg_advisory_lock(hashtext('simulation'))")
+def _prepare(shop: psycopg.Connection, report: Report = silent) -> None:
+    """Take the turn to let time pass, which one connection has at a time until it ends; then make what is not there."""
+    for second in range(_TURN_SECONDS):
+        # Not a lock that the database waits for: on a busy machine others take longer than its bound for locks.
+        if shop.execute("select 1 where pg_try_advisory_lock(hashtext('simulation'))").fetchone():
+            break
+        shop.commit()
+        if second % 60 == 0:
+            report(f"waiting for the process that lets time pass in the shop; {_TURN_SECONDS - second} s more at most")
+        sleep(1)
+    else:
+        raise Transient(
+            f"another process lets time pass in the shop, for {_TURN_SECONDS} s now",
+            where="the shop's Postgres",
+            todo="the same command later, or clearwell down",
+        )
     postgres.make_tables(shop)
     shop.execute(_PRODUCTS, {"products": PRODUCTS})
     shop.commit()
