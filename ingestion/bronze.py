@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from pyarrow import fs
 
@@ -38,18 +38,22 @@ class BatchRef:
 
 def list_batches(home: Home, dataset: str | None = None, day: date | None = None) -> list[BatchRef]:
     """List the batches that exist, or those of a dataset, or of a dataset's day, from folder names alone."""
+    return sorted(list_files(home, dataset, day))
+
+
+def list_files(home: Home, dataset: str | None = None, day: date | None = None) -> dict[BatchRef, dict[str, int]]:
+    """List the same batches, each with the files in its folder and their bytes. No file is opened."""
     if day and not dataset:
         raise ValueError("a day is listed for one dataset")
     under = home.bronze / (dataset or "") / (day.isoformat() if day else "")
     found = _FILES.get_file_info(fs.FileSelector(str(under), recursive=True, allow_not_found=True))
-    root = str(home.bronze)
-    refs = []
+    root = f"{home.bronze}/"
+    batches: dict[BatchRef, dict[str, int]] = {}
     for info in found:
-        if info.base_name == MANIFEST:
-            parts = PurePath(info.path).relative_to(root).parts
-            if len(parts) == 4 and (of_day := _date(parts[1])):
-                refs.append(BatchRef(parts[0], of_day, parts[2]))
-    return sorted(refs)
+        parts = info.path.removeprefix(root).split("/")
+        if len(parts) == 4 and (of_day := _date(parts[1])):
+            batches.setdefault(BatchRef(parts[0], of_day, parts[2]), {})[info.base_name] = info.size or 0
+    return {ref: files for ref, files in batches.items() if MANIFEST in files}
 
 
 def _date(text: str) -> date | None:

@@ -13,7 +13,7 @@ from ingestion.bronze import BatchRef
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.landing import Report, silent
-from ingestion.manifest import Manifest
+from ingestion.manifest import OF_PLAN, Manifest
 from ingestion.sources import decisions
 from warehouse import state
 
@@ -244,9 +244,8 @@ def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[st
     """Yield one JSON line a batch: its manifest, the folder its files lie in, and whether it enters and leaves."""
     for manifest in sorted(manifests, key=lambda one: one.batch_id):
         body = json.loads(manifest.to_json())
-        body["folder"] = f"{bronze.batch_folder(home, bronze.reference(manifest))}/"
-        body["is_entering"] = True
-        body["is_leaving"] = manifest.batch_id in leaving
+        folder = f"{bronze.batch_folder(home, bronze.reference(manifest))}/"
+        body |= dict(zip(OF_PLAN, (folder, True, manifest.batch_id in leaving), strict=True))
         yield json.dumps(body) + "\n"
 
 

@@ -104,6 +104,9 @@ DEEDS: dict[str, Callable[[Path], object]] = {
         (folder / bronze.MANIFEST).read_bytes()[:200]
     ),
     "manifest of other JSON": lambda folder: (folder / bronze.MANIFEST).write_text('["a", 1]'),
+    "altered manifest": lambda folder: (folder / bronze.MANIFEST).write_text(
+        (folder / bronze.MANIFEST).read_text().replace('"counted_by_source": ', '"counted_by_source": 1')
+    ),
     "manifest of no text": lambda folder: (folder / bronze.MANIFEST).write_bytes(b"\xff\xfe\x00" * 50),
     "flipped byte": lambda folder: flip(folder / "part-0.parquet"),
     "truncated Parquet": lambda folder: (folder / "part-0.parquet").write_bytes(b"PAR1"),
@@ -149,12 +152,17 @@ def test_a_damaged_batch_in_the_state_stops_only_what_must_read_it(typed: Typed,
     by_copy, by_landing = refs(home, "clickstream", FIRST)[0], refs(home, "orders", FIRST)[0]
     DEEDS["truncated manifest"](bronze.batch_folder(home, by_copy))
     DEEDS["flipped byte"](bronze.batch_folder(home, by_landing))
+    gone, short = refs(home, "clickstream", FIRST)[1:3]
+    DEEDS["missing Parquet"](bronze.batch_folder(home, gone))
+    DEEDS["truncated Parquet"](bronze.batch_folder(home, short))
+    shown = typed("status")
+    assert shown.exit_code == 1 and gone.batch_id in shown.output and short.batch_id in shown.output
     assert typed("build").exit_code == 0
     assert hashes.read(home) == undisturbed
     for again in ("build --full", "build --from 2026-11-01 --to 2026-11-02"):
         refused = typed(again)
         assert refused.exit_code == 1 and refused.output.strip().endswith("Next: clearwell repair")
-        assert by_copy.batch_id in refused.output or by_landing.batch_id in refused.output
+        assert any(one.batch_id in refused.output for one in (by_copy, by_landing, gone, short))
     mended = typed("repair")
     assert mended.exit_code == 0, mended.output
     assert typed("build --full").exit_code == 0
