@@ -140,7 +140,7 @@ def waiting_batches(home: Home) -> list[Manifest]:
 
 def look(home: Home) -> Waiting:
     """Look through the batches that no build has taken, and compare their files with their manifests."""
-    found = bronze.look(home, taken(home), partial(verify, home))
+    found = bronze.look(home, taken(home), partial(verify, home, anew=False))
     waiting = found.manifests
     held = _held(home)
     # A batch that did not change between two snapshots, of which only the other waits for a person, enters with this one.
@@ -220,10 +220,10 @@ def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
     return plan
 
 
-def verify(home: Home, manifest: Manifest) -> None:
-    """Compare a batch's files with its manifest. Of a retracted one nothing is read, whatever it is."""
+def verify(home: Home, manifest: Manifest, *, anew: bool = True) -> None:
+    """Compare a batch's files with its manifest, as bronze does. Of a retracted one nothing is read, whatever it is."""
     try:
-        bronze.verify(home, manifest)
+        bronze.verify(home, manifest, anew=anew)
     except Broken:
         if manifest.batch_id not in decisions.retracted(home):
             raise
@@ -233,7 +233,7 @@ def _read_again(home: Home, ref: BatchRef) -> Manifest:
     """Read the manifest of a batch that must be read again, and verify its files."""
     try:
         manifest = bronze.read_manifest(home, ref)
-        verify(home, manifest)
+        verify(home, manifest, anew=False)
     except Broken as error:
         what = f"batch {ref.batch_id} of {ref.dataset}, {ref.date}, must be read again, and is damaged: {error.what}"
         raise Broken(what, where=error.where) from error

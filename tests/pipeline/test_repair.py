@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cli.main import main
 from demo import simulate
 from ingestion import bronze, sources
 from ingestion.bronze import BatchRef
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import cli, hashes, ledger, status
+from operations import hashes, ledger, status
 from warehouse import state
 from warehouse.build import Request, build
 
@@ -36,7 +38,7 @@ class Typed:
             "SHOP_DATABASE_URL": self.home.database_url(),
         }
         words = line.split() + (["--reason", "test"] if "retract" in line or "--full" in line else [])
-        result = CliRunner().invoke(cli.main, words, env=env)
+        result = CliRunner().invoke(main, words, env=env)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return result
 
@@ -75,10 +77,16 @@ def undisturbed(built: Home) -> list[state.Row]:
     return hashes.read(built)
 
 
+def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in list(sys.modules.items()):
+        if name.startswith("cli.") and hasattr(module, "now"):
+            monkeypatch.setattr(module, "now", lambda: NOW)
+
+
 @pytest.fixture
 def typed(whole: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
     """A copy of the home, to be spoilt."""
-    monkeypatch.setattr(cli, "now", lambda: NOW)
+    stop_the_clock(monkeypatch)
     yield Typed(copied(whole, tmp_path / "home"))
     shutil.rmtree(tmp_path / "home")
 
@@ -86,7 +94,7 @@ def typed(whole: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @pytest.fixture
 def typed_later(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
     """The same, of the home in which nothing waits."""
-    monkeypatch.setattr(cli, "now", lambda: NOW)
+    stop_the_clock(monkeypatch)
     yield Typed(copied(built, tmp_path / "home"))
     shutil.rmtree(tmp_path / "home")
 
