@@ -46,7 +46,7 @@ def test_a_home_with_quotes_spaces_and_accents_in_its_path(tmp_path: Path, monke
     type_("ingest", "clickstream", *SECOND)
     type_("build", "--full", "--reason", "test")
     type_("ledger", "--recount")
-    assert type_("sql", "from gold.daily_revenue").count("2026-11-01") == 5
+    assert '"n": 5' in type_("sql", "select sum(records)::int as n from ops.ledger where dataset = 'orders'", "--json")
     type_("trace", "--gold", "daily_revenue", "--where", "order_date = '2026-11-01'")
     type_("builds", "restore", first, "--reason", "test")
     assert state.last_build(home.published) == first
