@@ -58,6 +58,17 @@ def search(home: Home) -> list[Damage]:
     return [*found, *(_batch(home, ref, why) for ref, why in sorted({**missing, **broken}.items()))]
 
 
+def is_still(home: Home, one: Damage) -> bool:
+    """Look once more at what was found damaged: a build may have been at it. A batch is looked at when it is repaired."""
+    if one.kind == "batch":
+        return True
+    if one.kind == "pin":
+        return any(_pin(home))
+    if one.kind == "build":
+        return any(other.path == one.path for other in _builds(home, newest_only=False))
+    return bool(_read_database(one.path, is_whole=True))
+
+
 def _databases(home: Home, *, is_whole: bool) -> Iterator[Damage]:
     for kind, path in (("state", home.state), ("published", home.published)):
         if why := _read_database(path, is_whole=is_whole):

@@ -61,7 +61,9 @@ class Plan:
     held: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        (folder / "plan.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
+        part = folder / ".plan.json.part"
+        part.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        part.replace(folder / "plan.json")
 
 
 VERDICT = "findings.json"
