@@ -125,11 +125,13 @@ class Manifest:
             body = json.loads(text)
             written = body.pop(CHECKSUM, None)
             if written not in (None, _checksum(body)):
-                raise ValueError("it is not what was written: its checksum is another")
+                raise Broken("a manifest is not what was written: its checksum does not match", where=where)
             manifest = cls._from_body(body)
             for one in (manifest, *manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading or manifest):
                 _hold_types(one)
             return manifest
+        except Broken:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, Permanent) as error:
             raise Broken(f"a manifest cannot be read: {error!r}", where=where) from error
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import duckdb
+
 from ingestion import bronze, faults
 from ingestion.bronze import BatchRef
 from ingestion.errors import Broken
@@ -87,6 +89,9 @@ def _read_database(path: Path, *, is_whole: bool) -> str:
                 _read_tables(path)
     except Broken as error:
         return error.what
+    except duckdb.IOException:
+        if path.exists():  # or else a kept state that a publish replaced meanwhile
+            raise
     return ""
 
 
