@@ -32,6 +32,40 @@ def test_nothing_imports_the_command_line() -> None:
         assert "cli" not in imports(path), path
 
 
+# Modules that make sense only with a whole home, a shop or a build: the test that shows them.
+SHOWN_BY = {
+    "ingestion/sources/giving_way.py": "tests/unit/ingestion/sources/test_deadlines.py",
+    "ingestion/sources/known.py": "tests/unit/ingestion/sources/test_orders.py",
+    "warehouse/audit.py": "tests/pipeline/test_checks.py",
+    "warehouse/build.py": "tests/pipeline/test_any_operation.py",
+    "warehouse/difference.py": "tests/pipeline/test_any_operation.py",
+    "operations/contracts.py": "tests/pipeline/test_drift.py",
+    "operations/damage.py": "tests/pipeline/test_repair.py",
+    "operations/decide.py": "tests/pipeline/test_decisions.py",
+    "operations/ledger.py": "tests/pipeline/test_sabotage.py",
+    "operations/listings.py": "tests/pipeline/test_decisions.py",
+    "operations/repair.py": "tests/pipeline/test_repair.py",
+    "operations/trace.py": "tests/pipeline/test_trace.py",
+    "demo/server.py": "tests/unit/demo/test_postgres.py",
+    "demo/truth.py": "tests/pipeline/test_truth.py",
+}
+
+
+def test_every_module_has_its_test_in_the_same_place() -> None:
+    """Commands are walked by the tests of `tests/unit/cli`, all of them."""
+    modules = [
+        path for room in (*LAYERS[:3], "demo") for path in (ROOT / room).rglob("*.py") if path.stem != "__init__"
+    ]
+    alone = {
+        str(path.relative_to(ROOT))
+        for path in modules
+        if not (ROOT / "tests" / "unit" / path.relative_to(ROOT)).with_name(f"test_{path.name}").exists()
+    }
+    # one that gets a test of its own leaves the list
+    assert alone == {*SHOWN_BY}
+    assert [shown for shown in SHOWN_BY.values() if not (ROOT / shown).exists()] == []
+
+
 # The one module that runs dbt, and the one that keeps what dbt parsed.
 RUN_DBT = (Path("warehouse/dbt.py"), Path("warehouse/parsed.py"))
 
