@@ -63,10 +63,6 @@ class Home:
     def airflow(self) -> Path:
         return self.root / "airflow"
 
-    @property
-    def docs(self) -> Path:
-        return self.root / "data_docs"
-
     def database_url(self) -> str:
         """Return the shop's address: SHOP_DATABASE_URL, else the one the demo's Postgres left. May hold a password."""
         if self.shop_url:

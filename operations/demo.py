@@ -108,7 +108,7 @@ def _start_shop(home: Home, present: datetime, report: Report) -> None:
     live.catch_up(home, present)
     with (home.shop / "live.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "operations.cli", "shop", "live"],
+            [sys.executable, "-m", "cli", "shop", "live"],
             env={**os.environ, "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from ingestion import faults
 from ingestion.errors import Broken, Permanent
@@ -255,25 +256,11 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
     with state.connect(build.file, read_only=False) as connection:
         connection.execute("create schema if not exists ops")
         connection.execute(_BUILDS)
-        connection.execute(_FINDINGS)
-        comments.write(connection, _COMMENTS)
         connection.execute("insert into ops.builds values (?, ?, ?, ?, ?, ?, ?, ?, ?)", _build_row(plan, verdict, now))
-        if verdict.findings:
-            connection.executemany(
-                "insert into ops.findings values (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    [
-                        plan.build_id,
-                        one.check_name,
-                        one.result,
-                        one.failed_rows,
-                        one.message,
-                        one.examples,
-                        one.consequence,
-                    ]
-                    for one in verdict.findings
-                ],
-            )
+        found = [{"build_id": plan.build_id, **asdict(one)} for one in verdict.findings]
+        connection.register("found", pa.Table.from_pylist(found, _FINDING))
+        connection.execute("create or replace table ops.findings as from found")
+        comments.write(connection, _COMMENTS)
     # last, since it says that the audit has ended
     part = build.verdict.with_suffix(".part")
     part.write_text(json.dumps([asdict(one) for one in verdict.findings], indent=1))
@@ -322,12 +309,17 @@ _BUILDS = """
         planned_at timestamp, audited_at timestamp, batches_entered bigint, batches_left bigint
     )
 """
-_FINDINGS = """
-    create or replace table ops.findings (
-        build_id varchar, check_name varchar, result varchar, failed_rows bigint, message varchar, examples varchar,
-        consequence varchar
-    )
-"""
+_FINDING = pa.schema(
+    [
+        ("build_id", pa.string()),
+        ("check_name", pa.string()),
+        ("result", pa.string()),
+        ("failed_rows", pa.int64()),
+        ("message", pa.string()),
+        ("examples", pa.string()),
+        ("consequence", pa.string()),
+    ]
+)
 _COMMENTS = {
     ("ops", "builds"): Comment(
         "One row per build that was published: when, why, and over which state.",

@@ -1,10 +1,9 @@
 """Run dbt: the only place that does, and the only way to."""
 
 import json
-import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,7 +155,8 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         command,
         *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
         *("--target-path", str(build.target)),
-        *("--log-path", str(build.folder / "logs"), "--log-level-file", "info"),
+        # dbt writes each of its thousands of debug lines before it drops it: `_log` keeps those that say something
+        *("--log-path", str(build.folder / "logs"), "--log-level-file", "none"),
         *(
             "--vars",
             json.dumps(variables),
@@ -263,13 +263,15 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }
-    with _environment(environment), _folder(Path.cwd()), _log_while_there_is_room():
+    with _environment(environment), _folder(Path.cwd()):
         try:
             of_project = project or PROJECT
             manifest, listed = parsed(build.home, of_project, lambda: _parse(build, of_project))
             build.target.mkdir(parents=True, exist_ok=True)
             (build.target / "manifest.json").write_bytes(listed)
-            outcome = dbtRunner(manifest=manifest).invoke(arguments(build, command, *more, project=project))
+            with _log(build) as keep:
+                runner = dbtRunner(manifest=manifest, callbacks=[keep])
+                outcome = runner.invoke(arguments(build, command, *more, project=project))
         finally:
             # dbt keeps its connection for the life of the process; the apply needs the state to itself.
             DuckDBConnectionManager.close_all_connections()
@@ -289,7 +291,8 @@ def _parse(build: Build, project: Path) -> Any:
     """Let dbt read its project, which comes out the same whatever the build."""
     from dbt.cli.main import dbtRunner
 
-    outcome = dbtRunner().invoke(arguments(build, "parse", project=project))
+    with _log(build) as keep:
+        outcome = dbtRunner(callbacks=[keep]).invoke(arguments(build, "parse", project=project))
     if outcome.exception:
         raise _fault_of(outcome.exception, build) or Permanent(
             f"dbt cannot read its project: {outcome.exception}", where=str(project), todo="fix it"
@@ -328,13 +331,19 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _log_while_there_is_room() -> Iterator[None]:
-    """Keep Python from printing a traceback for each line that dbt cannot write into its log: the fault itself is told once."""
-    before, logging.raiseExceptions = logging.raiseExceptions, False
-    try:
-        yield
-    finally:
-        logging.raiseExceptions = before
+def _log(build: Build) -> Iterator[Callable[[Any], None]]:
+    """Write what dbt tells at level info and above into the build's `logs/dbt.log`; without room for it, the work goes on."""
+    path = build.folder / "logs" / "dbt.log"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("ab", buffering=0) as log:
+
+        def keep(event: Any) -> None:
+            if event.info.level not in ("debug", "test") and not log.closed:
+                line = f"{event.info.ts.ToDatetime():%H:%M:%S} {event.info.level:<5} {event.info.msg}\n"
+                with suppress(OSError):
+                    log.write(line.encode())
+
+        yield keep
 
 
 @contextmanager

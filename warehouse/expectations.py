@@ -1,4 +1,4 @@
-"""What gold must look like, told to Great Expectations as the YAML beside each model says it; its Data Docs show the results."""
+"""What gold must look like, told to Great Expectations as the YAML beside each model says it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Outcome:
 
 
 def check(build: Build) -> list[Outcome]:
-    """Check the gold rows of a build, and write the Data Docs. Tables without touched rows have nothing to show."""
+    """Check the gold rows of a build. Tables without touched rows have nothing to show."""
     rules = dbt.expectations(build)
     with state.connect(build.file) as connection:
         frames = {table: _frame(connection, table, mine) for table, mine in rules.items()}
     filled = {table: frame for table, frame in frames.items() if len(frame)}
-    return _validate(build, rules, filled) if filled else []
+    return _validate(rules, filled) if filled else []
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, table: str, rules: list[Expectation]) -> pd.DataFrame:
@@ -56,9 +56,7 @@ def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _validate(
-    build: Build, rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.DataFrame]
-) -> list[Outcome]:
+def _validate(rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.DataFrame]) -> list[Outcome]:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
@@ -70,14 +68,6 @@ def _validate(
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    context.add_data_docs_site(
-        site_name="gold",
-        site_config={
-            "class_name": "SiteBuilder",
-            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(build.home.docs)},
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        },
-    )
     source = context.data_sources.add_pandas("gold")
     definitions = []
     for table in frames:
@@ -102,7 +92,6 @@ def _validate(
             result_format={"result_format": "SUMMARY", "partial_unexpected_count": 5},
         )
         outcomes += [_outcome(definition.name, one) for one in result.results]
-    context.build_data_docs()
     return outcomes
 
 

@@ -30,7 +30,12 @@ def source_files(project: Path, folders: Sequence[str] = MAKING_TABLES) -> tuple
 
 @cache
 def _meaning(path: str, changed: int) -> str:
-    """Return a file's text, for YAML without its remarks; read once for each time it was `changed`."""
+    """Return a file's text, for YAML without its remarks; read once for each time it was `changed`.
+
+    The blocks of descriptions (`.md`) are remarks.
+    """
+    if path.endswith(".md"):
+        return ""
     text = Path(path).read_text()
     return repr(_stripped(read_yaml(text))) if path.endswith((".yml", ".yaml")) else text
 

@@ -14,7 +14,7 @@ CODE = ("dags", "dbt_project", "demo", "ingestion", "operations", "warehouse")
 TYPE = """
 import json, shlex, sys
 from click.testing import CliRunner
-from operations.cli import main
+from cli.main import main
 for line in sys.stdin:
     shown = CliRunner().invoke(main, shlex.split(line)[1:])
     print("answer " + json.dumps([shown.output, shown.exit_code]), flush=True)

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
+from cli.main import main
 from ingestion.home import Home
-from operations.cli import main
 
 CANARY = "c4n4ry"
 RANGE = ["--from", "2026-11-01", "--to", "2026-11-02"]

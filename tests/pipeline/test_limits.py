@@ -85,7 +85,7 @@ def type_in(home: Home, *words: str, **limits: int) -> subprocess.CompletedProce
     env = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARWELL", "SHOP_", "CLICK"))}
     env |= {"PYTHONPATH": str(ROOT), "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)}
     return subprocess.run(
-        [sys.executable, "-m", "operations.cli", *words],
+        [sys.executable, "-m", "cli", *words],
         env=env | {"CLEARWELL_SOURCES": "clickstream, exchange_rates"},
         cwd=ROOT,
         capture_output=True,

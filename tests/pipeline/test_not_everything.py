@@ -19,7 +19,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def type_in(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     known = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARWELL", "SHOP_", "CLICK"))}
     return subprocess.run(
-        [sys.executable, "-m", "operations.cli", *arguments],
+        [sys.executable, "-m", "cli", *arguments],
         env={
             **known,
             "PYTHONPATH": str(ROOT),

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
+from cli.main import main
 from ingestion.contract import PROJECT
 from ingestion.home import Home
 from ingestion.sources import orders
 from operations import ledger
-from operations.cli import main
 from warehouse import dbt
 from warehouse.dbt import Expectation
 

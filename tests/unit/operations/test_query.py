@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cli.main import main
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from operations import query
-from operations.cli import main
 from operations.query import Limits
 from warehouse import state
 

@@ -38,7 +38,8 @@ def test_what_makes_tables_is_in_it(project: Path, file: str, before: str, after
 
 
 def test_remarks_and_checks_are_not_in_it(project: Path) -> None:
-    edit(project / "models/gold/gold_daily_revenue.yml", "UTC date of ordered_at.", "The day.")
+    edit(project / "models/gold/gold_daily_revenue.yml", "{{ doc('order_date') }}", "The day.")
+    edit(project / "models/gold/gold.md", "Number of", "How many")
     edit(project / "models/gold/gold_daily_revenue.yml", "      - net_is_gross_less_refunded\n", "")
     (project / "tests" / "more.sql").write_text("select 1 where false")
     assert model_version(project) == model_version(PROJECT)

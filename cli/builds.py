@@ -1,0 +1,119 @@
+"""Build, and the builds there were."""
+
+import click
+
+from cli.context import NEXT, by, now
+from cli.options import json_option, parse_date, reason_option
+from ingestion.home import Home
+from operations import decide, listings
+from operations.output import say, show, tell
+from warehouse.build import Outcome, Request
+
+_DRY_RUN_ROWS = 40
+
+
+@click.command()
+@click.option("--from", "start", metavar="D", help="First date to build again from bronze.")
+@click.option("--to", "end", metavar="D", help="End of the range, not included.")
+@click.option("--full", is_flag=True, help="Build everything again from bronze.")
+@click.option("--reason", default="", help="Why; kept with the build, and shown by `builds list`.")
+@click.option("--dry-run", is_flag=True, help="Stop before anything is changed, and show what would be.")
+@json_option
+def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: bool, as_json: bool) -> None:
+    """Build what is new, audit it, and publish it; or a range, or everything, again from bronze."""
+    from warehouse.build import build as run_build
+
+    request = Request(parse_date(start), parse_date(end), full, reason, dry_run)
+    outcome = run_build(Home.from_environment(), request, now(), say)
+    if dry_run and outcome.plan:
+        _show_dry_run(outcome, as_json=as_json)
+    elif outcome.plan:
+        done = "published" if outcome.is_published else "applied, and not published: readers are given a pinned state"
+        tell(f"build {outcome.plan.build_id}: {done}")
+
+
+def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
+    rows = [{"table": one.table, **row} for one in outcome.differences for row in one.rows]
+    if as_json:
+        show(rows, as_json=True)
+        return
+    plan = outcome.plan
+    if plan:
+        tell(f"batches that would enter: {', '.join(plan.entering) or 'none'}")
+        tell(f"batches that would leave: {', '.join(plan.leaving) or 'none'}")
+    show(outcome.dates, as_json=False, title="dates that would differ", nothing="no date would differ")
+    for one in outcome.differences:
+        title = f"{one.table}: {one.gone} rows would go, {one.new} come"
+        show(one.rows[:_DRY_RUN_ROWS], as_json=False, title=title)
+    if not outcome.differences:
+        tell("gold would not change")
+    tell("dry run: nothing was changed")
+
+
+@click.group()
+def builds() -> None:
+    """What was built."""
+
+
+@builds.command("list")
+@json_option
+def list_builds(as_json: bool) -> None:
+    """List the published builds, newest first."""
+    show(listings.builds(Home.from_environment()), as_json=as_json, nothing="no builds yet. Next: clearwell build")
+
+
+@builds.command("show")
+@click.argument("build_id")
+@json_option
+def show_build(build_id: str, as_json: bool) -> None:
+    """Show what the checks of one build found, refused builds included."""
+    show(listings.build(Home.from_environment(), build_id), as_json=as_json)
+
+
+@builds.command("accept")
+@click.argument("finding", required=False, default="")
+@click.option("--dataset", default="", help="Every open finding of a dataset.")
+@click.option("--from", "start", metavar="D", help="Of these dates only: the first.")
+@click.option("--to", "end", metavar="D", help="The end of the range, not included.")
+@reason_option
+def accept_finding(finding: str, dataset: str, start: str | None, end: str | None, reason: str) -> None:
+    """Settle what `clearwell status` lists: FINDING, or all of a dataset and range.
+
+    held:<batch> lets a held batch enter with the next build, refused records and all. difference:<dataset>:<date> takes
+    the difference between a source's count and what landed as known; another difference is another finding.
+    """
+    if bool(finding) == bool(dataset or start or end):
+        raise click.UsageError("name a FINDING, or give --dataset, or --from and --to")
+    home = Home.from_environment()
+    chosen = decide.select_findings(home, finding, dataset, parse_date(start), parse_date(end))
+    for name in decide.accept(home, chosen, by(reason)):
+        tell(f"{name} is accepted")
+    tell(NEXT)
+
+
+@builds.command("drop")
+@click.argument("build_id")
+def drop_build(build_id: str) -> None:
+    """Forget a refused build: nothing came of it, and `status` asks for it no more."""
+    decide.drop_build(Home.from_environment(), build_id)
+    tell(f"build {build_id} is dropped")
+
+
+@builds.command("restore")
+@click.argument("build_id")
+@reason_option
+def restore_build(build_id: str, reason: str) -> None:
+    """Publish an older state that was kept, and pin it: builds go on, and readers keep it until `unpin`."""
+    from warehouse import publish
+
+    publish.pin(Home.from_environment(), build_id, reason, by(reason).name, now())
+    tell(f"build {build_id} is published and pinned. Undo: clearwell builds unpin")
+
+
+@builds.command("unpin")
+def unpin_builds() -> None:
+    """Publish the present state again."""
+    from warehouse import publish
+
+    publish.unpin(Home.from_environment())
+    tell("the present state is published")

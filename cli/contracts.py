@@ -1,0 +1,49 @@
+"""Contracts and their versions."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cli.context import now
+from cli.options import from_option, json_option, to_option
+from ingestion import releases
+from ingestion.home import Home
+from ingestion.window import Window
+from operations import contracts
+from operations.output import show, tell
+
+
+@click.group("contracts")
+def contract_group() -> None:
+    """What each dataset must look like, and how that may change."""
+
+
+@contract_group.command("check")
+@json_option
+def check_contracts(as_json: bool) -> None:
+    """Refuse a change that breaks the readers of any released version. Exit status 1 if one does."""
+    found = [asdict(one) for one in releases.check()]
+    show(found, as_json=as_json, title="contracts that break", nothing="every contract keeps its released versions")
+    sys.exit(1 if found else 0)
+
+
+@contract_group.command("release")
+@click.argument("dataset")
+def release_contract(dataset: str) -> None:
+    """Keep the present contract of DATASET as its next version."""
+    tell(f"{dataset}: version {releases.release(dataset)} is released. Next: commit it, and clearwell build")
+
+
+@contract_group.command("try")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@from_option
+@to_option
+@json_option
+def try_contract(file: Path, start: str, end: str, as_json: bool) -> None:
+    """Say what the contract in FILE would have refused and rescued of past bronze. Nothing is changed."""
+    window = Window.parse(start, end)
+    days = (window.start.date(), window.end.date())
+    rows = contracts.propose(Home.from_environment(), file, *days, now())
+    show(rows, as_json=as_json, title="what it would change", nothing="it would refuse and rescue nothing")

@@ -1,0 +1,52 @@
+"""The accounts, and the content hashes."""
+
+import sys
+
+import click
+
+from cli.context import now
+from cli.options import json_option
+from ingestion.home import Home
+from operations import hashes, ledger
+from operations.output import say, show
+
+
+@click.command("ledger")
+@click.option("--dataset", help="One dataset only.")
+@click.option("--recount", is_flag=True, help="Count every record again, in the tables and in bronze.")
+@json_option
+def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
+    """Show the accounts: what became of every record. Exit status 1 if they do not balance."""
+    home = Home.from_environment()
+    if recount:
+        say("counting every record again, in the tables and in bronze")
+        differences, balanced = ledger.recount(home)
+        if not as_json:
+            show(differences, as_json=False, title="accounts that differ", nothing="recounted: every account balances")
+        say("building everything again from bronze, aside, to compare each row")
+        rows = ledger.recompute(home, now())
+        balanced = balanced and not rows
+        if as_json:
+            show([*differences, *rows], as_json=True)
+        else:
+            show(rows, as_json=False, title="rows that differ", nothing="rebuilt: every row of every table is the same")
+    else:
+        rows, balanced = ledger.read(home, dataset)
+        amounts, adds_up = ledger.money(home, dataset)
+        balanced = balanced and adds_up
+        if as_json:
+            rows = [{**row, "money": [one for one in amounts if one["dataset"] == row["dataset"]]} for row in rows]
+        show(rows, as_json=as_json, title="ledger", nothing="the ledger is empty. Next: clearwell build")
+        if amounts and not as_json:
+            show(
+                amounts, as_json=False, title="money, by the currency each record names; lines have that of their order"
+            )
+    sys.exit(0 if balanced else 1)
+
+
+@click.command("hash")
+@click.option("--layer", type=click.Choice(hashes.LAYERS), help="One layer only.")
+@json_option
+def show_hash(layer: str | None, as_json: bool) -> None:
+    """Show the content hash of each silver and gold table. The same records, however they came, give the same hash."""
+    show(hashes.read(Home.from_environment(), layer), as_json=as_json)

@@ -1,0 +1,38 @@
+"""Find and repair what is damaged."""
+
+import sys
+
+import click
+
+from cli.builds import build
+from cli.context import now
+from cli.options import json_option
+from ingestion.home import Home
+from operations import damage, repair
+from operations.output import say, show
+
+
+@click.command("repair")
+@click.option("--dry-run", is_flag=True, help="Only list what is damaged, and what would be done.")
+@json_option
+@click.pass_context
+def repair_home(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
+    """Look through all that Clearwell keeps, move what is damaged aside, make it again from what is whole, and build.
+
+    Nothing is deleted: what is moved lies in `broken/` of the home, beside the reason. Exit status 1 if something is left.
+    """
+    home = Home.from_environment()
+    say("reading all batches, the state and the published file")
+    found = damage.search(home)
+    rows = [
+        {"kind": one.kind, "name": one.name, "what": one.what, "repair": repair.WAYS[one.kind], "path": str(one.path)}
+        for one in found
+    ]
+    show(rows, as_json=as_json, title="damaged", nothing="nothing is damaged")
+    if dry_run or not found:
+        return
+    left = repair.repair(home, found, now(), say)
+    ctx.invoke(build)
+    for line in left:
+        say(f"not repaired: {line}")
+    sys.exit(1 if left else 0)

@@ -1,0 +1,64 @@
+"""The simulated shop."""
+
+import click
+
+from cli.context import now
+from ingestion.home import Home
+from ingestion.window import Window
+from operations.output import say, tell
+
+
+@click.group()
+def shop() -> None:
+    """The simulated shop."""
+
+
+@shop.command("start")
+def start_shop() -> None:
+    """Start its Postgres, with its tables; print the address."""
+    from demo import postgres
+
+    tell(postgres.start(Home.from_environment()))
+
+
+@shop.command("stop")
+def stop_shop() -> None:
+    """Stop its Postgres. Its data stays."""
+    from demo import postgres
+
+    postgres.stop(Home.from_environment())
+
+
+@shop.command("simulate")
+@click.option("--from", "start", required=True, metavar="D", help="First date.")
+@click.option("--to", "end", required=True, metavar="D", help="End, not included.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same shop.")
+@click.option("--orders-per-day", default=400, show_default=True)
+@click.option("--events-per-day", default=20_000, show_default=True)
+def simulate_shop(start: str, end: str, seed: int, orders_per_day: int, events_per_day: int) -> None:
+    """Let days pass in the shop: orders in its Postgres, clicks in the landing folder, and the truth beside them."""
+    from demo import postgres, simulate
+
+    home = Home.from_environment()
+    if not home.shop_url:
+        postgres.start(home)
+    window = Window.parse(start, end)
+    simulate.simulate(
+        home,
+        window.start.date(),
+        window.end.date(),
+        seed=seed,
+        orders_per_day=orders_per_day,
+        events_per_day=events_per_day,
+        report=say,
+    )
+
+
+@shop.command("live")
+def live_shop() -> None:
+    """Let the simulated shop produce as time passes, until interrupted."""
+    from time import sleep
+
+    from demo import live
+
+    live.run(Home.from_environment(), now, sleep, say)

@@ -1,0 +1,93 @@
+"""Commands that land the windows of sources."""
+
+import sys
+
+import click
+
+from cli.builds import build
+from cli.context import NEXT, now
+from cli.options import from_option, json_option, to_option
+from ingestion import sources
+from ingestion.errors import ClearwellError
+from ingestion.home import Home
+from ingestion.window import Window, parse_time
+from operations import heal
+from operations.output import say, show, tell
+
+
+@click.command()
+@click.argument("source")
+@from_option
+@to_option
+def ingest(source: str, start: str, end: str) -> None:
+    """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Again brings only what is new."""
+    landing = sources.ingest(source, Window.parse(start, end), Home.from_environment(), now(), say)
+    tell(
+        f"{landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
+    )
+
+
+@click.command()
+@from_option
+@to_option
+def sweep(start: str, end: str) -> None:
+    """Do by hand what the nightly sweep does: land each day again, count its source, and find what vanished there.
+
+    The days before that have landed are looked at too, as far back as each contract's lateness. A source that fails does
+    not stop the others; then the exit status is 1.
+    """
+    home, window, failed = Home.from_environment(), Window.parse(start, end), []
+    for source in sources.SOURCES:
+        try:
+            landing = sources.sweep(source, window, home, now(), say)
+        except ClearwellError as error:
+            say(f"error: {error}")
+            failed.append(source)
+        else:
+            tell(f"{source}: {landing.records} records in {len(landing.new)} new batches")
+    if failed:
+        say(f"not swept: {', '.join(failed)}. Next: fix the errors above and run the same command again")
+        sys.exit(1)
+    tell(f"{NEXT}; then clearwell status lists what differs from the sources")
+
+
+@click.command()
+@from_option
+@to_option
+@click.pass_context
+def run(ctx: click.Context, start: str, end: str) -> None:
+    """Ingest every source, then build. A source that fails does not stop the others; then the exit status is 1."""
+    failed = [source for source in sources.SOURCES if not _landed(ctx, source, start, end)]
+    ctx.invoke(build)
+    if failed:
+        say(f"not landed: {', '.join(failed)}. Next: fix the errors above and run it again")
+        sys.exit(1)
+
+
+def _landed(ctx: click.Context, source: str, start: str, end: str) -> bool:
+    try:
+        ctx.invoke(ingest, source=source, start=start, end=end)
+    except ClearwellError as error:
+        say(f"error: {error}")
+        return False
+    return True
+
+
+@click.command("heal")
+@click.option("--to", "end", metavar="T", help="Also what is missing after the latest window, up to here.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be ingested.")
+@json_option
+@click.pass_context
+def heal_windows(ctx: click.Context, end: str | None, dry_run: bool, as_json: bool) -> None:
+    """Ingest again the windows that are missing or short of files, then build."""
+    home = Home.from_environment()
+    found = heal.needed(home, parse_time(end) if end else None)
+    rows = [{"source": one.source, "from": one.window.start, "to": one.window.end, "why": one.why} for one in found]
+    show(rows, as_json=as_json, title="to be ingested", nothing="every window is there, and whole")
+    if dry_run or not found:
+        return
+    failed = heal.heal(home, found, now(), say)
+    ctx.invoke(build)
+    for line in failed:
+        say(f"not healed: {line}")
+    sys.exit(1 if failed else 0)

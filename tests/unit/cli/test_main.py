@@ -1,0 +1,62 @@
+"""The commands of the fixed interface exist, explain themselves, and turn errors into one line with the next step."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from tests.unit.cli.commands import COMMANDS, GROUPS
+
+# docs and people's scripts count on these
+INTERFACE = """
+demo | shop start | shop stop | shop simulate | ingest | build | run | status | ledger | hash | sql | trace | heal | repair
+batches list | batches show | batches retract | batches restore
+dead-letters list | dead-letters show | dead-letters resubmit | dead-letters discard | dead-letters suggest
+builds list | builds restore | builds unpin | builds accept | contracts check | contracts release | contracts try
+"""
+
+
+def test_the_fixed_commands_are_there() -> None:
+    assert {tuple(name.split()) for name in INTERFACE.strip().replace("\n", " | ").split(" | ")} <= set(COMMANDS)
+
+
+# airflow passes every word on, --help as well
+@pytest.mark.parametrize("path", [*GROUPS, *(set(COMMANDS) - {("airflow",)})], ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(main, [*path, "--help"])
+    assert shown.exit_code == 0 and "Usage:" in shown.output
+    for word, one in COMMANDS.items():
+        if word[: len(path)] == path and len(word) == len(path) + 1:
+            assert f"  {word[-1]} " in shown.output and one.help
+    for one in COMMANDS[path].params if path in COMMANDS else []:
+        assert not isinstance(one, click.Option) or (one.opts[0] in shown.output and (one.help or one.show_default))
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["batches", "retract", "nothing", "--reason", "r"], "there is no batch nothing"),
+        (["batches", "restore", "nothing"], "there is no batch nothing"),
+        (["dead-letters", "discard", "a:1", "--reason", "r"], "a:1 is no dead letter"),
+        (["builds", "accept", "held:x", "--reason", "r"], "there is no open finding held:x"),
+        (["builds", "restore", "x", "--reason", "r"], "the state of build x is not kept"),
+        (["builds", "unpin"], "nothing is pinned"),
+        (["trace", "o-1"], "there is no state yet"),
+        (["ingest", "clickstream", "--from", "2026-11-02", "--to", "2026-11-01"], "Next:"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_error_is_one_line_and_no_traceback(
+    command: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    shown = CliRunner().invoke(main, command)
+    assert shown.exit_code == 1 and shown.output.startswith("error: ") and shown.output.count("\n") == 1
+    assert said in shown.output
+
+
+def test_a_decision_asks_for_a_reason(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(main, ["batches", "retract", "x"], env={"CLEARWELL_HOME": str(tmp_path)})
+    assert shown.exit_code == 2 and "--reason" in shown.output
