@@ -78,7 +78,11 @@ def change_tables(
     )
     if is_state:
         applied.check_ledger(connection, "build.plan.touched")
-    kept = {key: comment for key, comment in comments.read(connection, "build").items() if key[1] in KEPT}
+    kept = {
+        key: comment
+        for key, comment in comments.read(connection, "build").items()
+        if key in [("ops", name) for name in KEPT]
+    }
     comments.write(connection, kept | comments.of_changes(changes))
     connection.execute("commit")
     connection.execute("detach build")
