@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich.bar import Bar
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -24,11 +25,11 @@ def draw(rows: Sequence[dict[str, Any]], measures: Sequence[str], *, width: int,
     names = list(rows[0])
     others = [name for name in names if name not in measures]
     table = Table(title=_text(title, "table.title") if title else None, title_justify="left", box=None, pad_edge=False)
-    texts = {name: [_written(row[name]) for row in rows] for name in names}
-    heads = {name: _folded(name, max(map(len, texts[name]))) for name in names}
+    texts = {name: [escaped(_written(row[name])) for row in rows] for name in names}
+    heads = {name: _folded(name, max(map(cell_len, texts[name]))) for name in names}
     # Numbers, ids and dates are never folded; what has spaces may be, and then needs no more than this.
     can_fold = {name for name in others if any(" " in text for text in texts[name])}
-    widths = {name: max(map(len, [*heads[name].split("\n"), *texts[name]])) for name in names}
+    widths = {name: max(map(cell_len, [*heads[name].split("\n"), *texts[name]])) for name in names}
     taken = sum(2 + (min(widths[name], _FOLDED) if name in can_fold else widths[name]) for name in names)
     size = min((width - taken) // max(len(measures), 1) - 2, _BAR_MOST)
     has_bars = size >= _BAR_LEAST
