@@ -116,7 +116,7 @@ def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         ),
         _section(
             "Searches that find nothing",
-            "Terms after which fewer than one visitor in ten clicked.",
+            "Terms of which fewer than one search in five led to a click.",
             _bars(
                 Bar(row["term"], row["searches"], f"{row['searches']:,} searches", f"{row['clicked']:,} clicked")
                 for row in found["unheard"]
@@ -125,19 +125,19 @@ def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         ),
         _section(
             "Orders to look at before they ship",
-            "A fraud score of 50 or more of 100, and the rules behind it.",
+            "Orders with a fraud score of 50 or more of 100, by the rules that fired; docs/metrics.md says what each rule means.",
             _table(
-                ("Order", "Date", "Score", "Why"),
+                ("Why", "Orders", "Score", "One of them"),
                 [
                     (
-                        row["order_id"],
-                        str(row["order_date"]),
-                        str(row["score"]),
                         ", ".join(row["reasons"]).replace("_", " "),
+                        f"{row['orders']:,}",
+                        str(row["score"]),
+                        row["example"],
                     )
                     for row in found["risk"]
                 ],
-                numbers=(2,),
+                numbers=(1, 2),
             ),
             "gold.order_risk",
         ),
@@ -289,10 +289,11 @@ _QUERIES = {
     """,
     "unheard": """
         select term, sum(searches)::bigint as searches, sum(clicked_searches)::bigint as clicked from gold.search_terms
-        group by term having sum(clicked_searches) < 0.1 * sum(searches) order by searches desc, term limit 12
+        group by term having sum(clicked_searches) < 0.2 * sum(searches) order by searches desc, term limit 12
     """,
     "risk": """
-        select order_id, order_date, score, reasons from gold.order_risk order by score desc, order_id desc limit 15
+        select reasons, count(*) as orders, max(score) as score, max(order_id) as example
+        from gold.order_risk group by reasons order by score desc, orders desc, reasons limit 15
     """,
 }
 _REFUSED = """

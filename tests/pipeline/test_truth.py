@@ -74,7 +74,7 @@ def test_the_shop_has_something_to_see(built: Home) -> None:
             select order_date, order_amount_usd from gold.order_risk where reasons = ['amount_over_shop'] order by order_date
         """).fetchall()
         unheard = published.sql(
-            "select count(*) from (select term from gold.search_terms group by term having sum(clicked_searches) < 0.1 * sum(searches))"
+            "select count(*) from (select term from gold.search_terms group by term having sum(clicked_searches) < 0.3 * sum(searches))"
         ).fetchone()
         campaigns = published.sql("select count(distinct campaign) from gold.campaigns where campaign <> ''").fetchone()
     with duckdb.connect(str(built.state), read_only=True) as state:
@@ -128,7 +128,8 @@ def test_tables_are_described_and_their_dashboards_drawn(built: Home) -> None:
         _, rows, measures = describe.ask_dashboard(built, known.name)
         assert rows and measures, known.name
         lines = drawn(charts.draw(rows, measures, width=100)).splitlines()
-        assert len(lines) == len(rows) + 1 and all(len(line) <= 100 for line in lines), known.name
+        assert len(lines) > len(rows) and all(len(line) <= 100 for line in lines), known.name
+        assert not any("…" in line for line in lines), f"of {known.name}, something is cut"
     with pytest.raises(Permanent, match=r"did you mean 'daily_revenue'"):
         describe.read_table(built, "daily_revenu")
 
