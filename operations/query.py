@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from threading import Event, Thread
 from typing import Any
 
@@ -57,6 +58,8 @@ TABLE_FUNCTIONS = frozenset(
     ]
 )
 _LOG_FUNCTIONS = frozenset(["write_log"])
+# Rows that are in memory at once.
+_AT_ONCE = 1000
 _SAFE = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -115,27 +118,58 @@ def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBP
             ) from None
 
 
-def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Run one query over the state; return column names and rows. What is not allowed, or fails, is Permanent."""
-    limits = limits or Limits.from_environment()
+@contextmanager
+def ask(home: Home, query: str, limits: Limits | None = None) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
+    """Run one query over the state: its column names, and its rows as they come. What is not allowed, or fails, is Permanent.
+
+    The state is held while this is open, and no build can apply: read the rows at once, and let go.
+    """
     with session(home, limits) as connection:
         statement = _checked(connection, query)
-        try:
+        with _failures():
             result = connection.execute(statement)
             names = _distinct([column[0] for column in result.description or []])
-            rows = result.fetchmany(limits.rows + 1)
-        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
-            raise
-        except (duckdb.Error, ValueError, OverflowError) as error:  # not every value of SQL is one of Python
-            raise Permanent(
-                f"the query failed: {error}", todo="`clearwell sql 'show all tables'` lists what is there"
-            ) from error
+        yield names, _rows(result)
+
+
+def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while True:
+        with _failures():
+            rows = result.fetchmany(_AT_ONCE)
+        if not rows:
+            return
+        yield from rows
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Let a query that fails say why. A limit that it passed is told by the session."""
+    try:
+        yield
+    except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+        raise
+    except (duckdb.Error, ValueError, OverflowError) as error:  # not every value of SQL is one of Python
+        raise Permanent(
+            f"the query failed: {error}", todo="`clearwell sql 'show all tables'` lists what is there"
+        ) from error
+
+
+def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run one query over the state; return column names and rows. More rows than the limit are Permanent."""
+    limits = limits or Limits.from_environment()
+    names, rows = first(home, query, limits.rows + 1, limits)
     if len(rows) > limits.rows:
         raise Permanent(
             f"the answer has more than {limits.rows:,} rows",
-            todo="count or limit them in the query; or open the published file, which is yours to read",
+            todo="add --csv or --json, which print any number, or --limit",
         )
     return names, rows
+
+
+def first(home: Home, query: str, count: int, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run one query over the state; return column names and at most the first so many rows."""
+    with ask(home, query, limits) as (names, rows):
+        return names, list(islice(rows, count))
 
 
 def parse_condition(connection: duckdb.DuckDBPyConnection, table: str, text: str) -> str:
