@@ -10,7 +10,7 @@ from cli.context import now
 from cli.options import json_option
 from ingestion.home import Home
 from operations import damage, status
-from operations.output import say, show, tell
+from operations.output import say, show, show_one, tell
 
 
 @click.command("status")
@@ -19,7 +19,7 @@ def show_status(as_json: bool) -> None:
     """Say how far the data is complete, what the last build found, and whether all is well (exit status 0)."""
     found = status.read(Home.from_environment(), now())
     if as_json:
-        show([found], as_json=True)
+        show_one(found, as_json=True)
     elif {"state", "published"} & {one["kind"] for one in found["broken"]}:
         _show_broken(found["broken"])
         click.echo("not healthy; what is damaged hides the rest")

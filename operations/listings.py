@@ -53,17 +53,14 @@ def batches(home: Home) -> list[state.Row]:
     ]
 
 
-def batch(home: Home, batch_id: str) -> list[state.Row]:
-    """Return one batch: its manifest's fields, and what became of its records."""
+def batch(home: Home, batch_id: str) -> state.Row:
+    """Return one batch: its manifest's fields, and under `fates` how many of its records have which."""
     body = json.loads(bronze.find_manifest(home, batch_id).to_json())
-    rows = [
-        {"field": name, "value": value if isinstance(value, str) else json.dumps(value)} for name, value in body.items()
-    ]
     fates = (
         "select fate, sum(records)::bigint as records from ops.ledger where batch_id = $1 group by fate order by fate"
     )
     found = state.read(home.state, "ops.ledger", fates, [batch_id])
-    return [*rows, *({"field": f"records {row['fate']}", "value": row["records"]} for row in found)]
+    return {**body, "fates": {row["fate"]: row["records"] for row in found}}
 
 
 def dead_letters(home: Home) -> list[state.Row]:

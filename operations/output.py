@@ -73,6 +73,11 @@ def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], file: TextIO 
     writer.writerows([_plain(value) for value in row] for row in rows)
 
 
+def pass_on(text: str) -> None:
+    """Print text that a program may read: as it is, but for a terminal, which would act on it."""
+    click.echo(escaped(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
+
+
 def tell(line: str) -> None:
     """Print a line that may hold data."""
     click.echo(escaped(line, keep="\n"))
@@ -130,7 +135,7 @@ def _folded_width(values: Iterable[Any], cells: Iterable[str]) -> int:
         widest = max(widest, *lengths)
         if _is_number(value) or isinstance(value, date):
             whole = max(whole, *lengths)
-        else:
+        elif not isinstance(value, Mapping):
             words = max([words, *(one for one in map(cell_len, cell.split()) if one <= _LONGEST_WORD)])
     return max(whole, min(widest, max(words, _TEXT_WIDTH)))
 
@@ -147,6 +152,11 @@ def _folded_name(name: str, width: int) -> str:
             lines.append("")
         lines[-1] += part
     return "\n".join(line.strip() for line in lines)
+
+
+def has_width() -> bool:
+    """Say whether somebody reads along, on a terminal; a pipe has no width."""
+    return _width() is not None
 
 
 def _width() -> int | None:
@@ -231,13 +241,13 @@ def _grid(rule: box.Box | None, gap: int) -> Table:
 
 
 def _print(table: Table, title: str, width: int) -> None:
-    console = Console(width=max(width, 1), soft_wrap=False)
+    console = Console(width=max(width, 1))
     with console.capture() as printed:
+        if title:
+            console.print(_text(title, "bold"), soft_wrap=True)
         console.print(table)
-    if title:
-        click.echo()
-        console.print(_text(title, "bold"), soft_wrap=True)
-    click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
+    lines = [line.rstrip() for line in printed.get().splitlines()]
+    click.echo("\n".join([*lines, ""] if title else lines))
 
 
 def _text(text: str, style: str = "") -> Text:
@@ -283,7 +293,10 @@ def _plain(value: Any) -> str:
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(_jsonable(value), default=str, indent=indent)
+    try:
+        return json.dumps(value, default=str, indent=indent, allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps(_jsonable(value), default=str, indent=indent)
 
 
 def _jsonable(value: Any) -> Any:

@@ -76,11 +76,11 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one question may use: DuckDB's memory, seconds, and rows of its answer."""
+    """What one question may use: DuckDB's memory, seconds, and rows of an answer that is shown as a table."""
 
     memory: str = "1GB"
     seconds: float = 300.0
-    rows: int = 100_000
+    rows: int = 10_000
 
     @classmethod
     def from_environment(cls) -> "Limits":
