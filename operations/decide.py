@@ -15,6 +15,7 @@ from ingestion.manifest import Manifest
 from ingestion.sources import corrections, decisions
 from ingestion.sources.corrections import Correction
 from ingestion.sources.decisions import Target
+from operations.letters import LINE
 from warehouse import state
 from warehouse.audit import last_refused
 from warehouse.plan import Build
@@ -51,19 +52,18 @@ def restore(home: Home, batch_id: str, by: By) -> None:
 
 
 def discard(home: Home, records: Sequence[str], by: By) -> int:
-    """Withdraw dead letters, each named as batch:record_no. Return how many."""
+    """Withdraw dead letters, each named as batch:record_no, with every other landing of the same line. Return how many records."""
     found = _dead_letters(home)
-    targets = []
-    for name in dict.fromkeys(records):
-        if name not in found:
-            raise Permanent(f"{name} is no dead letter", todo="clearwell dead-letters show")
-        targets.append(_record(found[name]["dataset"], name))
+    unknown = [name for name in records if name not in found]
+    if unknown:
+        raise Permanent(f"{unknown[0]} is no dead letter", todo="clearwell dead-letters show")
+    targets = [_record(found[name]["dataset"], name) for name in _landings(home, records) if name in found]
     decisions.land(home, [decisions.withdraw(target, by.reason, by.name, by.at) for target in targets])
     return len(targets)
 
 
 def undiscard(home: Home, records: Sequence[str], by: By) -> int:
-    """Undo that: they are dead letters again. Return how many."""
+    """Undo that: they are dead letters again, with every other landing of the same line. Return how many records."""
     withdrawn = {
         str(target): target
         for (subject, target), decision in decisions.standing(home).items()
@@ -72,8 +72,9 @@ def undiscard(home: Home, records: Sequence[str], by: By) -> int:
     unknown = [name for name in records if name not in withdrawn]
     if unknown:
         raise Permanent(f"{unknown[0]} is not discarded", todo="clearwell sql 'from silver.set_aside'")
-    decisions.land(home, [decisions.keep(withdrawn[name], by.reason, by.name, by.at) for name in records])
-    return len(records)
+    targets = [withdrawn[name] for name in _landings(home, records) if name in withdrawn]
+    decisions.land(home, [decisions.keep(target, by.reason, by.name, by.at) for target in targets])
+    return len(targets)
 
 
 def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
@@ -214,6 +215,17 @@ def _batch(home: Home, batch_id: str) -> Target:
 def _record(dataset: str, name: str) -> Target:
     batch_id, _, number = name.rpartition(":")
     return Target(dataset, batch_id, int(number))
+
+
+def _landings(home: Home, records: Sequence[str]) -> list[str]:
+    """Name every refused record that has the same line as one of these: a line that was landed again is one letter."""
+    query = f"""
+        with lines as (select dataset, batch_id || ':' || record_no as record, {LINE} as line from records.refused)
+        select distinct lines.record from lines semi join (select * from lines where list_contains($1, record)) as named using (dataset, line)
+        order by all
+    """
+    found = state.read(home.state, "records.refused", query, [list(records)])
+    return list(dict.fromkeys([*records, *(row["record"] for row in found)]))
 
 
 def _dead_letters(home: Home) -> dict[str, state.Row]:

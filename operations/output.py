@@ -135,7 +135,7 @@ def _folded_width(values: Iterable[Any], cells: Iterable[str]) -> int:
         widest = max(widest, *lengths)
         if _is_number(value) or isinstance(value, date):
             whole = max(whole, *lengths)
-        elif not isinstance(value, Mapping):
+        elif not _is_nested(value):
             words = max([words, *(one for one in map(cell_len, cell.split()) if one <= _LONGEST_WORD)])
     return max(whole, min(widest, max(words, _TEXT_WIDTH)))
 
@@ -279,9 +279,14 @@ def _written(value: Any, decimals: int = _DECIMALS) -> str:
         return f"{value:,}"
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         return "\n".join(escaped(one) for one in value)
-    if isinstance(value, Mapping | list):
+    if _is_nested(value):
         return escaped(_json(value))
     return escaped(str(value))
+
+
+def _is_nested(value: Any) -> bool:
+    """Say whether a value is written as JSON: all that holds others, but a list of texts."""
+    return isinstance(value, Mapping) or (isinstance(value, list) and not all(isinstance(one, str) for one in value))
 
 
 def _plain(value: Any) -> str:
