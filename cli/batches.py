@@ -18,7 +18,11 @@ def batches() -> None:
 @json_option
 def list_batches(as_json: bool) -> None:
     """List the batches of bronze."""
-    show(listings.batches(Home.from_environment()), as_json=as_json, nothing="no batches yet. Next: clearwell ingest")
+    show(
+        listings.batches(Home.from_environment()),
+        as_json=as_json,
+        nothing="no batches yet. Next: clearwell ingest SOURCE --from DATE --to DATE",
+    )
 
 
 @batches.command("show")

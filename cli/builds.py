@@ -24,7 +24,7 @@ def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: 
     from warehouse.build import build as run_build
 
     request = Request(parse_date(start), parse_date(end), full, reason, dry_run)
-    outcome = run_build(Home.from_environment(), request, now(), say)
+    outcome = run_build(Home.from_environment(), request, now(), say, now)
     if dry_run and outcome.plan:
         _show_dry_run(outcome, as_json=as_json)
     elif outcome.plan:

@@ -54,7 +54,9 @@ def _told(error: Exception) -> str:
     if found := faults.fault_of(error):
         return str(found)
     if isinstance(error, duckdb.Error):
-        return f"DuckDB says: {' '.join(str(error).split())}. Next: the same with `clearwell --debug …`"
+        return (
+            f"DuckDB says: {' '.join(str(error).split())}. Next: the same after `clearwell --debug`, which shows where"
+        )
     return ""
 
 

@@ -11,7 +11,7 @@ import click
 from cli.options import json_option
 from ingestion.home import Home
 from operations import output, query, trace
-from operations.output import say, show, show_one
+from operations.output import say, show, show_one, tell
 
 # Rows of an answer that a terminal is given, unless somebody asks for more.
 _ROWS = 200
@@ -75,6 +75,8 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
         told = trace.record(home, name)
         if as_json:
             show(told, as_json=True)
+        for line in [] if as_json else trace.summary(told):
+            tell(line)
         for one in [] if as_json else told:
             fields = {field: _in_a_line(value) for field, value in one.items()}
             show_one(fields, as_json=False, title=f"{one['dataset']} {one['record']}")
@@ -83,10 +85,18 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
     if as_json:
         show_one(asdict(behind), as_json=True)
     else:
+        tell(_told(behind, str(table)))
         show(behind.cells, as_json=False, title=f"gold.{table}", nothing="no such rows")
         show(behind.records, as_json=False, title="made of", nothing="no records")
         show(behind.differences, as_json=False, title="does not add up", nothing="the records add up to the rows")
     sys.exit(1 if behind.differences else 0)
+
+
+def _told(behind: trace.Behind, table: str) -> str:
+    """Say in a line how many records are behind how many rows, and whether they add up."""
+    ends = f"measures that do not add up: {len(behind.differences):,}" if behind.differences else "the records add up"
+    name = f"gold.{table.removeprefix('gold.')}"
+    return f"{name}: rows {len(behind.cells):,}, made of records {len(behind.records):,}; {ends}"
 
 
 def _in_a_line(value: Any) -> Any:

@@ -4,7 +4,7 @@ A letter is open until somebody decides about its line, or a valid record of its
 from the tables when it is asked, so it follows every build; the accounts count each refused record, every time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
@@ -96,6 +96,17 @@ def ask(home: Home, query: str, parameters: list[object] | None = None) -> list[
         for dataset, contract in _contracts_of(connection).items():
             connection.execute(_REPLACED.format(dataset=dataset, **_same_record(contract)))
         return state.rows(connection, query, parameters)
+
+
+def settled(home: Home, records: Sequence[str]) -> dict[str, str]:
+    """Say of some refused records, each as batch:record_no, what settled their letters, or that they are open."""
+    query = f"""
+        select refused.record, coalesce(letters.settled || coalesce(' by ' || letters.settled_by, ''), 'open') as settled
+        from (select dataset, batch_id || ':' || record_no as record, {LINE} as line from records.refused) as refused
+        inner join letters using (dataset, line)
+        where list_contains($1, refused.record)
+    """
+    return {row["record"]: row["settled"] for row in ask(home, query, [list(records)])}
 
 
 def _contracts_of(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Contract]:

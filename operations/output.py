@@ -172,9 +172,9 @@ def _print_table(rows: Sequence[dict[str, Any]], title: str) -> None:
     if width is not None and len(_fitting(columns, width, gap)) < len(columns):
         gap = _CLOSE
     kept = columns if width is None else _fitting(columns, width, gap)
-    if not kept:  # not even one: each row is shown by itself
-        for row in rows:
-            _print_fields(row, title)
+    if not kept:  # each row is shown by itself
+        for number, row in enumerate(rows, 1):
+            _print_fields(row, f"{title}, {number} of {len(rows)}" if title else f"{number} of {len(rows)}")
         return
     widths = [one.widest for one in kept] if width is None else _shared(kept, width, gap)
     table = _grid(box.SIMPLE_HEAD, gap)
@@ -183,9 +183,9 @@ def _print_table(rows: Sequence[dict[str, Any]], title: str) -> None:
         table.add_column(_text(_folded_name(one.name, own)), justify=justify, width=own, overflow="fold")  # type: ignore[arg-type]
     for cells in zip(*(one.cells for one in kept), strict=True):
         table.add_row(*map(_text, cells))
-    _print(table, title, sum(widths) + gap * len(widths))
-    if left_out := [one.name for one in columns if one not in kept]:
-        tell(f"Columns that do not fit: {', '.join(left_out)}. {_where_all_is()}")
+    left_out = ", ".join(one.name for one in columns if one not in kept)
+    note = f"Columns that do not fit: {left_out}. {_where_all_is()}" if left_out else ""
+    _print(table, title, sum(widths) + gap * len(widths), note)
 
 
 def _where_all_is() -> str:
@@ -195,7 +195,9 @@ def _where_all_is() -> str:
 
 
 def _fitting(columns: Sequence[_Column], width: int, gap: int) -> list[_Column]:
-    """Choose the columns that fit at their narrowest, from the left."""
+    """Choose the columns that fit at their narrowest, from the left; none where the first does not: it names the row."""
+    if columns[0].narrowest > width:
+        return []
     kept, used = [], 0
     for one in columns:
         if used + one.narrowest <= width:
@@ -240,14 +242,14 @@ def _grid(rule: box.Box | None, gap: int) -> Table:
     return Table(box=rule, show_header=rule is not None, show_edge=False, pad_edge=False, padding=(0, padding, 0, 0))
 
 
-def _print(table: Table, title: str, width: int) -> None:
+def _print(table: Table, title: str, width: int, note: str = "") -> None:
     console = Console(width=max(width, 1))
     with console.capture() as printed:
         if title:
             console.print(_text(title, "bold"), soft_wrap=True)
         console.print(table)
     lines = [line.rstrip() for line in printed.get().splitlines()]
-    click.echo("\n".join([*lines, ""] if title else lines))
+    click.echo("\n".join([*lines, *([note] if note else []), *([""] if title else [])]))
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -98,8 +98,7 @@ class Limits:
 @contextmanager
 def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the state for what people type. A question that passes a limit is Permanent, and says how to raise it."""
-    if not home.state.exists():
-        raise Permanent("there is no state yet", where=str(home.state), todo="type `clearwell build`")
+    state.need(home)
     limits = limits or Limits.from_environment()
     settings = {**_SAFE, "memory_limit": limits.memory}
     with state.connect(home.state, settings=settings) as connection, _clock(connection, limits.seconds):
@@ -149,9 +148,21 @@ def _failures() -> Iterator[None]:
     except (duckdb.InterruptException, duckdb.OutOfMemoryException):
         raise
     except (duckdb.Error, ValueError, OverflowError) as error:  # not every value of SQL is one of Python
-        raise Permanent(
-            f"the query failed: {error}", todo="`clearwell sql 'show all tables'` lists what is there"
-        ) from error
+        raise Permanent(f"the query failed: {_said(error)}", todo=_way_out(error)) from error
+
+
+def _said(error: Exception) -> str:
+    """Return what DuckDB says, without the copy of the line and the mark under it, which take several lines."""
+    return re.split(r"\n+LINE \d+:", str(error))[0]
+
+
+def _way_out(error: Exception) -> str:
+    """Say what helps with a query that fails: what there is, where a name is wrong; else the query is to be corrected."""
+    if isinstance(error, duckdb.CatalogException):
+        return "clearwell sql 'show all tables' lists what is there"
+    if isinstance(error, duckdb.BinderException):
+        return "correct the query; clearwell sql 'describe SCHEMA.TABLE' lists the columns of a table"
+    return "correct the query"
 
 
 def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -194,7 +205,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statem
     try:
         statements = connection.extract_statements(query)
     except (duckdb.Error, UnicodeEncodeError) as error:
-        raise Permanent(f"the query cannot be read: {error}", todo=ALLOWED) from None
+        raise Permanent(f"the query cannot be read: {_said(error)}", todo="correct it: one SELECT") from None
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         kinds = ", ".join(one.type.name for one in statements) or "nothing"
         hint = "; a pivot must list its values: pivot … on … in (…)" if kinds.startswith("CREATE, SELECT") else ""

@@ -98,10 +98,14 @@ def suggest(contract: Contract, reason: str, shape: str | None, listed: str | No
         if column in needed or column in (contract.money.amount if contract.money else ""):
             return Suggestion("records", f"give {column}: a record means nothing without it")
         return Suggestion(
-            "contract", f"let {column} be optional (required: false), and try it: clearwell contracts try"
+            "contract",
+            f"let {column} be optional (required: false), and try it: clearwell contracts try FILE --from DATE --to DATE",
         )
     if code == "not_allowed":
-        return Suggestion("contract", f"allow {column} to be {listed!r}, and try it: clearwell contracts try")
+        return Suggestion(
+            "contract",
+            f"allow {column} to be {listed!r}, and try it: clearwell contracts try FILE --from DATE --to DATE",
+        )
     if code == "not_parsed":
         return Suggestion("records", _rewrite(column, shape or ""))
     named = f"{column}: " if column else ""

@@ -1,7 +1,7 @@
 """One build, start to end: plan, transform, audit, apply, publish. Until the apply, nothing has happened."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,8 +85,14 @@ def publish(home: Home, build_id: str, report: Report = silent) -> None:
         _publish(Build(home, build_id), report)
 
 
-def build(home: Home, request: Request, now: datetime, report: Report = silent) -> Outcome:
-    """Do all of it."""
+def build(
+    home: Home,
+    request: Request,
+    now: datetime,
+    report: Report = silent,
+    clock: Callable[[], datetime] | None = None,
+) -> Outcome:
+    """Do all of it. The clock tells when the audit ends, minutes after `now`; without one it is `now` as well."""
     with lock_build(home, report):
         planned = _plan(home, request, now, report)
         if not planned:
@@ -96,7 +102,7 @@ def build(home: Home, request: Request, now: datetime, report: Report = silent) 
         report(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
         _transform(made)
         report("tables built in staging; auditing")
-        verdict = _audit(made, now, report)
+        verdict = _audit(made, now, report, clock)
         report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
         if request.dry_run:
             outcome = Outcome(
@@ -138,12 +144,12 @@ def prepare(build: Build) -> None:
                 pass
 
 
-def _audit(build: Build, now: datetime, report: Report) -> Verdict:
+def _audit(build: Build, now: datetime, report: Report, clock: Callable[[], datetime] | None = None) -> Verdict:
     if is_applied(build):
         return read_verdict(build)
     held: list[Finding] = []
     while True:
-        verdict = audit_build(build, now, held)
+        verdict = audit_build(build, clock() if clock else now, held)
         if not verdict.hold:
             return verdict
         for finding in verdict.findings:

@@ -113,3 +113,30 @@ def test_ctrl_c_ends_it_in_one_line(asked: Home) -> None:
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
     assert (process.returncode, said) == (130, "stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("from nothing", "Next: clearwell sql 'show all tables' lists what is there"),
+        ("select x from numbers", "Next: correct the query; clearwell sql 'describe SCHEMA.TABLE'"),
+        ("select 1 +", "syntax error at end of input. Next: correct it: one SELECT\n"),
+        ("select name::int from numbers", "Next: correct the query\n"),
+        ("delete from numbers", "Next: ask one SELECT over the state's own tables"),
+    ],
+)
+def test_what_is_said_next_fits_the_error(asked: Home, query: str, said: str) -> None:
+    shown = CliRunner().invoke(main, ["sql", query])
+    assert shown.exit_code == 1 and said in shown.output and "LINE 1" not in shown.output
+
+
+def test_a_home_without_a_state_is_told_what_fills_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    for way in ("clearwell run --from DATE --to DATE", "clearwell build"):
+        for words in (["sql", "select 1"], ["hash"], ["trace", "o-1"]):
+            assert (
+                CliRunner()
+                .invoke(main, words)
+                .output.endswith(f"there is no state yet ({tmp_path}/warehouse.duckdb). Next: {way}\n")
+            )
+        (tmp_path / "bronze").mkdir(exist_ok=True)

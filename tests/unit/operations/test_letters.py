@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingestion.home import Home
-from operations import listings, suggest
+from operations import letters, listings, suggest
 from warehouse import state
 
 TABLES = """
@@ -129,3 +129,15 @@ def test_a_row_settles_its_letter_unless_it_is_older(desk: Desk, version: str, b
 def test_without_a_state_there_are_none(tmp_path: Path) -> None:
     home = Home(tmp_path, tmp_path)
     assert listings.dead_letters(home) == [] == suggest.suggestions(home)
+
+
+def test_each_refused_record_is_told_what_settled_its_line(desk: Desk) -> None:
+    desk.put("records.clickstream", "b5", 7, "e1", "current")
+    for batch in ("b1", "b2"):
+        desk.refuse("clickstream", {"event_id": "e1"}, batch)
+    desk.refuse("clickstream", "x")
+    assert letters.settled(desk.home, ["b1:1", "b2:2", "b1:3", "b9:9"]) == {
+        "b1:1": "replaced by b5:7",
+        "b2:2": "replaced by b5:7",
+        "b1:3": "open",
+    }
