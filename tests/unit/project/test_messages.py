@@ -109,7 +109,8 @@ def filled(part: ast.expr) -> str:
     """Return a part of an f-string: what it says, or what stands for it."""
     if isinstance(part, ast.Constant):
         return str(part.value)
-    return "--from DATE --to DATE" if ast.unparse(part).endswith("window.options}'") else HOLE
+    is_window = isinstance(part, ast.FormattedValue) and ast.unparse(part.value).endswith("window.options")
+    return "--from DATE --to DATE" if is_window else HOLE
 
 
 def strings(path: Path) -> Iterator[tuple[str, bool]]:
