@@ -1,4 +1,5 @@
 SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -15,10 +16,16 @@ help:  ## print the targets
 
 setup: $(VENV)/.ready  ## virtual environment with the pinned, hashed requirements
 
+PACKAGES = $(shell grep -c '==' requirements.txt)
+
 $(VENV)/.ready: requirements.txt pyproject.toml
-	@echo "Setting up $(VENV): about 190 packages, once, a minute or two"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --no-cache-dir --no-deps --require-hashes -r requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV): $(PACKAGES) packages, 1 GB, once; two minutes, or five on a busy machine"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --progress-bar off --no-cache-dir --no-deps --require-hashes -r requirements.txt \
+		| awk '/^Collecting/ && ++n % 20 == 0 {print "  fetched " n " of $(PACKAGES)"; fflush()} \
+			/^Installing/ {print "  installing them"; fflush()}'
 	@$(BIN)/pip install --quiet --no-cache-dir --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -32,9 +39,11 @@ down: setup  ## stop what `make up` started
 	@$(BIN)/clearwell down
 
 test: setup  ## every test but the long ones
+	@echo "Half an hour on two quiet cores; the last column says how much is done"
 	@$(BIN)/pytest -m "not long" -n 2 --dist loadfile
 
 test-long: setup  ## the tests that take minutes
+	@echo "Some hours: 20 rounds of demo, up, down and crashes are one of them (CLEARWELL_ROUNDS=3 for fewer)"
 	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m long -n 2
 
 lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released versions

@@ -3,7 +3,7 @@
 import click
 
 from cli.context import NEXT, by, now
-from cli.options import json_option, parse_date, reason_option
+from cli.options import json_option, named_date, parse_date, reason_option
 from ingestion.home import Home
 from operations import decide, listings
 from operations.output import say, show, tell
@@ -13,8 +13,8 @@ _DRY_RUN_ROWS = 40
 
 
 @click.command()
-@click.option("--from", "start", metavar="D", help="First date to build again from bronze.")
-@click.option("--to", "end", metavar="D", help="End of the range, not included.")
+@click.option("--from", "start", metavar="D", callback=named_date, help="First date to build again from bronze.")
+@click.option("--to", "end", metavar="D", callback=named_date, help="End of the range, not included.")
 @click.option("--full", is_flag=True, help="Build everything again from bronze.")
 @click.option("--reason", default="", help="Why; kept with the build, and shown by `builds list`.")
 @click.option("--dry-run", is_flag=True, help="Stop before anything is changed, and show what would be.")
@@ -73,8 +73,8 @@ def show_build(build_id: str, as_json: bool) -> None:
 @builds.command("accept")
 @click.argument("finding", required=False, default="")
 @click.option("--dataset", default="", help="Every open finding of a dataset.")
-@click.option("--from", "start", metavar="D", help="Of these dates only: the first.")
-@click.option("--to", "end", metavar="D", help="The end of the range, not included.")
+@click.option("--from", "start", metavar="D", callback=named_date, help="Of these dates only: the first.")
+@click.option("--to", "end", metavar="D", callback=named_date, help="The end of the range, not included.")
 @reason_option
 def accept_finding(finding: str, dataset: str, start: str | None, end: str | None, reason: str) -> None:
     """Settle what `clearwell status` lists: FINDING, or all of a dataset and range.

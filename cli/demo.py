@@ -10,7 +10,9 @@ from operations.output import say
 
 
 @click.command()
-@click.option("--days", default=3, show_default=True, help="How many days before today to simulate.")
+@click.option(
+    "--days", type=click.IntRange(1, 366), default=3, show_default=True, help="How many days before today to simulate."
+)
 def demo(days: int) -> None:
     """Simulate a shop for some days, run the pipeline on them through Airflow, and print what came out."""
     from operations import demo as scenario
@@ -28,7 +30,7 @@ def up() -> None:
 
 @click.command()
 def down() -> None:
-    """Stop what `clearwell up` started."""
+    """Stop what `clearwell up` started, or is starting. All data stays."""
     from operations import demo as scenario
 
     scenario.down(Home.from_environment(), say)

@@ -7,6 +7,7 @@ import click
 from cli.builds import build
 from cli.context import now
 from cli.options import json_option
+from cli.shop import wake_shop
 from ingestion.home import Home
 from operations import damage, repair
 from operations.output import say, show
@@ -31,6 +32,7 @@ def repair_home(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
     show(rows, as_json=as_json, title="damaged", nothing="nothing is damaged")
     if dry_run or not found:
         return
+    wake_shop(home)
     left = repair.repair(home, found, now(), say)
     ctx.invoke(build)
     for line in left:

@@ -1,11 +1,26 @@
 """The simulated shop."""
 
+import os
+
 import click
 
 from cli.context import now
+from cli.options import named_date
+from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
 from operations.output import say, tell
+
+
+def wake_shop(home: Home) -> None:
+    """Let the simulated shop of a home answer, if it has one and no other is named: start its Postgres, point at its bank."""
+    from demo import postgres, rates
+
+    if rates.published(home).exists():
+        os.environ.setdefault("EXCHANGE_RATES", str(rates.published(home)))
+    if not home.shop_url and "orders" in sources.SOURCES and postgres.is_asleep(home):
+        say("starting the shop's Postgres, which was stopped. It stays; clearwell shop stop stops it")
+        postgres.start(home)
 
 
 @click.group()
@@ -30,8 +45,8 @@ def stop_shop() -> None:
 
 
 @shop.command("simulate")
-@click.option("--from", "start", required=True, metavar="D", help="First date.")
-@click.option("--to", "end", required=True, metavar="D", help="End, not included.")
+@click.option("--from", "start", required=True, metavar="D", callback=named_date, help="First date.")
+@click.option("--to", "end", required=True, metavar="D", callback=named_date, help="End, not included.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same shop.")
 @click.option("--orders-per-day", default=400, show_default=True)
 @click.option("--events-per-day", default=20_000, show_default=True)

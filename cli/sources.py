@@ -6,12 +6,13 @@ import click
 
 from cli.builds import build
 from cli.context import NEXT, now
-from cli.options import from_option, json_option, to_option
+from cli.options import from_option, json_option, named_date, to_option
+from cli.shop import wake_shop
 from ingestion import sources
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window, parse_time
-from operations import heal
+from operations import heal, windows
 from operations.output import say, show, tell
 
 
@@ -21,7 +22,9 @@ from operations.output import say, show, tell
 @to_option
 def ingest(source: str, start: str, end: str) -> None:
     """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Again brings only what is new."""
-    landing = sources.ingest(source, Window.parse(start, end), Home.from_environment(), now(), say)
+    home, window = Home.from_environment(), Window.parse(start, end)
+    wake_shop(home)
+    landing = sources.ingest(source, window, home, now(), say)
     tell(
         f"{landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
     )
@@ -37,6 +40,7 @@ def sweep(start: str, end: str) -> None:
     not stop the others; then the exit status is 1.
     """
     home, window, failed = Home.from_environment(), Window.parse(start, end), []
+    wake_shop(home)
     for source in sources.SOURCES:
         try:
             landing = sources.sweep(source, window, home, now(), say)
@@ -54,11 +58,20 @@ def sweep(start: str, end: str) -> None:
 @click.command()
 @from_option
 @to_option
+@click.option("--apart", is_flag=True, help="Allow a window more than a week away from what is landed.")
 @click.pass_context
-def run(ctx: click.Context, start: str, end: str) -> None:
-    """Ingest every source, then build. A source that fails does not stop the others; then the exit status is 1."""
-    failed = [source for source in sources.SOURCES if not _landed(ctx, source, start, end)]
-    ctx.invoke(build)
+def run(ctx: click.Context, start: str, end: str, apart: bool) -> None:
+    """Ingest every source, then build. A source that fails does not stop the others; then the exit status is 1.
+
+    A window that cannot be meant is refused before anything is done: one that is empty, not over, before all data, or far
+    from what is landed.
+    """
+    home, names = Home.from_environment(), sources.SOURCES
+    wake_shop(home)
+    windows.check(home, Window.parse(start, end), now(), apart=apart)
+    failed = [source for source in names if not _landed(ctx, source, start, end)]
+    if len(failed) < len(names):
+        ctx.invoke(build)
     if failed:
         say(f"not landed: {', '.join(failed)}. Next: fix the errors above and run it again")
         sys.exit(1)
@@ -74,7 +87,9 @@ def _landed(ctx: click.Context, source: str, start: str, end: str) -> bool:
 
 
 @click.command("heal")
-@click.option("--to", "end", metavar="T", help="Also what is missing after the latest window, up to here.")
+@click.option(
+    "--to", "end", metavar="T", callback=named_date, help="Also what is missing after the latest window, up to here."
+)
 @click.option("--dry-run", is_flag=True, help="Only list what would be ingested.")
 @json_option
 @click.pass_context
@@ -86,6 +101,7 @@ def heal_windows(ctx: click.Context, end: str | None, dry_run: bool, as_json: bo
     show(rows, as_json=as_json, title="to be ingested", nothing="every window is there, and whole")
     if dry_run or not found:
         return
+    wake_shop(home)
     failed = heal.heal(home, found, now(), say)
     ctx.invoke(build)
     for line in failed:

@@ -61,8 +61,7 @@ def audit(build_id: str) -> None:
     from ingestion.home import Home
     from warehouse import build
 
-    verdict = build.audit(Home.from_environment(), build_id, now(), print)
-    print(f"{len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
+    build.audit(Home.from_environment(), build_id, now(), print)
 
 
 @task

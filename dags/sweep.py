@@ -4,7 +4,7 @@ Each day is landed again, which brings only what is new, and counted by other me
 event date; what is gone from the source is found. The next build judges the counts. Last, the ledger is recounted from the
 tables and bronze. `clearwell sweep --from D --to D` does the same by hand.
 
-This is also how ranges are backfilled: `airflow backfill create --dag-id sweep_sources --from-date D --to-date D`.
+This is also how ranges are backfilled: `clearwell airflow backfill create --dag-id sweep_sources --from-date D --to-date D`.
 A backfill comes to each day in turn, so it does not look at earlier ones; nor does it recount the ledger: once a night is
 enough, and each recount reads all of bronze.
 """

@@ -35,5 +35,10 @@ def is_running(home: Home) -> bool:
     return _server(home).is_running()
 
 
+def is_asleep(home: Home) -> bool:
+    """Say whether there is a server that was stopped."""
+    return (_server(home).data / "PG_VERSION").exists() and not is_running(home)
+
+
 def _server(home: Home) -> Server:
     return Server(home.shop, "the shop's Postgres", "clearwell shop start", is_disposable=True)

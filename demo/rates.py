@@ -13,18 +13,31 @@ _BEFORE, _AFTER = timedelta(days=7), timedelta(days=366)
 
 
 def write(home: Home, first: date, last: date) -> Path:
-    """Write the rates of every weekday from a week before the first date to a year after the last; return the file."""
-    path = home.shop / "exchange_rates.csv"
+    """Write the rates of every weekday from a week before the first date to a year after the last; return the file.
+
+    What it holds of earlier and later dates it keeps: a rate that vanished would be one that the bank took back.
+    """
+    path = published(home)
+    start, end = first - _BEFORE, last + _AFTER
+    if path.exists():
+        with path.open(newline="") as file:
+            days = [date.fromisoformat(row["rate_date"]) for row in csv.DictReader(file)]
+        start, end = min(start, *days), max(end, *days)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    aside = path.with_suffix(".part")
+    with aside.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["rate_date", "currency", "rate", "updated_at"])
-        day = first - _BEFORE
-        while day <= last + _AFTER:
+        for day in (start + timedelta(days=n) for n in range((end - start).days + 1)):
             if day.weekday() < 5:
                 rows.writerows([day, currency, quote(day, currency), f"{day}T16:00:00Z"] for currency in PER_EURO)
-            day += timedelta(days=1)
+    aside.replace(path)
     return path
+
+
+def published(home: Home) -> Path:
+    """Name the file in which this bank publishes its rates."""
+    return home.shop / "exchange_rates.csv"
 
 
 def quote(day: date, currency: str) -> Decimal:

@@ -6,15 +6,22 @@ import pwd
 import shutil
 import socket
 import subprocess
+import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from ingestion.errors import Permanent
 
 _BOUND_SECONDS = 60
+_TRIES = 5
+# Below those that the system gives to whoever calls: one of these would be taken by the time a server opens it.
+_PORTS = range(20_000, 30_000)
 _NOBODY = 65534
 
 
@@ -61,29 +68,69 @@ class Server:
     def is_running(self) -> bool:
         """Say whether the server lives and answers. One that was killed leaves its pid file, and perhaps its port to others."""
         try:
-            pid, port = self._postmaster()
-            os.kill(pid, 0)
-            with socket.create_connection(("127.0.0.1", port), timeout=5):
-                return True
+            with socket.create_connection(("127.0.0.1", self._postmaster()[1]), timeout=5):
+                return self._lives()
         except (OSError, IndexError, ValueError):
             return False
 
+    def _lives(self) -> bool:
+        """Say whether the process of the pid file is the server of this folder, and no other that was given its number."""
+        try:
+            return str(self.data) in psutil.Process(int(self._pid_file.read_text().split()[0])).cmdline()
+        except (OSError, IndexError, ValueError, psutil.Error):
+            return False
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.data / "postmaster.pid"
+
     def _postmaster(self) -> tuple[int, int]:
         """Read process id and port from the pid file."""
-        lines = (self.data / "postmaster.pid").read_text().splitlines()
+        lines = self._pid_file.read_text().splitlines()
         return int(lines[0]), int(lines[3])
 
     def _start(self) -> None:
-        # Left by a server that was killed; its pid may be another process by now, which Postgres would take for itself.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
-        options = f"-p {free_port()} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
-        if self.is_disposable:
-            options += " -c fsync=off"
-        log = self.folder / "postgres.log"
-        log.touch()
-        give(log, self.data)
-        how = ["-w", "-t", str(_BOUND_SECONDS), "-l", str(log), "-o", options]
-        self._run(["pg_ctl", "start", "-D", str(self.data), *how])
+        """Start the server, and wait until it answers. Its port may be taken meanwhile, or what a killed one left may still end."""
+        for one in range(_TRIES):
+            if not self._lives() and self._is_given_out():
+                # Postgres would take the process that has the number now for itself.
+                self._pid_file.unlink(missing_ok=True)
+            options = (
+                f"-p {free_port(f'{self.data} {one}')} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+            )
+            if self.is_disposable:
+                options += " -c fsync=off"
+            log = self.folder / "postgres.log"
+            log.touch()
+            give(log, self.data)
+            how = ["-w", "-t", str(_BOUND_SECONDS), "-l", str(log), "-o", options]
+            try:
+                if not self._lives():  # one that was left while it started is waited for
+                    self._run(["pg_ctl", "start", "-D", str(self.data), *how])
+                self._wait()
+                return
+            except Permanent:
+                if one == _TRIES - 1:
+                    raise
+                time.sleep(1)
+
+    def _is_given_out(self) -> bool:
+        """Say whether the number in the pid file is that of a living process."""
+        try:
+            return psutil.pid_exists(int(self._pid_file.read_text().split()[0]))
+        except (OSError, IndexError, ValueError):
+            return False
+
+    def _wait(self) -> None:
+        until = time.monotonic() + _BOUND_SECONDS
+        while not self.is_running():
+            if time.monotonic() > until or not self._lives():
+                raise Permanent(
+                    f"{self.name} does not answer",
+                    where=str(self.folder / "postgres.log"),
+                    todo=f"read the log, then `{self.todo}`",
+                )
+            time.sleep(0.1)
 
     def _initialise(self) -> None:
         """Make the data folder aside, so that a killed run leaves nothing half made."""
@@ -168,8 +215,16 @@ def _binaries() -> Path:
     return sorted(Path(package.origin).parent.glob("pginstall1*/bin"))[-1]
 
 
-def free_port() -> int:
-    """Find a port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(whose: str = "") -> int:
+    """Find a port of the loopback that nobody listens on now: the same for the same `whose` each time, unless it is taken."""
+    first = zlib.crc32((whose or f"{os.getpid()}").encode()) % len(_PORTS)
+    for port in (*_PORTS[first:], *_PORTS[:first]):
+        with socket.socket() as probe:
+            # one that was closed a moment ago is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise Permanent(f"no port from {_PORTS[0]} to {_PORTS[-1]} is free", todo="stop what uses them")

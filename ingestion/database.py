@@ -1,5 +1,7 @@
-"""DuckDB files: opened in UTC, and waited for while another process changes them."""
+"""DuckDB files: opened in UTC and in bounded memory, and waited for while another process changes them."""
 
+import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -10,12 +12,24 @@ from typing import Any, TypeVar
 import duckdb
 
 from ingestion import faults, locks
+from ingestion.errors import Permanent
 
 Row = dict[str, Any]
 Opened = TypeVar("Opened")
+# How much memory DuckDB may use for data: the variable's name. What does not fit is spilled beside the file.
+MEMORY = "CLEARWELL_MEMORY"
+_AMOUNT = re.compile(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
 _PATIENCE_SECONDS = 120.0
 # How often this process has each file open to read.
 _READING: Counter[Path] = Counter()
+
+
+def memory() -> str:
+    """Read CLEARWELL_MEMORY, as `2GB`; `1GB` if it is empty or unset. Anything else is Permanent."""
+    amount = os.environ.get(MEMORY) or "1GB"
+    if not _AMOUNT.fullmatch(amount):
+        raise Permanent(f"{MEMORY} is {amount!r}", todo="give an amount of memory, such as 2GB")
+    return amount
 
 
 @contextmanager
@@ -28,13 +42,12 @@ def connect(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient.
 
-    `settings` are DuckDB's own.
+    `settings` are DuckDB's own, beside the memory it may use.
     """
     if read_only:
         _let_writers_go_first(path, patience)
-    connection = _when_free(
-        lambda: duckdb.connect(str(path), read_only=read_only, config=dict(settings or {})), path, patience
-    )
+    config: dict[str, Any] = {"memory_limit": memory(), **(settings or {})}
+    connection = _when_free(lambda: duckdb.connect(str(path), read_only=read_only, config=config), path, patience)
     try:
         with _reading(path, read_only):
             connection.execute("set TimeZone = 'UTC'")

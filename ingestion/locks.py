@@ -44,6 +44,17 @@ def hold(path: Path, does: str, report: Callable[[str], None], patience: float =
             file.truncate(0)
 
 
+def holder(path: Path) -> Holder | None:
+    """Say which process holds a lock now; None if none does."""
+    try:
+        with path.open() as file:
+            if _is_taken(file, fcntl.LOCK_SH):
+                return None
+    except FileNotFoundError:
+        return None
+    return _holder(path)
+
+
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a folder's own lock, for moments or as its owner. Without `wait`, one that is held raises BlockingIOError."""

@@ -7,46 +7,56 @@ starts them one import later, with a triggerer nobody needs.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
-import psutil
+import psycopg
 
 from demo.server import Server, free_port
 from ingestion.contract import read_contracts, source_ends
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
-from warehouse.build import pending
+from operations import processes
+from operations.processes import Leader, Starting, Telling
+from warehouse.plan import waiting_batches
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("api-server", "scheduler", "dag-processor")
 USER = "admin"
-_BOOT_SECONDS = 240.0
-_STOP_SECONDS = 20.0
+# Each is many times what a quiet machine needs.
+_BOOT_SECONDS = 600.0
+_ANSWER_SECONDS = 300.0
+_BACKFILL_SECONDS = 3600.0
 _RUNS_SECONDS = 3600.0
+_STOP_SECONDS = 20.0
 _POLL_SECONDS = 1.0
-_BACKFILL_SECONDS = 120.0
+# Builds asked for in one wait, before batches that still wait are somebody's to look at.
+_BUILDS = 5
+_PAGE = 100
+
+
+class Unanswered(Transient):
+    """Airflow's API gave no answer, or one that it will not give again."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """An Airflow that was started: its port, and each part's process with the time the system says it was born."""
+    """An Airflow that was started: its port, the process of each part, and when it answered; empty if it has not yet."""
 
     port: int
-    parts: dict[str, tuple[int, float]]
+    parts: dict[str, Leader]
     started_at: str = ""
 
     def save(self, home: Home) -> None:
@@ -66,6 +76,16 @@ def environment(home: Home, port: int = 0) -> dict[str, str]:
         "API__HOST": "127.0.0.1",
         "API__PORT": str(port),
         "API__WORKERS": "1",
+        # The defaults below are for machines with nothing else to do: on a busy one a file takes a minute to import, a request a
+        # minute to answer, a heartbeat a minute to come.
+        "CORE__DAGBAG_IMPORT_TIMEOUT": "300",
+        "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "360",
+        "DAG_PROCESSOR__HEALTH_CHECK_THRESHOLD": "120",
+        "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        "WORKERS__EXECUTION_API_TIMEOUT": "60",
+        "WORKERS__EXECUTION_API_RETRIES": "10",
+        "WORKERS__MAX_FAILED_HEARTBEATS": "20",
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
         "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
@@ -107,13 +127,20 @@ def migrate(home: Home) -> None:
     wanted = version("apache-airflow")
     if marker.exists() and marker.read_text() == wanted:
         return
+    if not marker.exists():
+        # What a first migration that was killed has made, half.
+        (home.airflow / "airflow.cfg").unlink(missing_ok=True)
+        with psycopg.connect(_server(home).url, autocommit=True) as database:
+            database.execute("drop schema public cascade; create schema public")
     with _log(home).open("ab") as log:
         done = subprocess.run(
             [_bin() / "airflow", "db", "migrate"], env=environment(home), stdout=log, stderr=subprocess.STDOUT
         )
     if done.returncode:
         raise _broken(home, "Airflow's database could not be migrated")
-    marker.write_text(wanted)
+    part = marker.with_suffix(".part")
+    part.write_text(wanted)
+    part.rename(marker)
 
 
 def start(home: Home, report: Report = silent) -> Running:
@@ -122,23 +149,44 @@ def start(home: Home, report: Report = silent) -> Running:
     if running and _is_whole(running) and _server(home).is_running():
         report(f"Airflow runs already: {running.url}")
         return running
+    if running:
+        report(f"stopping what is left of an Airflow that ended; {_STOP_SECONDS:.0f} s at most")
     stop(home)
-    report("preparing Airflow's database")
+    report("starting Airflow's Postgres, and bringing its tables to this version's shape: a minute the first time")
     _server(home).start()
     migrate(home)
-    port = free_port()
+    _forget_the_dead(home)
+    port = free_port(str(home.airflow))
     report("starting Airflow: its API, scheduler and DAG processor")
-    running = Running(port, {part: _spawn(home, part, port) for part in PARTS})
-    running.save(home)
+    running = Running(port, {})
     try:
+        for part in PARTS:
+            command = [str(_bin() / "airflow"), part, *(["--skip-serve-logs"] if part == "scheduler" else [])]
+            starting = Starting(command, environment(home, port), _log(home))
+            running = Running(port, {**running.parts, part: starting.leader})
+            running.save(home)
+            starting.go()
         running = Running(port, running.parts, _wait_until_up(home, running, report))
         running.save(home)
-        _make_pool(home, running)
+        _make_pool(home, report)
     except BaseException:
         stop(home)
         raise
     report(f"Airflow is up: {running.url} (user {USER}, password in {passwords(home)})")
     return running
+
+
+def _forget_the_dead(home: Home) -> None:
+    """Tell Airflow's database that no process of before lives, and drop a file of passwords that was not written to its end.
+
+    Airflow finds out by itself that a scheduler was killed, minutes later; until then the tasks it had are nobody's.
+    """
+    with psycopg.connect(_server(home).url) as database:
+        database.execute("update job set state = 'failed', end_date = now() where state = 'running'")
+    try:
+        json.loads(passwords(home).read_text())[USER]
+    except (OSError, ValueError, KeyError):
+        passwords(home).unlink(missing_ok=True)
 
 
 def read(home: Home) -> Running | None:
@@ -147,7 +195,14 @@ def read(home: Home) -> Running | None:
         body = json.loads(_record(home).read_text())
     except FileNotFoundError:
         return None
-    return Running(body["port"], {part: (pid, born) for part, (pid, born) in body["parts"].items()}, body["started_at"])
+    parts = {part: Leader(*leader.values()) for part, leader in body["parts"].items()}
+    return Running(body["port"], parts, body["started_at"])
+
+
+def is_running(home: Home) -> bool:
+    """Say whether all of this home's Airflow lives."""
+    running = read(home)
+    return bool(running and _is_whole(running))
 
 
 def dag_ids() -> tuple[str, ...]:
@@ -155,67 +210,120 @@ def dag_ids() -> tuple[str, ...]:
     return (*(f"ingest_{source}" for source in source_ends(read_contracts())), "sweep_sources", "build_warehouse")
 
 
-def unpause(home: Home, dags: Sequence[str] = ()) -> None:
+def unpause(home: Home, dags: Sequence[str] = (), report: Report = silent) -> None:
     """Let the scheduler run these DAGs; all if none are named."""
-    api = _Api(home)
+    api = _Api(home, report)
     for dag_id in dags or dag_ids():
-        api.ask("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": False})
+        api.pause(dag_id, False)
 
 
 def backfill(home: Home, dag_id: str, start: date, end: date) -> None:
     """Ask for a run of every window in `[start, end)`, again where there was one. Best done before `unpause`."""
-    api = _Api(home)
-    until = time.monotonic() + _BACKFILL_SECONDS
+    _ask_for(_Api(home), backfill_request(dag_id, start, end))
+
+
+def complete(home: Home, dag_id: str, start: date, end: date, report: Report = silent) -> None:
+    """Ask for a run of every day in `[start, end)` that has none, or has one that failed; a backfill of before ends first.
+
+    It leaves the DAG paused if it asked for something.
+    """
+    api = _Api(home, report)
+    telling = Telling(report, _BACKFILL_SECONDS)
+    while active := [one for one in api.backfills(dag_id) if not one["completed_at"]]:
+        _check_alive(home, api.running)
+        for one in active:
+            if one["is_paused"]:
+                api.ask("PUT", f"/backfills/{one['id']}/unpause")
+        # Of a DAG that is paused no backfill ever ends.
+        api.pause(dag_id, False)
+        if telling.is_over:
+            raise Transient(
+                f"a backfill of {dag_id} did not end in {_BACKFILL_SECONDS:.0f} s",
+                where=api.running.url,
+                todo="look at its runs, or cancel it there; then give the same command again",
+            )
+        telling.tell(f"waiting for the backfill of {dag_id} that was asked for before")
+        time.sleep(_POLL_SECONDS)
+    done = {run["logical_date"][:10] for run in api.runs_of(dag_id, start, end) if run["state"] != "failed"}
+    days = [start + timedelta(days=n) for n in range((end - start).days)]
+    if missing := [day for day in days if day.isoformat() not in done]:
+        report(f"backfilling {dag_id} through Airflow's API: {len(missing)} days from {missing[0]} to {missing[-1]}")
+        # A scheduler that makes its own run of the last day at the same moment dies of it.
+        api.pause(dag_id, True)
+        _ask_for(api, backfill_request(dag_id, start, end, again="failed"))
+    else:
+        report(f"the days from {start} to {end - timedelta(days=1)} were landed before")
+
+
+def _ask_for(api: "_Api", request: dict[str, Any]) -> None:
+    telling = Telling(api.report, _ANSWER_SECONDS)
     while True:
         try:
-            api.ask("POST", "/backfills", backfill_request(dag_id, start, end))
+            api.ask("POST", "/backfills", request)
             return
         except Transient:  # the backfill before is not closed yet
-            if time.monotonic() > until:
+            if telling.is_over:
                 raise
+        telling.tell("waiting for the backfill before to be closed")
         time.sleep(_POLL_SECONDS)
 
 
-def backfill_request(dag_id: str, start: date, end: date) -> dict[str, Any]:
-    """Return the body that asks for `[start, end)`; Airflow's own range holds both its ends."""
+def backfill_request(dag_id: str, start: date, end: date, again: str = "completed") -> dict[str, Any]:
+    """Return the body that asks for `[start, end)`; Airflow's own range holds both its ends.
+
+    `again` says which runs are done again: those that have `completed`, or only those that have `failed`.
+    """
     return {
         "dag_id": dag_id,
         "from_date": f"{start.isoformat()}T00:00:00Z",
         "to_date": f"{(end - timedelta(days=1)).isoformat()}T23:59:59Z",
-        "reprocess_behavior": "completed",
+        "reprocess_behavior": again,
         "max_active_runs": 2,
     }
 
 
 def wait(
-    home: Home, report: Report = silent, *, before: date, builds: bool = True, patience: float = _RUNS_SECONDS
+    home: Home,
+    report: Report = silent,
+    *,
+    before: date,
+    since: datetime | None = None,
+    builds: bool = True,
+    patience: float = _RUNS_SECONDS,
 ) -> None:
-    """Return when no run is under way and, unless `builds` is false, every batch is built.
+    """Return when no run of a window `before` a day is under way and, unless `builds` is false, what they landed is built.
 
-    A run that failed since Airflow started is Permanent, and so is a part of Airflow that died. A run of a window from
-    `before` on is the schedule's own affair: midnight may pass while we wait. Without `builds`, `build_warehouse` may
-    still be paused: what was landed meanwhile is then one build, not one for each arrival.
+    A run that failed `since` a time, or since Airflow started, is Permanent, and so is a part of Airflow that died; a build
+    that failed is not if a later one succeeded. What comes from that day on is the schedule's own affair. Without `builds`,
+    `build_warehouse` may still be paused: what was landed meanwhile is then one build, not one for each arrival.
     """
-    api = _Api(home)
-    until = time.monotonic() + patience
-    said = ""
-    while time.monotonic() < until:
+    api = _Api(home, report)
+    telling = Telling(report, patience)
+    from_then = since.isoformat() if since else api.running.started_at
+    builds_left = _BUILDS
+    while not telling.is_over:
         _check_alive(home, api.running)
-        active = api.runs("queued", "running")
+        active = [run for run in api.runs("queued", "running") if is_waited_for(run, before, builds=builds)]
         if not active:
-            failed = [run for run in api.runs("failed", since=api.running.started_at) if starts_before(run, before)]
-            if failed:
+            ended = [run for run in api.runs("failed", "success", since=from_then) if starts_before(run, before)]
+            if failed := unmended([run for run in ended if builds or run["dag_id"] != "build_warehouse"]):
                 raise _failed(home, api, failed)
-            if not builds or not pending(home):
+            waiting = waiting_batches(home) if builds else []
+            if not any(one.window.start.date() < before for one in waiting):
                 return
+            if not builds_left:
+                raise Permanent(f"batches wait after {_BUILDS} builds", where=str(home.bronze), todo="clearwell status")
+            builds_left -= 1
             # Two runs can miss each other's last look by a moment; nothing else would build before the hour.
             api.ask("POST", "/dags/build_warehouse/dagRuns", {"logical_date": None})
-        line = _progress(api, active)
-        if line != said:
-            report(line)
-            said = line
+        else:
+            telling.tell(_progress(home, api, active))
         time.sleep(_POLL_SECONDS)
-    raise Permanent(f"Airflow did not finish in {patience:.0f} s", where=api.running.url, todo="look at its runs")
+    raise Transient(
+        f"Airflow did not finish in {patience:.0f} s",
+        where=api.running.url,
+        todo="look at its runs; the same command goes on waiting for them",
+    )
 
 
 def command(home: Home, arguments: Sequence[str]) -> int:
@@ -227,21 +335,10 @@ def command(home: Home, arguments: Sequence[str]) -> int:
 def stop(home: Home) -> None:
     """End every process of this home's Airflow. What does not go when asked is killed."""
     running = read(home)
-    if not running:
-        _server(home).stop()
-        return
-    until = time.monotonic() + _STOP_SECONDS
-    _signal(running, signal.SIGTERM)
-    while _members(running) and time.monotonic() < until:
-        time.sleep(0.1)
-    while _members(running):
-        _signal(running, signal.SIGKILL)
-        time.sleep(0.1)
-    for pid, _ in running.parts.values():
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+    if running:
+        processes.stop(list(running.parts.values()), _STOP_SECONDS)
     _server(home).stop()
-    _record(home).unlink()
+    _record(home).unlink(missing_ok=True)
 
 
 def _running(home: Home) -> Running:
@@ -254,57 +351,8 @@ def _running(home: Home) -> Running:
 # --- the processes ---------------------------------------------------------------------------------------------------
 
 
-def _spawn(home: Home, part: str, port: int) -> tuple[int, float]:
-    command = [str(_bin() / "airflow"), part, *(["--skip-serve-logs"] if part == "scheduler" else [])]
-    with _log(home).open("ab") as log:
-        # A session of its own: a signal to a part alone would orphan its children, which keep the port.
-        process = subprocess.Popen(
-            command,
-            env=environment(home, port),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return process.pid, psutil.Process(process.pid).create_time()
-
-
-def _members(running: Running) -> list[int]:
-    """List the living processes of the sessions we started."""
-    sessions = {pid for pid, born in running.parts.values() if _is_ours(pid, born)}
-    return [pid for pid in psutil.pids() if _session(pid) in sessions and _lives(pid)]
-
-
-def _is_ours(pid: int, born: float) -> bool:
-    """Say whether this id is still our process's, or nobody's: ids are given out again once a session is empty."""
-    try:
-        return abs(psutil.Process(pid).create_time() - born) < 1.0
-    except psutil.NoSuchProcess:
-        return True
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except (ProcessLookupError, PermissionError):
-        return -1
-
-
-def _signal(running: Running, number: int) -> None:
-    for pid in _members(running):
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
 def _dead(running: Running) -> list[str]:
-    return [part for part, (pid, born) in running.parts.items() if not (_lives(pid) and _is_ours(pid, born))]
+    return [part for part in PARTS if part not in running.parts or not running.parts[part].is_alive]
 
 
 def _is_whole(running: Running) -> bool:
@@ -312,66 +360,103 @@ def _is_whole(running: Running) -> bool:
 
 
 def _check_alive(home: Home, running: Running) -> None:
-    dead = _dead(running)
-    if dead:
+    if dead := _dead(running):
+        if read(home) is None:
+            raise Transient("Airflow was stopped meanwhile", where=str(home.airflow), todo="clearwell up")
         raise _broken(home, f"Airflow's {' and '.join(dead)} died")
 
 
 def _broken(home: Home, what: str) -> Permanent:
-    tail = _log(home).read_text(errors="replace").splitlines()[-12:]
-    return Permanent(f"{what}. Its last words: {' | '.join(tail)}", where=str(_log(home)), todo="read the log")
+    tail = [line for line in _log(home).read_text(errors="replace").splitlines() if line.strip()][-3:]
+    return Permanent(
+        f"{what}. Its log ends: {' | '.join(tail)}",
+        where=str(_log(home)),
+        todo="read the log; `clearwell up` starts it again and goes on",
+    )
 
 
 # --- its API ---------------------------------------------------------------------------------------------------------
 
 
 class _Api:
-    """Airflow's REST API, asked as its one user."""
+    """Airflow's REST API, asked as its one user. An answer that a busy machine delays is waited for."""
 
-    def __init__(self, home: Home) -> None:
-        self.running = running = _running(home)
-        password = json.loads(passwords(home).read_text())[USER]
-        self.token = _ask(f"{running.url}/auth/token", "POST", {"username": USER, "password": password})["access_token"]
+    def __init__(self, home: Home, report: Report = silent) -> None:
+        self.home, self.report = home, report
+        self.running = _running(home)
+        self.token = ""
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        telling = Telling(self.report, _ANSWER_SECONDS)
+        while True:
+            try:
+                return self.ask_once(method, path, body)
+            except Unanswered:
+                _check_alive(self.home, self.running)
+                if telling.is_over:
+                    raise
+                telling.tell("waiting for Airflow's API, which does not answer")
+            time.sleep(_POLL_SECONDS)
+
+    def ask_once(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        if not self.token:
+            login = {"username": USER, "password": json.loads(passwords(self.home).read_text())[USER]}
+            self.token = _ask(f"{self.running.url}/auth/token", "POST", login)["access_token"]
         return _ask(f"{self.running.url}/api/v2{path}", method, body, self.token)
 
+    def all(self, path: str, what: str, **asked: str) -> list[dict[str, Any]]:
+        """Return every page of a list."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.ask("GET", f"{path}?{urlencode({**asked, 'limit': _PAGE, 'offset': len(found)}, doseq=True)}")
+            found += page[what]
+            if len(page[what]) < _PAGE:
+                return found
+
+    def pause(self, dag_id: str, is_paused: bool) -> None:
+        self.ask("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": is_paused})
+
+    def backfills(self, dag_id: str) -> list[dict[str, Any]]:
+        return self.all("/backfills", "backfills", dag_id=dag_id)
+
+    def runs_of(self, dag_id: str, start: date, end: date) -> list[dict[str, Any]]:
+        """Return the runs of a DAG whose windows start in `[start, end)`."""
+        span = {"logical_date_gte": f"{start}T00:00:00Z", "logical_date_lt": f"{end}T00:00:00Z"}
+        return self.all(f"/dags/{quote(dag_id)}/dagRuns", "dag_runs", **span)
+
     def runs(self, *states: str, since: str = "") -> list[dict[str, Any]]:
-        asked = [("state", state) for state in states] + [("limit", "100")]
-        if since:
-            asked.append(("end_date_gte", since))
-        return self.ask("GET", f"/dags/~/dagRuns?{urlencode(asked)}")["dag_runs"]
+        asked = {"end_date_gte": since} if since else {}
+        return self.all("/dags/~/dagRuns", "dag_runs", **asked, state=states)  # type: ignore[arg-type]
 
 
 def _ask(url: str, method: str, body: dict[str, Any] | None = None, token: str = "") -> Any:
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     data = None if body is None else json.dumps(body).encode()
     try:
-        with urlopen(Request(url, data, headers, method=method), timeout=30) as answer:
+        with urlopen(Request(url, data, headers, method=method), timeout=60) as answer:
             return json.loads(answer.read() or b"null")
     except HTTPError as error:
         text = error.read().decode(errors="replace")[:500]
-        kind = {409: Transient, 503: Transient}.get(error.code, Permanent)
+        kind = Unanswered if error.code >= 500 else Transient if error.code == 409 else Permanent
         raise kind(f"Airflow refused: {error.code} {text}", where=url, todo="look at Airflow's log") from error
-    except (URLError, OSError) as error:
-        raise Transient(f"Airflow did not answer: {error}", where=url, todo="try again") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise Unanswered(
+            f"Airflow did not answer: {error}", where=url, todo="clearwell up, which looks whether it runs"
+        ) from error
 
 
 def _wait_until_up(home: Home, running: Running, report: Report) -> str:
     """Return the scheduler's own time once all parts answer and every DAG is known."""
-    began = time.monotonic()
-    said = ""
-    while time.monotonic() - began < _BOOT_SECONDS:
+    telling = Telling(report, _BOOT_SECONDS)
+    missing = "Airflow"
+    while not telling.is_over:
         _check_alive(home, running)
         missing, heartbeat = _missing(home, running)
         if not missing:
             return heartbeat
-        line = f"waiting for {missing}"
-        if line != said:
-            report(line)
-            said = line
+        telling.tell(f"waiting for {missing}")
         time.sleep(0.5)
-    raise _broken(home, f"Airflow was not up after {_BOOT_SECONDS:.0f} s: still {said}")
+    raise _broken(home, f"Airflow was not up after {_BOOT_SECONDS:.0f} s: still waiting for {missing}")
 
 
 def _missing(home: Home, running: Running) -> tuple[str, str]:
@@ -382,28 +467,67 @@ def _missing(home: Home, running: Running) -> tuple[str, str]:
             if health[part]["status"] != "healthy":
                 return f"the {part.replace('_', ' ')}", ""
         api = _Api(home)
-        broken = api.ask("GET", "/importErrors")["import_errors"]
-        known = {dag["dag_id"] for dag in api.ask("GET", "/dags?limit=100")["dags"]}
-    except (Transient, FileNotFoundError):
+        broken = api.ask_once("GET", "/importErrors")["import_errors"]
+        known = {dag["dag_id"] for dag in api.ask_once("GET", "/dags?limit=100")["dags"]}
+    except (Transient, OSError, ValueError):  # no answer yet, or no file of passwords
         return "the API", ""
     if broken:
-        raise Permanent(f"a DAG file does not load: {broken[0]['stack_trace'][-500:]}", where=broken[0]["filename"])
+        raise Permanent(
+            f"a DAG file does not load: {broken[0]['stack_trace'][-500:]}",
+            where=broken[0]["filename"],
+            todo="fix it, then the same command",
+        )
     unknown = sorted(set(dag_ids()) - known)
     return f"the DAGs {', '.join(unknown)}" if unknown else "", health["scheduler"]["latest_scheduler_heartbeat"]
 
 
-def _make_pool(home: Home, running: Running) -> None:
+def _make_pool(home: Home, report: Report) -> None:
     """Make the pool that lets one task at a time at the warehouse."""
-    api = _Api(home)
+    api = _Api(home, report)
     if "warehouse" not in {pool["name"] for pool in api.ask("GET", "/pools?limit=100")["pools"]}:
         body = {"name": "warehouse", "slots": 1, "description": "One task at a time reads or changes the state"}
         api.ask("POST", "/pools", body)
 
 
-def _progress(api: _Api, active: Sequence[dict[str, Any]]) -> str:
+def _progress(home: Home, api: _Api, active: Sequence[dict[str, Any]]) -> str:
+    """Say how many runs are done, which are at what, and how far a build is."""
     done = api.ask("GET", "/dags/~/dagRuns?state=success&limit=1")["total_entries"]
-    busy = ", ".join(sorted(f"{run['dag_id']} {_interval(run)}" for run in active if run["state"] == "running"))
-    return f"{done} runs done, {len(active)} to go{f'; now {busy}' if busy else ''}"
+    tasks = api.ask("GET", "/dags/~/dagRuns/~/taskInstances?state=running&limit=100")["task_instances"]
+    building = [last_line(home, task) for task in tasks if task["dag_id"] == "build_warehouse"]
+    busy = sorted({f"{run['dag_id']} {_interval(run)}" for run in active if run["state"] == "running"})
+    now = "; ".join([*(f"now {', '.join(busy)}" for _ in busy[:1]), *(line for line in building if line)])
+    return f"{done} runs done, {len(active)} to go{f'; {now}' if now else ''}"
+
+
+def last_line(home: Home, task: dict[str, Any]) -> str:
+    """Return what a running task last printed, of its log as Airflow keeps it: one JSON object a line."""
+    folder = home.airflow / "logs" / f"dag_id={task['dag_id']}" / f"run_id={task['dag_run_id']}"
+    log = folder / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 20_000))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in reversed(lines):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if said.get("logger") == "task.stdout":
+            return str(said["event"])[:80]
+    return ""
+
+
+def unmended(ended: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the failed ones of some runs; of builds only those after which none succeeded, since each builds all there is."""
+    builds = [run["end_date"] for run in ended if run["dag_id"] == "build_warehouse" and run["state"] == "success"]
+    return [
+        run
+        for run in ended
+        if run["state"] == "failed"
+        and not (run["dag_id"] == "build_warehouse" and run["end_date"] < max(builds, default=""))
+    ]
 
 
 def starts_before(run: dict[str, Any], day: date) -> bool:
@@ -411,8 +535,13 @@ def starts_before(run: dict[str, Any], day: date) -> bool:
     return (run["logical_date"] or "") < day.isoformat()
 
 
+def is_waited_for(run: dict[str, Any], before: date, *, builds: bool) -> bool:
+    """Say whether a run has to end first: any build, since it may hold what was landed, and what lands windows before a day."""
+    return builds if run["dag_id"] == "build_warehouse" else starts_before(run, before)
+
+
 def _interval(run: dict[str, Any]) -> str:
-    return str(run["logical_date"] or run["run_after"])[:16]
+    return str(run["logical_date"] or run["run_after"])[:16].replace("T00:00", "")
 
 
 def _failed(home: Home, api: _Api, failed: Sequence[dict[str, Any]]) -> Permanent:
@@ -420,7 +549,7 @@ def _failed(home: Home, api: _Api, failed: Sequence[dict[str, Any]]) -> Permanen
     return Permanent(
         f"{len(failed)} Airflow runs failed: {', '.join(tasks)}",
         where=str(home.airflow / "logs"),
-        todo="read the task's log, fix the cause, and clear the task or run the command again",
+        todo="read the task's log and fix the cause; the same command runs them again",
     )
 
 

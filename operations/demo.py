@@ -1,19 +1,28 @@
 """The demo: a simulated shop, taken to gold by a real Airflow. The only module here that knows the shop is simulated."""
 
+import json
 import os
-import signal
-import subprocess
+import shutil
 import sys
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
 
 from demo import live, postgres, rates, simulate
+from ingestion import locks
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Report
-from operations import airflow, ledger
+from ingestion.sources.postgres import opened
+from operations import airflow, ledger, processes
 from operations.output import show, tell
+from operations.processes import Leader, Starting
 from warehouse import state
 
+_DAYS = 3
+_STOP_SECONDS = 20.0
 _LAYERS = """
     select schema_name as layer, table_name as "table", estimated_size as rows from duckdb_tables()
     where database_name = current_database() and schema_name in ('records', 'silver', 'gold')
@@ -41,81 +50,125 @@ _REVENUE = """
 
 def run(home: Home, now: datetime, days: int, report: Report) -> None:
     """Take some days of the shop to gold, print what came out, and stop everything that was started."""
-    had_airflow = airflow.read(home) is not None
-    had_shop = bool(home.shop_url) or postgres.is_running(home)
-    try:
-        _take(home, now.date(), days, report)
-    finally:
-        if not had_airflow:
-            report("stopping Airflow")
-            airflow.stop(home)
-        if not had_shop:
-            report("stopping the shop's Postgres")
-            postgres.stop(home)
+    with _alone(home, report):
+        had_airflow = airflow.is_running(home)
+        had_shop = bool(home.shop_url) or postgres.is_running(home)
+        try:
+            _take(home, now, days, report)
+        finally:
+            if not had_airflow:
+                report("stopping Airflow")
+                airflow.stop(home)
+            if not had_shop:
+                report("stopping the shop's Postgres")
+                postgres.stop(home)
     print_results(home)
-    tell("       make up                             the same, left running, with Airflow's UI")
+    _print_next(now, ("make up", "the same, left running, with Airflow's UI"))
 
 
 def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
-    """Do the same, and leave it running, with the shop producing as time passes."""
-    _take(home, now().date(), 3, report)
-    _start_shop(home, now(), report)
-    airflow.unpause(home)
+    """Do the same, and leave it running, with the shop producing as time passes. What runs already is left as it is."""
+    with _alone(home, report):
+        _take(home, now(), _DAYS, report)
+        _start_shop(home, now(), report)
+        airflow.unpause(home, report=report)
     print_results(home)
     running = airflow.read(home)
     tell(f"Airflow: {running.url if running else '?'} (user {airflow.USER}, password in {airflow.passwords(home)})")
-    tell("The shop goes on producing. Stop it all: make down")
+    tell("The shop goes on producing; each hour is landed and built when it is over.")
+    first, last = now() - timedelta(days=_DAYS), now() - timedelta(days=1)
+    days = f"--from-date {first:%Y-%m-%d} --to-date {last:%Y-%m-%d}"
+    again = f"clearwell airflow backfill create --dag-id sweep_sources {days} --reprocess-behavior completed"
+    _print_next(now(), ("make down", "stop it all"), (again, ""))
 
 
 def down(home: Home, report: Report) -> None:
-    """Stop the shop, its Postgres and Airflow. All data stays."""
-    report("stopping the shop, Airflow and the shop's Postgres")
-    pid_file = home.shop / "live.pid"
-    if pid_file.exists():
-        try:
-            os.killpg(int(pid_file.read_text()), signal.SIGTERM)
-        except (ProcessLookupError, ValueError):
-            report("the shop had stopped already")
-        pid_file.unlink()
+    """Stop the shop, its Postgres and Airflow, and a `demo` or `up` that is at it. All data stays."""
+    if starting := locks.holder(_lock(home)):
+        report(f"stopping {starting}; {_STOP_SECONDS:.0f} s at most")
+        processes.end(starting.process, _STOP_SECONDS)
+    report("stopping the shop, Airflow and the shop's Postgres; a minute at most")
+    if shop := _live(home):
+        processes.stop([shop], _STOP_SECONDS)
     airflow.stop(home)
     postgres.stop(home)
+    _live_record(home).unlink(missing_ok=True)
 
 
-def _take(home: Home, today: date, days: int, report: Report) -> None:
+@contextmanager
+def _alone(home: Home, report: Report) -> Iterator[None]:
+    """Let one process at a time start and stop things in a home."""
+    with locks.hold(_lock(home), "starts the demo", report):
+        yield
+
+
+def _take(home: Home, now: datetime, days: int, report: Report) -> None:
+    today = now.date()
     first = today - timedelta(days=days)
     if not home.shop_url:
         report("starting the shop's Postgres")
         postgres.start(home)
-    report(f"simulating the shop from {first} to {today}")
-    simulate.simulate(home, first, today)
+    _refuse_a_real_shop(home)
+    report(f"simulating the shop from {first} to {today - timedelta(days=1)}")
+    simulate.simulate(home, first, today, report=report)
     # Those that ship with a package may have ended before these days. Whoever names a file is asking for that one.
     os.environ.setdefault("EXCHANGE_RATES", str(rates.write(home, first, today)))
     airflow.start(home, report)
-    report(f"backfilling sweep_sources from {first} to {today - timedelta(days=1)}, through Airflow's API")
-    airflow.backfill(home, "sweep_sources", first, today)
+    airflow.complete(home, "sweep_sources", first, today, report)
     # Not before: a scheduler that makes its own run of the last day at the same moment dies of it.
-    airflow.unpause(home, ["sweep_sources"])
-    airflow.wait(home, report, before=today, builds=False)
+    airflow.unpause(home, ["sweep_sources"], report)
+    airflow.wait(home, report, before=today, since=now, builds=False)
     # One build for all the days: each arrival would wake its own.
     report("the days are landed; now the build")
-    airflow.unpause(home, ["build_warehouse"])
-    airflow.wait(home, report, before=today)
+    airflow.unpause(home, ["build_warehouse"], report)
+    airflow.wait(home, report, before=today, since=now)
+
+
+def _refuse_a_real_shop(home: Home) -> None:
+    with opened(home.database_url()) as shop:
+        row = shop.execute(
+            "select to_regclass('shop.orders') is not null and to_regclass('simulation.days') is null"
+        ).fetchone()
+    if row and row[0]:
+        raise Permanent(
+            "this is a real shop's database, and the demo would write its own orders into it",
+            where="SHOP_DATABASE_URL",
+            todo="unset it for the demo; for your own shop: clearwell run --from DATE --to DATE",
+        )
 
 
 def _start_shop(home: Home, present: datetime, report: Report) -> None:
     """Bring the shop to the present, since an hour without a click is a failure; then leave it producing."""
-    report("letting the shop produce")
+    running = _live(home)
+    if running and running.is_alive:
+        report("the shop produces already")
+        return
+    if running:
+        processes.stop([running], _STOP_SECONDS)
+    report("bringing the shop to the present")
     live.catch_up(home, present)
-    with (home.shop / "live.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "shop", "live"],
-            env={**os.environ, "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    (home.shop / "live.pid").write_text(str(process.pid))
+    command = [sys.executable, "-m", "cli", "shop", "live"]
+    environ = {**os.environ, "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)}
+    starting = Starting(command, environ, home.shop / "live.log")
+    part = _live_record(home).with_suffix(".part")
+    part.write_text(json.dumps(asdict(starting.leader)))
+    part.rename(_live_record(home))
+    starting.go()
+
+
+def _live(home: Home) -> Leader | None:
+    try:
+        return Leader(**json.loads(_live_record(home).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _live_record(home: Home) -> Path:
+    return home.shop / "live.json"
+
+
+def _lock(home: Home) -> Path:
+    return home.airflow / "up.lock"
 
 
 def print_results(home: Home) -> None:
@@ -132,8 +185,27 @@ def print_results(home: Home) -> None:
     show(rows, as_json=False, title="reconciliation: every two layers, by day")
     show(state.read(home.published, "gold.daily_revenue", _REVENUE), as_json=False, title="gold.daily_revenue")
     tell(f"published: {home.published}")
+
+
+def _print_next(now: datetime, *more: tuple[str, str]) -> None:
+    """Print what can be typed now, as it can be typed here."""
+    lines = [
+        ("clearwell status", "is all well?"),
+        ("clearwell dead-letters list", "what was refused, and why"),
+        ("clearwell sql 'from gold.daily_traffic'", "ask the tables"),
+        (f"clearwell trace o-{now - timedelta(days=1):%Y%m%d}-000007", "where an order came from, and what it is in"),
+        ("clearwell run --from yesterday --to today", "land a day again, and build"),
+        *more,
+    ]
+    width = max(len(line) for line, why in lines if why)
+    if not shutil.which("clearwell"):
+        tell(f"First, once in a shell: {_activation()}")
     tell(
-        "Next:  clearwell status                    is all well?\n"
-        "       clearwell dead-letters list         what was refused, and why\n"
-        "       clearwell sql 'from gold.daily_traffic'"
+        "\n".join(
+            f"{'Next:  ' if not n else '       '}{line:<{width}}  {why}".rstrip() for n, (line, why) in enumerate(lines)
+        )
     )
+
+
+def _activation() -> str:
+    return f'export PATH="{Path(sys.executable).parent}:$PATH"'

@@ -31,15 +31,18 @@ class Ingest:
 
 def needed(home: Home, until: datetime | None = None) -> list[Ingest]:
     """List the ingests that would make every dataset complete, to its latest window or to `until`."""
-    landed = _landed(home)
+    by_dataset = landed(home)
     found = []
     contracts = read_contracts()
     for source, end in source_ends(contracts).items():
         datasets = [name for name, one in contracts.items() if one.source == source]
         last = min(until, end) if until and end else until
-        gaps = [(gap, "missing") for name in datasets for gap in holes(list(landed.get(name, {})), last)]
+        gaps = [(gap, "missing") for name in datasets for gap in holes(list(by_dataset.get(name, {})), last)]
         short = [
-            (one, "short") for name in datasets for one, visits in landed.get(name, {}).items() if left_behind(visits)
+            (one, "short")
+            for name in datasets
+            for one, visits in by_dataset.get(name, {}).items()
+            if left_behind(visits)
         ]
         found += [Ingest(source, window, why) for window, why in merge([*gaps, *short])]
     return found
@@ -84,7 +87,8 @@ def heal(home: Home, ingests: Iterable[Ingest], now: datetime, report: Report) -
     return failed
 
 
-def _landed(home: Home) -> dict[str, dict[Window, list[Visit]]]:
+def landed(home: Home) -> dict[str, dict[Window, list[Visit]]]:
+    """Return the windows that have landed, by dataset, with what each landing saw of its source."""
     found: dict[str, dict[Window, list[Visit]]] = {}
     for row in state.read(home.state, "ops.batches", _WINDOWS):
         window = Window(row["window_start"].replace(tzinfo=UTC), row["window_end"].replace(tzinfo=UTC))

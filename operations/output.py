@@ -31,6 +31,11 @@ _TEXT_WIDTH = 20
 _GAP, _CLOSE = 2, 1
 # Money has at least two decimals.
 _DECIMALS = 2
+_COUNT = re.compile(r"\b(\d+) of (\d+)$")
+# Back to the start of the terminal's line, and clear it.
+_CLEAR = "\r\x1b[K"
+# The line of a count that is not at its end, where the terminal stands in it.
+_counting: list[str] = []
 
 
 def show(rows: Sequence[dict[str, Any]], *, as_json: bool, title: str = "", nothing: str = "nothing to show") -> None:
@@ -84,8 +89,20 @@ def tell(line: str) -> None:
 
 
 def say(line: str) -> None:
-    """Report progress where it does not mix with results."""
-    click.echo(escaped(line, keep="\n"), err=True)
+    """Report progress where it does not mix with results.
+
+    A line that ends in a count, as `models 34 of 97`, takes the place of the one before on a terminal; elsewhere the last
+    of them alone is printed.
+    """
+    count = _COUNT.search(line)
+    is_last = not count or count[1] == count[2]
+    plain = escaped(line, keep="\n")
+    if sys.stderr.isatty():
+        begin = _CLEAR if count else "\n" if _counting else ""
+        click.echo(begin + plain, err=True, nl=is_last)
+        _counting[:] = [] if is_last else [line]
+    elif is_last:
+        click.echo(plain, err=True)
 
 
 def escaped(text: str, keep: str = "") -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from ingestion.database import MEMORY, memory
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import state
@@ -26,7 +27,6 @@ ALLOWED_CONDITION = (
     " no subquery, no comment, no semicolon"
 )
 SECONDS = "CLEARWELL_QUERY_SECONDS"
-MEMORY = "CLEARWELL_MEMORY"
 # DuckDB has table functions that write logs and profiles, read memory by its address, or run text: these do neither.
 TABLE_FUNCTIONS = frozenset(
     [
@@ -70,7 +70,6 @@ _SAFE = {
     # Nothing is spilled: not even a file of ours is written.
     "temp_directory": "",
 }
-_MEMORY = re.compile(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
 Tree = dict[str, Any]
 
 
@@ -89,10 +88,7 @@ class Limits:
         seconds = float(text) if re.fullmatch(r"\d{1,5}(\.\d+)?", text, re.ASCII) else 0.0
         if not 0 < seconds <= 86_400:
             raise Permanent(f"{SECONDS} is {text!r}", todo="give a number of seconds from 1 to 86400")
-        memory = os.environ.get(MEMORY) or cls.memory
-        if not _MEMORY.fullmatch(memory):
-            raise Permanent(f"{MEMORY} is {memory!r}", todo="give an amount of memory, such as 2GB")
-        return cls(memory, seconds)
+        return cls(memory(), seconds)
 
 
 @contextmanager

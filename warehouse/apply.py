@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from ingestion.errors import Permanent
-from warehouse import applied, dbt, state
+from warehouse import applied, comments, dbt, state
 from warehouse.dbt import Change
 from warehouse.plan import Build
 
@@ -78,6 +78,8 @@ def change_tables(
     )
     if is_state:
         applied.check_ledger(connection, "build.plan.touched")
+    kept = {key: comment for key, comment in comments.read(connection, "build").items() if key[1] in KEPT}
+    comments.write(connection, kept | comments.of_changes(changes))
     connection.execute("commit")
     connection.execute("detach build")
 

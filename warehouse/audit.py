@@ -18,7 +18,8 @@ from ingestion import faults
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.sources import decisions
-from warehouse import dbt, expectations, state
+from warehouse import comments, dbt, expectations, state
+from warehouse.comments import Comment
 from warehouse.dbt import Result
 from warehouse.plan import VERDICT, Build, Plan, taken
 
@@ -259,6 +260,7 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
         found = [{"build_id": plan.build_id, **asdict(one)} for one in verdict.findings]
         connection.register("found", pa.Table.from_pylist(found, _FINDING))
         connection.execute("create or replace table ops.findings as from found")
+        comments.write(connection, _COMMENTS)
     # last, since it says that the audit has ended
     part = build.verdict.with_suffix(".part")
     part.write_text(json.dumps([asdict(one) for one in verdict.findings], indent=1))
@@ -318,3 +320,31 @@ _FINDING = pa.schema(
         ("consequence", pa.string()),
     ]
 )
+_COMMENTS = {
+    ("ops", "builds"): Comment(
+        "One row per build that was published: when, why, and over which state.",
+        {
+            "build_id": "The build.",
+            "build_number": "Builds in the order in which they were planned.",
+            "base_build_id": "The last build of the state that this one was planned over; empty for the first.",
+            "is_full": "Whether everything was built again from bronze.",
+            "reason": "Why somebody asked for it; empty for a build of what was new.",
+            "planned_at": "When it was planned, UTC.",
+            "audited_at": "When its audit ended, UTC.",
+            "batches_entered": "Batches that it took in.",
+            "batches_left": "Batches that it took out.",
+        },
+    ),
+    ("ops", "findings"): Comment(
+        "One row per build and check of its audit: what the check found.",
+        {
+            "build_id": "The build that was audited.",
+            "check_name": "The dbt test or the expectation.",
+            "result": "pass, warn or fail.",
+            "failed_rows": "Rows that fail the check.",
+            "message": "What was found, and what to do about it.",
+            "examples": "The first few of those rows, as JSON.",
+            "consequence": "What a failure did: stopped, held, accepted or alert; otherwise empty.",
+        },
+    ),
+}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from ingestion.errors import Transient
@@ -67,7 +68,7 @@ def plan(home: Home, request: Request, now: datetime, report: Report = silent) -
 def transform(home: Home, build_id: str, report: Report = silent) -> None:
     """Build the tables aside. Doing it again starts over; of a build that the state has taken, nothing is left to do."""
     with lock_build(home, report):
-        _transform(Build(home, build_id))
+        _transform(Build(home, build_id), report)
 
 
 def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> Verdict:
@@ -99,11 +100,9 @@ def build(
             report("nothing to build: no new batches")
             return Outcome(None)
         made = Build(home, planned.build_id)
-        report(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
-        _transform(made)
-        report("tables built in staging; auditing")
+        report(f"plan: build {planned.build_id}, {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
+        _transform(made, report)
         verdict = _audit(made, now, report, clock)
-        report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
         if request.dry_run:
             outcome = Outcome(
                 planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"]))
@@ -127,10 +126,16 @@ def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan |
         return make_plan(home, request, now, report)
 
 
-def _transform(build: Build) -> None:
+def _transform(build: Build, report: Report = silent) -> None:
     if not is_applied(build):
         prepare(build)
-        dbt.run_models(build)
+        dbt.run_models(build, built=partial(_report_models, report))
+
+
+def _report_models(report: Report, count: int, of: int) -> None:
+    """Report about every tenth model, and the last."""
+    if count == of or count % max(of // 10, 1) == 0:
+        report(f"transform: models {count} of {of}")
 
 
 def prepare(build: Build) -> None:
@@ -149,21 +154,25 @@ def _audit(build: Build, now: datetime, report: Report, clock: Callable[[], date
         return read_verdict(build)
     held: list[Finding] = []
     while True:
+        report("audit: tests, expectations and accounts")
         verdict = audit_build(build, clock() if clock else now, held)
         if not verdict.hold:
+            report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
             return verdict
         for finding in verdict.findings:
             report(f"{finding.check_name} fails in {finding.failed_rows} rows. {finding.message}")
         held += verdict.findings
         hold(build, verdict.hold)
         report("building the rest without them")
-        _transform(build)
+        _transform(build, report)
 
 
 def _publish(build: Build, report: Report) -> None:
     read_verdict(build)
     with lock(build.home, report):
+        report("apply: the state takes the build, in one transaction")
         apply(build)
+        report("publish: readers get the new file, by one rename")
         publish_build(build)
     _tidy(build)
 

@@ -2,15 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ingestion import faults
 from ingestion.contract import PROJECT
-from ingestion.database import connect
+from ingestion.database import MEMORY, connect, memory
 from ingestion.errors import ClearwellError, Permanent
 from warehouse.parsed import parsed
 from warehouse.plan import Build
@@ -39,7 +40,8 @@ class Result:
 class Change:
     """How one table of the build changes the state: delete what matches, then insert the build's rows.
 
-    `by` maps columns of `match` to expressions over the table. No `match`: the table is replaced.
+    `by` maps columns of `match` to expressions over the table. No `match`: the table is replaced. `description` says what the
+    table holds, and `descriptions` what each column does, by its name in lower case.
     """
 
     model: str
@@ -52,6 +54,8 @@ class Change:
     types: tuple[str, ...]
     view_sql: str
     is_published: bool
+    description: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_history(self) -> bool:
@@ -67,8 +71,17 @@ class Expectation:
     arguments: dict[str, Any]
 
 
-def run_models(build: Build, project: Path | None = None, *, choose: Sequence[str] = ()) -> list[Result]:
-    """Build every model aside, or those that dbt's options choose, in the build's own file. One that fails is an error."""
+def run_models(
+    build: Build,
+    project: Path | None = None,
+    *,
+    choose: Sequence[str] = (),
+    built: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """Build every model aside, or those that dbt's options choose, in the build's own file. One that fails is an error.
+
+    `built` is told after each model how many are built, and of how many.
+    """
     results = _invoke(
         build,
         "build",
@@ -78,6 +91,7 @@ def run_models(build: Build, project: Path | None = None, *, choose: Sequence[st
         "unit_test",
         *choose,
         project=project,
+        built=built,
     )
     failed = [result for result in results if result.status not in ("success", "skipped")]
     if failed:
@@ -242,10 +256,18 @@ def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Chang
         types=tuple(column["data_type"] for column in node["columns"].values()),
         view_sql=(compiled / node["original_file_path"]).read_text() if apply.get("view") else "",
         is_published=bool(meta.get("publish")),
+        description=str(node["description"]).strip(),
+        descriptions={name.lower(): str(one["description"]).strip() for name, one in node["columns"].items()},
     )
 
 
-def _invoke(build: Build, command: str, *more: str, project: Path | None = None) -> list[Result]:
+def _invoke(
+    build: Build,
+    command: str,
+    *more: str,
+    project: Path | None = None,
+    built: Callable[[int, int], None] | None = None,
+) -> list[Result]:
     # Importing dbt costs seconds: only who runs it pays.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
@@ -254,6 +276,7 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
         "CLEARWELL_STATE": str(build.start_state()),
+        MEMORY: memory(),
         "CLEARWELL_PREVIOUS": str(build.home.state if build.plan().full else build.empty),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
@@ -265,7 +288,8 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
             build.target.mkdir(parents=True, exist_ok=True)
             (build.target / "manifest.json").write_bytes(listed)
             with _log(build) as keep:
-                runner = dbtRunner(manifest=manifest, callbacks=[keep])
+                counting = [partial(_count_models, built)] if built else []
+                runner = dbtRunner(manifest=manifest, callbacks=[keep, *counting])
                 outcome = runner.invoke(arguments(build, command, *more, project=project))
         finally:
             # dbt keeps its connection for the life of the process; the apply needs the state to itself.
@@ -277,6 +301,11 @@ def _invoke(build: Build, command: str, *more: str, project: Path | None = None)
             todo=f"read {build.folder / 'logs' / 'dbt.log'}",
         )
     return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
+
+
+def _count_models(built: Callable[[int, int], None], event: Any) -> None:
+    if event.info.name == "LogModelResult":
+        built(event.data.index, event.data.total)
 
 
 def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:

@@ -12,7 +12,7 @@ from ingestion.aside import set_aside
 from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
-from warehouse import applied, dbt, state
+from warehouse import applied, comments, dbt, state
 from warehouse.apply import change_tables
 from warehouse.personal import SILVER, for_readers, hidden, left_out, published_silver
 from warehouse.plan import Build
@@ -65,6 +65,7 @@ def _copy(source: Path, aside: Path) -> None:
                 connection.execute(f"create schema if not exists {schema}")
                 names = ", ".join(f'"{name}"' for name in columns)
                 connection.execute(f"create table {schema}.{table} as select {names} from source.{schema}.{table}")
+            comments.write(connection, comments.read(connection, "source"))
         connection.execute("checkpoint")
 
 

@@ -61,7 +61,7 @@ class Reader(threading.Thread):
 
 def typed(first: date, last: date) -> list[str]:
     """Return the backfill command as the README has it, for other days."""
-    command = re.search(r"^airflow (backfill create .*)$", README.read_text(), re.MULTILINE)
+    command = re.search(r"^clearwell airflow (backfill create .*)$", README.read_text(), re.MULTILINE)
     assert command
     return command[1].replace("2026-01-01", first.isoformat()).replace("2026-01-31", last.isoformat()).split()
 
@@ -124,7 +124,7 @@ def test_a_machine_that_dies_in_mid_backfill_goes_on_when_it_is_started_again(sh
 def kill(home: Home) -> None:
     running = airflow.read(home)
     assert running
-    for pid in airflow._members(running):
+    for pid in (pid for leader in running.parts.values() for pid in leader.members()):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     server = airflow._server(home)

@@ -1,4 +1,4 @@
-"""Readers of the published file get no names and no addresses, whichever way it came to be; the state keeps them."""
+"""Readers of the published file get no names and no addresses, and are told what each column is, whichever way it came to be."""
 
 import shutil
 from dataclasses import replace
@@ -52,6 +52,21 @@ def assert_for_readers(home: Home, ids: set[str]) -> None:
     assert {row["customer_id"] for row in found} == ids
     assert columns(home.state) - columns(home.published) == {"email", "full_name"}
     assert CANARY in everything(home.state) and CANARY not in everything(home.published)
+    assert without_comment(home.published) == []
+
+
+def without_comment(path: Path) -> list[str]:
+    """Name the tables and columns of a file that do not say what they are."""
+    query = """
+        select concat_ws('.', schema_name, table_name, column_name) as name from duckdb_columns()
+        where not internal and coalesce(trim(comment), '') = ''
+        union all
+        select concat_ws('.', schema_name, table_name) from duckdb_tables() where coalesce(trim(comment), '') = ''
+    """
+    with state.connect(path) as connection:
+        columns = state.rows(connection, "select count(*) as n from duckdb_columns() where not internal")[0]["n"]
+        assert columns > 200
+        return sorted(row["name"] for row in state.rows(connection, query))
 
 
 def test_no_way_to_publish_gives_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,4 +112,5 @@ def test_no_way_to_publish_gives_a_name(tmp_path: Path, monkeypatch: pytest.Monk
     said = personal.left_out(contracts | {"customers": replace(contracts["customers"], publish_personal=True)})
     monkeypatch.setattr(publish, "left_out", lambda: said)
     publish.publish_state(home)
+    assert without_comment(home.published) == []
     assert columns(home.published) == columns(home.state) and CANARY in everything(home.published)

@@ -60,3 +60,29 @@ def test_an_error_is_one_line_and_no_traceback(
 def test_a_decision_asks_for_a_reason(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["batches", "retract", "x"], env={"CLEARWELL_HOME": str(tmp_path)})
     assert shown.exit_code == 2 and "--reason" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        ("2026-11-02", "2026-11-01", "is empty"),
+        ("someday", "2026-11-01", "is not a date"),
+        ("2199-01-01", "2199-01-02", "lies in the future"),
+        (
+            "2026-11-01",
+            "2026-11-02",
+            "no source has a record before 2026-11-02T00:00:00Z: clickstream begin at 2026-11-05",
+        ),
+    ],
+)
+def test_a_window_that_cannot_be_meant_is_one_error_before_any_work(
+    start: str, end: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, landing = tmp_path / "home", tmp_path / "landing"
+    (landing / "2026-11-05" / "00").mkdir(parents=True)
+    monkeypatch.setenv("CLEARWELL_HOME", str(home))
+    monkeypatch.setenv("CLICKSTREAM_LANDING", str(landing))
+    shown = CliRunner().invoke(main, ["run", "--from", start, "--to", end])
+    assert shown.exit_code == 1 and shown.output.count("\n") == 1 and ". Next: " in shown.output
+    assert said in shown.output
+    assert not home.exists()

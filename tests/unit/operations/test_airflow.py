@@ -1,5 +1,6 @@
 """What is asked of Airflow, and whose run a run is: pure, so tested without one."""
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -40,3 +41,38 @@ def test_each_source_that_is_on_has_a_dag(monkeypatch: pytest.MonkeyPatch) -> No
     }
     monkeypatch.setenv("CLEARWELL_SOURCES", "clickstream")
     assert airflow.dag_ids() == ("ingest_clickstream", "sweep_sources", "build_warehouse")
+
+
+def run_of(dag_id: str, state: str, end: str) -> dict[str, str]:
+    return {"dag_id": dag_id, "state": state, "end_date": end}
+
+
+def test_a_build_is_waited_for_when_builds_are_and_a_landing_of_the_day_itself_never() -> None:
+    day = date(2026, 1, 3)
+    build = {"dag_id": "build_warehouse", "logical_date": "2026-01-03T05:30:00Z"}
+    hour = {"dag_id": "ingest_orders", "logical_date": "2026-01-03T04:00:00Z"}
+    before = {"dag_id": "sweep_sources", "logical_date": "2026-01-02T00:00:00Z"}
+    found = [
+        [run for run in (build, hour, before) if airflow.is_waited_for(run, day, builds=builds)]
+        for builds in (True, False)
+    ]
+    assert found == [[build, before], [before]]
+
+
+def test_a_build_that_failed_is_forgiven_by_a_later_one_and_a_landing_is_not() -> None:
+    failed = [run_of("build_warehouse", "failed", "2026-01-01T10"), run_of("sweep_sources", "failed", "2026-01-01T09")]
+    built = [run_of("build_warehouse", "success", "2026-01-01T11")]
+    assert airflow.unmended(failed) == failed
+    assert airflow.unmended(failed + built) == failed[1:]
+    assert airflow.unmended([*failed[:1], run_of("build_warehouse", "success", "2026-01-01T09")]) == failed[:1]
+
+
+def test_what_a_task_last_printed_is_read_from_its_log(tmp_path: Path) -> None:
+    home = Home(tmp_path, tmp_path)
+    task = {"dag_id": "build_warehouse", "dag_run_id": "r", "task_id": "transform", "try_number": 2}
+    assert airflow.last_line(home, task) == ""
+    log = home.airflow / "logs" / "dag_id=build_warehouse" / "run_id=r" / "task_id=transform" / "attempt=2.log"
+    log.parent.mkdir(parents=True)
+    lines = [{"logger": "task.stdout", "event": "models 9 of 99"}, {"logger": "airflow", "event": "x"}]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"logger": "task.st')
+    assert airflow.last_line(home, task) == "models 9 of 99"

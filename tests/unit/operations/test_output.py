@@ -1,6 +1,7 @@
 """Values are data for the terminal too: no text is markup, an emoji or an order to the terminal, and none is lost."""
 
 import json
+import sys
 import unicodedata
 from datetime import date
 from decimal import Decimal
@@ -212,3 +213,22 @@ def test_one_thing_is_an_object_and_many_are_a_list(capsys: pytest.CaptureFixtur
     for rows in ([], [{"a": 1}], [{"a": 1}, {"a": 2}]):
         show(rows, as_json=True)
         assert json.loads(capsys.readouterr().out) == rows
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "printed"),
+    [
+        (False, "models 3 of 3\naudit\n"),
+        (True, "\r\x1b[Kmodels 1 of 3\r\x1b[Kmodels 3 of 3\naudit\n\r\x1b[Kmodels 1 of 3\nerror\n"),
+    ],
+    ids=["in a pipe", "on a terminal"],
+)
+def test_a_count_is_one_line(
+    is_terminal: bool, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["models 1 of 3", "models 3 of 3", "audit", *(["models 1 of 3", "error"] if is_terminal else [])]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(click.utils, "should_strip_ansi", lambda *_, **__: False)
+    for line in lines:
+        say(line)
+    assert capsys.readouterr().err == printed

@@ -1,0 +1,99 @@
+"""Whether a window that somebody typed can be meant: asked once, before any source is."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+
+from ingestion import sources
+from ingestion.errors import ClearwellError, Permanent
+from ingestion.home import Home
+from ingestion.sources.postgres import opened
+from ingestion.window import Window, iso
+from operations import heal
+
+# A week from what is landed is a gap; more is another year, or a slip of the pen.
+_APART = timedelta(days=7)
+
+
+def check(home: Home, window: Window, now: datetime, *, apart: bool = False) -> None:
+    """Raise Permanent for a window in the future, before all data of the sources, or, unless `apart`, far from what is landed."""
+    check_past(window, now)
+    check_begun(window, _begins(home, window))
+    if not apart:
+        check_near(window, _landed(home))
+
+
+def check_past(window: Window, now: datetime) -> None:
+    """Refuse a window that is not over: what it landed would count as complete."""
+    if window.end <= now:
+        return
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    over = f"the last hour that is over ends at {iso(hour)}"
+    if window.start >= hour:
+        raise Permanent(f"the window {window} lies in the future: {over}", todo="give --from and --to before that")
+    raise Permanent(
+        f"the window {window} is not over: {over}, and the end is not part of a window",
+        todo=f"the same with --to {hour:%Y-%m-%dT%H:%M}Z",
+    )
+
+
+def check_begun(window: Window, begins: Mapping[str, datetime | None]) -> None:
+    """Refuse a window that ends before any source's first record; of a source whose value is None nothing is there at all."""
+    if not begins or any(one and one < window.end for one in begins.values()):
+        return
+    told = "; ".join(f"{source} {f'begin at {iso(at)}' if at else 'have none'}" for source, at in begins.items())
+    raise Permanent(
+        f"no source has a record before {iso(window.end)}: {told}",
+        todo="give a window in which there are some, or look at the address of the source",
+    )
+
+
+def check_near(window: Window, landed: Window | None) -> None:
+    """Refuse a window that leaves more than a week between it and what is landed."""
+    if not landed:
+        return
+    before, after = landed.start - window.end, window.start - landed.end
+    if max(before, after) <= _APART:
+        return
+    hole = Window(window.end, landed.start) if before > after else Window(landed.end, window.start)
+    whole = Window(min(window.start, landed.end), max(window.end, landed.start))
+    raise Permanent(
+        f"the window {window} would leave {hole.length.days} days without data, {hole}: what is landed is {landed}",
+        todo=f"all of it: --from {_typed(whole.start)} --to {_typed(whole.end)}; or the same with --apart, and the days between stay missing",
+    )
+
+
+def _typed(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}" if moment.time() == time() else f"{moment:%Y-%m-%dT%H:%M}Z"
+
+
+def _landed(home: Home) -> Window | None:
+    windows = [window for landed in heal.landed(home).values() for window in landed]
+    return Window(min(one.start for one in windows), max(one.end for one in windows)) if windows else None
+
+
+def _begins(home: Home, window: Window) -> dict[str, datetime | None]:
+    """Return when the sources that can be asked cheaply have their first record; one that does not answer is left to its landing."""
+    ways: dict[str, Callable[[Home, Window], datetime | None]] = {"orders": _first_order, "clickstream": _first_hour}
+    found = {}
+    for source in set(sources.SOURCES) & set(ways):
+        with suppress(ClearwellError, OSError):
+            found[source] = ways[source](home, window)
+    return found
+
+
+def _first_order(home: Home, window: Window) -> datetime | None:
+    with opened(home.database_url()) as shop:
+        # Ends at the first that is found, which the minimum does only where there is an index.
+        if shop.execute("select 1 from shop.orders where ordered_at < %s limit 1", [window.end]).fetchone():
+            return window.start
+        row = shop.execute("select min(ordered_at) from shop.orders").fetchone()
+    return row[0].astimezone(UTC) if row and row[0] else None
+
+
+def _first_hour(home: Home, window: Window) -> datetime | None:
+    days = []
+    for folder in home.landing.iterdir():
+        with suppress(ValueError):
+            days.append(date.fromisoformat(folder.name))
+    return datetime.combine(min(days), time(), UTC) if days else None
