@@ -9,7 +9,7 @@ from cli.context import NEXT, by
 from cli.options import json_option, reason_option, undo_reason_option
 from ingestion.home import Home
 from operations import decide, listings, suggest
-from operations.output import say, show, show_one, tell
+from operations.output import say, show, show_one, tell, with_first
 
 
 @click.group("dead-letters")
@@ -91,9 +91,7 @@ def show_dead_letters(dataset: str | None, cause: str | None, limit: int, settle
 def suggest_rescue(as_json: bool) -> None:
     """Cluster them by cause, and say what would rescue each, and how much it would bring back. Nothing is changed."""
     found = suggest.suggestions(Home.from_environment())
-    if not as_json:
-        found = [{**{name: row[name] for name in _FIRST}, **row} for row in found]
-    show(found, as_json=as_json, nothing="no open dead letters")
+    show(found if as_json else with_first(found, _FIRST), as_json=as_json, nothing="no open dead letters")
 
 
 @dead_letters.command("resubmit")

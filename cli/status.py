@@ -10,7 +10,7 @@ from cli.context import now
 from cli.options import json_option
 from ingestion.home import Home
 from operations import damage, status
-from operations.output import say, show, show_one, tell
+from operations.output import say, show, show_one, tell, with_first
 
 # What fills a home that is empty.
 _FIRST = "clearwell run --from DATE --to DATE, or clearwell demo"
@@ -52,8 +52,7 @@ def _show_data(found: dict[str, Any]) -> None:
         nothing=f"nothing is published yet. Next: {_FIRST if not found['batches_waiting'] else 'clearwell build'}",
     )
     show(found["builds"], as_json=False, title="last build", nothing="no build yet")
-    findings = [{name: row.get(name) for name in _FINDING} for row in found["findings"]]
-    show(findings, as_json=False, title="open findings", nothing="no open findings")
+    show(with_first(found["findings"], _FINDING), as_json=False, title="open findings", nothing="no open findings")
     if found["findings"]:
         say(f"Next: clearwell builds show {found['findings'][0]['build_id']} shows the rows behind them")
     if found["refused"]:
@@ -103,5 +102,5 @@ def _verdict(found: dict[str, Any]) -> str:
     return f"{said}{',' if found['healthy'] else ';'} with {gaps} gap{'s' if gaps > 1 else ''}: clearwell heal"
 
 
-# Of a finding: which check, how it ended, and the rows it names last.
-_FINDING = ("check_name", "result", "failed_rows", "consequence", "message", "examples")
+# What a narrow terminal has room for.
+_FINDING = ("result", "failed_rows", "check_name", "consequence", "message")

@@ -23,8 +23,10 @@ from rich.text import Text
 
 # Control characters, marks that turn the direction of writing or have no width, halves of characters, and line ends.
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-# A longer word is no number, date or id, but a line of JSON or an address: it may be folded anywhere.
+# A longer word is no number, date or id, and may be folded anywhere; so may one of half that length that has several parts, such as
+# a line of JSON, an address, or the name of a check.
 _LONGEST_WORD = 80
+_PARTS = re.compile(r"[_/{}\",&?=]")
 # Text that is folded at its spaces is given at least this width.
 _TEXT_WIDTH = 20
 # Spaces between two columns: one, where two would leave a column out.
@@ -81,6 +83,11 @@ def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], file: TextIO 
 def pass_on(text: str) -> None:
     """Print text that a program may read: as it is, but for a terminal, which would act on it."""
     click.echo(escaped(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
+
+
+def with_first(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Put some columns first: what a narrow terminal has room for."""
+    return [{**{name: row[name] for name in names if name in row}, **row} for row in rows]
 
 
 def tell(line: str) -> None:
@@ -153,8 +160,13 @@ def _folded_width(values: Iterable[Any], cells: Iterable[str]) -> int:
         if _is_number(value) or isinstance(value, date):
             whole = max(whole, *lengths)
         elif not _is_nested(value):
-            words = max([words, *(one for one in map(cell_len, cell.split()) if one <= _LONGEST_WORD)])
+            words = max([words, *(cell_len(word) for word in cell.split() if _is_whole(word))])
     return max(whole, min(widest, max(words, _TEXT_WIDTH)))
+
+
+def _is_whole(word: str) -> bool:
+    length = cell_len(word)
+    return length <= _LONGEST_WORD / 2 or (length <= _LONGEST_WORD and not _PARTS.search(word))
 
 
 def _name_parts(name: str) -> list[str]:
