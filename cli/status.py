@@ -26,7 +26,7 @@ def show_status(as_json: bool) -> None:
     if as_json:
         show_one(found, as_json=True)
     else:
-        tell(f"home: {found['home']}\n")
+        tell(f"home: {found['home']}")
         _show_broken(found["broken"])
         if {"state", "published"} & {one["kind"] for one in found["broken"]}:
             click.echo("not healthy; what is damaged hides the rest")

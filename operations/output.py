@@ -33,6 +33,8 @@ _TEXT_WIDTH = 20
 _GAP, _CLOSE = 2, 1
 # Money has at least two decimals.
 _DECIMALS = 2
+# Under this name a command's context says that something was printed.
+_PRINTED = f"{__name__}.printed"
 _COUNT = re.compile(r"\b(\d+) of (\d+)$")
 # Back to the start of the terminal's line, and clear it.
 _CLEAR = "\r\x1b[K"
@@ -92,6 +94,7 @@ def with_first(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dic
 
 def tell(line: str) -> None:
     """Print a line that may hold data."""
+    _has_printed()
     click.echo(escaped(line, keep="\n"))
 
 
@@ -278,7 +281,18 @@ def _print(table: Table, title: str, width: int, note: str = "") -> None:
             console.print(_text(title, "bold"), soft_wrap=True)
         console.print(table)
     lines = [line.rstrip() for line in printed.get().splitlines()]
-    click.echo("\n".join([*lines, *([note] if note else []), *([""] if title else [])]))
+    part = [""] if _has_printed() and title else []
+    click.echo("\n".join([*part, *lines, *([note] if note else [])]))
+
+
+def _has_printed() -> bool:
+    """Say whether this command has printed a result before, and note that it does now: an empty line parts what has a title."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return False
+    before = _PRINTED in context.meta
+    context.meta[_PRINTED] = True
+    return before
 
 
 def _text(text: str, style: str = "") -> Text:
