@@ -17,7 +17,9 @@
 {% macro typed(text, data_type) -%}
     {%- if data_type == 'timestamp' -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?') and left({{ text }}, 4) <> '0000'
-            then try_cast({{ text }} as timestamptz) at time zone 'UTC' end
+            {#- DuckDB reads an offset only behind seconds #}
+            then try_cast(case when substr({{ text }}, 17, 1) in ('Z', '+', '-') then left({{ text }}, 16) || ':00' || substr({{ text }}, 17) else {{ text }} end as timestamptz)
+                at time zone 'UTC' end
     {%- elif data_type == 'date' -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') and left({{ text }}, 4) <> '0000' then try_cast({{ text }} as date) end
     {%- elif data_type.startswith('decimal') -%}

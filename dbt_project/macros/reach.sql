@@ -1,13 +1,25 @@
-{# The dates whose rows a change of some dates reaches: a window that looks back so many days moves as many dates after it. #}
-{% macro reached(dates, column, days) -%}
+{# How far a changed date reaches: its YAML says `reach: [first, last]`, and a change of a date changes the model's rows of the dates
+   from `first` to `last` days after it. Two zeros while dbt parses: the graph is not there yet. #}
+{% macro reach(model) %}
+    {% if not execute %}{{ return([0, 0]) }}{% endif %}
+    {% set days = graph.nodes['model.' ~ project_name ~ '.' ~ model].config.meta.reach %}
+    {{ return([days[0] | int, days[1] | int]) }}
+{% endmacro %}
+
+{# The dates of a model whose rows a change of some dates changes. #}
+{% macro reached(dates, column, model) -%}
+    {%- set days = reach(model) -%}
     select distinct {{ column }} + cast(days as integer) as {{ column }}
-    from {{ dates }}, range({{ days }} + 1) as later (days)
+    from {{ dates }}, range({{ days[0] }}, {{ days[1] + 1 }}) as reached (days)
     where {{ column }} is not null
 {%- endmacro %}
 
-{# The dates that are read to make those again. #}
-{% macro looked_back(dates, column, days) -%}
-    select {{ column }} - cast(days as integer) from {{ dates }}, range({{ days }} + 1) as earlier (days)
+{# The dates that are read to build those of a model again. #}
+{% macro looked_back(dates, column, model) -%}
+    {%- set days = reach(model) -%}
+    select distinct {{ column }} - cast(days as integer) as {{ column }}
+    from {{ dates }}, range({{ days[0] }}, {{ days[1] + 1 }}) as read (days)
+    where {{ column }} is not null
 {%- endmacro %}
 
 {# The sessions that begin on the dates that are made again. #}

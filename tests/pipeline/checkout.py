@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CODE = ("dags", "dbt_project", "demo", "ingestion", "operations", "warehouse")
+CODE = ("cli", "dags", "dbt_project", "demo", "ingestion", "operations", "warehouse")
 # Types each line of standard input, and answers with a line of JSON: what was said, and the exit status.
 TYPE = """
 import json, shlex, sys

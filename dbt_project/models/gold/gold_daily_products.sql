@@ -11,7 +11,7 @@ touched_events as (
 
 given as (
     select * from {{ before('gold_daily_products') }}
-    where activity_date in ({{ looked_back(made, 'activity_date', 27) }})
+    where activity_date in ({{ looked_back(made, 'activity_date', 'gold_daily_products') }})
 ),
 
 -- what was sold, and what was looked at, comes from the state where its own date is not touched

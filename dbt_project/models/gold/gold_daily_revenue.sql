@@ -7,7 +7,7 @@ with sold as (
     select order_date, country, currency, {{ measures }}
     from {{ before('gold_daily_revenue') }}
     where
-        order_date in ({{ looked_back(ref('plan_revenue_dates'), 'order_date', 27) }})
+        order_date in ({{ looked_back(ref('plan_revenue_dates'), 'order_date', 'gold_daily_revenue') }})
         and order_date not in (select order_date from {{ ref('plan_order_dates') }} where order_date is not null)
 ),
 

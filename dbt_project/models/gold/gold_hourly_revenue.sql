@@ -17,7 +17,7 @@ sold as (
     select order_hour, country, currency, {{ measures }}
     from {{ before('gold_hourly_revenue') }}
     where
-        cast(order_hour as date) in ({{ looked_back(ref('plan_revenue_hours'), 'order_date', 7) }})
+        cast(order_hour as date) in ({{ looked_back(ref('plan_revenue_hours'), 'order_date', 'gold_hourly_revenue') }})
         and cast(order_hour as date) not in (select order_date from {{ ref('plan_order_dates') }} where order_date is not null)
 ),
 

@@ -5,7 +5,7 @@ with events as (
     union all
     select event_time, event_type from {{ before('silver_clickstream') }}
     where
-        event_date in ({{ looked_back(made, 'event_date', 1) }})
+        event_date in ({{ looked_back(made, 'event_date', 'gold_last_hour') }})
         and event_date not in (select event_date from {{ ref('plan_event_dates') }})
 ),
 

@@ -7,7 +7,7 @@ with events as (
     select {{ columns }} from {{ before('silver_clickstream') }}
     where
         event_type in ('search', 'click')
-        and event_date in ({{ reached(made, 'event_date', 1) }})
+        and event_date in ({{ looked_back(made, 'event_date', 'gold_search_terms') }})
         and event_date not in (select event_date from {{ ref('plan_event_dates') }})
 ),
 

@@ -34,7 +34,7 @@ restocked as (
 ),
 
 final as (
-    {{ reached('changed', 'activity_date', 27) }}
+    {{ reached('changed', 'activity_date', 'gold_daily_products') }}
     union
     select activity_date from restocked
 )

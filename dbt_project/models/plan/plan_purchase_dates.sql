@@ -1,2 +1,2 @@
 -- a touch counts for the purchases of the days after it
-{{ reached(ref('plan_event_dates'), 'event_date', var('attribution_days')) }}
+{{ reached(ref('plan_event_dates'), 'event_date', 'silver_purchases') }}

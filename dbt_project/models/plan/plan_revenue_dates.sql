@@ -1,1 +1,1 @@
-{{ reached(ref('plan_order_dates'), 'order_date', 27) }}
+{{ reached(ref('plan_order_dates'), 'order_date', 'gold_daily_revenue') }}

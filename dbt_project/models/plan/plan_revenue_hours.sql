@@ -1,1 +1,1 @@
-{{ reached(ref('plan_order_dates'), 'order_date', 7) }}
+{{ reached(ref('plan_order_dates'), 'order_date', 'gold_hourly_revenue') }}

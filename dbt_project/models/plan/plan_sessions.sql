@@ -2,6 +2,7 @@
 -- side of the event. A session that is not cut is no longer than a day, and what a change joins or parts lies next to it.
 {% set dates = literals(ref('plan_event_dates'), 'event_date') %}
 {% set batches = ref('plan_batches') %}
+{% set days = reach('silver_sessions') %}
 
 with events as (
     select visitor_id, event_date, batch_id, record_no from {{ ref('silver_clickstream') }}
@@ -19,7 +20,7 @@ changed as (
 
 final as (
     select distinct visitor_id, event_date + cast(days as integer) as session_date
-    from changed, range(-2, 3) as around (days)
+    from changed, range({{ days[0] }}, {{ days[1] + 1 }}) as around (days)
 )
 
 select * from final

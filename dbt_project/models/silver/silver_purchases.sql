@@ -18,7 +18,7 @@ touches as (
     select visitor_id, event_time as touched_at, max_by(campaign, event_id) as campaign
     from ({{ whole('silver_campaign_touches') }})
     where
-        event_date in ({{ looked_back(made, 'event_date', var('attribution_days')) }})
+        event_date in ({{ looked_back(made, 'event_date', 'silver_purchases') }})
         and visitor_id in (select visitor_id from purchases)
     group by visitor_id, event_time
 ),

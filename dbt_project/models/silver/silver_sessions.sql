@@ -1,6 +1,6 @@
 -- A session ends when a visitor does nothing for longer than the gap; a pause of exactly the gap stays in it. Who goes on for
--- more than a day without one is hardly a person: that chain is cut at each midnight. Whether it is so long can be seen within two
--- dates either side, so that is how far events are read.
+-- more than a day without one is hardly a person: that chain is cut at each midnight. Whether it is so long can be seen within the
+-- dates that a change reaches, so that is how far events are read.
 {% set columns = 'visitor_id, event_time, event_id, event_date, event_type, country, campaign, customer_id' %}
 
 with wanted as (
@@ -16,8 +16,7 @@ touched as (
 ),
 
 read_dates as (
-    select distinct session_date + cast(days as integer) as event_date
-    from {{ ref('plan_session_dates') }}, range(-2, 3) as around (days)
+    {{ looked_back(ref('plan_session_dates'), 'session_date', 'silver_sessions') }}
 ),
 
 events as (
@@ -26,7 +25,7 @@ events as (
     union all
     select {{ columns }} from {{ before('silver_clickstream') }}
     where
-        event_date in (select event_date from read_dates)
+        event_date in (select session_date from read_dates)
         and event_date not in (select event_date from touched)
         and visitor_id in (select visitor_id from visitors)
 ),
