@@ -54,7 +54,7 @@ def type_in(home: Home, *words: str, limit: float | None = None) -> int | None:
 
 def crash(home: Home, *more: int) -> None:
     """Kill everything of a home at once, as a machine that loses its power does."""
-    doomed = set(more)
+    doomed = {child.pid for pid in more for child in psutil.Process(pid).children(recursive=True)} | set(more)
     if running := airflow.read(home):
         doomed |= {pid for leader in running.parts.values() for pid in leader.members()}
     if shop := demo._live(home):
