@@ -130,6 +130,7 @@ def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan |
 def _transform(build: Build, report: Report = silent) -> None:
     if not is_applied(build):
         prepare(build)
+        report("transform: starting dbt")
         dbt.run_models(build, built=partial(_report_models, report))
 
 

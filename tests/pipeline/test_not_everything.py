@@ -36,6 +36,10 @@ def type_in(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProc
 def test_a_history_of_one_source_is_healthy(home: Path) -> None:
     ran = type_in(home, "run", "--from", "2011-12-01", "--to", "2011-12-10")
     assert ran.returncode == 0, ran.stderr
+    steps = [line.split(":")[0] for line in ran.stderr.splitlines()]
+    told = ("plan", "transform", "audit", "apply", "publish")
+    assert list(dict.fromkeys(step for step in steps if step in told)) == list(told)
+    assert len([line for line in ran.stderr.splitlines() if line.startswith("transform: models")]) == 1
     status = type_in(home, "status", "--json")
     assert status.returncode == 0, status.stdout + status.stderr
     assert json.loads(status.stdout)["late"] == []
