@@ -6,10 +6,12 @@ from cli.context import NEXT, by, now
 from cli.options import json_option, named_date, parse_date, reason_option
 from ingestion.home import Home
 from operations import decide, listings
-from operations.output import say, show, tell
+from operations.output import say, show, tell, with_first
 from warehouse.build import Outcome, Request
 
 _DRY_RUN_ROWS = 40
+# What a narrow terminal has room for.
+_FINDING = ("result", "failed_rows", "check_name", "consequence", "message")
 
 
 @click.command()
@@ -24,7 +26,7 @@ def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: 
     from warehouse.build import build as run_build
 
     request = Request(parse_date(start), parse_date(end), full, reason, dry_run)
-    outcome = run_build(Home.from_environment(), request, now(), say)
+    outcome = run_build(Home.from_environment(), request, now(), say, now)
     if dry_run and outcome.plan:
         _show_dry_run(outcome, as_json=as_json)
     elif outcome.plan:
@@ -67,7 +69,8 @@ def list_builds(as_json: bool) -> None:
 @json_option
 def show_build(build_id: str, as_json: bool) -> None:
     """Show what the checks of a build found, also of a refused one."""
-    show(listings.build(Home.from_environment(), build_id), as_json=as_json)
+    found = listings.build(Home.from_environment(), build_id)
+    show(found if as_json else with_first(found, _FINDING), as_json=as_json)
 
 
 @builds.command("accept")

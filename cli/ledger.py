@@ -8,7 +8,11 @@ from cli.context import now
 from cli.options import json_option
 from ingestion.home import Home
 from operations import hashes, ledger
-from operations.output import say, show
+from operations.output import say, show, with_first
+
+# What a narrow terminal has room for.
+_FATES = ("dataset", "bronze", "current", "superseded", "duplicate", "dead_letter", "withdrawn", "difference")
+_MONEY = ("dataset", "currency", "bronze", "difference", "current")
 
 
 @click.command("ledger")
@@ -36,10 +40,13 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
         balanced = balanced and adds_up
         if as_json:
             rows = [{**row, "money": [one for one in amounts if one["dataset"] == row["dataset"]]} for row in rows]
-        show(rows, as_json=as_json, title="ledger", nothing="the ledger is empty. Next: clearwell build")
+        nothing = "the ledger is empty. Next: clearwell build"
+        show(rows if as_json else with_first(rows, _FATES), as_json=as_json, title="ledger", nothing=nothing)
         if amounts and not as_json:
             show(
-                amounts, as_json=False, title="money, by the currency each record names; lines have that of their order"
+                with_first(amounts, _MONEY),
+                as_json=False,
+                title="money, by the currency each record names; lines have that of their order",
             )
     sys.exit(0 if balanced else 1)
 

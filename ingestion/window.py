@@ -70,6 +70,13 @@ class Window:
                 start = other.end
         return [*left, Window(start, self.end)] if start < self.end else left
 
+    @property
+    def options(self) -> str:
+        """Say the window as a command takes it: by dates where it is of whole days."""
+        whole = all(one == one.replace(hour=0, minute=0, second=0, microsecond=0) for one in (self.start, self.end))
+        start, end = (one.date().isoformat() if whole else iso(one) for one in (self.start, self.end))
+        return f"--from {start} --to {end}"
+
     def __str__(self) -> str:
         return f"{iso(self.start)}/{iso(self.end)}"
 

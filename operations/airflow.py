@@ -131,6 +131,10 @@ def migrate(home: Home) -> None:
         # What a first migration that was killed has made, half.
         (home.airflow / "airflow.cfg").unlink(missing_ok=True)
         with psycopg.connect(_server(home).url, autocommit=True) as database:
+            # and what may still be at it: whoever started it was killed alone
+            database.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
+            )
             database.execute("drop schema public cascade; create schema public")
     with _log(home).open("ab") as log:
         done = subprocess.run(

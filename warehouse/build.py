@@ -1,7 +1,7 @@
 """One build, start to end: plan, transform, audit, apply, publish. Until the apply, nothing has happened."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,8 +87,14 @@ def publish(home: Home, build_id: str, report: Report = silent) -> None:
         _publish(Build(home, build_id), report)
 
 
-def build(home: Home, request: Request, now: datetime, report: Report = silent) -> Outcome:
-    """Do all of it."""
+def build(
+    home: Home,
+    request: Request,
+    now: datetime,
+    report: Report = silent,
+    clock: Callable[[], datetime] | None = None,
+) -> Outcome:
+    """Do all of it. The clock tells when the audit ends, minutes after `now`; without one it is `now` as well."""
     with lock_build(home, report):
         planned = _plan(home, request, now, report)
         if not planned:
@@ -97,7 +103,7 @@ def build(home: Home, request: Request, now: datetime, report: Report = silent) 
         made = Build(home, planned.build_id)
         report(f"plan: build {planned.build_id}, {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
         _transform(made, report)
-        verdict = _audit(made, now, report)
+        verdict = _audit(made, now, report, clock)
         if request.dry_run:
             outcome = Outcome(
                 planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"]))
@@ -124,6 +130,7 @@ def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan |
 def _transform(build: Build, report: Report = silent) -> None:
     if not is_applied(build):
         prepare(build)
+        report("transform: starting dbt")
         dbt.run_models(build, built=partial(_report_models, report))
 
 
@@ -144,13 +151,13 @@ def prepare(build: Build) -> None:
                 pass
 
 
-def _audit(build: Build, now: datetime, report: Report) -> Verdict:
+def _audit(build: Build, now: datetime, report: Report, clock: Callable[[], datetime] | None = None) -> Verdict:
     if is_applied(build):
         return read_verdict(build)
     held: list[Finding] = []
     while True:
         report("audit: tests, expectations and accounts")
-        verdict = audit_build(build, now, held)
+        verdict = audit_build(build, clock() if clock else now, held)
         if not verdict.hold:
             report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
             return verdict

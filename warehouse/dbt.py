@@ -296,7 +296,9 @@ def _invoke(
             DuckDBConnectionManager.close_all_connections()
     if outcome.exception:
         raise _fault_of(outcome.exception, build) or Permanent(
-            f"dbt {command} failed: {outcome.exception}", where=str(PROJECT), todo="see the build's logs folder"
+            f"dbt {command} failed: {outcome.exception}",
+            where=str(PROJECT),
+            todo=f"read {build.folder / 'logs' / 'dbt.log'}",
         )
     return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
 

@@ -119,8 +119,8 @@ def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
     with state.lock(home):
         kept = {path.stem: path for path in kept_states(home)}
         if build_id not in kept:
-            names = ", ".join(kept) or "none"
-            raise Permanent(f"the state of build {build_id} is not kept", todo=f"name one of those that are: {names}")
+            todo = f"name one of those that are: {', '.join(kept)}" if kept else "none is kept before the first build"
+            raise Permanent(f"the state of build {build_id} is not kept", todo=todo)
         write_pin(home, Pin(build_id, reason, by, at.isoformat()))
         aside = _aside(home)
         # What was kept may be from before a column was said to be personal.
@@ -139,7 +139,7 @@ def unpin(home: Home) -> None:
     """Publish the present state again."""
     with state.lock(home):
         if not pinned(home):
-            raise Permanent("nothing is pinned", todo="clearwell builds list")
+            raise Permanent("nothing is pinned", todo="nothing: readers are given the present state")
         _pin(home).unlink()
         catch_up(home)
 

@@ -71,7 +71,7 @@ def test_a_decision_asks_for_a_reason(tmp_path: Path) -> None:
         (
             "2026-11-01",
             "2026-11-02",
-            "no source has a record before 2026-11-02T00:00:00Z: clickstream begin at 2026-11-05",
+            "no source has a record before 2026-11-02T00:00:00Z: clickstream begins at 2026-11-05",
         ),
     ],
 )

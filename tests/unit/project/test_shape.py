@@ -42,10 +42,10 @@ SHOWN_BY = {
     "operations/contracts.py": "tests/pipeline/test_drift.py",
     "operations/damage.py": "tests/pipeline/test_repair.py",
     "operations/decide.py": "tests/pipeline/test_decisions.py",
+    "operations/describe.py": "tests/unit/cli/test_gold.py",
     "operations/ledger.py": "tests/pipeline/test_sabotage.py",
     "operations/listings.py": "tests/pipeline/test_decisions.py",
     "operations/repair.py": "tests/pipeline/test_repair.py",
-    "operations/trace.py": "tests/pipeline/test_trace.py",
     "demo/server.py": "tests/unit/demo/test_postgres.py",
     "demo/truth.py": "tests/pipeline/test_truth.py",
 }
