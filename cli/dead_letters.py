@@ -68,13 +68,13 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @dead_letters.command("show")
-@click.option("--dataset", help="Of one dataset only.")
-@click.option("--cause", "--reason", "cause", help="With this reason only, as `missing:visitor_id`.")
+@click.option("--dataset", help="One dataset only.")
+@click.option("--cause", "--reason", "cause", help="One reason only, such as `missing:visitor_id`.")
 @click.option("--limit", default=20, show_default=True)
 @settled_option
 @json_option
 def show_dead_letters(dataset: str | None, cause: str | None, limit: int, settled: bool, as_json: bool) -> None:
-    """Show them raw. With --json, what `resubmit` takes back once `raw` is fixed."""
+    """Show refused records raw. With --json, this is what `resubmit` takes once you have fixed `raw`."""
     found = listings.dead_letter_records(Home.from_environment(), dataset, cause, limit, settled=settled)
     if as_json or not found:
         show(found, as_json=as_json, nothing="no dead letters")
@@ -89,7 +89,7 @@ def show_dead_letters(dataset: str | None, cause: str | None, limit: int, settle
 @dead_letters.command("suggest")
 @json_option
 def suggest_rescue(as_json: bool) -> None:
-    """Cluster them by cause, and say what would rescue each, and how much it would bring back. Nothing is changed."""
+    """Group refused records by cause; show what would rescue each group, and how many records. Nothing is changed."""
     found = suggest.suggestions(Home.from_environment())
     show(found if as_json else with_first(found, _FIRST), as_json=as_json, nothing="no open dead letters")
 
@@ -98,7 +98,7 @@ def suggest_rescue(as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept with the decision. The file's name if not given.")
 def resubmit_dead_letters(file: Path, reason: str) -> None:
-    """Land the corrected records of FILE: what `show --json` prints, with `raw` fixed. Undo: retract their batch."""
+    """Land the corrected records of FILE: the output of `show --json` with `raw` fixed. To undo, retract their batch."""
     manifests = decide.resubmit(Home.from_environment(), file, by(reason or f"corrected in {file.name}"))
     for manifest in manifests[:-1]:
         tell(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")
@@ -107,11 +107,11 @@ def resubmit_dead_letters(file: Path, reason: str) -> None:
 
 @dead_letters.command("discard")
 @click.argument("records", nargs=-1, metavar="[RECORD]...")
-@click.option("--dataset", help="Every one of a dataset, with --cause.")
-@click.option("--cause", help="Every one with this reason, as `missing:visitor_id`.")
+@click.option("--dataset", help="All of this dataset, with --cause.")
+@click.option("--cause", help="All with this reason, such as `missing:visitor_id`.")
 @reason_option
 def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: str | None, reason: str) -> None:
-    """Withdraw dead letters: RECORDs, each named batch:record_no, or all with a cause."""
+    """Discard refused records: RECORDs, each as batch:record_no, or all with a cause."""
     home = Home.from_environment()
     if bool(records) == bool(cause):
         raise click.UsageError("name records, or give --cause")

@@ -17,10 +17,10 @@ _MONEY = ("dataset", "currency", "bronze", "difference", "current")
 
 @click.command("ledger")
 @click.option("--dataset", help="One dataset only.")
-@click.option("--recount", is_flag=True, help="Count every record again, in the tables and in bronze.")
+@click.option("--recount", is_flag=True, help="Count every record again and rebuild everything, to compare.")
 @json_option
 def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
-    """Show the accounts: what became of every record. Exit status 1 if they do not balance."""
+    """Show what became of every record, and of the money. Exits with 1 if the accounts do not balance."""
     home = Home.from_environment()
     if recount:
         say("counting every record again, in the tables and in bronze")
@@ -55,5 +55,5 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
 @click.option("--layer", type=click.Choice(hashes.LAYERS), help="One layer only.")
 @json_option
 def show_hash(layer: str | None, as_json: bool) -> None:
-    """Show the content hash of each silver and gold table. The same records, however they came, give the same hash."""
+    """Show the content hash of each silver and gold table. The same records give the same hash, in any order."""
     show(hashes.read(Home.from_environment(), layer), as_json=as_json)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
 from ingestion.contract import PROJECT, Contract, read_contracts, read_yaml
 from warehouse.dbt import Change
 
@@ -35,6 +37,14 @@ def published_silver(project: Path = PROJECT) -> tuple[str, ...]:
         model["name"].removeprefix("silver_")
         for model in models
         if model.get("config", {}).get("meta", {}).get("publish")
+    )
+
+
+def published_layers(project: Path = PROJECT) -> tuple[str, ...]:
+    """Name the schemas that are published whole: dbt_project.yml says `publish: true` of their folder."""
+    folders = yaml.safe_load((project / "dbt_project.yml").read_text())["models"]["clearwell"]
+    return tuple(
+        name for name, config in folders.items() if isinstance(config, dict) and config.get("+meta", {}).get("publish")
     )
 
 

@@ -24,7 +24,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = root / "dbt_project" / "dbt_project.yml"
     text = project.read_text()
     for joins, list_start in (("datasets", "  datasets: ["), ("restated", "  restated:\n")):
-        (entry,) = re.findall(rf"`([^`]+)` joins `vars.{joins}`", PAGE)
+        (entry,) = re.findall(rf"add `([^`]+)` to `vars.{joins}`", PAGE)
         assert list_start in text
         text = text.replace(list_start, list_start + (f"{entry}, " if list_start.endswith("[") else f"    {entry}\n"))
     project.write_text(text)
