@@ -101,6 +101,11 @@ class Build:
         return self.folder / VERDICT
 
     @property
+    def made(self) -> Path:
+        """Empty, and there once every table of the build is made: a transform that broke off leaves some."""
+        return self.folder / "made"
+
+    @property
     def target(self) -> Path:
         return self.folder / "target"
 
