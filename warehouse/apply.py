@@ -105,8 +105,8 @@ def statements(
         return [*made, f"create or replace view {table} as {change.view_sql}"]
     columns = ", ".join(change.columns)
     name = (change.schema, change.table)
-    shape_changed = name in had and list(had[name].items()) != [(one, built[name][one]) for one in change.columns]
-    if name not in had or (shape_changed and not change.match_table):
+    shape_now = {column: built[name][column] for column in change.columns}
+    if name not in had or (not change.match_table and had[name] != shape_now):
         return [*made, f"create or replace table {table} as select {columns} from build.{table}"]
     before, after = had[name], built[name]
     for column, kind in zip(change.columns, change.types, strict=True):
