@@ -208,10 +208,13 @@ def changes(build: Build) -> list[Change]:
 
 
 def declared(build: Build) -> list[Declared]:
-    """Read what the models declare of the tables that the state takes. The build need not have been made."""
-    with _surroundings(build):
-        body = json.loads(listed(build.home, PROJECT, lambda: _parse(build, PROJECT)))
-    models = [node for _, node in sorted(body["nodes"].items()) if node["resource_type"] == "model"]
+    """Read what the models declare of the tables that the state takes: as they are now, or were when the build was made."""
+    if build.made_by.is_file():
+        nodes = _nodes(build)
+    else:
+        with _surroundings(build):
+            nodes = json.loads(listed(build.home, PROJECT, lambda: _parse(build, PROJECT)))["nodes"]
+    models = [node for _, node in sorted(nodes.items()) if node["resource_type"] == "model"]
     for node in models:
         if node["schema"] in ("gold", "ops") and not node["config"].get("meta", {}).get("apply"):
             raise Permanent(
@@ -297,7 +300,7 @@ def _models(build: Build) -> dict[str, dict[str, Any]]:
 
 
 def _nodes(build: Build) -> dict[str, dict[str, Any]]:
-    return dict(json.loads((build.target / "manifest.json").read_text())["nodes"])
+    return dict(json.loads(build.made_by.read_text())["nodes"])
 
 
 def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:
@@ -340,7 +343,7 @@ def _invoke(
             of_project = project or PROJECT
             manifest, nodes = parsed(build.home, of_project, lambda: _parse(build, of_project))
             build.target.mkdir(parents=True, exist_ok=True)
-            (build.target / "manifest.json").write_bytes(nodes)
+            build.made_by.write_bytes(nodes)
             with _log(build) as keep:
                 counting = [partial(_count_models, built)] if built else []
                 runner = dbtRunner(manifest=manifest, callbacks=[keep, *counting])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ingestion.contract import PROJECT, Contract, read_contracts, read_yaml
+from ingestion.contract import PROJECT, Contract, read_contracts, read_entries
 from warehouse.dbt import Change
 
 SILVER = "silver"
@@ -29,7 +29,7 @@ def published_silver(project: Path = PROJECT) -> tuple[str, ...]:
     models = [
         model
         for path in sorted((project / "models" / SILVER).glob("silver_*.yml"))
-        for model in read_yaml(path.read_text()).get("models", [])
+        for model in read_entries(path, "models")
     ]
     return tuple(
         model["name"].removeprefix("silver_")

@@ -109,6 +109,11 @@ class Build:
     def target(self) -> Path:
         return self.folder / "target"
 
+    @property
+    def made_by(self) -> Path:
+        """The models that the build was made by, as dbt lists them."""
+        return self.target / "manifest.json"
+
     def plan(self) -> Plan:
         try:
             body = json.loads((self.folder / "plan.json").read_text())
