@@ -1,9 +1,11 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingestion.errors import Permanent
-from ingestion.window import Window, joined
+from ingestion.window import DAY, HOUR, Window, joined
 
 
 def test_dates_and_timestamps_are_utc_unless_they_say_otherwise():
@@ -88,3 +90,13 @@ def test_a_window_says_how_it_is_typed(typed: tuple[str, str], said: str) -> Non
     assert Window.parse(*typed).options == said
     words = said.split()
     assert Window.parse(words[1], words[3]) == Window.parse(*typed)
+
+
+@given(
+    moment=st.datetimes(datetime(1900, 1, 2), datetime(2199, 1, 1), timezones=st.just(timezone(timedelta(hours=5.75)))),
+    length=st.sampled_from([HOUR, DAY]),
+)
+def test_a_moment_lies_in_the_whole_hour_or_day_around_it(moment: datetime, length: timedelta):
+    window = Window.around(moment, length)
+    assert window.start <= moment < window.end
+    assert [window] == (window.hours() if length == HOUR else window.days())
