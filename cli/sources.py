@@ -26,7 +26,7 @@ def ingest(source: str, start: str, end: str) -> None:
     wake_shop(home)
     landing = sources.ingest(source, window, home, now(), say)
     tell(
-        f"{landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
+        f"{source}: {landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
     )
 
 
@@ -66,9 +66,10 @@ def run(ctx: click.Context, start: str, end: str, apart: bool) -> None:
     A window that cannot be meant is refused before anything is done: one that is empty, not over, before all data, or far
     from what is landed.
     """
-    home, names = Home.from_environment(), sources.SOURCES
+    home, names, window = Home.from_environment(), sources.SOURCES, Window.parse(start, end)
+    windows.check_past(window, now())
     wake_shop(home)
-    windows.check(home, Window.parse(start, end), now(), apart=apart)
+    windows.check_place(home, window, apart=apart)
     failed = [source for source in names if not _landed(ctx, source, start, end)]
     if len(failed) < len(names):
         ctx.invoke(build)
@@ -88,7 +89,11 @@ def _landed(ctx: click.Context, source: str, start: str, end: str) -> bool:
 
 @click.command("heal")
 @click.option(
-    "--to", "end", metavar="T", callback=named_date, help="Also what is missing after the latest window, up to here."
+    "--to",
+    "end",
+    metavar="T",
+    callback=named_date,
+    help="Also what is missing after the latest window, up to here; not included.",
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be ingested.")
 @json_option

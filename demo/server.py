@@ -1,6 +1,5 @@
 """A Postgres of one's own: server binaries from a wheel, run as root or not, on loopback alone."""
 
-import fcntl
 import os
 import pwd
 import shutil
@@ -11,17 +10,22 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
 from ingestion.errors import Permanent
+from ingestion.landing import Report, silent
+from ingestion.locks import hold
 
 _BOUND_SECONDS = 60
 _TRIES = 5
 # Below those that the system gives to whoever calls: one of these would be taken by the time a server opens it.
 _PORTS = range(20_000, 30_000)
+# To make the data folder, start the server and prepare it, on a busy machine.
+_PATIENCE_SECONDS = 300.0
 _NOBODY = 65534
 
 
@@ -47,12 +51,18 @@ class Server:
         except (OSError, IndexError, ValueError):
             raise Permanent(f"{self.name} does not run", where=str(self.data), todo=self.todo) from None
 
-    def start(self, prepare: Callable[[str], object] = str) -> str:
-        """Start the server, or find it running; let one at a time `prepare` it, given its address; return that."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "postgres.lock").open("w") as lock:
-            # Two that start at once: the second would take the first's pid file for a dead server's.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    def start(
+        self,
+        prepare: Callable[[str], object] = str,
+        report: Report = silent,
+        patience: float = _PATIENCE_SECONDS,
+    ) -> str:
+        """Start the server, or find it running; let one at a time `prepare` it, given its address; return that.
+
+        Whoever comes second waits `patience` seconds at most; then Transient.
+        """
+        # Two that start at once: the second would take the first's pid file for a dead server's.
+        with hold(self.folder / "postgres.lock", f"starts {self.name}", report, patience):
             if not (self.data / "PG_VERSION").exists():
                 self._initialise()
             if not self.is_running():
@@ -63,7 +73,7 @@ class Server:
     def stop(self) -> None:
         """Stop the server if it runs. Its data stays."""
         if self.is_running():
-            self._run(["pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(_BOUND_SECONDS)])
+            self._run(["pg_ctl", "stop", "-D", self.data.name, "-m", "fast", "-w", "-t", str(_BOUND_SECONDS)])
 
     def is_running(self) -> bool:
         """Say whether the server lives and answers. One that was killed leaves its pid file, and perhaps its port to others."""
@@ -76,9 +86,14 @@ class Server:
     def _lives(self) -> bool:
         """Say whether the process of the pid file is the server of this folder, and no other that was given its number."""
         try:
-            return str(self.data) in psutil.Process(int(self._pid_file.read_text().split()[0])).cmdline()
+            return self._mark in psutil.Process(int(self._pid_file.read_text().split()[0])).cmdline()
         except (OSError, IndexError, ValueError, psutil.Error):
             return False
+
+    @property
+    def _mark(self) -> str:
+        """The setting by which the server of this folder is known among others: its command line has no path."""
+        return f"cluster_name=clearwell-{sha256(str(self.data).encode()).hexdigest()[:16]}"
 
     @property
     def _pid_file(self) -> Path:
@@ -95,18 +110,17 @@ class Server:
             if not self._lives() and self._is_given_out():
                 # Postgres would take the process that has the number now for itself.
                 self._pid_file.unlink(missing_ok=True)
-            options = (
-                f"-p {free_port(f'{self.data} {one}')} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
-            )
+            options = f"-p {free_port(f'{self.data} {one}')} -c {self._mark}"
+            options += " -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
             if self.is_disposable:
                 options += " -c fsync=off"
             log = self.folder / "postgres.log"
             log.touch()
             give(log, self.data)
-            how = ["-w", "-t", str(_BOUND_SECONDS), "-l", str(log), "-o", options]
+            how = ["-w", "-t", str(_BOUND_SECONDS), "-l", log.name, "-o", options]
             try:
                 if not self._lives():  # one that was left while it started is waited for
-                    self._run(["pg_ctl", "start", "-D", str(self.data), *how])
+                    self._run(["pg_ctl", "start", "-D", self.data.name, *how])
                 self._wait()
                 return
             except Permanent:
@@ -138,13 +152,14 @@ class Server:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True, mode=0o700)
         give(aside)
-        done = call(["initdb", "-D", str(aside), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"])
+        how = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        done = call(["initdb", "-D", aside.name, *how], self.folder)
         if done.returncode:
             raise Permanent(f"{self.name} cannot be made: {done.stderr}", where=str(self.data))
         aside.replace(self.data)
 
     def _run(self, command: Sequence[str]) -> None:
-        done = call(command)
+        done = call(command, self.folder)
         if done.returncode:
             told = done.stderr or done.stdout or "its log says why"
             raise Permanent(
@@ -154,8 +169,11 @@ class Server:
             )
 
 
-def call(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run one of Postgres's programs, found by its name, as a user it accepts."""
+def call(command: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one of Postgres's programs, found by its name, as a user it accepts.
+
+    They give paths to a shell as they are, so a path that may hold a quote is given relative to a `folder`.
+    """
     binary = str(_binaries() / command[0])
     # A server that keeps our pipes open would keep us waiting for them to close: it writes to its own log.
     return subprocess.run(
@@ -165,6 +183,7 @@ def call(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         stderr=subprocess.DEVNULL if command[1:2] == ["start"] else subprocess.PIPE,
         text=True,
         start_new_session=True,
+        cwd=folder,
         check=False,
     )
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import sleep
 from typing import IO
 
 import duckdb
@@ -18,6 +19,8 @@ import psycopg
 import zstandard
 
 from demo import postgres, truth
+from ingestion import database
+from ingestion.errors import Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 from ingestion.sources.postgres import opened
@@ -29,6 +32,7 @@ _CLICK_REACH = timedelta(days=3)
 _INVALID = "␀".encode()
 _BLOCK = 20_000
 PRODUCTS = 500
+_TURN_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def last_day(home: Home) -> date | None:
 def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
     """Let time pass up to `until`, which is not included; clicks arrive by whole hours. Time never goes back."""
     with opened(home.database_url()) as shop, _laboratory(home) as laboratory:
-        _prepare(shop)
+        _prepare(shop, report)
         days = [Day(*row) for row in shop.execute("select * from simulation.days order by day").fetchall()]
         clock = shop.execute("select until from simulation.clock").fetchone()
         until = max(until, clock[0]) if clock else until
@@ -96,9 +100,22 @@ def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
         return truth.write(home, laboratory, shop, days, until)
 
 
-def _prepare(shop: psycopg.Connection) -> None:
-    # Until this connection ends: one process at a time lets time pass.
-    shop.execute("select pg_advisory_lock(hashtext('simulation'))")
+def _prepare(shop: psycopg.Connection, report: Report = silent) -> None:
+    """Take the turn to let time pass, which one connection has at a time until it ends; then make what is not there."""
+    for second in range(_TURN_SECONDS):
+        # Not a lock that the database waits for: on a busy machine others take longer than its bound for locks.
+        if shop.execute("select 1 where pg_try_advisory_lock(hashtext('simulation'))").fetchone():
+            break
+        shop.commit()
+        if second % 60 == 0:
+            report(f"waiting for the process that lets time pass in the shop; {_TURN_SECONDS - second} s more at most")
+        sleep(1)
+    else:
+        raise Transient(
+            f"another process lets time pass in the shop, for {_TURN_SECONDS} s now",
+            where="the shop's Postgres",
+            todo="the same command later, or clearwell down",
+        )
     postgres.make_tables(shop)
     shop.execute(_PRODUCTS, {"products": PRODUCTS})
     shop.commit()
@@ -146,7 +163,7 @@ def _sell(
     _draw(laboratory, "orders.sql", day, day.orders_per_day)
     for table, query in _ROWS.items():
         rows = home.shop / f".{table}.csv"
-        laboratory.execute(f"copy ({query.format(until=until.isoformat())}) to '{rows}' (format csv, header false)")
+        laboratory.sql(query.format(until=until.isoformat())).write_csv(str(rows), header=False)
         shop.execute(f"create temp table incoming (like shop.{table}) on commit drop")
         with shop.cursor().copy("copy incoming from stdin (format csv)") as copy, rows.open("rb") as file:
             while piece := file.read(1 << 20):
@@ -173,9 +190,8 @@ def _click(laboratory: duckdb.DuckDBPyConnection, home: Home, days: Sequence[Day
         if day.day - _CLICK_REACH <= other.day <= day.day:
             _draw(laboratory, "events.sql", other, other.events_per_day)
             (stage / str(other.day)).mkdir(parents=True)
-            laboratory.execute(
-                _STAGE.format(day=day.day, until=f"{until:%Y-%m-%d %H:00}", folder=stage / str(other.day))
-            )
+            lines = laboratory.sql(_STAGE.format(day=day.day, until=f"{until:%Y-%m-%d %H:00}"))
+            lines.write_parquet(str(stage / str(other.day)), partition_by=["hour", "part"], overwrite=True)
     for hour in range(24):
         if start + timedelta(hours=hour + 1) <= until:
             _write_hour(laboratory, home, start + timedelta(hours=hour), stage)
@@ -205,21 +221,21 @@ def _keep_arrived(laboratory: duckdb.DuckDBPyConnection, stage: Path, day: date,
     rows = "*/*/*/*.parquet"
     if not any(stage.glob(rows)):
         return
-    query = f"{_ARRIVED.format(day=day)} from read_parquet('{stage}/{rows}') where copy = 0"
+    query = f"{_ARRIVED.format(day=day)} from read_parquet($1) where copy = 0"
     if not target:
-        laboratory.execute(f"insert into arriving {query}")
+        laboratory.execute(f"insert into arriving {query}", [f"{stage}/{rows}"])
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_suffix(".new")
-    laboratory.execute(f"copy ({query}) to '{aside}' (format parquet, compression zstd)")
+    laboratory.sql(query, params=[f"{stage}/{rows}"]).write_parquet(str(aside), compression="zstd")
     aside.rename(target)
 
 
 def _recall_arrived(laboratory: duckdb.DuckDBPyConnection, home: Home, days: Sequence[Day]) -> None:
     """Let `arrivals` be all that ever arrived."""
     kept = [home.shop / "arrived" / f"{day.day}.parquet" for day in days]
-    files = [str(path) for path in kept if path.exists()]
-    more = f"union all by name from read_parquet({files})" if files else ""
+    files = ", ".join(database.literal(path) for path in kept if path.exists())
+    more = f"union all by name from read_parquet([{files}])" if files else ""
     laboratory.execute(f"create temp view arrivals as from arriving {more}")
 
 
@@ -239,17 +255,15 @@ def _pack(path: Path, suffix: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
 
 # On disk and by file, so that memory stays the same whatever the size of a day.
 _STAGE = """
-    copy (
-        select
-            i, event_type, visitor_id, plant, event_date, cast(date_part('hour', arrived_at) as int) as hour,
-            unnest(
-                case when second_line is null then [{{'copy': 0, 'line': line, 'part': part}}]
-                else [{{'copy': 0, 'line': line, 'part': part}}, {{'copy': 1, 'line': second_line, 'part': second_part}}] end,
-                recursive := true
-            )
-        from written
-        where arrived_at >= date '{day}' and arrived_at < date '{day}' + 1 and arrived_at < timestamp '{until}'
-    ) to '{folder}' (format parquet, partition_by (hour, part), overwrite_or_ignore)
+    select
+        i, event_type, visitor_id, plant, event_date, cast(date_part('hour', arrived_at) as int) as hour,
+        unnest(
+            case when second_line is null then [{{'copy': 0, 'line': line, 'part': part}}]
+            else [{{'copy': 0, 'line': line, 'part': part}}, {{'copy': 1, 'line': second_line, 'part': second_part}}] end,
+            recursive := true
+        )
+    from written
+    where arrived_at >= date '{day}' and arrived_at < date '{day}' + 1 and arrived_at < timestamp '{until}'
 """
 
 _ARRIVED = "select event_type, visitor_id, plant, event_date, date '{day}' as folder_date"

@@ -5,7 +5,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,13 +62,20 @@ def attached(
 ) -> Iterator[None]:
     """Let a connection read a DuckDB file under a name. Wait while another process holds it, as `connect` does."""
     _let_writers_go_first(path, patience)
-    quoted = str(path).replace("'", "''")
-    _when_free(lambda: connection.execute(f"attach '{quoted}' as {name} (read_only)"), path, patience)
+    _when_free(lambda: connection.execute(f"attach {literal(path)} as {name} (read_only)"), path, patience)
     try:
         with _reading(path):
             yield
-    finally:
-        connection.execute(f"detach {name}")
+    except BaseException:
+        with suppress(duckdb.Error):  # the connection may be broken by then: what broke it is told
+            connection.execute(f"detach {name}")
+        raise
+    connection.execute(f"detach {name}")
+
+
+def literal(path: Path) -> str:
+    """Write a path as SQL does, for a statement that takes no parameters."""
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 @contextmanager

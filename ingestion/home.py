@@ -8,6 +8,9 @@ from pathlib import Path
 from ingestion.addresses import is_address
 from ingestion.errors import Permanent
 
+# DuckDB takes the first four for a pattern, which other files may match; dbt ends a path at the fifth, and fills in what is in braces.
+_NO_PART_OF_A_PATH = frozenset("*?[\\#{")
+
 
 @dataclass(frozen=True)
 class Home:
@@ -24,6 +27,12 @@ class Home:
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Home":
         """Read CLEARWELL_HOME, CLICKSTREAM_LANDING, SHOP_DATABASE_URL and SHOP_PRIMARY_URL; an empty variable counts as unset."""
         root = _folder(env, "CLEARWELL_HOME", Path("data"))
+        if odd := sorted(_NO_PART_OF_A_PATH & set(str(root))):
+            raise Permanent(
+                f"the path {root} cannot be a home: DuckDB or dbt would not read {' '.join(odd)} as part of a path",
+                where="CLEARWELL_HOME",
+                todo="name a folder without * ? [ \\ # and {",
+            )
         return cls(
             root=root,
             landing=_folder(env, "CLICKSTREAM_LANDING", root / "landing" / "clickstream"),

@@ -4,10 +4,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from ingestion.errors import Broken, Permanent
 from ingestion.window import Window, iso, parse_time
+
+# The last field: the checksum of all the others.
+CHECKSUM = "manifest_sha256"
+# What a plan adds where it copies a manifest.
+OF_PLAN = ("folder", "is_entering", "is_leaving")
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Manifest:
         return sum(file.bytes for file in self.files)
 
     def to_json(self) -> str:
-        body = {
+        body: dict[str, Any] = {
             "dataset": self.dataset,
             "batch_id": self.batch_id,
             "source": self.source,
@@ -110,16 +116,22 @@ class Manifest:
             "part": self.part,
             **({"reading": asdict(self.reading)} if self.reading else {}),
         }
-        return json.dumps(body, indent=1) + "\n"
+        return json.dumps({**body, CHECKSUM: _checksum(body)}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, where: str = "") -> "Manifest":
-        """Read what to_json wrote. Anything else is Broken."""
+        """Read what to_json wrote, or what an earlier version wrote, without a checksum. Anything else is Broken."""
         try:
-            manifest = cls._from_body(json.loads(text))
+            body = json.loads(text)
+            written = body.pop(CHECKSUM, None)
+            if written not in (None, _checksum(body)):
+                raise Broken("a manifest is not what was written: its checksum does not match", where=where)
+            manifest = cls._from_body(body)
             for one in (manifest, *manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading or manifest):
                 _hold_types(one)
             return manifest
+        except Broken:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, Permanent) as error:
             raise Broken(f"a manifest cannot be read: {error!r}", where=where) from error
 
@@ -145,6 +157,12 @@ class Manifest:
             part=body.get("part", ""),
             reading=Reading(**body["reading"]) if body.get("reading") else None,
         )
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    """Return the checksum of what a manifest says, in whatever order and layout."""
+    said = {name: value for name, value in body.items() if name not in OF_PLAN}
+    return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _hold_types(one: Any) -> None:

@@ -222,10 +222,10 @@ def backfill(home: Home, dag_id: str, start: date, end: date) -> None:
     _ask_for(_Api(home), backfill_request(dag_id, start, end))
 
 
-def complete(home: Home, dag_id: str, start: date, end: date, report: Report = silent) -> None:
+def complete(home: Home, dag_id: str, start: date, end: date, report: Report = silent) -> bool:
     """Ask for a run of every day in `[start, end)` that has none, or has one that failed; a backfill of before ends first.
 
-    It leaves the DAG paused if it asked for something.
+    Return whether anything was asked for; the DAG is paused then.
     """
     api = _Api(home, report)
     telling = Telling(report, _BACKFILL_SECONDS)
@@ -253,6 +253,7 @@ def complete(home: Home, dag_id: str, start: date, end: date, report: Report = s
         _ask_for(api, backfill_request(dag_id, start, end, again="failed"))
     else:
         report(f"the days from {start} to {end - timedelta(days=1)} were landed before")
+    return bool(missing)
 
 
 def _ask_for(api: "_Api", request: dict[str, Any]) -> None:
@@ -308,8 +309,7 @@ def wait(
             ended = [run for run in api.runs("failed", "success", since=from_then) if starts_before(run, before)]
             if failed := unmended([run for run in ended if builds or run["dag_id"] != "build_warehouse"]):
                 raise _failed(home, api, failed)
-            waiting = waiting_batches(home) if builds else []
-            if not any(one.window.start.date() < before for one in waiting):
+            if not builds or not waits_for_build(home, before):
                 return
             if not builds_left:
                 raise Permanent(f"batches wait after {_BUILDS} builds", where=str(home.bronze), todo="clearwell status")
@@ -533,6 +533,11 @@ def unmended(ended: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def starts_before(run: dict[str, Any], day: date) -> bool:
     """Say whether a run's window starts before a day; a run without a window was asked for by somebody."""
     return (run["logical_date"] or "") < day.isoformat()
+
+
+def waits_for_build(home: Home, before: date) -> bool:
+    """Say whether a batch of a window before a day has landed that no build has taken."""
+    return any(one.window.start.date() < before for one in waiting_batches(home))
 
 
 def is_waited_for(run: dict[str, Any], before: date, *, builds: bool) -> bool:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import duckdb
+
 from ingestion import bronze, faults
 from ingestion.bronze import BatchRef
 from ingestion.errors import Broken
 from ingestion.home import Home
+from ingestion.sources import decisions
 from warehouse import plan, publish, state
 from warehouse.plan import Build
 
@@ -38,11 +41,15 @@ class Damage:
 
 
 def glance(home: Home) -> list[Damage]:
-    """Look at what the next build and the readers meet. Its cost does not grow with what is in the state."""
+    """Look at what the next build and the readers meet, and whether the files of what was taken are there, in their sizes.
+
+    No file of what was taken is opened: a byte changed in place is found by the search.
+    """
     found = [*_databases(home, is_whole=False), *_pin(home), *_builds(home, newest_only=True)]
     if any(one.kind == "state" for one in found):
         return found
-    return [*found, *(_batch(home, ref, why) for ref, why in plan.look(home).broken.items())]
+    broken = {**plan.look(home).broken, **_missing(home)}
+    return [*found, *(_batch(home, ref, why) for ref, why in sorted(broken.items()))]
 
 
 def search(home: Home) -> list[Damage]:
@@ -50,7 +57,18 @@ def search(home: Home) -> list[Damage]:
     found = [*_databases(home, is_whole=True), *_pin(home), *_builds(home, newest_only=False)]
     broken = bronze.look(home, check=partial(plan.verify, home)).broken
     missing = {} if any(one.kind == "state" for one in found) else _missing(home)
-    return [*found, *(_batch(home, ref, why) for ref, why in sorted({**broken, **missing}.items()))]
+    return [*found, *(_batch(home, ref, why) for ref, why in sorted({**missing, **broken}.items()))]
+
+
+def is_still(home: Home, one: Damage) -> bool:
+    """Look once more at what was found damaged: a build may have been at it. A batch is looked at when it is repaired."""
+    if one.kind == "batch":
+        return True
+    if one.kind == "pin":
+        return any(_pin(home))
+    if one.kind == "build":
+        return any(other.path == one.path for other in _builds(home, newest_only=False))
+    return bool(_read_database(one.path, is_whole=True))
 
 
 def _databases(home: Home, *, is_whole: bool) -> Iterator[Damage]:
@@ -71,6 +89,9 @@ def _read_database(path: Path, *, is_whole: bool) -> str:
                 _read_tables(path)
     except Broken as error:
         return error.what
+    except duckdb.IOException:
+        if path.exists():  # or else a kept state that a publish replaced meanwhile
+            raise
     return ""
 
 
@@ -104,11 +125,23 @@ def _builds(home: Home, *, newest_only: bool) -> Iterator[Damage]:
 
 
 def _missing(home: Home) -> dict[BatchRef, str]:
-    """Find the batches that the state has taken and that bronze has no more."""
-    there = set(bronze.list_batches(home))
-    taken = state.read(home.state, "ops.batches", "select dataset, window_date, batch_id from ops.batches")
-    refs = (BatchRef(row["dataset"], row["window_date"], row["batch_id"]) for row in taken)
-    return {ref: "its folder is gone" for ref in refs if ref not in there}
+    """Find the batches that the state has taken and that bronze has no more, or in another size. A retracted one may have any."""
+    there = bronze.list_files(home)
+    query = "select dataset, window_date, batch_id, files, bytes from ops.batches"
+    taken = {
+        BatchRef(row["dataset"], row["window_date"], row["batch_id"]): row
+        for row in state.read(home.state, "ops.batches", query)
+    }
+    odd = {
+        ref
+        for ref, row in taken.items()
+        if ref in there and sum(there[ref].get(name, 0) for name in row["files"]) != row["bytes"]
+    }
+    retracted = decisions.retracted(home) if odd else frozenset()
+    return {
+        **{ref: "its files have not the size they had" for ref in odd if ref.batch_id not in retracted},
+        **{ref: "its folder or its manifest is gone" for ref in taken if ref not in there},
+    }
 
 
 def _batch(home: Home, ref: BatchRef, why: str) -> Damage:

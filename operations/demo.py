@@ -114,14 +114,17 @@ def _take(home: Home, now: datetime, days: int, report: Report) -> None:
     # Those that ship with a package may have ended before these days. Whoever names a file is asking for that one.
     os.environ.setdefault("EXCHANGE_RATES", str(rates.write(home, first, today)))
     airflow.start(home, report)
-    airflow.complete(home, "sweep_sources", first, today, report)
+    has_asked = airflow.complete(home, "sweep_sources", first, today, report)
     # Not before: a scheduler that makes its own run of the last day at the same moment dies of it.
     airflow.unpause(home, ["sweep_sources"], report)
     airflow.wait(home, report, before=today, since=now, builds=False)
     # One build for all the days: each arrival would wake its own.
-    report("the days are landed; now the build")
     airflow.unpause(home, ["build_warehouse"], report)
-    airflow.wait(home, report, before=today, since=now)
+    if has_asked or not home.published.exists() or airflow.waits_for_build(home, today):
+        report("the days are landed; now the build")
+        airflow.wait(home, report, before=today, since=now)
+    else:
+        report("the days are built")
 
 
 def _refuse_a_real_shop(home: Home) -> None:

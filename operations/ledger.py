@@ -8,6 +8,7 @@ import duckdb
 
 from ingestion import bronze
 from ingestion.contract import Contract, read_contracts
+from ingestion.database import attached
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import state
@@ -136,8 +137,7 @@ def _published(home: Home) -> list[state.Row]:
     if not home.published.exists() or pinned(home):
         return []
     found, without = [], left_out()
-    with state.connect(home.state) as connection:
-        connection.execute(f"attach '{home.published}' as published (read_only)")
+    with state.connect(home.state) as connection, attached(connection, home.published, "published"):
         for schema, name in connection.execute(_PUBLISHED).fetchall():
             away = hidden(schema, name, without)
             ours, theirs = (_columns(connection, base, schema, name) for base in (home.state.stem, "published"))

@@ -7,11 +7,13 @@ session could do no harm with what is missed: it is read-only, and sees no other
 import json
 import os
 import re
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from threading import Event, Thread
+from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import Any
 
 import duckdb
@@ -70,6 +72,8 @@ _SAFE = {
     # Nothing is spilled: not even a file of ours is written.
     "temp_directory": "",
 }
+# Told by the session.
+_PAST_A_LIMIT = (duckdb.InterruptException, duckdb.OutOfMemoryException)
 Tree = dict[str, Any]
 
 
@@ -80,6 +84,13 @@ class Limits:
     memory: str = "1GB"
     seconds: float = 300.0
     rows: int = 10_000
+
+    @property
+    def bytes(self) -> int:
+        """The memory in bytes."""
+        number, kind = re.fullmatch(r"([\d.]+)\s*(\w+)", self.memory).groups()  # type: ignore[union-attr]
+        base = 1024 if "I" in kind.upper() else 1000
+        return int(float(number) * base ** "_KMGT".index(kind[0].upper()))
 
     @classmethod
     def from_environment(cls) -> "Limits":
@@ -97,7 +108,11 @@ def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBP
     state.need(home)
     limits = limits or Limits.from_environment()
     settings = {**_SAFE, "memory_limit": limits.memory}
-    with state.connect(home.state, settings=settings) as connection, _clock(connection, limits.seconds):
+    with (
+        _bounded(limits.bytes),
+        state.connect(home.state, settings=settings) as connection,
+        _clock(connection, limits.seconds),
+    ):
         connection.execute("set lock_configuration = true")
         try:
             yield connection
@@ -106,7 +121,7 @@ def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBP
                 f"the question took longer than {limits.seconds:g} seconds, and was stopped",
                 todo=f"ask for less, or set {SECONDS} to more",
             ) from None
-        except duckdb.OutOfMemoryException:
+        except (duckdb.OutOfMemoryException, MemoryError):
             raise Permanent(
                 f"the question needs more than {limits.memory} of memory, and was stopped",
                 todo=f"ask for less, or set {MEMORY} to more, such as 4GB",
@@ -141,7 +156,7 @@ def _failures() -> Iterator[None]:
     """Let a query that fails say why. A limit that it passed is told by the session."""
     try:
         yield
-    except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+    except _PAST_A_LIMIT:
         raise
     except (duckdb.Error, ValueError, OverflowError) as error:  # not every value of SQL is one of Python
         raise Permanent(f"the query failed: {_said(error)}", todo=_way_out(error)) from error
@@ -200,6 +215,8 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statem
     """Return the one statement of a text. Anything but a SELECT that only reads is Permanent."""
     try:
         statements = connection.extract_statements(query)
+    except _PAST_A_LIMIT:
+        raise
     except (duckdb.Error, UnicodeEncodeError) as error:
         raise Permanent(f"the query cannot be read: {_said(error)}", todo="correct it: one SELECT") from None
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
@@ -242,6 +259,8 @@ def _tree(connection: duckdb.DuckDBPyConnection, query: str, todo: str) -> Tree:
     """Return the syntax tree of one SELECT, as DuckDB has it."""
     try:
         row = connection.execute("select json_serialize_sql($1::varchar)", [query]).fetchone()
+    except _PAST_A_LIMIT:
+        raise
     except (duckdb.Error, UnicodeEncodeError) as error:
         raise Permanent(f"this cannot be read: {error}", todo=todo) from None
     body = json.loads(row[0]) if row else {}
@@ -294,6 +313,50 @@ def _distinct(names: list[str]) -> list[str]:
             other, number = f"{name}_{number}", number + 1
         found.append(other)
     return found
+
+
+@contextmanager
+def _bounded(more: int) -> Iterator[None]:
+    """Let the process have so many bytes more than it has, and what threads reserve without using it.
+
+    DuckDB's own limit counts tables and buffers, and not the text that one function makes. The bound is the process's; it
+    goes with the last of the questions asked at once.
+    """
+    if not _STATM.exists():  # this system does not say how much a process has
+        yield
+        return
+    with _ASKED.lock:
+        _ASKED.count += 1
+        if _ASKED.count == 1:
+            _ASKED.before = resource.getrlimit(resource.RLIMIT_AS)
+        now = int(_STATM.read_text().split()[0]) * resource.getpagesize()
+        soft, hard = _ASKED.before
+        wanted = now + more + _RESERVED + (os.cpu_count() or 1) * _RESERVED_PER_THREAD
+        bounds = [one for one in (wanted, soft, hard) if one != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        with _ASKED.lock:
+            _ASKED.count -= 1
+            if not _ASKED.count:
+                resource.setrlimit(resource.RLIMIT_AS, _ASKED.before)
+
+
+@dataclass
+class _Asked:
+    """How many questions this process asks at once, and what bounded its memory before."""
+
+    lock: Lock = field(default_factory=Lock)
+    count: int = 0
+    before: tuple[int, int] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+_ASKED = _Asked()
+_STATM = Path("/proc/self/statm")
+# Address space: libraries that are loaded late; a thread's stack, and what malloc sets aside for it.
+_RESERVED = 500_000_000
+_RESERVED_PER_THREAD = 100_000_000
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from ingestion.manifest import Manifest
 from ingestion.sources import counts, decisions
 from ingestion.sources.decisions import Decision, Target
 from ingestion.window import Window
-from operations.damage import Damage
+from operations.damage import Damage, is_still
 from warehouse import plan, publish, state
 from warehouse.apply import copy_tables
 from warehouse.build import Request, build
@@ -43,6 +43,7 @@ def repair(home: Home, found: Sequence[Damage], now: datetime, report: Report) -
     left = []
     # a build at this moment would start from nothing
     with state.lock_build(home, report):
+        found = [one for one in found if is_still(home, one)]
         asides = _clear_state(home, found)
         for one in sorted(found, key=lambda one: (order.index(one.kind), not _is_decision(one))):
             report(f"{one.kind} {one.name}: {one.what}")

@@ -15,9 +15,8 @@ from operations import heal
 _APART = timedelta(days=7)
 
 
-def check(home: Home, window: Window, now: datetime, *, apart: bool = False) -> None:
-    """Raise Permanent for a window in the future, before all data of the sources, or, unless `apart`, far from what is landed."""
-    check_past(window, now)
+def check_place(home: Home, window: Window, *, apart: bool = False) -> None:
+    """Raise Permanent for a window before all data of the sources or, unless `apart`, far from what is landed."""
     check_begun(window, _begins(home, window))
     if not apart:
         check_near(window, _landed(home))
@@ -76,7 +75,7 @@ def _begins(home: Home, window: Window) -> dict[str, datetime | None]:
     """Return when the sources that can be asked cheaply have their first record; one that does not answer is left to its landing."""
     ways: dict[str, Callable[[Home, Window], datetime | None]] = {"orders": _first_order, "clickstream": _first_hour}
     found = {}
-    for source in set(sources.SOURCES) & set(ways):
+    for source in sorted(set(sources.SOURCES) & set(ways)):
         with suppress(ClearwellError, OSError):
             found[source] = ways[source](home, window)
     return found

@@ -1,10 +1,12 @@
 """Change a DuckDB file by a build: every table, the ledger and the plan in one transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
+from ingestion.database import attached
 from ingestion.errors import Permanent
 from warehouse import applied, comments, dbt, state
 from warehouse.dbt import Change
@@ -60,28 +62,48 @@ def change_tables(
 
     The state has a ledger to be held against as well; the published file has none of the records.
     """
-    changes = list(changes)
-    connection.execute(f"attach '{build.file}' as build (read_only)")
+    changes = [*changes]
+    with attached(connection, build.file, "build"), _transaction(connection):
+        changes += [_kept(connection, name) for name in KEPT]
+        for change in changes:
+            for statement in statements(connection, change):
+                connection.execute(statement)
+        applied.check_tables(
+            connection, [(change, matching(connection, change)) for change in changes if not change.view_sql]
+        )
+        if is_state:
+            applied.check_ledger(connection, "build.plan.touched")
+        kept = {key: comment for key, comment in comments.read(connection, "build").items() if key[1] in KEPT}
+        comments.write(connection, comments.of_changes(changes) | kept)
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.execute("begin")
-    for change in changes:
-        for statement in statements(connection, change):
-            connection.execute(statement)
-    for name in KEPT:
-        connection.execute(f"create table if not exists ops.{name} as from build.ops.{name} limit 0")
-        for column, kind in connection.execute(
-            f"select column_name, column_type from (describe build.ops.{name})"
-        ).fetchall():
-            connection.execute(f"alter table ops.{name} add column if not exists {column} {kind}")
-        connection.execute(f"insert into ops.{name} by name select * from build.ops.{name}")
-    applied.check_tables(
-        connection, [(change, matching(connection, change)) for change in changes if not change.view_sql]
-    )
-    if is_state:
-        applied.check_ledger(connection, "build.plan.touched")
-    kept = {key: comment for key, comment in comments.read(connection, "build").items() if key[1] in KEPT}
-    comments.write(connection, kept | comments.of_changes(changes))
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # the connection may be broken by then: what broke it is told
+            connection.execute("rollback")
+        raise
     connection.execute("commit")
-    connection.execute("detach build")
+
+
+def _kept(connection: duckdb.DuckDBPyConnection, name: str) -> Change:
+    """Say how the rows that the audit wrote, which no model makes, change the table that keeps those of every build."""
+    columns = connection.execute(f"select column_name, column_type from (describe build.ops.{name})").fetchall()
+    return Change(
+        model="",
+        schema="ops",
+        table=name,
+        match_schema="ops",
+        match_table="builds",
+        by={"build_id": "build_id"},
+        columns=tuple(column for column, _ in columns),
+        types=tuple(kind for _, kind in columns),
+        view_sql="",
+        is_published=True,
+    )
 
 
 def statements(connection: duckdb.DuckDBPyConnection, change: Change) -> list[str]:
@@ -129,9 +151,8 @@ def _dates(connection: duckdb.DuckDBPyConnection, match: str, column: str, expre
 
 def copy_tables(connection: duckdb.DuckDBPyConnection, source: Path, tables: Iterable[tuple[str, str]]) -> None:
     """Copy whole tables from another file, those that it has."""
-    connection.execute(f"attach '{source}' as source (read_only)")
-    for schema, name in tables:
-        if state.has_table(connection, schema, name, "source"):
-            connection.execute(f"create schema if not exists {schema}")
-            connection.execute(f"create table {schema}.{name} as from source.{schema}.{name}")
-    connection.execute("detach source")
+    with attached(connection, source, "source"):
+        for schema, name in tables:
+            if state.has_table(connection, schema, name, "source"):
+                connection.execute(f"create schema if not exists {schema}")
+                connection.execute(f"create table {schema}.{name} as from source.{schema}.{name}")

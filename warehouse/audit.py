@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from ingestion import faults
+from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.sources import decisions
@@ -223,8 +224,8 @@ def _named(build: Build, result: Result) -> frozenset[str]:
     """Return the batches that the rows of a failed test name."""
     with state.connect(build.file) as connection:
         try:
-            connection.execute(f"attach '{build.start_state()}' as state (read_only)")
-            rows = connection.execute(f"select distinct batch_id from ({result.sql})").fetchall()
+            with attached(connection, build.start_state(), "state"):
+                rows = connection.execute(f"select distinct batch_id from ({result.sql})").fetchall()
         except duckdb.Error as error:  # its rows name none, unless they could not be asked
             if fault := faults.fault_of(error):
                 raise fault from error
@@ -243,9 +244,10 @@ def _keep_rows(build: Build, result: Result) -> list[state.Row]:
     with state.connect(build.file, read_only=False) as connection:
         connection.execute("create schema if not exists failures")
         try:
-            connection.execute(f"attach '{build.start_state()}' as state (read_only)")
-            connection.execute(f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}")
-        except duckdb.Error as error:  # a test that broke before it found any, or a state that is being applied to
+            with attached(connection, build.start_state(), "state"):
+                query = f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}"
+                connection.execute(query)
+        except duckdb.Error as error:  # a test that broke before it found any
             return [{"error": str(error)}]
         return state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from ingestion.database import attached
 from ingestion.errors import Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
@@ -208,8 +209,7 @@ def parse_aside(
             with connect(build.empty, read_only=False):
                 pass
             dbt.run_models(build, project, choose=["--select", f"+staging_{dataset}"])
-            with connect(build.file) as connection:
-                connection.execute(f"attach '{home.state}' as state (read_only)")
+            with connect(build.file) as connection, attached(connection, home.state, "state"):
                 return state.rows(connection, query)
         finally:
             shutil.rmtree(build.folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from ingestion.database import attached
 from warehouse import dbt, state
 from warehouse.apply import matching
 from warehouse.dbt import Change
@@ -33,8 +34,7 @@ def differences(build: Build, schemas: Iterable[str]) -> list[Difference]:
     if whole:
         wanted = [change for change in wanted if not change.is_history]
     # The state is the connection's own file: an attached one would have no rows to be matched by name.
-    with state.connect(build.home.state) as connection:
-        connection.execute(f"attach '{build.file}' as build (read_only)")
+    with state.connect(build.home.state) as connection, attached(connection, build.file, "build"):
         compared = [_compare(connection, change, whole=whole) for change in wanted]
     return [one for one in compared if one.gone or one.new]
 

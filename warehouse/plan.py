@@ -13,7 +13,7 @@ from ingestion.bronze import BatchRef
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.landing import Report, silent
-from ingestion.manifest import Manifest
+from ingestion.manifest import OF_PLAN, Manifest
 from ingestion.sources import decisions
 from warehouse import state
 
@@ -61,7 +61,9 @@ class Plan:
     held: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        (folder / "plan.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
+        part = folder / ".plan.json.part"
+        part.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        part.replace(folder / "plan.json")
 
 
 VERDICT = "findings.json"
@@ -140,7 +142,7 @@ def waiting_batches(home: Home) -> list[Manifest]:
 
 def look(home: Home) -> Waiting:
     """Look through the batches that no build has taken, and compare their files with their manifests."""
-    found = bronze.look(home, taken(home), partial(verify, home))
+    found = bronze.look(home, taken(home), partial(verify, home, anew=False))
     waiting = found.manifests
     held = _held(home)
     # A batch that did not change between two snapshots, of which only the other waits for a person, enters with this one.
@@ -220,10 +222,10 @@ def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
     return plan
 
 
-def verify(home: Home, manifest: Manifest) -> None:
-    """Compare a batch's files with its manifest. Of a retracted one nothing is read, whatever it is."""
+def verify(home: Home, manifest: Manifest, *, anew: bool = True) -> None:
+    """Compare a batch's files with its manifest, as bronze does. Of a retracted one nothing is read, whatever it is."""
     try:
-        bronze.verify(home, manifest)
+        bronze.verify(home, manifest, anew=anew)
     except Broken:
         if manifest.batch_id not in decisions.retracted(home):
             raise
@@ -233,7 +235,7 @@ def _read_again(home: Home, ref: BatchRef) -> Manifest:
     """Read the manifest of a batch that must be read again, and verify its files."""
     try:
         manifest = bronze.read_manifest(home, ref)
-        verify(home, manifest)
+        verify(home, manifest, anew=False)
     except Broken as error:
         what = f"batch {ref.batch_id} of {ref.dataset}, {ref.date}, must be read again, and is damaged: {error.what}"
         raise Broken(what, where=error.where) from error
@@ -244,9 +246,8 @@ def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[st
     """Yield one JSON line a batch: its manifest, the folder its files lie in, and whether it enters and leaves."""
     for manifest in sorted(manifests, key=lambda one: one.batch_id):
         body = json.loads(manifest.to_json())
-        body["folder"] = f"{bronze.batch_folder(home, bronze.reference(manifest))}/"
-        body["is_entering"] = True
-        body["is_leaving"] = manifest.batch_id in leaving
+        folder = f"{bronze.batch_folder(home, bronze.reference(manifest))}/"
+        body |= dict(zip(OF_PLAN, (folder, True, manifest.batch_id in leaving), strict=True))
         yield json.dumps(body) + "\n"
 
 

@@ -216,7 +216,7 @@ class Known:
             )
             refs = bronze.list_batches(self._home, dataset)
             ahead = [ref for ref in refs if ref.batch_id not in entered or ref.batch_id in unparsed]
-            manifests = bronze.readable(self._home, ahead, partial(bronze.verify, self._home))
+            manifests = bronze.readable(self._home, ahead, partial(bronze.verify, self._home, anew=False))
             self._batches[dataset] = Batches(is_in_state, frozenset(entered), tuple(manifests))
         return self._batches[dataset]
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import duckdb
@@ -9,6 +10,7 @@ import pytest
 
 from demo import simulate
 from ingestion import sources
+from ingestion.contract import read_contracts
 from ingestion.home import Home
 from ingestion.window import Window
 from warehouse import build, dbt, expectations
@@ -63,10 +65,49 @@ def good(shop: Home) -> Build:
     return made
 
 
-def failing(made: Build) -> set[str]:
-    """Return the checks that are not well: dbt's tests by name, and Great Expectations' by theirs."""
-    bad = {one.name for one in dbt.run_tests(made) if one.status not in ("pass", "success")}
-    return bad | {one.name for one in expectations.check(made) if not one.success}
+def checks(made: Build) -> dict[str, dict]:
+    """Return dbt's tests by name, as its manifest has them."""
+    nodes = json.loads((made.target / "manifest.json").read_text())["nodes"]
+    return {node["name"]: node for node in nodes.values() if node["resource_type"] == "test"}
+
+
+def by_row(made: Build) -> dict[str, str]:
+    """Return the tests that are taken to be by row, each with the table it looks at."""
+    nodes = json.loads((made.target / "manifest.json").read_text())["nodes"]
+    return {
+        name: f"{nodes[node['attached_node']]['schema']}.{nodes[node['attached_node']]['alias']}"
+        for name, node in checks(made).items()
+        if (node.get("test_metadata") or {}).get("name") in dbt._BY_ROW
+    }
+
+
+@dataclass
+class Looked:
+    """What was found by looking at the good build, and at it spoilt in each way; and the SQL of each of dbt's tests that ran."""
+
+    failed: set[str]
+    skipped: set[str]
+    noticed: set[str]
+    sql: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def looked(good: Build) -> Looked:
+    well = dbt.run_tests(good)
+    found = Looked(
+        {one.name for one in well if one.status == "fail"},
+        checks(good).keys() - {one.name for one in well},
+        set(),
+        {one.name: one.sql for one in well},
+    )
+    for how in ("double", "empty", "alter"):
+        spoil(good, how)
+        results = dbt.run_tests(good)
+        found.sql |= {one.name: one.sql for one in results}
+        found.noticed |= {one.name for one in results if one.status not in ("pass", "success")}
+        found.noticed |= {one.name for one in expectations.check(good) if not one.success}
+    shutil.copyfile(good.folder / "good.duckdb", good.file)
+    return found
 
 
 def spoil(made: Build, how: str) -> None:
@@ -95,16 +136,39 @@ def spoil(made: Build, how: str) -> None:
             file.execute(statement)
 
 
-def test_every_check_can_fail(good: Build) -> None:
-    assert {one.name for one in dbt.run_tests(good) if one.status == "fail"} == set()
-    manifest = json.loads((good.target / "manifest.json").read_text())
-    checks = {node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"}
-    checks |= {one.name for one in expectations.check(good)}
-    noticed: set[str] = set()
-    for how in ("double", "empty", "alter"):
-        spoil(good, how)
-        noticed |= failing(good)
-    assert checks - noticed == set()
+def test_every_check_can_fail(good: Build, looked: Looked) -> None:
+    assert looked.failed == set()
+    every = {*checks(good), *(one.name for one in expectations.check(good))}
+    assert every - looked.noticed == set()
+
+
+def test_what_is_left_out_for_want_of_rows_could_not_fail(good: Build, looked: Looked) -> None:
+    tables = by_row(good)
+    with duckdb.connect(str(good.file)) as file:
+        file.execute(f"attach '{good.start_state()}' as state (read_only)")
+        empty = {table for table in tables.values() if not file.sql(f"from {table} limit 1").fetchall()}
+        assert looked.skipped == {name for name, table in tables.items() if table in empty} != set()
+        for name, table in tables.items():
+            file.execute(f"begin; delete from {table}")
+            assert file.sql(looked.sql[name]).fetchall() == [], name
+            file.execute("rollback")
+        # and every other test is run whatever its table holds
+        assert len(tables) < len(checks(good)) == len(looked.sql)
+
+
+def test_the_rows_kept_of_an_incomplete_table_name_nobody(good: Build, looked: Looked) -> None:
+    personal = {column.name for one in read_contracts().values() for column in one.columns if column.personal}
+    assert personal >= {"email", "full_name"}
+    seen = set()
+    with duckdb.connect(str(good.file), read_only=True) as file:
+        for name, node in checks(good).items():
+            if (node.get("test_metadata") or {}).get("name") == "complete":
+                shown = {column for column, *_ in file.sql(f"describe {looked.sql[name]}").fetchall()}
+                assert not shown & personal - set(node["test_metadata"]["kwargs"]["columns"]), name
+                held = {column for column, *_ in file.sql(f"describe {by_row(good)[name]}").fetchall()}
+                seen |= held & personal
+                assert shown >= held - personal - {"raw"}, name
+    assert seen >= {"email", "full_name"}, "tables that have them are among those looked at"
 
 
 def test_a_refusal_leaves_no_trace_but_its_findings(good: Build) -> None:

@@ -162,17 +162,19 @@ def assert_runs(home: Home) -> None:
 
 
 def assert_truth(home: Home) -> None:
-    """Compare with a home that lands the same days once, from the shop as it is now."""
-    today = datetime.now(UTC).date()
-    window = Window.parse((today - timedelta(days=4)).isoformat(), today.isoformat())
+    """Compare with a home that lands the same days and hours once, from the shop as it is now."""
     demo.postgres.start(home)
+    now = datetime.now(UTC)
+    demo.live.catch_up(home, now)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    window = Window(hour.replace(hour=0) - timedelta(days=4), hour)
     other = Home(home.root.parent / "other", home.landing, home.database_url())
     os.environ["EXCHANGE_RATES"] = str(demo.rates.published(home))
     try:
         for one in (home, other):
             for source in sources.SOURCES:
-                sources.ingest(source, window, one, datetime.now(UTC))
-            build(one, Request(), datetime.now(UTC))
+                sources.ingest(source, window, one, now)
+            build(one, Request(), now)
     finally:
         del os.environ["EXCHANGE_RATES"]
     assert ledger.recount(home) == ([], True)

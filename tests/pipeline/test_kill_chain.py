@@ -8,21 +8,26 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from demo import simulate
-from ingestion import sources
+from ingestion import bronze, sources
 from ingestion.errors import Permanent
 from ingestion.home import Home
+from ingestion.landing import silent
+from ingestion.manifest import Manifest
 from ingestion.window import Window
-from operations import hashes, ledger
+from operations import damage, decide, hashes, heal, ledger, repair
+from operations.decide import By
 from warehouse import build as warehouse
-from warehouse import state
+from warehouse import publish, state
 from warehouse.plan import Build, Request
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -72,25 +77,77 @@ COMMANDS: list[Callable[[Home, datetime], None]] = [
 ]
 
 
+def retract(home: Home, now: datetime) -> None:
+    """Take out the first batch of the first day's clicks that has any: the same one, at the same time, in every home."""
+    first = next(one for one in clicks_of_first_day(home) if one.records_written)
+    decide.retract(home, first.batch_id, By("test", NOW, "test"))
+
+
+def clicks_of_first_day(home: Home) -> list[Manifest]:
+    refs = bronze.list_batches(home, "clickstream", WINDOWS[0].date)
+    return sorted((bronze.read_manifest(home, ref) for ref in refs), key=lambda one: one.window)
+
+
+def mend(home: Home, now: datetime) -> None:
+    assert not heal.heal(home, heal.needed(home, WINDOWS[1].end), now, silent)
+    warehouse.build(home, Request(), now)
+
+
+def sweep(home: Home, now: datetime) -> None:
+    for source in sources.SOURCES:
+        sources.sweep(source, WINDOWS[0], home, now)
+
+
+def look_for_damage(home: Home, now: datetime) -> None:
+    assert repair.repair(home, damage.search(home), now, silent) == []
+
+
+def give_an_older_state(home: Home, now: datetime) -> None:
+    publish.pin(home, publish.kept_states(home)[-1].stem, "test", "test", now)
+    publish.unpin(home)
+
+
+AT_ONCE = (
+    *(recount, build_full, ingest_second, build, build_range),
+    *(retract, mend, sweep, look_for_damage, give_an_older_state),
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: after how many seconds of its work, and whether it was killed at it."""
+
+    seconds: float
+    is_killed: bool
+
+
 def timed(home: Home) -> dict[str, float]:
-    """Give all commands undisturbed, and return how long each took."""
+    """Give all commands undisturbed, and return how long each worked."""
     took: dict[str, float] = {}
     for number, command in enumerate(COMMANDS):
-        began = time.monotonic()
-        run(command, home, NOW + timedelta(minutes=number))
-        took[command.__name__] = max(time.monotonic() - began, took.get(command.__name__, 0))
+        ended = run(command, home, NOW + timedelta(minutes=number))
+        took[command.__name__] = max(ended.seconds, took.get(command.__name__, 0))
     return took
 
 
-def run(command: Callable[[Home, datetime], None], home: Home, now: datetime, kill_after: float | None = None) -> None:
-    """Give a command in a process of its own, and kill it after so many seconds if it has not ended by then."""
-    child = children.Process(target=command, args=(home, now))
+def run(command: Callable[[Home, datetime], None], home: Home, now: datetime, kill_after: float | None = None) -> Ended:
+    """Give a command in a process of its own, and kill it so many seconds after it began to work, if it has not ended by then."""
+    told, begins = children.Pipe(duplex=False)
+    child = children.Process(target=begin, args=(begins, command, home, now))
     child.start()
+    assert told.poll(LIMIT_SECONDS) and told.recv()
+    began = time.monotonic()
     child.join(LIMIT_SECONDS if kill_after is None else kill_after)
     if kill_after is not None and child.is_alive():
         child.kill()
         child.join(LIMIT_SECONDS)
     assert child.exitcode in ((0,) if kill_after is None else (0, -signal.SIGKILL)), command.__name__
+    return Ended(time.monotonic() - began, child.exitcode != 0)
+
+
+def begin(begins: Connection, command: Callable[[Home, datetime], None], home: Home, now: datetime) -> None:
+    begins.send(True)
+    command(home, now)
 
 
 def is_whole(published: Path) -> bool:
@@ -113,12 +170,18 @@ def test_any_chain_of_kills_ends_in_the_same_state(shop: Home, tmp_path: Path, k
     expected = hashes.read(undisturbed)
 
     home, chance, now = Home(tmp_path / "home", shop.landing, shop.database_url()), random.Random(kills), NOW
-    last = None
-    for _ in range(kills):
+    last, hit = None, 0
+    for _ in range(3 * kills):
         command = chance.choice([one for one in COMMANDS if one is not last])
-        run(command, home, now, kill_after=chance.uniform(0, took[command.__name__]))
+        ended = run(command, home, now, kill_after=chance.uniform(0, took[command.__name__]))
+        if not ended.is_killed:  # it had less to do than before: the next kill comes earlier
+            took[command.__name__] = ended.seconds
+        hit += ended.is_killed
         assert is_whole(home.published)
         last, now = command, now + timedelta(minutes=1)
+        if hit == kills:
+            break
+    assert hit == kills
     for command in (ingest_second, build_full, ingest_first, build):
         run(command, home, now)
         now += timedelta(minutes=1)
@@ -136,12 +199,12 @@ def test_all_commands_at_once_end_in_the_same_state(shop: Home, tmp_path: Path) 
     for each in (one_by_one, home):
         run(ingest_first, each, NOW)
         run(build, each, NOW)
-    for number, command in enumerate((ingest_second, build)):
+    for number, command in enumerate((ingest_second, retract, build)):
         run(command, one_by_one, NOW + timedelta(minutes=number + 1))
 
     busy = [
         children.Process(target=command, args=(home, NOW + timedelta(minutes=number + 1)))
-        for number, command in enumerate((recount, build_full, ingest_second, build, build_range))
+        for number, command in enumerate(AT_ONCE)
     ]
     for child in busy:
         child.start()
@@ -150,7 +213,7 @@ def test_all_commands_at_once_end_in_the_same_state(shop: Home, tmp_path: Path) 
         assert state.read(home.state, "ops.batches", "select 1 from ops.batches limit 1")
         busy[0].join(0.2)
     assert [child.exitcode for child in busy] == [0] * len(busy)
-    run(build, home, NOW + timedelta(minutes=10))
+    run(build, home, NOW + timedelta(minutes=30))
     assert hashes.read(home) == hashes.read(one_by_one)
     assert ledger.recount(home) == ([], True)
     assert leftovers(home) == []

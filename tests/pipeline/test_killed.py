@@ -1,6 +1,7 @@
 """Any process can be killed at any instant, and any call can fail: the same command again ends in the same state.
 
-The steps are the calls that leave a trace outside the process. At each of a spread of them a child is killed, and a call fails.
+The steps are the calls that leave a trace outside the process. At each of a spread of them, or at all of them, a child is killed,
+and a call fails.
 """
 
 import errno
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 import duckdb
+import pytest
 
 from demo import simulate
 from ingestion import bronze, database, sources
@@ -45,7 +47,7 @@ TRACES = {
     "sendfile",
     "open",
 }
-KILLS = 12
+SOME, ALL = 5, 0
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 
 # A fresh process a kill, but its imports only once.
@@ -111,11 +113,13 @@ def kill_once_written(path: Path, work: Callable[..., object], *arguments: objec
     assert child.exitcode == -signal.SIGKILL and path.stat().st_size
 
 
-def steps_of(report: Path, work: Callable[..., object], *arguments: object) -> list[int]:
-    """Do the work once, count its steps, and return a spread of them: the first and the last are among them."""
+def steps_of(spread: int, report: Path, work: Callable[..., object], *arguments: object) -> list[int]:
+    """Do the work once, count its steps, and return a spread of so many, the first and the last among them; or all."""
     assert in_child(0, report, work, *arguments) == 0
     count = int(report.read_text())
-    return sorted({1 + (count - 1) * part // (KILLS - 1) for part in range(KILLS)})
+    if spread == ALL:
+        return list(range(1, count + 1))
+    return sorted({1 + (count - 1) * part // (spread - 1) for part in range(spread)})
 
 
 def copied(home: Home, folder: Path) -> Home:
@@ -136,12 +140,13 @@ def versions(home: Home) -> tuple[object, ...]:
     return found
 
 
-def test_an_ingest_killed_anywhere_lands_the_same_batches(shop: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spread", [SOME, pytest.param(ALL, marks=pytest.mark.long)])
+def test_an_ingest_killed_anywhere_lands_the_same_batches(shop: Home, tmp_path: Path, spread: int) -> None:
     simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
     window, report = Window.parse(FIRST, SECOND), tmp_path / "steps"
     for source in sources.SOURCES:
         whole = Home(tmp_path / source, shop.landing, shop.database_url())
-        steps = steps_of(report, sources.ingest, source, window, whole, NOW)
+        steps = steps_of(spread, report, sources.ingest, source, window, whole, NOW)
         expected = contents(whole)
         assert expected
         for step in steps:
@@ -150,12 +155,14 @@ def test_an_ingest_killed_anywhere_lands_the_same_batches(shop: Home, tmp_path: 
             assert set(contents(home).items()) <= set(expected.items()), "a batch that is there is whole"
             sources.ingest(source, window, home, NOW)
             assert contents(home) == expected
+            shutil.rmtree(home.root)
         for step, code in zip(steps, cycle(FAULTS), strict=False):
             home = Home(tmp_path / f"{source}-{step}-failed", shop.landing, shop.database_url())
             fail_at(step, code, sources.ingest, source, window, home, NOW)
             assert set(contents(home).items()) <= set(expected.items()), "a batch that is there is whole"
             sources.ingest(source, window, home, NOW)
             assert contents(home) == expected
+            shutil.rmtree(home.root)
 
 
 def contents(home: Home) -> dict[str, tuple[object, ...]]:
@@ -166,7 +173,8 @@ def contents(home: Home) -> dict[str, tuple[object, ...]]:
     }
 
 
-def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spread", [SOME, pytest.param(ALL, marks=pytest.mark.long)])
+def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: Path, spread: int) -> None:
     home = Home(tmp_path / "home", shop.landing, shop.database_url())
     land(home, FIRST, SECOND)
     warehouse.build(home, warehouse.Request(), NOW)
@@ -178,7 +186,7 @@ def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: 
     kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.audit, home, planned.build_id, NOW)
     warehouse.audit(home, planned.build_id, NOW)
     whole, report = copied(home, tmp_path / "whole"), tmp_path / "steps"
-    steps = steps_of(report, warehouse.publish, whole, planned.build_id)
+    steps = steps_of(spread, report, warehouse.publish, whole, planned.build_id)
     expected = hashes.read(whole)
     assert expected != hashes.read(home)
     for step in steps:

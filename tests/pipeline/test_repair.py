@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cli.main import main
 from demo import simulate
 from ingestion import bronze, sources
 from ingestion.bronze import BatchRef
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import cli, hashes, ledger, status
+from operations import hashes, ledger, status
 from warehouse import state
 from warehouse.build import Request, build
 
@@ -36,7 +38,7 @@ class Typed:
             "SHOP_DATABASE_URL": self.home.database_url(),
         }
         words = line.split() + (["--reason", "test"] if "retract" in line or "--full" in line else [])
-        result = CliRunner().invoke(cli.main, words, env=env)
+        result = CliRunner().invoke(main, words, env=env)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return result
 
@@ -75,10 +77,16 @@ def undisturbed(built: Home) -> list[state.Row]:
     return hashes.read(built)
 
 
+def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in list(sys.modules.items()):
+        if name.startswith("cli.") and hasattr(module, "now"):
+            monkeypatch.setattr(module, "now", lambda: NOW)
+
+
 @pytest.fixture
 def typed(whole: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
     """A copy of the home, to be spoilt."""
-    monkeypatch.setattr(cli, "now", lambda: NOW)
+    stop_the_clock(monkeypatch)
     yield Typed(copied(whole, tmp_path / "home"))
     shutil.rmtree(tmp_path / "home")
 
@@ -86,7 +94,7 @@ def typed(whole: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @pytest.fixture
 def typed_later(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
     """The same, of the home in which nothing waits."""
-    monkeypatch.setattr(cli, "now", lambda: NOW)
+    stop_the_clock(monkeypatch)
     yield Typed(copied(built, tmp_path / "home"))
     shutil.rmtree(tmp_path / "home")
 
@@ -104,6 +112,9 @@ DEEDS: dict[str, Callable[[Path], object]] = {
         (folder / bronze.MANIFEST).read_bytes()[:200]
     ),
     "manifest of other JSON": lambda folder: (folder / bronze.MANIFEST).write_text('["a", 1]'),
+    "altered manifest": lambda folder: (folder / bronze.MANIFEST).write_text(
+        (folder / bronze.MANIFEST).read_text().replace('"counted_by_source": ', '"counted_by_source": 1')
+    ),
     "manifest of no text": lambda folder: (folder / bronze.MANIFEST).write_bytes(b"\xff\xfe\x00" * 50),
     "flipped byte": lambda folder: flip(folder / "part-0.parquet"),
     "truncated Parquet": lambda folder: (folder / "part-0.parquet").write_bytes(b"PAR1"),
@@ -149,12 +160,17 @@ def test_a_damaged_batch_in_the_state_stops_only_what_must_read_it(typed: Typed,
     by_copy, by_landing = refs(home, "clickstream", FIRST)[0], refs(home, "orders", FIRST)[0]
     DEEDS["truncated manifest"](bronze.batch_folder(home, by_copy))
     DEEDS["flipped byte"](bronze.batch_folder(home, by_landing))
+    gone, short = refs(home, "clickstream", FIRST)[1:3]
+    DEEDS["missing Parquet"](bronze.batch_folder(home, gone))
+    DEEDS["truncated Parquet"](bronze.batch_folder(home, short))
+    shown = typed("status")
+    assert shown.exit_code == 1 and gone.batch_id in shown.output and short.batch_id in shown.output
     assert typed("build").exit_code == 0
     assert hashes.read(home) == undisturbed
     for again in ("build --full", "build --from 2026-11-01 --to 2026-11-02"):
         refused = typed(again)
         assert refused.exit_code == 1 and refused.output.strip().endswith("Next: clearwell repair")
-        assert by_copy.batch_id in refused.output or by_landing.batch_id in refused.output
+        assert any(one.batch_id in refused.output for one in (by_copy, by_landing, gone, short))
     mended = typed("repair")
     assert mended.exit_code == 0, mended.output
     assert typed("build --full").exit_code == 0

@@ -1,10 +1,11 @@
 {% set manifests = var('plan') or env_var('CLEARWELL_HOME', '../data') ~ '/bronze/*/*/*/manifest.json' %}
-{% set found = run_query("select count(*) from glob('" ~ manifests ~ "')").columns[0].values()[0] if execute else 0 %}
+{# A plan that is not there is an error, and not a build of nothing; typed by hand, there may be no batches yet. #}
+{% set found = execute and (var('plan') or run_query("select count(*) from glob(" ~ literal(manifests) ~ ")").columns[0].values()[0]) %}
 
 with manifests as (
     {% if found %}
     select * from read_json(
-        '{{ manifests }}',
+        {{ literal(manifests) }},
         filename = 'manifest_file',
         format = '{{ "newline_delimited" if var("plan") else "unstructured" }}',
         columns = {{ manifest_columns() }}

@@ -13,6 +13,7 @@ import pytest
 import zstandard
 
 from demo import postgres, simulate
+from ingestion.errors import Transient
 from ingestion.home import Home
 
 SIZES = {"orders_per_day": 60, "events_per_day": 1500}
@@ -233,3 +234,18 @@ def count_clicks(home: Home) -> tuple[Counter[tuple[str, ...]], Counter[tuple[st
         fates[day, "duplicate" if line in seen else "superseded" if seen else "current"] += 1
         seen.add(line)
     return fates, reasons
+
+
+def test_whoever_waits_for_the_turn_is_told_and_no_bound_on_locks_ends_it(
+    at_once: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    with psycopg.connect(at_once.database_url(), autocommit=True) as other:
+        other.execute("select pg_advisory_lock(hashtext('simulation'))")
+        monkeypatch.setattr(simulate, "sleep", lambda _: other.execute("select pg_advisory_unlock_all()"))
+        simulate.advance(at_once, datetime(2026, 11, 4, tzinfo=UTC), report=said.append)
+        assert any(line.startswith("waiting for the process that lets time pass") for line in said)
+        other.execute("select pg_advisory_lock(hashtext('simulation'))")
+        monkeypatch.setattr(simulate, "sleep", lambda _: None)
+        with pytest.raises(Transient, match="another process"):
+            simulate.last_day(at_once)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ingestion import bronze
-from ingestion.errors import Permanent
+from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing
 from ingestion.manifest import Manifest
@@ -81,6 +81,39 @@ def test_verify_names_a_changed_or_missing_file(home: Home):
     path.unlink()
     with pytest.raises(Permanent, match="missing"):
         bronze.verify(home, manifest)
+
+
+def test_a_file_is_read_once_for_as_long_as_nobody_writes_it(home: Home, monkeypatch: pytest.MonkeyPatch):
+    manifest, _ = commit(home, "b1")
+    (path,) = map(Path, bronze.parquet_files(home, manifest))
+    kept, times = path.read_bytes(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    read: list[Path] = []
+    describe = bronze.describe
+    monkeypatch.setattr(bronze, "describe", lambda path: read.append(path) or describe(path))
+
+    def verified(*, anew: bool = False) -> int:
+        before = len(read)
+        bronze.verify(home, manifest, anew=anew)
+        return len(read) - before
+
+    def write(content: bytes) -> None:
+        written = path.stat().st_ctime_ns
+        while path.stat().st_ctime_ns == written:
+            path.write_bytes(content)
+
+    # so fresh that another write could have the same time
+    monkeypatch.setattr(bronze, "_SURELY_ANOTHER_TICK_NS", 10**18)
+    assert [verified(), verified()] == [1, 1]
+    monkeypatch.setattr(bronze, "_SURELY_ANOTHER_TICK_NS", -(10**18))
+    assert [verified(), verified(), verified(anew=True), verified()] == [1, 0, 1, 0]
+    # as many bytes, and the times set back: only the kernel's own time of the change tells
+    write(kept[::-1])
+    os.utime(path, ns=times)
+    for anew in (False, True):
+        with pytest.raises(Broken, match="not what its manifest says"):
+            bronze.verify(home, manifest, anew=anew)
+    write(kept)
+    assert [verified(), verified()] == [1, 0]
 
 
 def test_a_batch_that_is_not_there_is_named(home: Home):

@@ -19,6 +19,12 @@ def test_the_environment_moves_everything():
     assert home.published == Path("/a/published/warehouse.duckdb")
 
 
+@pytest.mark.parametrize("name", ["a*", "a?b", "[ab]", "a\\b", "a#b", "{{ a }}"])
+def test_a_path_that_duckdb_or_dbt_would_read_as_another_is_no_home(name: str, tmp_path: Path):
+    with pytest.raises(Permanent, match="cannot be a home"):
+        Home.from_environment({"CLEARWELL_HOME": str(tmp_path / name / "home")})
+
+
 def test_the_demo_leaves_the_shops_address(home: Home):
     with pytest.raises(Permanent, match="clearwell shop start"):
         home.database_url()

@@ -1,10 +1,11 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from ingestion.errors import Permanent
-from ingestion.manifest import File, Input, Manifest, Waiting, still_waiting
+from ingestion.errors import Broken, Permanent
+from ingestion.manifest import CHECKSUM, OF_PLAN, File, Input, Manifest, Waiting, still_waiting
 from ingestion.window import Window
 
 MANIFEST = Manifest(
@@ -29,6 +30,33 @@ MANIFEST = Manifest(
 def test_a_manifest_comes_back_as_it_was():
     assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
     assert MANIFEST.bytes == 15
+
+
+def test_a_manifest_altered_into_another_one_is_named():
+    body = json.loads(MANIFEST.to_json())
+    others = {
+        "batch_id": "b2",
+        "window_end": "2026-11-01T12:00:00Z",
+        "records_written": 1,
+        "snapshot_batches": {},
+        "resolved": [],
+    }
+    others |= {"files": [], "inputs": [{**body["inputs"][0], "records": 3}], "part": "gone", CHECKSUM: "0" * 64}
+    for name, value in others.items():
+        with pytest.raises(Broken, match="not what was written"):
+            Manifest.from_json(json.dumps(body | {name: value}), where="here")
+    for name in body.keys() - {CHECKSUM}:
+        with pytest.raises(Broken, match="not what was written"):
+            Manifest.from_json(json.dumps({key: value for key, value in body.items() if key != name}))
+
+
+def test_a_manifest_may_be_laid_out_anew_copied_by_a_plan_or_have_no_checksum():
+    body = json.loads(MANIFEST.to_json())
+    of_plan = dict.fromkeys(OF_PLAN, True)
+    for text in (json.dumps(body, sort_keys=True), json.dumps(body | of_plan)):
+        assert Manifest.from_json(text) == MANIFEST
+    del body[CHECKSUM]
+    assert Manifest.from_json(json.dumps(body)) == MANIFEST
 
 
 def test_an_unreadable_manifest_is_named():

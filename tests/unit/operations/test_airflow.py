@@ -1,8 +1,13 @@
 """What is asked of Airflow, and whose run a run is: pure, so tested without one."""
 
 import json
+from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -76,3 +81,101 @@ def test_what_a_task_last_printed_is_read_from_its_log(tmp_path: Path) -> None:
     lines = [{"logger": "task.stdout", "event": "models 9 of 99"}, {"logger": "airflow", "event": "x"}]
     log.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"logger": "task.st')
     assert airflow.last_line(home, task) == "models 9 of 99"
+
+
+class Airflow(ThreadingHTTPServer):
+    """As much of Airflow's API as a backfill needs. Every other answer is an error of a busy machine."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.runs: dict[str, str] = {}
+        self.backfills: list[dict[str, Any]] = []
+        self.asked: list[str] = []
+        self.count = 0
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Airflow
+
+    def do(self) -> None:
+        self.server.count += 1
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
+        status, answer = (500, {}) if self.server.count % 2 else (200, self.answer(body))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def answer(self, body: Any) -> Any:
+        path, asked = urlsplit(self.path).path.removeprefix("/api/v2"), parse_qs(urlsplit(self.path).query)
+        if self.command != "GET" and path != "/auth/token":
+            self.server.asked.append(f"{self.command} {path} {json.dumps(body)}" if body else f"{self.command} {path}")
+        if path == "/auth/token":
+            return {"access_token": "token"}
+        if path == "/backfills" and self.command == "GET":
+            listed = [dict(one) for one in self.server.backfills]
+            for one in self.server.backfills:  # one that runs ends soon; one that is paused never
+                if not one["is_paused"]:
+                    one["completed_at"] = "2026-01-04T00:00:00Z"
+            return {"backfills": listed}
+        if path.endswith("/unpause"):
+            self.server.backfills[0]["is_paused"] = False
+        if path.endswith("/dagRuns"):
+            runs = [
+                {"logical_date": f"{day}T00:00:00Z", "state": state} for day, state in sorted(self.server.runs.items())
+            ]
+            first = int(asked["offset"][0])
+            return {"dag_runs": runs[first : first + int(asked["limit"][0])]}
+        return {}
+
+    do_GET = do_POST = do_PATCH = do_PUT = do
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Airflow]:
+    server = Airflow()
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(airflow, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(airflow, "_running", lambda _home: airflow.Running(server.server_port, {}))
+    monkeypatch.setattr(airflow, "_check_alive", lambda *_: None)
+    airflow.passwords(Home(tmp_path, tmp_path)).parent.mkdir(parents=True)
+    airflow.passwords(Home(tmp_path, tmp_path)).write_text('{"admin": "secret"}')
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def complete(folder: Path, days: int = 3) -> list[str]:
+    said: list[str] = []
+    airflow.complete(Home(folder, folder), "sweep_sources", date(2026, 1, 1), date(2026, 1, 1 + days), said.append)
+    return said
+
+
+def test_only_days_without_a_run_or_with_one_that_failed_are_asked_for(api: Airflow, tmp_path: Path) -> None:
+    api.runs = {"2026-01-01": "success", "2026-01-02": "failed"}
+    assert any("2 days from 2026-01-02 to 2026-01-03" in line for line in complete(tmp_path))
+    request = json.dumps(airflow.backfill_request("sweep_sources", date(2026, 1, 1), date(2026, 1, 4), again="failed"))
+    assert api.asked == ['PATCH /dags/sweep_sources {"is_paused": true}', f"POST /backfills {request}"]
+
+
+def test_days_that_were_landed_are_not_asked_for_again(api: Airflow, tmp_path: Path) -> None:
+    api.runs = {f"2026-01-{day:02}": "success" for day in range(1, 4)} | {"2026-01-03": "running"}
+    assert any("landed before" in line for line in complete(tmp_path)) and api.asked == []
+
+
+def test_an_unfinished_backfill_ends_first_and_is_waited_for(api: Airflow, tmp_path: Path) -> None:
+    api.backfills = [{"id": 7, "completed_at": None, "is_paused": True}]
+    assert any("waiting for the backfill" in line for line in complete(tmp_path))
+    assert api.asked[:2] == ["PUT /backfills/7/unpause", 'PATCH /dags/sweep_sources {"is_paused": false}']
+    assert api.asked[-1].startswith("POST /backfills")
+
+
+def test_a_list_is_read_to_its_end(api: Airflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(airflow, "_PAGE", 2)
+    api.runs = {f"2026-01-{day:02}": "success" for day in range(1, 6)}
+    complete(tmp_path, 5)
+    assert api.asked == []

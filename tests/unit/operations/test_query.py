@@ -1,6 +1,7 @@
 """What people type asks, and does nothing else: every attack ends in an error that says what is allowed, and no file is touched."""
 
 import hashlib
+import resource
 from pathlib import Path
 
 import pytest
@@ -360,6 +361,45 @@ def test_memory_is_bounded_and_nothing_is_spilled(guarded: Home, monkeypatch: py
     shown = CliRunner().invoke(main, ["sql", "select list(range) from range(50000000)"])
     assert shown.exit_code == 1 and "more than 50MB of memory" in shown.output
     assert "set CLEARWELL_MEMORY to more" in shown.output and files(guarded) == before
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "repeat('x', 3000000000)",
+        "length(repeat('x', 3000000000))",
+        "len(range(1000000000))",
+        "bit_count(repeat('1', 2000000000)::bit)",
+        "format('{:>2000000000}', 'x')",
+        "printf('%2000000000s', 'x')",
+        "(select string_agg(repeat('x', 1000000)) from range(4000))",
+        "list_reduce(list_transform(range(36), lambda n: 'xxxx'), lambda a, b: a || a)",
+    ],
+)
+def test_one_value_is_bounded_like_a_table(guarded: Home, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CLEARWELL_MEMORY", "50MB")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    shown = CliRunner().invoke(main, ["sql", f"select {value}"])
+    assert shown.exit_code == 1 and "more than 50MB of memory" in shown.output, shown.output
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert CliRunner().invoke(main, ["sql", "select 42"]).exit_code == 0
+
+
+def test_the_bound_is_that_of_the_process_and_goes_with_the_last_question() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    tighter = 10**15
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (tighter, before[1]))
+        with query._bounded(1000), query._bounded(1000):
+            assert resource.getrlimit(resource.RLIMIT_AS)[0] < tighter
+        assert resource.getrlimit(resource.RLIMIT_AS)[0] == tighter
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.parametrize(("text", "size"), [("50MB", 50_000_000), ("1.5 gib", 3 * 2**29), ("2GB", 2_000_000_000)])
+def test_memory_is_read_as_duckdb_does(text: str, size: int) -> None:
+    assert Limits(text).bytes == size
 
 
 def test_rows_are_bounded(guarded: Home) -> None:

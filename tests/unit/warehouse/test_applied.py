@@ -1,6 +1,7 @@
 """What was applied is held against what was built, and the tables of the state against its ledger."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -23,6 +24,7 @@ SALES = Change(
     is_published=True,
 )
 TOUCHED = "where sale_date = date '2026-01-02'"
+LAYERS = ("records", "silver", "gold", "ops")
 
 
 @pytest.fixture
@@ -69,6 +71,71 @@ def test_rows_that_are_not_the_builds_are_found(connection: duckdb.DuckDBPyConne
     connection.execute(spoil)
     with pytest.raises(Permanent, match=r"gold\.sales would not hold what was built"):
         applied.check_tables(connection, [(SALES, TOUCHED)])
+
+
+VALUES = {
+    "n": ("bigint", "n", "n + 1"),
+    "text": ("varchar", "'x' || n", "text || ' '"),
+    "amount": ("decimal(18, 4)", "n / 4", "amount + 0.0001"),
+    "moment": ("timestamp", "timestamp '2026-01-02' + to_microseconds(n)", "moment + interval 1 microsecond"),
+    "is_known": ("boolean", "n = 1", "not is_known"),
+    "missing": ("varchar", "null", "''"),
+    "reasons": ("varchar[]", "['a', 'b' || n]", "list_reverse(reasons)"),
+    "cells": ("map(varchar, varchar)", "map {'k': 'v' || n}", "map {'k': 'w'}"),
+    "body": ("json", "json_object('k', n)", """'{"k":7}'"""),
+}
+
+
+@pytest.fixture
+def every_layer(tmp_path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, Change]]]:
+    """A table of every type in each layer, of the state and of its build."""
+    changes = {}
+    columns = ", ".join(f"({value})::{kind} as {name}" for name, (kind, value, _) in VALUES.items())
+    for file in ("build", "state"):
+        with duckdb.connect(str(tmp_path / f"{file}.duckdb")) as database:
+            for layer in LAYERS:
+                database.execute(f"create schema {layer}")
+                database.execute(f"create table {layer}.things as select {columns} from range(4) as numbers (n)")
+                changes[layer] = replace(
+                    SALES,
+                    schema=layer,
+                    table="things",
+                    columns=tuple(VALUES),
+                    types=tuple(one[0] for one in VALUES.values()),
+                )
+    with duckdb.connect(str(tmp_path / "state.duckdb")) as state:
+        state.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+        yield state, changes
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_another_value_in_one_row_of_any_table_is_found(
+    every_layer: tuple[duckdb.DuckDBPyConnection, dict[str, Change]], layer: str
+) -> None:
+    state, changes = every_layer
+    spoilt = [f"update {layer}.things set {name} = {other} where n = 2" for name, (_, _, other) in VALUES.items()]
+    # as many rows, and each value there: it is the rows that are others
+    spoilt += [f"update {layer}.things set text = case n when 1 then 'x2' else 'x1' end where n in (1, 2)"]
+    spoilt += [f"delete from {layer}.things where n = 1; insert into {layer}.things from {layer}.things where n = 2"]
+    for spoil in spoilt:
+        applied.check_tables(state, [(one, "") for one in changes.values()])
+        state.execute(f"begin; {spoil}")
+        with pytest.raises(Permanent, match=rf"{layer}\.things would not hold what was built: a row has another value"):
+            applied.check_tables(state, [(one, "") for one in changes.values()])
+        state.execute("rollback")
+
+
+def test_a_column_that_the_state_keeps_under_an_older_type_is_compared_by_its_values(
+    every_layer: tuple[duckdb.DuckDBPyConnection, dict[str, Change]],
+) -> None:
+    state, changes = every_layer
+    state.execute(
+        "alter table silver.things alter n type integer; alter table silver.things alter amount type decimal(9, 4)"
+    )
+    applied.check_tables(state, [(changes["silver"], "")])
+    state.execute("update silver.things set n = 9 where n = 2")
+    with pytest.raises(Permanent, match="another value"):
+        applied.check_tables(state, [(changes["silver"], "")])
 
 
 @pytest.mark.parametrize(
