@@ -2,13 +2,17 @@
 create or replace temp table visits as
 select
     v,
-    format('v-{:08d}', cast(floor(power(u(v, 'visitor'), 1.5) * size()) as bigint)) as visitor_id,
+    -- the first four visits are of one machine, from which four customers log in early: the first of them is the busy one of orders.sql
+    case when v < 4 then format('v-{}', strftime(day(), '%Y%m%d')) else format('v-{:08d}', cast(floor(power(u(v, 'visitor'), 1.5) * size()) as bigint)) end as visitor_id,
     -- the last visits of a day go on after midnight
-    day()::timestamp + to_seconds(cast(floor(86399 * (u(v, 'start') + 0.12 * sin(2 * pi() * u(v, 'start')))) as bigint)) as started_at,
+    day()::timestamp + to_seconds(case when v < 4 then 900 * v else cast(floor(86399 * (u(v, 'start') + 0.12 * sin(2 * pi() * u(v, 'start')))) as bigint) end) as started_at,
     ['DE', 'FR', 'US', 'GB', 'JP'][1 + cast(floor(u(v, 'country') * 5) as int)] as country,
-    case when u(v, 'campaign') < 0.2 then format('campaign-{}', v % 5) end as campaign,
+    case when u(v, 'campaign') < 0.2 then ['black-friday', 'newsletter', 'retargeting', 'spring-lamps', 'influencer-anna'][1 + v % 5] end as campaign,
     ['desktop', 'phone', 'phone', 'tablet'][1 + cast(floor(u(v, 'device') * 4) as int)] as device,
-    u(v, 'depth') as depth
+    u(v, 'depth') as depth,
+    ['shoes', 'café table', 'red lamp', 'Stühle'][1 + v % 4] as wanted,
+    -- some look for what the shop does not have or cannot find: they get an empty page, and search again
+    case when u(v, 'typo') < 0.12 then ['shose', 'garden gnome', 'gift card', 'red lampp'][1 + cast(floor(u(v, 'typo') * 100 / 3) as int)] end as not_found
 from range(cast(ceil(size() / 10.0) as bigint)) as numbers (v);
 
 create or replace temp view clicks as
@@ -20,6 +24,8 @@ select
         when k = 0 then 'page_view'
         when k = 1 and campaign is not null then 'ad_impression'
         when k = 2 then 'search'
+        when k = 3 and not_found is not null then 'page_view'
+        when k = 4 and not_found is not null then 'search'
         when k = 6 and depth < 0.4 then 'add_to_cart'
         when k = 7 and depth < 0.05 then 'remove_from_cart'
         when k = 8 and depth < 0.2 then 'checkout'
@@ -29,9 +35,12 @@ select
     end as event_type,
     started_at + to_milliseconds(cast(floor((k + u(v * 10 + k, 'pause')) * 90000) as bigint)) as event_time,
     visitor_id,
-    case when depth < 0.3 then format('c-{:07d}', v % 2000) end as customer_id,
-    case when k > 2 then format('p-{:04d}', cast(floor(u(v * 10 + k, 'product') * 500) as bigint)) end as product_id,
-    case when k = 2 then ['shoes', 'café table', 'red lamp', 'Stühle'][1 + v % 4] end as search_query,
+    case
+        when v = 0 then format('c-{}-{:06d}', strftime(day(), '%Y%m%d'), 21)
+        when depth < 0.3 or v < 4 then format('c-{:07d}', v % 2000)
+    end as customer_id,
+    case when k > case when not_found is null then 2 else 4 end then format('p-{:04d}', cast(floor(u(v * 10 + k, 'product') * 500) as bigint)) end as product_id,
+    case when k = 2 then coalesce(not_found, wanted) when k = 4 and not_found is not null then wanted end as search_query,
     case when k = 0 and v % 3 > 0 then ['https://search.example/', 'https://news.example/'][v % 3] end as referrer,
     case when k = 9 and depth < 0.1 then format('o-{}-{:06d}', strftime(day(), '%Y%m%d'), v % 400) end as order_id,
     campaign, country, device, k,

@@ -24,4 +24,5 @@ create schema if not exists simulation;
 create table if not exists simulation.days (
     day date primary key, seed int, orders_per_day int, events_per_day int, is_begun boolean default false
 );
+alter table simulation.days add column if not exists has_bulk_order boolean default false;
 create table if not exists simulation.clock (until timestamptz);

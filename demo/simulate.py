@@ -37,13 +37,14 @@ _TURN_SECONDS = 600
 
 @dataclass(frozen=True)
 class Day:
-    """One simulated day and its sizes. `is_begun`: some of it is in the shop."""
+    """One simulated day and its sizes. `is_begun`: some of it is in the shop. With a bulk order, one is far larger than all others."""
 
     day: date
     seed: int = 1
     orders_per_day: int = 400
     events_per_day: int = 20_000
     is_begun: bool = False
+    has_bulk_order: bool = False
 
 
 def simulate(
@@ -54,11 +55,12 @@ def simulate(
     seed: int = 1,
     orders_per_day: int = 400,
     events_per_day: int = 20_000,
+    bulk_orders: bool = False,
     report: Report = silent,
 ) -> Path:
     """Simulate whole days, up to midnight before `to_date`; return the file of truth. Days that exist stay as they are."""
     wanted = [from_date + timedelta(days=n) for n in range((to_date - from_date).days)]
-    open_days(home, [Day(day, seed, orders_per_day, events_per_day) for day in wanted])
+    open_days(home, [Day(day, seed, orders_per_day, events_per_day, has_bulk_order=bulk_orders) for day in wanted])
     return advance(home, datetime.combine(to_date, time(), UTC), report=report)
 
 
@@ -67,8 +69,8 @@ def open_days(home: Home, days: Sequence[Day]) -> None:
     with opened(home.database_url()) as shop:
         _prepare(shop)
         shop.cursor().executemany(
-            "insert into simulation.days values (%s, %s, %s, %s) on conflict do nothing",
-            [(one.day, one.seed, one.orders_per_day, one.events_per_day) for one in days],
+            "insert into simulation.days values (%s, %s, %s, %s, false, %s) on conflict do nothing",
+            [(one.day, one.seed, one.orders_per_day, one.events_per_day, one.has_bulk_order) for one in days],
         )
 
 
@@ -141,6 +143,7 @@ def _laboratory(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 def _draw(laboratory: duckdb.DuckDBPyConnection, script: str, day: Day, size: int) -> None:
     laboratory.execute(f"create or replace macro day() as date '{day.day}'")
     laboratory.execute(f"create or replace macro size() as {size}")
+    laboratory.execute(f"create or replace macro bulk() as {day.has_bulk_order}")
     laboratory.execute(
         f"create or replace macro u(i, what) as (hash(i, what, '{day.day}', {day.seed}) % 1000000007) / 1000000007.0"
     )
@@ -279,7 +282,10 @@ _FILE = f"""
 _PRODUCTS = """
     insert into shop.products
     select
-        'p-' || lpad(n::text, 4, '0'), 'Product ' || n, (array['shoes', 'lamps', 'tables', 'cups'])[1 + n %% 4],
+        'p-' || lpad(n::text, 4, '0'),
+        (array['Walnut', 'Red', 'Linen', 'Blue', 'Copper', 'Garden', 'Travel'])[1 + n %% 7] || ' '
+        || (array['shoes', 'lamp', 'table', 'cup'])[1 + n %% 4] || ' no. ' || n,
+        (array['shoes', 'lamps', 'tables', 'cups'])[1 + n %% 4],
         1 + (n * 37 %% 9000) / 100.0, 'EUR', n * 13 %% 700, timestamptz '2020-01-01 00:00+00'
     from generate_series(0, %(products)s - 1) as n
     on conflict do nothing
@@ -295,7 +301,7 @@ _ROWS = {
     "customers": """
         select distinct
             customer_id, customer_id || '@example.org', 'Customer ' || customer_id, home_country,
-            timestamp '2021-03-01' + to_days((customer * 7919 % 1500)::int) as created_at, created_at as updated_at
+            customer_since as created_at, created_at as updated_at
         from placed
         where customer_id is not null and customer_id not like 'c-unknown%'
             and placed_at < '{until}'::timestamptz at time zone 'UTC'

@@ -16,7 +16,7 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Report
 from ingestion.sources.postgres import opened
-from operations import airflow, ledger, processes
+from operations import airflow, ledger, page, processes
 from operations.output import show, tell
 from operations.processes import Leader, Starting
 from warehouse import state
@@ -110,7 +110,7 @@ def _take(home: Home, now: datetime, days: int, report: Report) -> None:
         postgres.start(home)
     _refuse_a_real_shop(home)
     report(f"simulating the shop from {first} to {today - timedelta(days=1)}")
-    simulate.simulate(home, first, today, report=report)
+    simulate.simulate(home, first, today, bulk_orders=True, report=report)
     # Those that ship with a package may have ended before these days. Whoever names a file is asking for that one.
     os.environ.setdefault("EXCHANGE_RATES", str(rates.write(home, first, today)))
     airflow.start(home, report)
@@ -188,6 +188,7 @@ def print_results(home: Home) -> None:
     show(rows, as_json=False, title="reconciliation: every two layers, by day")
     show(state.read(home.published, "gold.daily_revenue", _REVENUE), as_json=False, title="gold.daily_revenue")
     tell(f"published: {home.published}")
+    tell(f"results:   {page.write(home)}    one page, to be opened in a browser")
 
 
 def _print_next(now: datetime, *more: tuple[str, str]) -> None:
@@ -195,6 +196,8 @@ def _print_next(now: datetime, *more: tuple[str, str]) -> None:
     lines = [
         ("clearwell status", "is all well?"),
         ("clearwell dead-letters list", "what was refused, and why"),
+        ("clearwell describe", "the tables, and what they mean"),
+        ("clearwell show daily_revenue", "one of them, drawn"),
         ("clearwell sql 'from gold.daily_traffic'", "ask the tables"),
         (f"clearwell trace o-{now - timedelta(days=1):%Y%m%d}-000007", "where an order came from, and what it is in"),
         ("clearwell run --from yesterday --to today", "land a day again, and build"),

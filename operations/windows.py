@@ -1,4 +1,4 @@
-"""Whether a window that somebody typed can be meant: asked once, before any source is."""
+"""Check once, before any source is read, whether a typed window makes sense."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress

@@ -81,6 +81,11 @@ class Order:
     def usd(self) -> Decimal:
         return sum((line.usd for line in self.lines if self.is_open and line.usd is not None), ZERO)
 
+    @property
+    def ordered_usd(self) -> Decimal | None:
+        """What was ordered, whatever became of it."""
+        return total([line.usd for line in self.lines if line.quantity > 0])
+
 
 def latest(rows: list[Row], *key: str) -> list[Row]:
     return list(
@@ -157,7 +162,7 @@ def compute_context(shop: dict[str, list[Row]], orders: list[Order]) -> dict[str
     found = {}
     for order in orders:
         if order.customer_id is None:
-            found[order.order_id] = dict.fromkeys(("country", "age", "earlier", "last_day", "spend"))
+            found[order.order_id] = dict.fromkeys(("country", "age", "earlier", "last_day", "spend", "largest"))
             continue
         before = [
             one
@@ -171,14 +176,45 @@ def compute_context(shop: dict[str, list[Row]], orders: list[Order]) -> dict[str
             "earlier": sum(one.is_counted for one in before),
             "last_day": sum(one.placed > order.placed - timedelta(days=1) for one in before),
             "spend": sum((one.usd for one in before), ZERO),
+            "largest": max((one.ordered_usd for one in before if one.ordered_usd is not None), default=None),
         }
     return found
 
 
-def compute_score(order: Order, known: dict, visitor_accounts: int) -> tuple[int, list[str]]:
-    if order.customer_id is None:
-        return 0, []
+def compute_times_usual(orders: list[Order]) -> dict[str, int | None]:
+    """Say how many times the shop's usual order each one is: the median of the daily medians of the 28 days before."""
+    by_day = defaultdict(list)
+    for order in orders:
+        if order.ordered_usd is not None and order.ordered_usd > 0:
+            by_day[order.day].append(order.ordered_usd)
+
+    def middle(amounts: list[Decimal]) -> Decimal:
+        return sorted(amounts)[(len(amounts) - 1) // 2]
+
+    found: dict[str, int | None] = {}
+    for order in orders:
+        days = [day for day in by_day if timedelta(0) < order.day - day <= timedelta(days=28)]
+        days = days or [day for day in by_day if day == order.day]
+        is_known = sum(len(by_day[day]) for day in days) >= 10
+        if is_known and order.ordered_usd is not None and order.ordered_usd >= 0:
+            found[order.order_id] = min(
+                int(order.ordered_usd // middle([middle(by_day[day]) for day in days])), 1_000_000
+            )
+        else:
+            found[order.order_id] = None
+    return found
+
+
+def compute_score(order: Order, known: dict, visitor_accounts: int, times_usual: int | None) -> tuple[int, list[str]]:
     fired = []
+    _, times, largest_times = RULES["amount_over_shop"]
+    is_over_shop = (
+        times_usual is not None
+        and times_usual >= times
+        and order.ordered_usd >= largest_times * (known["largest"] or ZERO)
+    )
+    if order.customer_id is None:
+        return (RULES["amount_over_shop"][0], ["amount_over_shop"]) if is_over_shop else (0, [])
     if known["last_day"] >= RULES["velocity"][1]:
         fired.append("velocity")
     if known["country"] and order.country != "ZZ" and known["country"] != order.country:
@@ -194,6 +230,8 @@ def compute_score(order: Order, known: dict, visitor_accounts: int) -> tuple[int
         fired.append("new_account_high_value")
     if visitor_accounts >= RULES["shared_visitor"][1]:
         fired.append("shared_visitor")
+    if is_over_shop:
+        fired.append("amount_over_shop")
     return min(100, sum(RULES[rule][0] for rule in fired)), fired
 
 
@@ -279,6 +317,22 @@ def compute_customers(shop: dict[str, list[Row]], orders: list[Order]) -> list[t
         rows.append(
             (name, countries.get(name), first, last, count, value, missing, as_of, recency, r, f, m, kind, risk)
         )
+    return sorted(rows)
+
+
+def compute_standing(customers: list[tuple]) -> list[tuple]:
+    """Say in one word where each customer of `compute_customers` stands."""
+    rows = []
+    for name, _, _, _, count, *_, r, f, m, _, risk in customers:
+        if risk != "low":
+            standing = {"high": "lost", "medium": "at risk"}[risk]
+        elif min(r, f, m) >= 4:
+            standing = "champion"
+        elif f >= 4:
+            standing = "loyal"
+        else:
+            standing = "new" if count == 1 and r >= 4 else "regular"
+        rows.append((name, standing))
     return sorted(rows)
 
 

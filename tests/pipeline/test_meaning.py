@@ -175,9 +175,12 @@ def expected(shop: dict[str, list[Row]], events: list[dict]) -> dict[str, list[t
     events = [{name: value or None for name, value in event.items()} for event in events]
     orders = plain_orders.compute_orders(shop)
     context = plain_orders.compute_context(shop, orders)
+    times = plain_orders.compute_times_usual(orders)
     accounts = {order.order_id: plain_visitors.accounts_on_visitors(order, events) for order in orders}
     scores = {
-        order.order_id: plain_orders.compute_score(order, context[order.order_id], accounts[order.order_id])
+        order.order_id: plain_orders.compute_score(
+            order, context[order.order_id], accounts[order.order_id], times[order.order_id]
+        )
         for order in orders
     }
     products = plain_orders.compute_products(shop, orders, plain_visitors.count_products(events))
@@ -186,7 +189,9 @@ def expected(shop: dict[str, list[Row]], events: list[dict]) -> dict[str, list[t
             (order.order_id, line.number, line.usd, line.tax, line.tax_usd) for order in orders for line in order.lines
         ),
         "context": sorted((name, *one.values()) for name, one in context.items()),
-        "features": sorted(accounts.items()),
+        "features": sorted(
+            (order.order_id, accounts[order.order_id], order.ordered_usd, times[order.order_id]) for order in orders
+        ),
         "scores": sorted((name, score, reasons) for name, (score, reasons) in scores.items()),
         "order_risk": sorted((name,) for name, (score, _) in scores.items() if score >= 50),
         "visitor_accounts": plain_visitors.compute_accounts(events),
@@ -195,6 +200,7 @@ def expected(shop: dict[str, list[Row]], events: list[dict]) -> dict[str, list[t
         "daily_revenue": plain_orders.compute_revenue(orders, hours=False),
         "hourly_revenue": plain_orders.compute_revenue(orders, hours=True),
         "customers": plain_orders.compute_customers(shop, orders),
+        "customer_standing": plain_orders.compute_standing(plain_orders.compute_customers(shop, orders)),
         "cohorts": plain_orders.compute_cohorts(orders),
         "daily_products": products,
         "product_search": plain_orders.compute_search_documents(shop, products),
@@ -211,12 +217,13 @@ def expected(shop: dict[str, list[Row]], events: list[dict]) -> dict[str, list[t
 QUERIES = {
     "lines": "select order_id, line_number, line_amount_usd, tax_amount, tax_amount_usd from silver.order_items",
     "context": """
-        select order_id, customer_country, account_age_days, earlier_orders, orders_last_day, lifetime_spend_usd
+        select order_id, customer_country, account_age_days, earlier_orders, orders_last_day, lifetime_spend_usd, largest_earlier_usd
         from silver.order_context
     """,
-    "features": "select order_id, visitor_accounts from silver.order_features",
+    "features": "select order_id, visitor_accounts, ordered_usd, times_usual from silver.order_features",
     "scores": "select order_id, score, reasons from silver.order_scores",
     "order_risk": "select order_id from gold.order_risk",
+    "customer_standing": "from silver.customer_standing",
     "visitor_accounts": "from silver.visitor_accounts",
     "linked_sessions": "select visitor_id, started_at, customer_id, is_linked_back from silver.linked_sessions",
     "purchases": "select purchased_at, event_id, visitor_id, order_id, touched_at, campaign from silver.purchases",
@@ -255,8 +262,10 @@ def check(seed: int, root: Path) -> None:
 
 
 def test_a_shop_means_what_plain_python_says(tmp_path: Path) -> None:
-    # in which every rule of the fraud score fires
     check(4, tmp_path)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as state:
+        fired = state.sql("select distinct unnest(reasons) from silver.order_scores").fetchall()
+    assert {name for (name,) in fired} == set(plain_orders.RULES), "every rule of the fraud score is seen"
 
 
 def test_a_rate_that_comes_late_restates_and_is_named(tmp_path: Path) -> None:

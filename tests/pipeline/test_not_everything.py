@@ -42,7 +42,9 @@ def test_a_history_of_one_source_is_healthy(home: Path) -> None:
     assert len([line for line in ran.stderr.splitlines() if line.startswith("transform: models")]) == 1
     status = type_in(home, "status", "--json")
     assert status.returncode == 0, status.stdout + status.stderr
-    assert json.loads(status.stdout)[0]["late"] == []
+    assert json.loads(status.stdout)["late"] == []
+    times = type_in(home, "sql", "--json", "select audited_at > planned_at as is_later from ops.builds")
+    assert json.loads(times.stdout) == [{"is_later": True}], "each has its own time"
     healed = type_in(
         home, "heal", "--to", "2026-11-20", "--dry-run", CLEARWELL_SOURCES="exchange_rates until 2011-12-10"
     )

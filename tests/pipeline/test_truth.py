@@ -1,20 +1,32 @@
 """The whole pipeline without Airflow, held against what the shop knows."""
 
+import csv
+import io
+import json
+import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
 
 import duckdb
 import psycopg
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from demo import simulate
 from ingestion import sources
+from ingestion.contract import PROJECT
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import hashes, heal, ledger
+from operations import charts, describe, hashes, heal, ledger, page, query
 from tests.pipeline import truth
 from warehouse.build import Request, build
+from warehouse.lineage import read_gold
 from warehouse.plan import pending
 
+ROOT = PROJECT.parent
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAYS = [("2026-11-01", "2026-11-02"), ("2026-11-02", "2026-11-03"), ("2026-11-03", "2026-11-04")]
 
@@ -32,7 +44,8 @@ def table_hashes(home: Home) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def built(shop: Home) -> Home:
     """Three days, landed out of order, and built thrice: late records restate what was published before."""
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 4), orders_per_day=150, events_per_day=3000)
+    days = date(2026, 11, 1), date(2026, 11, 4)
+    simulate.simulate(shop, *days, orders_per_day=150, events_per_day=3000, bulk_orders=True)
     land(shop, *DAYS[2])
     build(shop, Request(), NOW)
     land(shop, *DAYS[0])
@@ -51,6 +64,95 @@ def built(shop: Home) -> Home:
 
 def test_what_is_published_is_what_the_shop_knows(built: Home) -> None:
     assert truth.differences(built) == []
+
+
+def test_the_shop_has_something_to_see(built: Home) -> None:
+    """Prices in yen are whole; each rule of the fraud score and each campaign has rows, and some searches find nothing."""
+    with duckdb.connect(str(built.published), read_only=True) as published:
+        risky = published.sql("select distinct unnest(reasons) from gold.order_risk").fetchall()
+        bulk = published.sql("""
+            select order_date, order_amount_usd from gold.order_risk where reasons = ['amount_over_shop'] order by order_date
+        """).fetchall()
+        unheard = published.sql(
+            "select count(*) from (select term from gold.search_terms group by term having sum(clicked_searches) < 0.3 * sum(searches))"
+        ).fetchone()
+        campaigns = published.sql("select count(distinct campaign) from gold.campaigns where campaign <> ''").fetchone()
+    with duckdb.connect(str(built.state), read_only=True) as state:
+        yen = state.sql("""
+            select bool_and(unit_price = floor(unit_price)), median(unit_price) > 1000 from silver.order_items where currency = 'JPY'
+        """).fetchone()
+    with (PROJECT / "seeds" / "fraud_rules.csv").open() as file:
+        assert {name for (name,) in risky} == {row["rule"] for row in csv.DictReader(file)}
+    # cancelled within the day, so that it counts in no revenue
+    assert bulk == [(date(2026, 11, day), Decimal(0)) for day in (1, 2, 3)]
+    assert unheard == (4,)
+    assert campaigns == (5,)
+    assert yen == (True, True)
+
+
+def test_the_revenues_reconcile(built: Home) -> None:
+    """Each query of docs/metrics.md, as it stands there."""
+    queries = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "metrics.md").read_text(), re.DOTALL)
+    assert len(queries) == 4
+    for question in queries:
+        names, rows = query.run(built, question)
+        assert rows and names[-1] == "difference"
+        assert [row[-1] for row in rows] == [0] * len(rows), question
+    # what is left out is there, or the queries would say nothing
+    assert all(row[2] > 0 for row in query.run(built, queries[0])[1])
+    assert all(value > 0 for value in query.run(built, queries[1])[1][0][:-1])
+
+
+def test_the_example_notebook_runs(built: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = json.loads((ROOT / "examples" / "revenue.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells)
+    monkeypatch.setenv("CLEARWELL_HOME", str(built.root))
+    names: dict[str, Any] = {}
+    for cell in cells:
+        exec("".join(cell["source"]), names)
+    assert len(names["revenue"]) >= 3 and names["revenue"]["net_usd"].gt(0).all()
+    assert names["tables"]["comment"].str.len().gt(0).all() and names["columns"]["comment"].str.len().gt(0).all()
+    assert "(none)" in set(names["funnel"]["campaign"]) and len(names["funnel"]) == 6
+
+
+def test_tables_are_described_and_their_dashboards_drawn(built: Home) -> None:
+    tables = describe.read_tables(built)
+    assert all(table.description for table in tables)
+    gold = [table for table in tables if table.name.startswith("gold.")]
+    assert {table.name for table in gold} == {f"gold.{model['name'].removeprefix('gold_')}" for _, model in read_gold()}
+    for known in gold:
+        table, columns = describe.read_table(built, known.name.removeprefix("gold."))
+        assert table == known and table.grain and table.owner
+        assert all(column.type and column.description for column in columns)
+        _, rows, measures = describe.ask_dashboard(built, known.name)
+        assert rows and measures, known.name
+        lines = drawn(charts.draw(rows, measures, width=100)).splitlines()
+        assert len(lines) > len(rows) and all(len(line) <= 100 for line in lines), known.name
+        assert not any("…" in line for line in lines), f"of {known.name}, something is cut"
+    with pytest.raises(Permanent, match=r"did you mean 'daily_revenue'"):
+        describe.read_table(built, "daily_revenu")
+
+
+def drawn(table: Table) -> str:
+    console = Console(width=100, file=io.StringIO(), force_terminal=False)
+    console.print(table)
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_the_page_of_results_says_what_the_shop_knows(built: Home) -> None:
+    path = page.write(built)
+    text = path.read_text()
+    with duckdb.connect(str(built.published), read_only=True) as published:
+        net = published.sql("select sum(net_usd) from gold.daily_revenue").fetchone()
+    records = sum(
+        row["bronze"] for row in ledger.read(built)[0] if row["dataset"] not in ("decisions", "source_counts")
+    )
+    assert net and f"${net[0]:,.0f}" in text and f"{records:,}" in text
+    for word in ("shose", "black-friday", "amount over shop", "2026-11-03", "broken_json"):
+        assert word in text, word
+    # it is opened offline: nothing of it lies elsewhere
+    assert not re.search(r"https?:|<script|<link|url\(|@import|src=", text)
 
 
 def test_the_ledger_balances_also_when_counted_again(built: Home) -> None:

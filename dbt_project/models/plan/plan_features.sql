@@ -1,6 +1,7 @@
--- The orders whose features are made again: those with another context, and those of the customers of a changed visitor, from
--- the time of the change on.
--- depends_on: {{ ref('plan_contexts') }}
+-- The orders whose features are made again: those with another context, those of the customers of a changed visitor, from
+-- the time of the change on, and those that are more or fewer times what an order usually comes to than before.
+-- depends_on: {{ ref('plan_contexts') }} {{ ref('plan_order_dates') }} {{ ref('silver_order_facts') }}
+{% set moved %}(select order_date from {{ ref('plan_usual_amounts') }} where usual_usd is distinct from usual_usd_before){% endset %}
 with customers as (
     select accounts.customer_id, min(visitors.changed_at) as changed_at
     from (
@@ -18,6 +19,15 @@ final as (
     select orders.order_id, orders.order_date
     from ({{ whole('silver_order_context') }}) as orders
     inner join customers on orders.customer_id = customers.customer_id and orders.ordered_at >= customers.changed_at
+    union
+    -- of the state alone: those that the build makes have another context
+    select orders.order_id, orders.order_date
+    from {{ before('silver_order_context') }} as orders
+    inner join {{ ref('plan_usual_amounts') }} as usual on orders.order_date = usual.order_date
+    where
+        orders.order_date in ({{ literals(moved, 'order_date') }})
+        and {{ times_usual('orders.ordered_usd', 'usual.usual_usd') }}
+        is distinct from {{ times_usual('orders.ordered_usd', 'usual.usual_usd_before') }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref('plan_keys_customers') }}
-{% set own = 'order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing' %}
+{% set own = 'order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing, ordered_usd' %}
 
 with wanted as (
     select distinct order_id from {{ ref('plan_contexts') }}
@@ -29,6 +29,7 @@ earlier as (
         count(*) filter (where is_counted) over before_it as earlier_orders,
         coalesce(sum(order_amount_usd) over before_it, 0) as lifetime_spend_usd,
         count(*) filter (where is_usd_missing) over before_it as earlier_orders_without_usd,
+        max(ordered_usd) over before_it as largest_earlier_usd,
         count(*) over before_it - count(*) over a_day_before as orders_last_day
     from orders
     where customer_id is not null
@@ -56,11 +57,12 @@ final as (
         earlier_orders,
         orders_last_day,
         cast(lifetime_spend_usd as decimal(38, 4)) as lifetime_spend_usd,
-        earlier_orders_without_usd
+        earlier_orders_without_usd,
+        largest_earlier_usd
     from known
     where order_id in (select order_id from wanted)
     union all
-    select {{ own }}, null, null, null, null, null, null from orders where customer_id is null
+    select {{ own }}, null, null, null, null, null, null, null from orders where customer_id is null
 )
 
 select * from final

@@ -2,11 +2,12 @@
 with lines as (
     select
         order_id,
-        sum(line_amount_usd) as order_amount_usd,
-        count(*) > count(line_amount_usd) as is_usd_missing,
-        count(*) as lines
+        sum(line_amount_usd) filter (where is_counted) as order_amount_usd,
+        count(*) filter (where is_counted and line_amount_usd is null) > 0 as is_usd_missing,
+        count(*) filter (where is_counted) as lines,
+        sum(line_amount_usd) filter (where quantity > 0) as ordered_usd
     from {{ ref('silver_order_items') }}
-    where is_counted
+    where is_known_order
     group by order_id
 ),
 
@@ -19,7 +20,8 @@ final as (
         orders.country,
         coalesce(lines.lines, 0) > 0 as is_counted,
         cast(coalesce(lines.order_amount_usd, 0) as decimal(38, 4)) as order_amount_usd,
-        coalesce(lines.is_usd_missing, false) as is_usd_missing
+        coalesce(lines.is_usd_missing, false) as is_usd_missing,
+        cast(lines.ordered_usd as decimal(38, 4)) as ordered_usd
     from {{ ref('silver_orders') }} as orders
     left join lines on orders.order_id = lines.order_id
 )

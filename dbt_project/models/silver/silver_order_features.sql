@@ -42,9 +42,13 @@ final as (
         orders.orders_last_day,
         orders.earlier_orders,
         orders.lifetime_spend_usd,
-        coalesce(shared.visitor_accounts, 0) as visitor_accounts
+        coalesce(shared.visitor_accounts, 0) as visitor_accounts,
+        orders.ordered_usd,
+        orders.largest_earlier_usd,
+        {{ times_usual('orders.ordered_usd', 'usual.usual_usd') }} as times_usual
     from orders
     left join shared on orders.order_id = shared.order_id
+    left join {{ ref('plan_usual_amounts') }} as usual on orders.order_date = usual.order_date
 )
 
 select * from final

@@ -3,7 +3,7 @@
 with rules as (
     select
         max(rules_version) as rules_version,
-        {% for rule in ['velocity', 'country_mismatch', 'amount_over_history', 'new_account_high_value', 'shared_visitor'] -%}
+        {% for rule in ['velocity', 'country_mismatch', 'amount_over_history', 'new_account_high_value', 'shared_visitor', 'amount_over_shop'] -%}
         max(weight) filter (where rule = '{{ rule }}') as {{ rule }}_weight,
         max(threshold) filter (where rule = '{{ rule }}') as {{ rule }}_threshold,
         max(condition) filter (where rule = '{{ rule }}') as {{ rule }}_condition{{ ',' if not loop.last }}
@@ -27,7 +27,11 @@ judged as (
                 when account_age_days >= 0 and account_age_days < new_account_high_value_condition and order_amount_usd >= new_account_high_value_threshold
                     then {'rule': 'new_account_high_value', 'weight': new_account_high_value_weight}
             end,
-            case when visitor_accounts >= shared_visitor_threshold then {'rule': 'shared_visitor', 'weight': shared_visitor_weight} end
+            case when visitor_accounts >= shared_visitor_threshold then {'rule': 'shared_visitor', 'weight': shared_visitor_weight} end,
+            case
+                when times_usual >= amount_over_shop_threshold and ordered_usd >= amount_over_shop_condition * coalesce(largest_earlier_usd, 0)
+                    then {'rule': 'amount_over_shop', 'weight': amount_over_shop_weight}
+            end
         ] as rules
     from {{ ref('silver_order_features') }} as features
     cross join rules

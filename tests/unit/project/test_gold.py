@@ -1,5 +1,6 @@
 """What every gold table says of itself: owner, grain, meaning; and that none with a date is left out of the restatements."""
 
+import re
 from typing import Any
 
 import pytest
@@ -19,6 +20,13 @@ def test_it_has_an_owner_a_grain_a_meaning_and_a_question_it_answers(model: dict
     assert meta["grain"] and set(meta["grain"]) <= set(names)
     assert all(column["description"] for column in model["columns"])
     assert f"gold.{model['name'].removeprefix('gold_')}" in meta["dashboard"]
+
+
+def test_the_readme_lists_every_gold_table() -> None:
+    section = (PROJECT.parent / "README.md").read_text().split("## What comes out")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = re.findall(r"`(\w+)`", " ".join(rows))
+    assert sorted(listed) == sorted(model["name"].removeprefix("gold_") for model in MODELS)
 
 
 def test_every_dated_table_is_watched_for_restatements() -> None:

@@ -1,0 +1,19 @@
+{# What an order of the shop usually comes to, as of each date of silver.daily_order_sizes: the median of the daily medians of the
+   var usual_days dates before it, where they hold at least usual_orders orders. A date that has none before it, as the first of all, takes its own. #}
+{% macro usual_amounts(sizes) -%}
+    select
+        dates.order_date,
+        case
+            when coalesce(sum(earlier.orders), dates.orders) >= {{ var('usual_orders') }}
+                then coalesce(quantile_disc(earlier.median_usd, 0.5), dates.median_usd)
+        end as usual_usd
+    from {{ sizes }} as dates
+    left join {{ sizes }} as earlier
+        on earlier.order_date >= dates.order_date - {{ var('usual_days') }} and earlier.order_date < dates.order_date
+    group by dates.order_date, dates.orders, dates.median_usd
+{%- endmacro %}
+
+{# How many times the usual an amount is: whole times, a million at most; missing where either is. #}
+{% macro times_usual(amount, usual) -%}
+    case when {{ usual }} > 0 and {{ amount }} >= 0 then cast(least({{ in_units(amount) }} // {{ in_units(usual) }}, 1000000) as bigint) end
+{%- endmacro %}
