@@ -45,13 +45,15 @@ def is_plain(text: str) -> bool:
 @given(name=TEXTS, value=TEXTS, title=TEXTS)
 @example("[/b]", "[/b]", "[/b]")
 @example("a", ":x: \x1b[2J", ":x:")
+@example("", "", "\n")
 def test_a_table_shows_every_text_as_it_is(capsys: pytest.CaptureFixture, name: str, value: str, title: str) -> None:
     for count in (1, 2):
         show([{name: value, f"{name}s": [value, value], "n": 1}] * count, as_json=False, title=title)
         said = capsys.readouterr().out
         assert is_plain(said)
-        for text in (name, value, title):
-            assert seen(escaped(text)) in seen(said)
+        # a title and a name may be of several lines
+        for shown in (escaped(value), escaped(name, keep="\n"), escaped(title, keep="\n")):
+            assert seen(shown) in seen(said)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
