@@ -315,7 +315,7 @@ section { margin-top: 1rem; padding: 1rem 1.2rem; background: var(--card); borde
 table { width: 100%; border-collapse: collapse } th { font-weight: 400; text-align: left }
 .bars th { width: 15rem; padding: .15rem .8rem .15rem 0 } .bars .bar { padding: .15rem 0 }
 .bars i { display: block; height: 1.05rem; min-width: 1px; border-radius: .15rem; background: var(--bar) } .bars i.below { background: var(--below) }
-.bars .number { width: 7rem } .bars .note { width: 7rem; color: var(--soft); padding-left: .8rem; white-space: nowrap }
+.bars .number { width: 7rem; padding-left: .6rem } .bars .note { width: 7rem; color: var(--soft); padding-left: .8rem; white-space: nowrap }
 .bars .whole { display: flex } .bars .whole i { min-width: 0; border-radius: 0; background: var(--fate) }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .list { margin-top: .8rem } .list th { color: var(--soft); border-bottom: 1px solid var(--line) } .list th, .list td { padding: .25rem .8rem .25rem 0 }
