@@ -1,6 +1,7 @@
 """Whole runs of the DAGs, in this process: what fails at once, what is tried again, and what is never left behind."""
 
 import inspect
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,8 @@ def run(bag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         dag_id: str, conf: dict | None = None, logical_date: datetime = NOON
     ) -> tuple[str, dict[str, tuple[str, int]]]:
         dag = bag.dags[dag_id]
+        # a run writes what it was asked for into the DAG, where the next one would find it
+        monkeypatch.setattr(dag, "params", deepcopy(dag.params))
         for task in dag.tasks:
             monkeypatch.setattr(task, "retry_delay", timedelta(0))
             monkeypatch.setattr(task, "max_retry_delay", timedelta(0))
