@@ -223,11 +223,15 @@ def test_a_range_asked_by_hand_reaches_the_plan(run, stand_in):
     ]
 
 
+# in full: within one process, a run finds what the one before was asked for
+NEW = {"from": None, "to": None, "full": False, "reason": None}
+
+
 @pytest.mark.parametrize("asked", [{"full": True}, {"from": "2026-11-01", "to": "2026-11-03"}])
 def test_what_is_built_again_has_a_reason_and_what_is_new_needs_none(run, stand_in, asked):
     warehouse = stand_in(Warehouse([]))
-    assert run("build_warehouse")[0] == "success"
-    state, tasks = run("build_warehouse", asked)
+    assert run("build_warehouse", NEW)[0] == "success"
+    state, tasks = run("build_warehouse", NEW | asked)
     assert (state, tasks["plan"]) == ("failed", ("failed", 1))
     assert len(warehouse.requests) == 1
 
