@@ -6,7 +6,7 @@ from cli.context import NEXT, by
 from cli.options import json_option, reason_option, undo_reason_option
 from ingestion.home import Home
 from operations import decide, listings
-from operations.output import show, tell
+from operations.output import show, show_one, tell
 
 
 @click.group()
@@ -18,7 +18,11 @@ def batches() -> None:
 @json_option
 def list_batches(as_json: bool) -> None:
     """List the batches of bronze."""
-    show(listings.batches(Home.from_environment()), as_json=as_json, nothing="no batches yet. Next: clearwell ingest")
+    show(
+        listings.batches(Home.from_environment()),
+        as_json=as_json,
+        nothing="no batches yet. Next: clearwell ingest SOURCE --from DATE --to DATE",
+    )
 
 
 @batches.command("show")
@@ -26,7 +30,7 @@ def list_batches(as_json: bool) -> None:
 @json_option
 def show_batch(batch_id: str, as_json: bool) -> None:
     """Show one batch: its manifest, and what became of its records."""
-    show(listings.batch(Home.from_environment(), batch_id), as_json=as_json)
+    show_one(listings.batch(Home.from_environment(), batch_id), as_json=as_json)
 
 
 @batches.command("retract")

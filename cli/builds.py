@@ -6,25 +6,27 @@ from cli.context import NEXT, by, now
 from cli.options import json_option, named_date, parse_date, reason_option
 from ingestion.home import Home
 from operations import decide, listings
-from operations.output import say, show, tell
+from operations.output import say, show, tell, with_first
 from warehouse.build import Outcome, Request
 
 _DRY_RUN_ROWS = 40
+# What a narrow terminal has room for.
+_FINDING = ("result", "failed_rows", "check_name", "consequence", "message")
 
 
 @click.command()
-@click.option("--from", "start", metavar="D", callback=named_date, help="First date to build again from bronze.")
+@click.option("--from", "start", metavar="D", callback=named_date, help="First date to rebuild from bronze.")
 @click.option("--to", "end", metavar="D", callback=named_date, help="End of the range, not included.")
-@click.option("--full", is_flag=True, help="Build everything again from bronze.")
+@click.option("--full", is_flag=True, help="Rebuild everything from bronze.")
 @click.option("--reason", default="", help="Why; kept with the build, and shown by `builds list`.")
-@click.option("--dry-run", is_flag=True, help="Stop before anything is changed, and show what would be.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; show what would change.")
 @json_option
 def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: bool, as_json: bool) -> None:
-    """Build what is new, audit it, and publish it; or a range, or everything, again from bronze."""
+    """Build what is new, audit it and publish it; or rebuild a range, or everything, from bronze."""
     from warehouse.build import build as run_build
 
     request = Request(parse_date(start), parse_date(end), full, reason, dry_run)
-    outcome = run_build(Home.from_environment(), request, now(), say)
+    outcome = run_build(Home.from_environment(), request, now(), say, now)
     if dry_run and outcome.plan:
         _show_dry_run(outcome, as_json=as_json)
     elif outcome.plan:
@@ -52,7 +54,7 @@ def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
 
 @click.group()
 def builds() -> None:
-    """What was built."""
+    """List, restore or drop builds, and accept their findings."""
 
 
 @builds.command("list")
@@ -66,21 +68,22 @@ def list_builds(as_json: bool) -> None:
 @click.argument("build_id")
 @json_option
 def show_build(build_id: str, as_json: bool) -> None:
-    """Show what the checks of one build found, refused builds included."""
-    show(listings.build(Home.from_environment(), build_id), as_json=as_json)
+    """Show what the checks of a build found, also of a refused one."""
+    found = listings.build(Home.from_environment(), build_id)
+    show(found if as_json else with_first(found, _FINDING), as_json=as_json)
 
 
 @builds.command("accept")
 @click.argument("finding", required=False, default="")
-@click.option("--dataset", default="", help="Every open finding of a dataset.")
-@click.option("--from", "start", metavar="D", callback=named_date, help="Of these dates only: the first.")
+@click.option("--dataset", default="", help="All open findings of this dataset.")
+@click.option("--from", "start", metavar="D", callback=named_date, help="First date of the findings.")
 @click.option("--to", "end", metavar="D", callback=named_date, help="The end of the range, not included.")
 @reason_option
 def accept_finding(finding: str, dataset: str, start: str | None, end: str | None, reason: str) -> None:
-    """Settle what `clearwell status` lists: FINDING, or all of a dataset and range.
+    """Accept a FINDING that `clearwell status` lists, or all findings of a dataset and range.
 
-    held:<batch> lets a held batch enter with the next build, refused records and all. difference:<dataset>:<date> takes
-    the difference between a source's count and what landed as known; another difference is another finding.
+    held:<batch> lets a held batch enter with the next build, including its refused records. difference:<dataset>:<date>
+    accepts the difference between a source's count and what landed; if it changes, it is a new finding.
     """
     if bool(finding) == bool(dataset or start or end):
         raise click.UsageError("name a FINDING, or give --dataset, or --from and --to")
@@ -94,7 +97,7 @@ def accept_finding(finding: str, dataset: str, start: str | None, end: str | Non
 @builds.command("drop")
 @click.argument("build_id")
 def drop_build(build_id: str) -> None:
-    """Forget a refused build: nothing came of it, and `status` asks for it no more."""
+    """Drop a refused build. Nothing else changes, and `status` no longer lists it."""
     decide.drop_build(Home.from_environment(), build_id)
     tell(f"build {build_id} is dropped")
 
@@ -103,7 +106,7 @@ def drop_build(build_id: str) -> None:
 @click.argument("build_id")
 @reason_option
 def restore_build(build_id: str, reason: str) -> None:
-    """Publish an older state that was kept, and pin it: builds go on, and readers keep it until `unpin`."""
+    """Publish an older build and pin it. Builds go on, but readers keep this one until `unpin`."""
     from warehouse import publish
 
     publish.pin(Home.from_environment(), build_id, reason, by(reason).name, now())
@@ -112,7 +115,7 @@ def restore_build(build_id: str, reason: str) -> None:
 
 @builds.command("unpin")
 def unpin_builds() -> None:
-    """Publish the present state again."""
+    """Publish the current state again."""
     from warehouse import publish
 
     publish.unpin(Home.from_environment())

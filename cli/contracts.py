@@ -17,13 +17,13 @@ from operations.output import show, tell
 
 @click.group("contracts")
 def contract_group() -> None:
-    """What each dataset must look like, and how that may change."""
+    """Check, release or try the contracts of datasets."""
 
 
 @contract_group.command("check")
 @json_option
 def check_contracts(as_json: bool) -> None:
-    """Refuse a change that breaks the readers of any released version. Exit status 1 if one does."""
+    """Check that no contract breaks the readers of its released versions. Exits with 1 if one does."""
     found = [asdict(one) for one in releases.check()]
     show(found, as_json=as_json, title="contracts that break", nothing="every contract keeps its released versions")
     sys.exit(1 if found else 0)
@@ -32,7 +32,7 @@ def check_contracts(as_json: bool) -> None:
 @contract_group.command("release")
 @click.argument("dataset")
 def release_contract(dataset: str) -> None:
-    """Keep the present contract of DATASET as its next version."""
+    """Release the current contract of DATASET as its next version."""
     tell(f"{dataset}: version {releases.release(dataset)} is released. Next: commit it, and clearwell build")
 
 
@@ -42,7 +42,7 @@ def release_contract(dataset: str) -> None:
 @to_option
 @json_option
 def try_contract(file: Path, start: str, end: str, as_json: bool) -> None:
-    """Say what the contract in FILE would have refused and rescued of past bronze. Nothing is changed."""
+    """Show which records of bronze the contract in FILE would have refused or rescued. Nothing is changed."""
     window = Window.parse(start, end)
     days = (window.start.date(), window.end.date())
     rows = contracts.propose(Home.from_environment(), file, *days, now())

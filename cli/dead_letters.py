@@ -1,6 +1,7 @@
 """Records that were refused."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,7 +9,7 @@ from cli.context import NEXT, by
 from cli.options import json_option, reason_option, undo_reason_option
 from ingestion.home import Home
 from operations import decide, listings, suggest
-from operations.output import show, tell
+from operations.output import say, show, show_one, tell, with_first
 
 
 @click.group("dead-letters")
@@ -16,39 +17,88 @@ def dead_letters() -> None:
     """Records that were refused."""
 
 
+# What a narrow terminal has room for, of what is suggested.
+_FIRST = ("records", "reasons", "suggestion", "example")
+settled_option = click.option(
+    "--settled", is_flag=True, help="Those that are settled: discarded, corrected, or replaced by a valid record."
+)
+
+
 @dead_letters.command("list")
+@click.option("--by-file", is_flag=True, help="Count by source file as well.")
+@settled_option
 @json_option
-def list_dead_letters(as_json: bool) -> None:
-    """Group them by reasons, contract version and source file."""
-    show(listings.dead_letters(Home.from_environment()), as_json=as_json, nothing="no dead letters")
+def list_dead_letters(by_file: bool, settled: bool, as_json: bool) -> None:
+    """Count the open ones by cause. A line is one letter, however often it was landed.
+
+    An open letter leaves this list when somebody discards or corrects it, or when a valid record of the same key lands.
+    """
+    found = listings.dead_letters(Home.from_environment(), by_file=by_file)
+    chosen = [row for row in found if (row["settled"] is not None) is settled]
+    if as_json:
+        show(chosen, as_json=True)
+        return
+    show([_told(row) for row in chosen], as_json=False, nothing=f"no {'settled' if settled else 'open'} dead letters")
+    if any(row["shapes"] for row in chosen):
+        tell("A shape is a refused value with 9 for each digit and a for each letter.")
+    other = sum(row["letters"] for row in found if (row["settled"] is not None) is not settled)
+    if other:
+        tell(
+            f"{other:,} more are open"
+            if settled
+            else f"{other:,} more are settled: clearwell dead-letters list --settled"
+        )
+    if chosen and not settled:
+        say("Next: clearwell dead-letters suggest says what would rescue them; clearwell dead-letters show prints them")
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """Put first what a narrow terminal has room for."""
+    return {
+        "letters": row["letters"],
+        "cause": row["reasons"],
+        "dataset": row["dataset"],
+        **({"settled": row["settled"]} if row["settled"] else {}),
+        **({"source_file": row["source_file"]} if "source_file" in row else {}),
+        "since": row["first_seen"].date() if row["first_seen"] else None,
+        "example": row["example"],
+        "shapes": row["shapes"],
+        "records": row["records"],
+    }
 
 
 @dead_letters.command("show")
-@click.option("--dataset", help="Of one dataset only.")
-@click.option("--cause", "--reason", "cause", help="With this reason only, as `missing:visitor_id`.")
+@click.option("--dataset", help="One dataset only.")
+@click.option("--cause", "--reason", "cause", help="One reason only, such as `missing:visitor_id`.")
 @click.option("--limit", default=20, show_default=True)
+@settled_option
 @json_option
-def show_dead_letters(dataset: str | None, cause: str | None, limit: int, as_json: bool) -> None:
-    """Show them raw. With --json, what `resubmit` takes back once `raw` is fixed."""
-    show(
-        listings.dead_letter_records(Home.from_environment(), dataset, cause, limit),
-        as_json=as_json,
-        nothing="no dead letters",
-    )
+def show_dead_letters(dataset: str | None, cause: str | None, limit: int, settled: bool, as_json: bool) -> None:
+    """Show refused records raw. With --json, this is what `resubmit` takes once you have fixed `raw`."""
+    found = listings.dead_letter_records(Home.from_environment(), dataset, cause, limit, settled=settled)
+    if as_json or not found:
+        show(found, as_json=as_json, nothing="no dead letters")
+        return
+    for row in found:
+        show_one({**row, "raw": row["raw"].rstrip("\n")}, as_json=False)
+        tell("")
+    if len(found) == limit:
+        say(f"the first {limit:,}; --limit shows more")
 
 
 @dead_letters.command("suggest")
 @json_option
 def suggest_rescue(as_json: bool) -> None:
-    """Cluster them by cause, and say what would rescue each, and how much it would bring back. Nothing is changed."""
-    show(suggest.suggestions(Home.from_environment()), as_json=as_json, nothing="no dead letters")
+    """Group refused records by cause; show what would rescue each group, and how many records. Nothing is changed."""
+    found = suggest.suggestions(Home.from_environment())
+    show(found if as_json else with_first(found, _FIRST), as_json=as_json, nothing="no open dead letters")
 
 
 @dead_letters.command("resubmit")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept with the decision. The file's name if not given.")
 def resubmit_dead_letters(file: Path, reason: str) -> None:
-    """Land the corrected records of FILE: what `show --json` prints, with `raw` fixed. Undo: retract their batch."""
+    """Land the corrected records of FILE: the output of `show --json` with `raw` fixed. To undo, retract their batch."""
     manifests = decide.resubmit(Home.from_environment(), file, by(reason or f"corrected in {file.name}"))
     for manifest in manifests[:-1]:
         tell(f"{manifest.dataset} batch {manifest.batch_id}: {manifest.records_written} corrected records")
@@ -57,11 +107,11 @@ def resubmit_dead_letters(file: Path, reason: str) -> None:
 
 @dead_letters.command("discard")
 @click.argument("records", nargs=-1, metavar="[RECORD]...")
-@click.option("--dataset", help="Every one of a dataset, with --cause.")
-@click.option("--cause", help="Every one with this reason, as `missing:visitor_id`.")
+@click.option("--dataset", help="All of this dataset, with --cause.")
+@click.option("--cause", help="All with this reason, such as `missing:visitor_id`.")
 @reason_option
 def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: str | None, reason: str) -> None:
-    """Withdraw dead letters: RECORDs, each named batch:record_no, or all with a cause."""
+    """Discard refused records: RECORDs, each as batch:record_no, or all with a cause."""
     home = Home.from_environment()
     if bool(records) == bool(cause):
         raise click.UsageError("name records, or give --cause")

@@ -8,15 +8,19 @@ from cli.context import now
 from cli.options import json_option
 from ingestion.home import Home
 from operations import hashes, ledger
-from operations.output import say, show
+from operations.output import say, show, with_first
+
+# What a narrow terminal has room for.
+_FATES = ("dataset", "bronze", "current", "superseded", "duplicate", "dead_letter", "withdrawn", "difference")
+_MONEY = ("dataset", "currency", "bronze", "difference", "current")
 
 
 @click.command("ledger")
 @click.option("--dataset", help="One dataset only.")
-@click.option("--recount", is_flag=True, help="Count every record again, in the tables and in bronze.")
+@click.option("--recount", is_flag=True, help="Count every record again and rebuild everything, to compare.")
 @json_option
 def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
-    """Show the accounts: what became of every record. Exit status 1 if they do not balance."""
+    """Show what became of every record, and of the money. Exits with 1 if the accounts do not balance."""
     home = Home.from_environment()
     if recount:
         say("counting every record again, in the tables and in bronze")
@@ -36,10 +40,13 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
         balanced = balanced and adds_up
         if as_json:
             rows = [{**row, "money": [one for one in amounts if one["dataset"] == row["dataset"]]} for row in rows]
-        show(rows, as_json=as_json, title="ledger", nothing="the ledger is empty. Next: clearwell build")
+        nothing = "the ledger is empty. Next: clearwell build"
+        show(rows if as_json else with_first(rows, _FATES), as_json=as_json, title="ledger", nothing=nothing)
         if amounts and not as_json:
             show(
-                amounts, as_json=False, title="money, by the currency each record names; lines have that of their order"
+                with_first(amounts, _MONEY),
+                as_json=False,
+                title="money, by the currency each record names; lines have that of their order",
             )
     sys.exit(0 if balanced else 1)
 
@@ -48,5 +55,5 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
 @click.option("--layer", type=click.Choice(hashes.LAYERS), help="One layer only.")
 @json_option
 def show_hash(layer: str | None, as_json: bool) -> None:
-    """Show the content hash of each silver and gold table. The same records, however they came, give the same hash."""
+    """Show the content hash of each silver and gold table. The same records give the same hash, in any order."""
     show(hashes.read(Home.from_environment(), layer), as_json=as_json)

@@ -2,23 +2,63 @@
 
 import sys
 from dataclasses import asdict
+from itertools import islice
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
 
 from cli.options import json_option
 from ingestion.home import Home
-from operations import query, trace
-from operations.output import show
+from operations import output, query, trace
+from operations.output import say, show, show_one, tell
+
+# Rows of an answer that a terminal is given, unless somebody asks for more.
+_ROWS = 200
+# Characters of an answer that are read at once.
+_AT_ONCE = 1 << 16
 
 
 @click.command()
 @click.argument("question", metavar="QUERY")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"Show the first rows only: {_ROWS} on a terminal, if not given. --csv and --json print all, if not given.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")
 @json_option
-def sql(question: str, as_json: bool) -> None:
-    """Run QUERY over the state, read-only."""
-    names, rows = query.run(Home.from_environment(), question)
-    show([dict(zip(names, row, strict=True)) for row in rows], as_json=as_json, nothing="no rows")
+def sql(question: str, limit: int | None, as_csv: bool, as_json: bool) -> None:
+    """Run QUERY over the state, read-only. Readers are given the published file: the same gold, ops and some of silver."""
+    if as_csv and as_json:
+        raise click.UsageError("give --csv or --json, not both")
+    home = Home.from_environment()
+    if as_csv or as_json:
+        _print_all(home, question, limit, as_csv=as_csv)
+        return
+    if limit is None and not output.has_width():
+        names, rows = query.run(home, question)
+    else:
+        limit = limit or _ROWS
+        names, rows = query.first(home, question, limit + 1)
+    say(f"asked {home.state}")
+    show([dict(zip(names, row, strict=True)) for row in rows[:limit]], as_json=False, nothing="no rows")
+    if limit and len(rows) > limit:
+        say(f"the first {limit:,} rows; --limit shows more, --csv and --json print all")
+
+
+def _print_all(home: Home, question: str, limit: int | None, *, as_csv: bool) -> None:
+    """Print an answer of any size. It waits in a file until it is whole: nobody's pager keeps a build from applying."""
+    with TemporaryFile("w+", encoding="utf-8", newline="") as file:
+        with query.ask(home, question) as (names, rows):
+            rows = islice(rows, limit)
+            if as_csv:
+                output.write_csv(names, rows, file)
+            else:
+                output.write_json((dict(zip(names, row, strict=True)) for row in rows), file)
+        file.seek(0)
+        while part := file.read(_AT_ONCE):
+            output.pass_on(part)
 
 
 @click.command("trace")
@@ -35,18 +75,28 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
         told = trace.record(home, name)
         if as_json:
             show(told, as_json=True)
+        for line in [] if as_json else trace.summary(told):
+            tell(line)
         for one in [] if as_json else told:
-            fields = [{"field": field, "value": _in_a_line(value)} for field, value in one.items()]
-            show(fields, as_json=False, title=f"{one['dataset']} {one['record']}")
+            fields = {field: _in_a_line(value) for field, value in one.items()}
+            show_one(fields, as_json=False, title=f"{one['dataset']} {one['record']}")
         return
     behind = trace.gold(home, str(table), where)
     if as_json:
-        show([asdict(behind)], as_json=True)
+        show_one(asdict(behind), as_json=True)
     else:
+        tell(_told(behind, str(table)))
         show(behind.cells, as_json=False, title=f"gold.{table}", nothing="no such rows")
         show(behind.records, as_json=False, title="made of", nothing="no records")
         show(behind.differences, as_json=False, title="does not add up", nothing="the records add up to the rows")
     sys.exit(1 if behind.differences else 0)
+
+
+def _told(behind: trace.Behind, table: str) -> str:
+    """Say in a line how many records are behind how many rows, and whether they add up."""
+    ends = f"measures that do not add up: {len(behind.differences):,}" if behind.differences else "the records add up"
+    name = f"gold.{table.removeprefix('gold.')}"
+    return f"{name}: rows {len(behind.cells):,}, made of records {len(behind.records):,}; {ends}"
 
 
 def _in_a_line(value: Any) -> Any:

@@ -14,13 +14,13 @@ from operations.output import say, show
 
 
 @click.command("repair")
-@click.option("--dry-run", is_flag=True, help="Only list what is damaged, and what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only list what is damaged and what would be done.")
 @json_option
 @click.pass_context
 def repair_home(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
-    """Look through all that Clearwell keeps, move what is damaged aside, make it again from what is whole, and build.
+    """Check all files, move damaged ones aside, restore them from intact ones, and build.
 
-    Nothing is deleted: what is moved lies in `broken/` of the home, beside the reason. Exit status 1 if something is left.
+    Nothing is deleted: damaged files are moved to `broken/` in the home, with the reason. Exits with 1 if damage remains.
     """
     home = Home.from_environment()
     say("reading all batches, the state and the published file")

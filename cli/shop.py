@@ -25,12 +25,12 @@ def wake_shop(home: Home) -> None:
 
 @click.group()
 def shop() -> None:
-    """The simulated shop."""
+    """Start, stop or simulate the demo's shop."""
 
 
 @shop.command("start")
 def start_shop() -> None:
-    """Start its Postgres, with its tables; print the address."""
+    """Start the shop's Postgres, with its tables, and print its address."""
     from demo import postgres
 
     tell(postgres.start(Home.from_environment()))
@@ -38,7 +38,7 @@ def start_shop() -> None:
 
 @shop.command("stop")
 def stop_shop() -> None:
-    """Stop its Postgres. Its data stays."""
+    """Stop the shop's Postgres. Its data stays."""
     from demo import postgres
 
     postgres.stop(Home.from_environment())
@@ -51,7 +51,7 @@ def stop_shop() -> None:
 @click.option("--orders-per-day", default=400, show_default=True)
 @click.option("--events-per-day", default=20_000, show_default=True)
 def simulate_shop(start: str, end: str, seed: int, orders_per_day: int, events_per_day: int) -> None:
-    """Let days pass in the shop: orders in its Postgres, clicks in the landing folder, and the truth beside them."""
+    """Simulate days: orders in the shop's Postgres, clicks in the landing folder, and the truth to compare with."""
     from demo import postgres, simulate
 
     home = Home.from_environment()
@@ -71,7 +71,7 @@ def simulate_shop(start: str, end: str, seed: int, orders_per_day: int, events_p
 
 @shop.command("live")
 def live_shop() -> None:
-    """Let the simulated shop produce as time passes, until interrupted."""
+    """Let the shop produce orders and clicks as time passes, until interrupted."""
     from time import sleep
 
     from demo import live

@@ -21,7 +21,7 @@ from operations.output import say, show, tell
 @from_option
 @to_option
 def ingest(source: str, start: str, end: str) -> None:
-    """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Again brings only what is new."""
+    """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Landing it again brings only what is new."""
     home, window = Home.from_environment(), Window.parse(start, end)
     wake_shop(home)
     landing = sources.ingest(source, window, home, now(), say)
@@ -34,10 +34,10 @@ def ingest(source: str, start: str, end: str) -> None:
 @from_option
 @to_option
 def sweep(start: str, end: str) -> None:
-    """Do by hand what the nightly sweep does: land each day again, count its source, and find what vanished there.
+    """Do what the nightly sweep does: land each day again, count its source, and find deletions.
 
-    The days before that have landed are looked at too, as far back as each contract's lateness. A source that fails does
-    not stop the others; then the exit status is 1.
+    Earlier days that have landed are checked too, as far back as each contract's lateness. A source that fails does not
+    stop the others; then the exit status is 1.
     """
     home, window, failed = Home.from_environment(), Window.parse(start, end), []
     wake_shop(home)
@@ -63,8 +63,8 @@ def sweep(start: str, end: str) -> None:
 def run(ctx: click.Context, start: str, end: str, apart: bool) -> None:
     """Ingest every source, then build. A source that fails does not stop the others; then the exit status is 1.
 
-    A window that cannot be meant is refused before anything is done: one that is empty, not over, before all data, or far
-    from what is landed.
+    A window that is surely a mistake is refused before anything is done: one that is empty, has not ended, lies before all
+    data, or is far from what has landed.
     """
     home, names, window = Home.from_environment(), sources.SOURCES, Window.parse(start, end)
     windows.check_past(window, now())
@@ -93,13 +93,13 @@ def _landed(ctx: click.Context, source: str, start: str, end: str) -> bool:
     "end",
     metavar="T",
     callback=named_date,
-    help="Also what is missing after the latest window, up to here; not included.",
+    help="Also what is missing after the latest window, up to here, not included.",
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be ingested.")
 @json_option
 @click.pass_context
 def heal_windows(ctx: click.Context, end: str | None, dry_run: bool, as_json: bool) -> None:
-    """Ingest again the windows that are missing or short of files, then build."""
+    """Ingest the windows that are missing or lack files, then build."""
     home = Home.from_environment()
     found = heal.needed(home, parse_time(end) if end else None)
     rows = [{"source": one.source, "from": one.window.start, "to": one.window.end, "why": one.why} for one in found]

@@ -10,7 +10,12 @@ from cli.context import now
 from cli.options import json_option
 from ingestion.home import Home
 from operations import damage, status
-from operations.output import say, show, tell
+from operations.output import say, show, show_one, tell, with_first
+
+# What fills a home that is empty.
+_FIRST = "clearwell run --from DATE --to DATE, or clearwell demo"
+# Causes of refusal that are listed; `dead-letters list` has them all.
+_CAUSES = 5
 
 
 @click.command("status")
@@ -19,44 +24,16 @@ def show_status(as_json: bool) -> None:
     """Say how far the data is complete, what the last build found, and whether all is well (exit status 0)."""
     found = status.read(Home.from_environment(), now())
     if as_json:
-        show([found], as_json=True)
-    elif {"state", "published"} & {one["kind"] for one in found["broken"]}:
-        _show_broken(found["broken"])
-        click.echo("not healthy; what is damaged hides the rest")
+        show_one(found, as_json=True)
     else:
+        tell(f"home: {found['home']}")
         _show_broken(found["broken"])
-        show(
-            found["datasets"],
-            as_json=False,
-            title="complete until",
-            nothing="nothing is published yet. Next: clearwell build",
-        )
-        show(found["builds"], as_json=False, title="last build", nothing="no build yet")
-        show(found["findings"], as_json=False, title="open findings", nothing="no open findings")
-        if found["held"]:
-            show(found["held"], as_json=False, title="held: too many records are refused, or a check fails")
-            say(
-                "Next: fix the source and ingest the window again, or fix the contract and clearwell build --from DATE --to DATE "
-                "--reason TEXT; or clearwell builds accept FINDING --reason TEXT; or clearwell batches retract BATCH --reason TEXT"
-            )
-        if found["differences"]:
-            show(found["differences"], as_json=False, title="not reconciled: the source counts other than what landed")
-            say(
-                "Next: clearwell sweep --from DATE --to DATE and clearwell build count again; "
-                "or clearwell builds accept FINDING --reason TEXT"
-            )
-        if found["stale"]:
-            show(found["stale"], as_json=False, title="dates under an older contract or model version")
-            say("Next: clearwell build --from DATE --to DATE --reason TEXT, or --full, makes them again")
-        if found["pinned"]:
-            pin = found["pinned"]
-            say(f"readers are given build {pin['build_id']} since {pin['pinned_at']}: {pin['reason']}")
-        tell(f"{found['batches_waiting']} batches wait for a build")
-        if found["late"]:
-            say(
-                "Next: clearwell heal lands what is missing; clearwell heal --dry-run names the files that cannot be read"
-            )
-        tell("healthy" if found["healthy"] else f"not healthy; late: {', '.join(found['late']) or 'none'}")
+        if {"state", "published"} & {one["kind"] for one in found["broken"]}:
+            click.echo("not healthy; what is damaged hides the rest")
+        else:
+            _show_data(found)
+            _show_open(found)
+            tell(_verdict(found))
     sys.exit(0 if found["healthy"] else 1)
 
 
@@ -64,3 +41,66 @@ def _show_broken(rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         show(rows, as_json=False, title="damaged")
         say(f"Next: {damage.NEXT}")
+
+
+def _show_data(found: dict[str, Any]) -> None:
+    """Show what readers have, and what the last build said of it."""
+    show(
+        found["datasets"],
+        as_json=False,
+        title="complete until",
+        nothing=f"nothing is published yet. Next: {_FIRST if not found['batches_waiting'] else 'clearwell build'}",
+    )
+    show(found["builds"], as_json=False, title="last build", nothing="no build yet")
+    show(with_first(found["findings"], _FINDING), as_json=False, title="open findings", nothing="no open findings")
+    if found["findings"]:
+        say(f"Next: clearwell builds show {found['findings'][0]['build_id']} shows the rows behind them")
+    if found["refused"]:
+        letters = [{**row, "since": row["since"] and row["since"].date()} for row in found["refused"]]
+        total = sum(row["letters"] for row in letters)
+        title = f"refused lines that are open: {total:,}, by cause"
+        if len(letters) > _CAUSES:
+            title += f"; the {_CAUSES} greatest of {len(letters)}"
+        show(letters[:_CAUSES], as_json=False, title=title)
+        say("Next: clearwell dead-letters list")
+
+
+def _show_open(found: dict[str, Any]) -> None:
+    """Show what waits for a person, each with the commands that lead out."""
+    if found["held"]:
+        show(found["held"], as_json=False, title="held: too many records are refused, or a check fails")
+        say(
+            "Next: fix the source and ingest the window again, or fix the contract and clearwell build --from DATE --to DATE "
+            "--reason TEXT; or clearwell builds accept FINDING --reason TEXT; or clearwell batches retract BATCH --reason TEXT"
+        )
+    if found["differences"]:
+        show(found["differences"], as_json=False, title="not reconciled: the source counts other than what landed")
+        say(
+            "Next: clearwell sweep --from DATE --to DATE and clearwell build count again; "
+            "or clearwell builds accept FINDING --reason TEXT"
+        )
+    if found["stale"]:
+        show(found["stale"], as_json=False, title="dates under an older contract or model version")
+        say("Next: clearwell build --from DATE --to DATE --reason TEXT, or --full, makes them again")
+    if found["pinned"]:
+        pin = found["pinned"]
+        say(
+            f"readers are given build {pin['build_id']} since {pin['pinned_at']}: {pin['reason']}. Next: clearwell builds unpin"
+        )
+    if found["batches_waiting"]:
+        tell(f"{found['batches_waiting']} batches wait for a build: clearwell build")
+    if found["late"] and not found["gaps"]:
+        say("Next: clearwell heal --to DATE lands what is missing up to a date")
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    """Say in one line whether all is well, and what leads out."""
+    gaps = len(found["gaps"])
+    said = "healthy" if found["healthy"] else f"not healthy: {'; '.join(found['unhealthy'])}"
+    if not gaps:
+        return said
+    return f"{said}{',' if found['healthy'] else ';'} with {gaps} gap{'s' if gaps > 1 else ''}: clearwell heal"
+
+
+# What a narrow terminal has room for.
+_FINDING = ("result", "failed_rows", "check_name", "consequence", "message")

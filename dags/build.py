@@ -19,13 +19,15 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, T
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import BRONZE, PERSISTENCE, PLATFORM, START, WAREHOUSE_POOL, now
+from ingestion.errors import Permanent
 from ingestion.faults import named
+from ingestion.window import parse_time
 
 DAG_ID = "build_warehouse"
 
 
 def _date(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None
+    return parse_time(text).date() if text else None
 
 
 @task
@@ -36,7 +38,9 @@ def plan(params: dict[str, Any] | None = None) -> str:
     from warehouse import build
 
     asked = params or {}
-    request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], asked["reason"])
+    request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], asked["reason"] or "")
+    if request.is_replay and not request.reason:
+        raise Permanent("building a range or everything again needs a reason", todo="trigger it again, and say why")
     planned = build.plan(Home.from_environment(), request, now(), print)
     if planned is None:
         raise AirflowSkipException("nothing to build: no new batches")
@@ -98,7 +102,9 @@ with DAG(
         "from": Param(None, type=["null", "string"], format="date", description="First date to build again"),
         "to": Param(None, type=["null", "string"], format="date", description="End of the range, not included"),
         "full": Param(False, type="boolean", description="Build everything again from bronze"),
-        "reason": Param("", type="string", description="Why; kept with the build"),
+        "reason": Param(
+            None, type=["null", "string"], description="Why a range or everything is built again; kept with the build"
+        ),
     },
     tags=["build"],
 ):

@@ -1,8 +1,10 @@
 """What the DAGs share: who owns a source, how a task fails, the window a run owns, and the task that lands it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import Asset, CronDataIntervalTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, task
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from ingestion.contract import CADENCES, read_contracts, source_ends
 from ingestion.errors import Permanent
@@ -50,11 +52,27 @@ def cadence(source: str) -> timedelta:
     return min(one.cadence for one in CONTRACTS.values() if one.source == source)
 
 
-def window(data_interval_start: datetime | None, data_interval_end: datetime | None) -> Window:
-    """Return the window a run owns."""
-    if data_interval_start is None or data_interval_end is None:
-        raise Permanent("this run has no data interval", todo="trigger it with a logical date")
-    return Window(data_interval_start, data_interval_end)
+def window(logical_date: datetime | None, length: timedelta) -> Window:
+    """Return the window that a run owns: the one of this length that its logical date lies in.
+
+    A run of the schedule or of a backfill bears the start of its window. Airflow would give one that is triggered by hand the
+    window before it, and let it stand in the place of the run that owns the window itself.
+
+    A run whose window is not over waits for its end. One whose window has not begun is Permanent.
+    """
+    if logical_date is None:
+        raise Permanent("this run has no logical date", todo="trigger it with the start of the window it should land")
+    owned = Window.around(logical_date, length)
+    moment = now()
+    if owned.start > moment:
+        raise Permanent(
+            f"the window {owned} has not begun",
+            todo="delete this run, which stands in the place of the one that the schedule will make",
+        )
+    if owned.end > moment:
+        print(f"the window {owned} is not over: this run waits until it is")
+        raise AirflowRescheduleException(owned.end)
+    return owned
 
 
 def now() -> datetime:
@@ -64,13 +82,17 @@ def now() -> datetime:
 
 @task(outlets=[BRONZE])
 @named()
-def ingest(
-    source: str, data_interval_start: datetime | None = None, data_interval_end: datetime | None = None
-) -> dict[str, int]:
-    """Land the run's window of one source. What was landed before is not landed again."""
+def ingest(source: str, logical_date: datetime | None = None, dag_run: Any = None) -> dict[str, int]:
+    """Land the run's window of one source. What was landed before is not landed again.
+
+    A run of the schedule also lands what was missed before its window, since a scheduler that was off skips windows.
+    """
     from ingestion import sources
     from ingestion.home import Home
 
-    owned = window(data_interval_start, data_interval_end)
-    landing = sources.ingest(source, owned, Home.from_environment(), now(), print)
+    home, owned = Home.from_environment(), window(logical_date, cadence(source))
+    print(f"window {owned}")
+    landing = sources.ingest(source, owned, home, now(), print)
+    if dag_run.run_type == "scheduled":
+        sources.catch_up(source, owned.start, home, now(), print)
     return {"records": landing.records, "new_batches": len(landing.new), "waiting": len(landing.waiting)}

@@ -1,6 +1,9 @@
 """One DAG a source: each run lands one window of it in bronze.
 
-A run owns its data interval. Running it again lands only what is new, so a run may be cleared at any time.
+A run owns the window that its logical date lies in, whoever makes it: triggered for 05:00, or 05:20, it lands 05:00 to 06:00, once
+that is over. Running it again lands only what is new, so a run may be cleared at any time. A run of the schedule also lands what was
+missed in the two weeks before its window, as after a scheduler that was off.
+
 What comes late is brought by `sweep_sources`. Long ranges are backfilled there too: a run a day, not one an hour.
 """
 

@@ -4,12 +4,15 @@ Each day is landed again, which brings only what is new, and counted by other me
 event date; what is gone from the source is found. The next build judges the counts. Last, the ledger is recounted from the
 tables and bronze. `clearwell sweep --from D --to D` does the same by hand.
 
+A run owns the day that its logical date lies in, whoever makes it. A run of the schedule first lands what nobody has landed of the
+two weeks before its day, as after a scheduler that was off; what is older, `clearwell heal` lands.
+
 This is also how ranges are backfilled: `clearwell airflow backfill create --dag-id sweep_sources --from-date D --to-date D`.
 A backfill comes to each day in turn, so it does not look at earlier ones; nor does it recount the ledger: once a night is
 enough, and each recount reads all of bronze.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import DAG, chain, task
@@ -17,23 +20,25 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, every, now, owner, window
 from ingestion.faults import named
+from ingestion.window import DAY
 
 
 @task(outlets=[BRONZE])
 @named()
-def sweep(
-    source: str,
-    data_interval_start: datetime | None = None,
-    data_interval_end: datetime | None = None,
-    dag_run: Any = None,
-) -> dict[str, int]:
-    """Land the day of one source again, and the days before it that may still change; count them, and find what is gone."""
+def sweep(source: str, logical_date: datetime | None = None, dag_run: Any = None) -> dict[str, int]:
+    """Land the day of one source again, and the days before it that may still change; count them, and find what is gone.
+
+    A run of the schedule first lands what was missed before its day.
+    """
     from ingestion import sources
     from ingestion.home import Home
 
-    owned = window(data_interval_start, data_interval_end)
+    home, owned = Home.from_environment(), window(logical_date, DAY)
+    print(f"window {owned}")
+    if dag_run.run_type == "scheduled":
+        sources.catch_up(source, owned.start, home, now(), print)
     is_backfill = dag_run.run_type == "backfill"
-    landing = sources.sweep(source, owned, Home.from_environment(), now(), print, is_backfill=is_backfill)
+    landing = sources.sweep(source, owned, home, now(), print, is_backfill=is_backfill)
     return {"records": landing.records, "new_batches": len(landing.new), "waiting": len(landing.waiting)}
 
 
@@ -53,7 +58,7 @@ with DAG(
     dag_id="sweep_sources",
     description="Land the days before again, count them at the source, and recount the ledger",
     doc_md=__doc__,
-    schedule=every(timedelta(days=1)),
+    schedule=every(DAY),
     start_date=START,
     catchup=False,
     max_active_runs=2,

@@ -1,4 +1,4 @@
-"""The shop as time passes: what `clearwell up` leaves running."""
+"""Let the shop produce as time passes, which `clearwell up` leaves running."""
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The shop's own Postgres, with the shop's tables. Its address is left in `shop/database_url`."""
+"""Run the demo shop's Postgres, with its tables. Its address is in `shop/database_url`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from ingestion.home import Home
 
 
 def start(home: Home) -> str:
-    """Start the server, or find it running, with the shop's tables; return its address."""
+    """Start the server unless it runs, with the shop's tables; return its address."""
 
     def prepare(url: str) -> None:
         with psycopg.connect(url) as connection:
@@ -20,7 +20,7 @@ def start(home: Home) -> str:
 
 
 def make_tables(connection: psycopg.Connection) -> None:
-    """Make the shop's tables, those that are not there."""
+    """Create the shop's tables that do not exist yet."""
     connection.execute((Path(__file__).parent / "schema.sql").read_text())
 
 

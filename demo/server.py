@@ -126,7 +126,8 @@ class Server:
             except Permanent:
                 if one == _TRIES - 1:
                     raise
-                time.sleep(1)
+                # what a killed server left ends by itself, in its own time
+                time.sleep(1 + 5 * one)
 
     def _is_given_out(self) -> bool:
         """Say whether the number in the pid file is that of a living process."""

@@ -1,4 +1,4 @@
-"""What a perfect pipeline must find, known from what was planted. Nothing of the pipeline's code is used here.
+"""Write what a perfect pipeline must find, known from what was simulated. It uses none of the pipeline's code.
 
 `shop/truth.json` holds lists of objects:
     fates         dataset, date, fate, records

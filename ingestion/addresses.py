@@ -1,7 +1,7 @@
-"""Addresses as anybody may see them: of a database its host and name, of a file its host and path, and nothing else.
+"""Show addresses without secrets: the host and name of a database, the host and path of a file, and nothing else.
 
-An address that somebody mistyped may hold its password anywhere. So what is shown is never cut out of the text: the address
-is parsed, and where a part could be the rest of a password, nothing of it is shown.
+A mistyped address may have its password anywhere. So what is shown is never cut out of the text: the address is parsed, and
+if a part could be the rest of a password, none of it is shown.
 """
 
 import re
@@ -25,7 +25,7 @@ _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 
 @dataclass(frozen=True)
 class Database:
-    """What may be seen of a database's address, and what may not: `secrets` are its passwords as they are."""
+    """The parts of a database's address that may be shown, and its passwords (`secrets`), which may not."""
 
     host: str
     port: str
@@ -38,7 +38,7 @@ class Database:
 
 
 def shown(address: str) -> str:
-    """Write an address or a path as anybody may see it, whatever it is."""
+    """Return an address or a path without secrets."""
     if is_http(address):
         parts = split_http(address)
         return f"{parts.scheme}://{host_of(parts)}{parts.path}" if parts else UNREADABLE
@@ -51,17 +51,17 @@ def shown(address: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Tell an address, and what was meant to be one, from a path."""
+    """Say whether a text is an address, or was meant to be one, and not a path."""
     return is_http(text) or bool(_DATABASE.match(text) or _LIKE_ADDRESS.search(text))
 
 
 def is_http(address: str) -> bool:
-    """Tell an http address from anything else."""
+    """Say whether a text is an http or https address."""
     return address.lower().startswith(_HTTP)
 
 
 def split_http(address: str) -> SplitResult | None:
-    """Parse an http address; nothing where it means no host, or where an @ or a backslash makes it doubtful which."""
+    """Parse an http address; None if it names no host, or if an @ or a backslash makes the host doubtful."""
     try:
         parts = urlsplit(address)
         behind = parts.path + parts.query + parts.fragment
@@ -73,14 +73,14 @@ def split_http(address: str) -> SplitResult | None:
 
 
 def host_of(parts: SplitResult) -> str:
-    """Write the host and port of an address."""
+    """Return the host and port of an address."""
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return f"{host}:{parts.port}" if parts.port else host
 
 
 def split_database(address: str) -> Database | None:
-    """Parse a Postgres address as libpq does; nothing where it cannot be right, or where an @ makes it doubtful."""
+    """Parse a Postgres address as libpq does; None if it is wrong, or if an @ makes it doubtful."""
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(address).items() if value}
     except (psycopg.Error, UnicodeError, ValueError):

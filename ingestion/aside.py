@@ -1,4 +1,4 @@
-"""What is damaged is moved aside, never deleted: into `broken/` of the home, each thing beside a file that says why."""
+"""Move damaged files aside instead of deleting them: to `broken/` in the home, each with a file that says why."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from ingestion.home import Home
 
 
 def set_aside(home: Home, path: Path, why: str) -> Path:
-    """Move a file or folder of the home into `broken/`, under the same names; return where it lies now.
+    """Move a file or folder of the home to `broken/`, under the same names; return its new path.
 
     What DuckDB would replay into a database goes first: it must not meet another one under the same name.
     """
@@ -26,7 +26,7 @@ def set_aside(home: Home, path: Path, why: str) -> Path:
 
 
 def put_back(home: Home, aside: Path, path: Path) -> None:
-    """Undo that."""
+    """Move a file or folder back from `broken/`."""
     _move(aside, path)
     aside.with_name(f"{aside.name}.reason.json").unlink()
 

@@ -8,14 +8,23 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ingestion.errors import Permanent
-from ingestion.fields import Fields, bad, guess, items, mapping, parse_duration, read_yaml, say_duration, text_of
+from ingestion.fields import (
+    Fields,
+    bad,
+    guess,
+    items,
+    mapping,
+    parse_duration,
+    read_entries,
+    read_yaml,
+    say_duration,
+    text_of,
+)
 from ingestion.names import unfit
 from ingestion.switch import sources_on
 
-__all__ = ["parse_duration", "read_yaml", "say_duration"]
+__all__ = ["parse_duration", "read_entries", "read_yaml", "say_duration"]
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 FORMATS = ("rows", "json_lines")
@@ -151,15 +160,9 @@ def in_order(value: str, data_type: str) -> Any:
 
 def _bronze_tables(path: Path) -> list[dict[str, Any]]:
     try:
-        body = read_yaml(path.read_text(encoding="utf-8"))
+        sources = read_entries(path, "sources")
     except OSError as error:
         raise Permanent(f"a contract cannot be read: {error}", where=str(path), todo="give another file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Permanent(f"a contract is not YAML: {error}", where=str(path), todo="fix the YAML") from error
-    sources = [
-        mapping(source, path, "sources")
-        for source in items(mapping(body, path, "sources").get("sources"), path, "sources")
-    ]
     return [
         mapping(table, path, "tables")
         for source in sources

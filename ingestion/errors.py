@@ -1,4 +1,4 @@
-"""The two kinds of failure: those that a retry helps, and those that a person must look at."""
+"""The two kinds of failure: those that a retry may solve, and those that somebody must look at."""
 
 
 class ClearwellError(Exception):
@@ -20,15 +20,15 @@ class ClearwellError(Exception):
 
 
 class Transient(ClearwellError):
-    """A failure that may be gone at the next try."""
+    """A failure that a retry may solve."""
 
 
 class Permanent(ClearwellError):
-    """A failure that stays until somebody does something."""
+    """A failure that a retry cannot solve: somebody must act."""
 
 
 class Broken(Permanent):
-    """A file that Clearwell wrote is no longer what it was: `clearwell repair` leads out."""
+    """A file that Clearwell wrote is damaged; `clearwell repair` restores it."""
 
     def __init__(self, what: str, *, where: str = "", todo: str = "clearwell repair") -> None:
         super().__init__(what, where=where, todo=todo)

@@ -161,7 +161,7 @@ def _of_system(error: OSError, where: str) -> ClearwellError:
     return fault_in(str(error), where=place) or Transient(
         what[:1].lower() + what[1:],
         where=place,
-        todo="run the same command again; `clearwell --debug …` says where it stays",
+        todo="run the same command again; after `clearwell --debug` it says where",
     )
 
 

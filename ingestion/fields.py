@@ -30,9 +30,23 @@ class _Loader(yaml.CSafeLoader):
         return dict(super().construct_mapping(node, deep))
 
 
-def read_yaml(text: str) -> Any:
-    """Read YAML: every command reads the project's."""
-    return yaml.load(text, _Loader)
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file: every command reads the project's. What is none is Permanent, and names the file and the line."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except UnicodeDecodeError as error:
+        raise Permanent(f"the file is not UTF-8: {error.reason}", where=str(path), todo="save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error)
+        raise Permanent(f"the file is not YAML: {what}", where=f"{path}{line}", todo="fix the YAML") from error
+
+
+def read_entries(path: Path, name: str) -> list[dict[Any, Any]]:
+    """Read the mappings that a YAML file lists under a name; none where nothing is written."""
+    body = mapping(read_yaml(path), path, name)
+    return [mapping(one, path, name) for one in items(body.get(name), path, name)]
 
 
 def parse_duration(text: object) -> timedelta:

@@ -1,4 +1,4 @@
-"""What an ingest run is given and what it gives back."""
+"""The input and the result of an ingest run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ def silent(_line: str) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One window of one source to land, at one time. `landed_at` is the only clock there is."""
+    """One window of one source to land. `landed_at` is the run's only clock."""
 
     window: Window
     home: Home
@@ -33,7 +33,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Landing:
-    """The batches that hold the window now, which of them this run landed, and the files it had to leave."""
+    """The batches that now hold the window, those that this run landed, and the files that it could not read."""
 
     source: str
     window: Window
@@ -44,7 +44,7 @@ class Landing:
 
     @property
     def records(self) -> int:
-        """How many records this run brought."""
+        """The number of records that this run landed."""
         return sum(manifest.records_written for manifest in self.manifests if manifest.batch_id in self.new)
 
 

@@ -1,4 +1,4 @@
-"""Locks between processes: whoever waits is told for whom and for how long at most, and the kernel frees them at death."""
+"""Locks between processes, which the kernel releases when a process dies. Waiting is bounded, and says for what."""
 
 import fcntl
 import json
@@ -33,7 +33,7 @@ class Holder:
 
 @contextmanager
 def hold(path: Path, does: str, report: Callable[[str], None], patience: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold a lock that one process has at a time. Wait for it `patience` seconds at most; then raise Transient."""
+    """Hold an exclusive lock. Wait for it for at most `patience` seconds, then raise Transient."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         _wait(lambda: _is_taken(file, fcntl.LOCK_EX), lambda: str(_holder(path) or "another process"), report, patience)
@@ -57,7 +57,7 @@ def holder(path: Path) -> Holder | None:
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a folder's own lock, for moments or as its owner. Without `wait`, one that is held raises BlockingIOError."""
+    """Hold the lock of a folder. Without `wait`, raise BlockingIOError if another process holds it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -68,14 +68,14 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 @contextmanager
 def turn_to_write(path: Path, patience: float) -> Iterator[None]:
-    """Go before all who come to read a file from now on: those who read already end, and nobody else begins."""
+    """Wait until the current readers of a file have finished, and keep new readers waiting."""
     with _turnstile(path).open("a+") as file:
         _wait(lambda: _is_taken(file, fcntl.LOCK_EX), lambda: f"another process that writes {path}", _silent, patience)
         yield
 
 
 def turn_to_read(path: Path, patience: float) -> None:
-    """Wait until nobody writes a file, or waits to write it."""
+    """Wait until no process writes a file or waits to write it."""
     with suppress(FileNotFoundError, PermissionError), _turnstile(path).open() as file:
         _wait(lambda: _is_taken(file, fcntl.LOCK_SH), lambda: f"a process that writes {path}", _silent, patience)
 
@@ -111,7 +111,7 @@ def _wait(
 
 
 def _sign(file: IO[str], does: str) -> None:
-    """Write into a lock who holds it, for those who wait."""
+    """Write into a lock which process holds it, for those that wait."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
     file.truncate(0)
     file.write(json.dumps(asdict(Holder(does, command, os.getpid()))))

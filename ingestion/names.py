@@ -1,4 +1,4 @@
-"""The names of a source's columns, and the names they have in bronze's Parquet.
+"""Map the names of a source's columns to those in bronze's Parquet.
 
 A source may name a column anything. SQL resolves names without case, and bronze has columns of its own: where a
 source's name would clash with either, the Parquet column gets another name, and the manifest says which.
@@ -41,7 +41,7 @@ _SQL_WORDS = frozenset(
 
 
 def unfit(name: str, names: Iterable[str] = ()) -> str:
-    """Say why a column of a contract, among others, cannot be named so; nothing where it can.
+    """Return why a contract's column cannot have its name among the others; empty if it can.
 
     A source may name a column anything. A contract's names are typed in models, beside our own.
     """
@@ -55,7 +55,7 @@ def unfit(name: str, names: Iterable[str] = ()) -> str:
 
 
 def physical_names(columns: Iterable[str]) -> dict[str, str]:
-    """Return the Parquet name of each column of a source, in order: its own, where that clashes with nothing.
+    """Return the Parquet name of each column of a source, in order: its own name if nothing clashes with it.
 
     Of names that differ by case alone the one in lower case keeps its own. The order of the columns changes no name.
     """
@@ -78,12 +78,12 @@ def physical_names(columns: Iterable[str]) -> dict[str, str]:
 
 
 def renamed(columns: Iterable[str]) -> dict[str, str]:
-    """Return only the columns that have another name in Parquet than at the source. Part of the manifest."""
+    """Return the columns whose Parquet name differs from the source's name. The manifest holds them."""
     return {name: physical for name, physical in physical_names(columns).items() if name != physical}
 
 
 def source_columns(wanted: Iterable[str], columns: Iterable[str]) -> Mapping[str, str]:
-    """Say which column of a source each name of a contract means: the exact one, else the only one that differs by case.
+    """Map each name of a contract to a column of the source: the exact one, or else the only one that differs by case.
 
     A name that no column has, or that several have in other cases, means none and is left out.
     """
@@ -95,5 +95,5 @@ def source_columns(wanted: Iterable[str], columns: Iterable[str]) -> Mapping[str
 
 
 def fold(name: str) -> str:
-    """Write a name so that names which any SQL engine may take for the same become the same."""
+    """Normalise a name, so that names which an SQL engine may treat as equal become equal."""
     return name.lower().casefold()

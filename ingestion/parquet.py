@@ -1,4 +1,4 @@
-"""Records to Parquet in bounded memory, where a part of the input can still be taken back."""
+"""Write records to Parquet in bounded memory; an input that fails can still be dropped."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class PartWriter:
         self._pending, self._own, self._kept_records = _Tables(), None, self.records
 
     def add(self, table: pa.Table) -> None:
-        """Take some of the input's records, in order."""
+        """Add records of the input, in order."""
         numbers = pa.arange(self.records + 1, self.records + table.num_rows + 1)
         self._pending.append(table.add_column(0, self._schema.field(0), numbers))
         self.records += table.num_rows
@@ -55,7 +55,7 @@ class PartWriter:
             self._pending = _Tables()
 
     def keep(self) -> None:
-        """End the input: its records stay."""
+        """End the input and keep its records."""
         if self._own:
             self._own.write(self._pending)
             self._own.close()
@@ -65,7 +65,7 @@ class PartWriter:
         self._pending, self._own = _Tables(), None
 
     def drop(self) -> None:
-        """End the input: nothing of it stays."""
+        """End the input and drop its records."""
         if self._own:
             self._own.close()
             self._own.path.unlink()
@@ -73,7 +73,7 @@ class PartWriter:
         self._pending, self._own, self.records = _Tables(), None, self._kept_records
 
     def finish(self) -> tuple[File, ...]:
-        """Close the parts and describe them; none when there is no record."""
+        """Close the parts and return their descriptions; none if there are no records."""
         if self._shared:
             self._shared.close()
         return tuple(describe(path) for path in self._parts)
@@ -87,7 +87,7 @@ class PartWriter:
 
 
 class _Tables:
-    """Tables that wait to be written. Their size is added up once: thousands of small inputs share one row group."""
+    """Tables that wait to be written, and their total size: thousands of small inputs share one row group."""
 
     def __init__(self) -> None:
         self.tables: list[pa.Table] = []
@@ -96,7 +96,7 @@ class _Tables:
 
     @property
     def is_full(self) -> bool:
-        """Whether there is enough for a row group."""
+        """Whether there are enough records for a row group."""
         return self._rows >= ROW_GROUP_ROWS or self._bytes >= ROW_GROUP_BYTES
 
     def append(self, table: pa.Table) -> None:
@@ -111,7 +111,7 @@ class _Tables:
 
 
 class _RowGroups:
-    """One Parquet file, written a row group at a time once enough is there."""
+    """One Parquet file, written one row group at a time."""
 
     def __init__(self, path: Path, schema: pa.Schema, options: dict[str, Any]) -> None:
         self.path = path

@@ -112,7 +112,7 @@ def release(dataset: str, project: Path = PROJECT) -> int:
     kept = folder(project, dataset) / f"v{latest + 1}.yml"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(
-        yaml.safe_dump({"sources": read_yaml(text)["sources"]}, sort_keys=False, allow_unicode=True, width=120)
+        yaml.safe_dump({"sources": read_yaml(path)["sources"]}, sort_keys=False, allow_unicode=True, width=120)
     )
     return latest + 1
 

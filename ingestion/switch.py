@@ -1,4 +1,4 @@
-"""Which of the sources there are, and until when: CLEARWELL_SOURCES is the one place that says so.
+"""Read which sources are on, and until when, from CLEARWELL_SOURCES: the only place that says so.
 
 Unset, every source is on and goes on for ever. `orders until 2011-12-10, exchange_rates` are two: any other is off, and
 of the orders nothing is expected from that time on. `run`, `status`, `heal`, `sweep` and the DAGs all look here.
@@ -16,7 +16,7 @@ VARIABLE = "CLEARWELL_SOURCES"
 
 
 def sources_on(known: Sequence[str], env: Mapping[str, str] = os.environ) -> dict[str, datetime | None]:
-    """Return the known sources that are on, and the time from which nothing is expected of each; None where there is none."""
+    """Return the sources that are on, each with the time at which it ended; None if it has not."""
     text = env.get(VARIABLE, "").strip()
     if not text:
         return dict.fromkeys(known)

@@ -40,6 +40,14 @@ class Window:
             raise Permanent(f"the window {window} is over 50 years long", todo="correct it, or take it in parts")
         return window
 
+    @classmethod
+    def around(cls, moment: datetime, length: timedelta) -> "Window":
+        """Return the window that a moment lies in, of those that follow each other from midnight UTC on. A day is a multiple of `length`."""
+        moment = _plain(moment)
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        start = midnight + (moment - midnight) // length * length
+        return cls(start, start + length)
+
     @property
     def date(self) -> date:
         return self.start.date()
@@ -69,6 +77,13 @@ class Window:
                     left.append(Window(start, other.start))
                 start = other.end
         return [*left, Window(start, self.end)] if start < self.end else left
+
+    @property
+    def options(self) -> str:
+        """Say the window as a command takes it: by dates where it is of whole days."""
+        whole = all(one == one.replace(hour=0, minute=0, second=0, microsecond=0) for one in (self.start, self.end))
+        start, end = (one.date().isoformat() if whole else iso(one) for one in (self.start, self.end))
+        return f"--from {start} --to {end}"
 
     def __str__(self) -> str:
         return f"{iso(self.start)}/{iso(self.end)}"

@@ -1,1 +1,1 @@
-"""What people and alerts see."""
+"""Reports, and the actions of people."""

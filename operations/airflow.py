@@ -7,6 +7,7 @@ starts them one import later, with a triggerer nobody needs.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -42,6 +43,7 @@ _BACKFILL_SECONDS = 3600.0
 _RUNS_SECONDS = 3600.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 1.0
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # Builds asked for in one wait, before batches that still wait are somebody's to look at.
 _BUILDS = 5
 _PAGE = 100
@@ -131,6 +133,10 @@ def migrate(home: Home) -> None:
         # What a first migration that was killed has made, half.
         (home.airflow / "airflow.cfg").unlink(missing_ok=True)
         with psycopg.connect(_server(home).url, autocommit=True) as database:
+            # and what may still be at it: whoever started it was killed alone
+            database.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
+            )
             database.execute("drop schema public cascade; create schema public")
     with _log(home).open("ab") as log:
         done = subprocess.run(
@@ -327,9 +333,20 @@ def wait(
 
 
 def command(home: Home, arguments: Sequence[str]) -> int:
-    """Run Airflow's own command on the Airflow of this home, and return its exit status."""
+    """Run Airflow's own command on the Airflow of this home, and return its exit status. Of a backfill, both dates are included."""
     environ = environment(home, _running(home).port)
-    return subprocess.run([str(_bin() / "airflow"), *arguments], env=environ).returncode
+    return subprocess.run([str(_bin() / "airflow"), *whole_days(arguments)], env=environ).returncode
+
+
+def whole_days(arguments: Sequence[str]) -> list[str]:
+    """Let the last date of a backfill mean all of it: to Airflow it is its midnight, and an hourly DAG would lack 23 runs."""
+    if list(arguments[:2]) != ["backfill", "create"]:
+        return list(arguments)
+    words = [word for one in arguments for word in (one.split("=", 1) if one.startswith("--to-date=") else [one])]
+    return [
+        f"{word}T23:59:59" if before == "--to-date" and _DATE.fullmatch(word) else word
+        for before, word in zip(["", *words], words, strict=False)
+    ]
 
 
 def stop(home: Home) -> None:

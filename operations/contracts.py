@@ -49,8 +49,10 @@ _CHANGED = """
 def propose(home: Home, file: Path, start: date, end: date, now: datetime) -> list[state.Row]:
     """Return the records a proposed contract would refuse or rescue, by reason, with their money and an example."""
     contract = read_contract(file)
-    if contract.dataset not in read_contracts():
-        raise Permanent(f"there is no dataset {contract.dataset!r}", where=str(file), todo="name one that is there")
+    known_datasets = read_contracts()
+    if contract.dataset not in known_datasets:
+        names = ", ".join(known_datasets)
+        raise Permanent(f"there is no dataset {contract.dataset!r}", where=str(file), todo=f"name one of: {names}")
     known = {row["batch_id"] for row in state.read(home.state, "ops.batches", "select batch_id from ops.batches")}
     manifests = [
         bronze.read_manifest(home, ref)
@@ -59,7 +61,8 @@ def propose(home: Home, file: Path, start: date, end: date, now: datetime) -> li
     ]
     if not manifests:
         raise Permanent(
-            f"no batch of {contract.dataset} from {start} to {end} is in the state", todo="give other dates"
+            f"no batch of {contract.dataset} from {start} to {end} is in the state",
+            todo="give other dates: clearwell batches list shows the windows there are",
         )
     with bronze.staged(home, "proposal") as folder:
         project = folder / "dbt_project"

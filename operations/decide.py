@@ -15,9 +15,12 @@ from ingestion.manifest import Manifest
 from ingestion.sources import corrections, decisions
 from ingestion.sources.corrections import Correction
 from ingestion.sources.decisions import Target
+from operations.letters import LINE
 from warehouse import state
 from warehouse.audit import last_refused
 from warehouse.plan import Build
+
+_RETRACTED = "clearwell sql \"select target_batch_id, reason from records.decisions where action = 'withdraw'\""
 
 
 @dataclass(frozen=True)
@@ -45,25 +48,24 @@ def restore(home: Home, batch_id: str, by: By) -> None:
     """Undo a retraction: the batch's records compete again."""
     target = _batch(home, batch_id)
     if not _is_withdrawn(home, target):
-        raise Permanent(f"batch {batch_id} is not retracted", todo="clearwell batches list")
+        raise Permanent(f"batch {batch_id} is not retracted", todo=_RETRACTED)
     bronze.verify(home, bronze.find_manifest(home, batch_id))  # a damaged one cannot be parsed
     decisions.land(home, [decisions.keep(target, by.reason, by.name, by.at)])
 
 
 def discard(home: Home, records: Sequence[str], by: By) -> int:
-    """Withdraw dead letters, each named as batch:record_no. Return how many."""
+    """Withdraw dead letters, each named as batch:record_no, with every other landing of the same line. Return how many records."""
     found = _dead_letters(home)
-    targets = []
-    for name in dict.fromkeys(records):
-        if name not in found:
-            raise Permanent(f"{name} is no dead letter", todo="clearwell dead-letters show")
-        targets.append(_record(found[name]["dataset"], name))
+    unknown = [name for name in records if name not in found]
+    if unknown:
+        raise Permanent(f"{unknown[0]} is no dead letter", todo="clearwell dead-letters show")
+    targets = [_record(found[name]["dataset"], name) for name in _landings(home, records) if name in found]
     decisions.land(home, [decisions.withdraw(target, by.reason, by.name, by.at) for target in targets])
     return len(targets)
 
 
 def undiscard(home: Home, records: Sequence[str], by: By) -> int:
-    """Undo that: they are dead letters again. Return how many."""
+    """Undo that: they are dead letters again, with every other landing of the same line. Return how many records."""
     withdrawn = {
         str(target): target
         for (subject, target), decision in decisions.standing(home).items()
@@ -71,9 +73,10 @@ def undiscard(home: Home, records: Sequence[str], by: By) -> int:
     }
     unknown = [name for name in records if name not in withdrawn]
     if unknown:
-        raise Permanent(f"{unknown[0]} is not discarded", todo="clearwell sql 'from silver.set_aside'")
-    decisions.land(home, [decisions.keep(withdrawn[name], by.reason, by.name, by.at) for name in records])
-    return len(records)
+        raise Permanent(f"{unknown[0]} is not discarded", todo="clearwell dead-letters show --settled")
+    targets = [withdrawn[name] for name in _landings(home, records) if name in withdrawn]
+    decisions.land(home, [decisions.keep(target, by.reason, by.name, by.at) for target in targets])
+    return len(targets)
 
 
 def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
@@ -83,7 +86,11 @@ def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
     for entry in _entries(file):
         name, raw = str(entry.get("record")), entry.get("raw")
         if name not in found:
-            raise Permanent(f"{name} is no dead letter", where=str(file), todo="clearwell dead-letters show --json")
+            raise Permanent(
+                f"{name} is no dead letter",
+                where=str(file),
+                todo=f"leave it out; clearwell trace {name} says what it is",
+            )
         text = raw if isinstance(raw, str) else json.dumps(raw)
         if text == found[name]["raw"]:
             raise Permanent(f"{name} is not changed", where=str(file), todo="fix its `raw`, or leave it out")
@@ -165,9 +172,16 @@ def drop_build(home: Home, build_id: str) -> None:
             row["build_id"] == build_id
             for row in state.read(home.state, "ops.builds", "select build_id from ops.builds")
         ):
-            raise Permanent(f"build {build_id} is published", todo="clearwell builds list")
+            raise Permanent(
+                f"build {build_id} is published",
+                todo="clearwell builds restore BUILD --reason TEXT gives readers an older one",
+            )
         if not (folder / "plan.json").is_file():
-            raise Permanent(f"there is no build {build_id}", where=str(folder), todo="clearwell status")
+            raise Permanent(
+                f"there is no build {build_id}",
+                where=str(folder),
+                todo="clearwell status names the refused one, if there is one",
+            )
         shutil.rmtree(folder)
 
 
@@ -195,7 +209,10 @@ def select_findings(
         and (end is None or one.day < end)
     ]
     if not found:
-        raise Permanent(f"there is no open finding {finding or 'of that dataset and range'}", todo="clearwell status")
+        raise Permanent(
+            f"there is no open finding {finding or 'of that dataset and range'}",
+            todo="clearwell status lists those there are",
+        )
     return found
 
 
@@ -207,13 +224,27 @@ def _is_withdrawn(home: Home, target: Target) -> bool:
 def _batch(home: Home, batch_id: str) -> Target:
     manifest = bronze.find_manifest(home, batch_id)
     if manifest.dataset == decisions.DATASET:
-        raise Permanent("a decision is undone by its opposite, not retracted", todo="clearwell batches restore …")
+        raise Permanent(
+            "a decision is undone by its opposite, not retracted",
+            todo="clearwell batches restore BATCH, or clearwell dead-letters restore RECORD",
+        )
     return Target(manifest.dataset, batch_id)
 
 
 def _record(dataset: str, name: str) -> Target:
     batch_id, _, number = name.rpartition(":")
     return Target(dataset, batch_id, int(number))
+
+
+def _landings(home: Home, records: Sequence[str]) -> list[str]:
+    """Name every refused record that has the same line as one of these: a line that was landed again is one letter."""
+    query = f"""
+        with lines as (select dataset, batch_id || ':' || record_no as record, {LINE} as line from records.refused)
+        select distinct lines.record from lines semi join (select * from lines where list_contains($1, record)) as named using (dataset, line)
+        order by all
+    """
+    found = state.read(home.state, "records.refused", query, [list(records)])
+    return list(dict.fromkeys([*records, *(row["record"] for row in found)]))
 
 
 def _dead_letters(home: Home) -> dict[str, state.Row]:
@@ -230,7 +261,15 @@ def _entries(file: Path) -> list[dict[str, Any]]:
         else:
             entries = [json.loads(line) for line in text.splitlines() if line.strip()]
     except ValueError as error:
-        raise Permanent(f"the file is not JSON: {error}", where=str(file), todo="fix it") from error
+        raise Permanent(
+            f"the file is not JSON: {error}",
+            where=str(file),
+            todo="give what clearwell dead-letters show --json prints",
+        ) from error
     if not all(isinstance(entry, dict) for entry in entries):
-        raise Permanent("each entry must be an object with `record` and `raw`", where=str(file), todo="fix it")
+        raise Permanent(
+            "each entry must be an object with `record` and `raw`",
+            where=str(file),
+            todo="give what clearwell dead-letters show --json prints",
+        )
     return list(entries)

@@ -17,8 +17,7 @@ def read(home: Home, layer: str | None = None) -> list[state.Row]:
     """Return one row a table of silver and gold, or of one layer: schema, table, rows and hash."""
     if layer and layer not in LAYERS:
         raise Permanent(f"there is no layer {layer!r}", todo="name silver or gold")
-    if not home.state.exists():
-        raise Permanent("there is no state yet", where=str(home.state), todo="type `clearwell build`")
+    state.need(home)
     with state.connect(home.state) as connection:
         found = state.rows(connection, _TABLES, [[layer] if layer else list(LAYERS)])
         return [hash_table(connection, row["table_schema"], row["table_name"]) for row in found]

@@ -1,4 +1,4 @@
-"""Which windows are missing or short, and the smallest set of ingests that fills them."""
+"""Find windows that are missing or lack files, and the smallest set of ingests that fills them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _WINDOWS = """
 
 @dataclass(frozen=True)
 class Ingest:
-    """One ingest to run, and why: the windows in it are missing, or short of files that could not be read."""
+    """One ingest to run, and why: its windows are missing, or lack files that could not be read."""
 
     source: str
     window: Window
@@ -49,7 +49,7 @@ def needed(home: Home, until: datetime | None = None) -> list[Ingest]:
 
 
 def holes(windows: Iterable[Window], until: datetime | None = None) -> list[Window]:
-    """Return what lies between windows, and after the last of them up to `until`."""
+    """Return the gaps between windows, and after the last one up to `until`."""
     gaps = []
     reach: datetime | None = None
     for window in sorted(windows):
@@ -62,7 +62,7 @@ def holes(windows: Iterable[Window], until: datetime | None = None) -> list[Wind
 
 
 def merge(windows: Iterable[tuple[Window, str]]) -> list[tuple[Window, str]]:
-    """Join windows that touch or overlap: one ingest does for all of them."""
+    """Join windows that touch or overlap, so that one ingest covers them."""
     merged: list[tuple[Window, str]] = []
     for window, why in sorted(windows):
         if merged and window.start <= merged[-1][0].end:
@@ -75,7 +75,7 @@ def merge(windows: Iterable[tuple[Window, str]]) -> list[tuple[Window, str]]:
 
 
 def heal(home: Home, ingests: Iterable[Ingest], now: datetime, report: Report) -> list[str]:
-    """Run the ingests; return what could not be healed, and why."""
+    """Run the ingests; return those that failed, and why."""
     failed = []
     for one in ingests:
         report(f"ingest {one.source} {one.window} ({one.why})")

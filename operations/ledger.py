@@ -183,7 +183,7 @@ def check(home: Home) -> None:
         raise Permanent(
             f"the ledger is off in {len(differences)} places, first: {differences[0]}",
             where=str(home.state),
-            todo="clearwell ledger --recount",
+            todo="clearwell ledger --recount lists them all",
         )
 
 

@@ -5,32 +5,18 @@ import json
 from ingestion import bronze
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
-from operations.suggest import SHAPE
+from operations import letters
 from warehouse import state
 from warehouse.plan import VERDICT
 
-_DEAD_LETTERS = f"""
-    with letters as (
-        select
-            *, nullif(split_part(reasons[1], ':', 2), '') as column_name,
-            case when json_valid(raw) then json_extract_string(raw, '$."' || column_name || '"') end as value
-        from silver.dead_letters
-    )
-
+_CAUSES = """
     select
-        letters.dataset,
-        array_to_string(letters.reasons, ', ') as reasons,
-        array_to_string(list_sort(list(distinct {SHAPE.format("value")}))[:3], ' | ') as shapes,
-        batches.contract_version,
-        letters.source_file,
-        count(*) as records,
-        min(batches.landed_at) as first_seen,
-        max(batches.landed_at) as last_seen,
-        any_value(letters.batch_id || ':' || letters.record_no order by letters.batch_id, letters.record_no) as example
+        dataset, array_to_string(reasons, ', ') as reasons, {file} settled, count(*) as letters, sum(records)::bigint as records,
+        min(first_seen) as first_seen, max(last_seen) as last_seen, min(record) as example,
+        array_to_string(list_sort(list(distinct shape))[:3], ' | ') as shapes
     from letters
-    left join ops.batches as batches using (batch_id)
-    group by letters.dataset, letters.reasons, batches.contract_version, letters.source_file
-    order by records desc, letters.dataset, reasons, letters.source_file
+    group by all
+    order by letters desc, dataset, reasons, settled, example
 """
 
 
@@ -53,36 +39,45 @@ def batches(home: Home) -> list[state.Row]:
     ]
 
 
-def batch(home: Home, batch_id: str) -> list[state.Row]:
-    """Return one batch: its manifest's fields, and what became of its records."""
+def batch(home: Home, batch_id: str) -> state.Row:
+    """Return one batch: its manifest's fields, and under `fates` how many of its records have which."""
     body = json.loads(bronze.find_manifest(home, batch_id).to_json())
-    rows = [
-        {"field": name, "value": value if isinstance(value, str) else json.dumps(value)} for name, value in body.items()
-    ]
     fates = (
         "select fate, sum(records)::bigint as records from ops.ledger where batch_id = $1 group by fate order by fate"
     )
     found = state.read(home.state, "ops.ledger", fates, [batch_id])
-    return [*rows, *({"field": f"records {row['fate']}", "value": row["records"]} for row in found)]
+    return {**body, "fates": {row["fate"]: row["records"] for row in found}}
 
 
-def dead_letters(home: Home) -> list[state.Row]:
-    """Group the refused records by reasons, contract version and source file."""
-    return state.read(home.state, "silver.dead_letters", _DEAD_LETTERS)
+def dead_letters(home: Home, *, by_file: bool = False) -> list[state.Row]:
+    """Count the refused lines by cause and by what settled them: each line once, with an example, and since when.
+
+    `settled` is missing for those that are open.
+    """
+    return letters.ask(home, _CAUSES.format(file="source_file," if by_file else ""))
 
 
 def dead_letter_records(
-    home: Home, dataset: str | None = None, reason: str | None = None, limit: int = 20
+    home: Home,
+    dataset: str | None = None,
+    reason: str | None = None,
+    limit: int = 20,
+    *,
+    settled: bool = False,
 ) -> list[state.Row]:
-    """Return refused records, raw."""
+    """Return refused lines, raw: the open ones or the settled ones, each by the first record that brought it."""
     query = """
-        select dataset, batch_id || ':' || record_no as record, record_date, reasons, raw, source_file, source_line
-        from silver.dead_letters
-        where ($1 is null or dataset = $1) and ($2 is null or list_contains(reasons, $2))
-        order by batch_id, record_no
+        select
+            dataset, record, record_date, reasons, raw, source_file, source_line, records, first_seen,
+            case when settled_by is null then settled else settled || ' by ' || settled_by end as settled
+        from letters
+        where
+            ($1 is null or dataset = $1) and ($2 is null or list_contains(reasons, $2))
+            and (settled is not null) = $4
+        order by record
         limit $3
     """
-    return state.read(home.state, "silver.dead_letters", query, [dataset, reason, limit])
+    return letters.ask(home, query, [dataset, reason, limit, settled])
 
 
 def builds(home: Home) -> list[state.Row]:

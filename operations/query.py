@@ -11,6 +11,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
@@ -59,6 +60,8 @@ TABLE_FUNCTIONS = frozenset(
     ]
 )
 _LOG_FUNCTIONS = frozenset(["write_log"])
+# Rows that are in memory at once.
+_AT_ONCE = 1000
 _SAFE = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -76,11 +79,11 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one question may use: DuckDB's memory, seconds, and rows of its answer."""
+    """What one question may use: DuckDB's memory, seconds, and rows of an answer that is shown as a table."""
 
     memory: str = "1GB"
     seconds: float = 300.0
-    rows: int = 100_000
+    rows: int = 10_000
 
     @property
     def bytes(self) -> int:
@@ -102,8 +105,7 @@ class Limits:
 @contextmanager
 def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the state for what people type. A question that passes a limit is Permanent, and says how to raise it."""
-    if not home.state.exists():
-        raise Permanent("there is no state yet", where=str(home.state), todo="type `clearwell build`")
+    state.need(home)
     limits = limits or Limits.from_environment()
     settings = {**_SAFE, "memory_limit": limits.memory}
     with (
@@ -126,27 +128,70 @@ def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBP
             ) from None
 
 
-def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Run one query over the state; return column names and rows. What is not allowed, or fails, is Permanent."""
-    limits = limits or Limits.from_environment()
+@contextmanager
+def ask(home: Home, query: str, limits: Limits | None = None) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
+    """Run one query over the state: its column names, and its rows as they come. What is not allowed, or fails, is Permanent.
+
+    The state is held while this is open, and no build can apply: read the rows at once, and let go.
+    """
     with session(home, limits) as connection:
         statement = _checked(connection, query)
-        try:
+        with _failures():
             result = connection.execute(statement)
             names = _distinct([column[0] for column in result.description or []])
-            rows = result.fetchmany(limits.rows + 1)
-        except _PAST_A_LIMIT:
-            raise
-        except (duckdb.Error, ValueError, OverflowError) as error:  # not every value of SQL is one of Python
-            raise Permanent(
-                f"the query failed: {error}", todo="`clearwell sql 'show all tables'` lists what is there"
-            ) from error
+        yield names, _rows(result)
+
+
+def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while True:
+        with _failures():
+            rows = result.fetchmany(_AT_ONCE)
+        if not rows:
+            return
+        yield from rows
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Let a query that fails say why. A limit that it passed is told by the session."""
+    try:
+        yield
+    except _PAST_A_LIMIT:
+        raise
+    except (duckdb.Error, ValueError, OverflowError) as error:  # not every value of SQL is one of Python
+        raise Permanent(f"the query failed: {_said(error)}", todo=_way_out(error)) from error
+
+
+def _said(error: Exception) -> str:
+    """Return what DuckDB says, without the copy of the line and the mark under it, which take several lines."""
+    return re.split(r"\n+LINE \d+:", str(error))[0]
+
+
+def _way_out(error: Exception) -> str:
+    """Say what helps with a query that fails: what there is, where a name is wrong; else the query is to be corrected."""
+    if isinstance(error, duckdb.CatalogException):
+        return "clearwell sql 'show all tables' lists what is there"
+    if isinstance(error, duckdb.BinderException):
+        return "correct the query; clearwell sql 'describe SCHEMA.TABLE' lists the columns of a table"
+    return "correct the query"
+
+
+def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run one query over the state; return column names and rows. More rows than the limit are Permanent."""
+    limits = limits or Limits.from_environment()
+    names, rows = first(home, query, limits.rows + 1, limits)
     if len(rows) > limits.rows:
         raise Permanent(
             f"the answer has more than {limits.rows:,} rows",
-            todo="count or limit them in the query; or open the published file, which is yours to read",
+            todo="add --csv or --json, which print any number, or --limit",
         )
     return names, rows
+
+
+def first(home: Home, query: str, count: int, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run one query over the state; return column names and at most the first so many rows."""
+    with ask(home, query, limits) as (names, rows):
+        return names, list(islice(rows, count))
 
 
 def parse_condition(connection: duckdb.DuckDBPyConnection, table: str, text: str) -> str:
@@ -173,7 +218,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statem
     except _PAST_A_LIMIT:
         raise
     except (duckdb.Error, UnicodeEncodeError) as error:
-        raise Permanent(f"the query cannot be read: {error}", todo=ALLOWED) from None
+        raise Permanent(f"the query cannot be read: {_said(error)}", todo="correct it: one SELECT") from None
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         kinds = ", ".join(one.type.name for one in statements) or "nothing"
         hint = "; a pivot must list its values: pivot … on … in (…)" if kinds.startswith("CREATE, SELECT") else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingestion.contract import Contract, read_contracts, source_ends
 from ingestion.home import Home
-from operations import damage, decide
+from operations import damage, decide, heal, letters
 from warehouse import dbt, publish, state
 from warehouse.audit import last_refused
 from warehouse.plan import waiting_batches
@@ -18,10 +18,13 @@ _STALE_AFTER = timedelta(days=2)
 
 
 def read(home: Home, now: datetime) -> dict[str, Any]:
-    """Return what is complete until when, the last build, open findings, what is damaged, and whether all that is healthy."""
+    """Return what is complete until when, the last build, open findings, what is damaged, and whether all that is healthy.
+
+    `unhealthy` says in words what is not well; nothing in it, and all is. Gaps and refused records do not make it unhealthy.
+    """
     broken = [{"kind": one.kind, "name": one.name, "what": one.what} for one in damage.glance(home)]
     if {"state", "published"} & {one["kind"] for one in broken}:
-        return _UNKNOWN | {"broken": broken}
+        return _UNKNOWN | {"home": str(home.root), "broken": broken}
     datasets = state.read(home.published, "ops.completeness", "select * from ops.completeness order by dataset")
     builds = state.read(home.published, "ops.builds", "select * from ops.builds order by build_number desc limit 1")
     findings = state.read(
@@ -53,17 +56,26 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     stale = state.read(home.state, "ops.dates", _STALE, [model_version(dbt.PROJECT)])
     contracts = read_contracts()
     late = late_datasets(datasets, contracts, source_ends(contracts), now)
+    unhealthy = {
+        "nothing is published": not builds,
+        "damaged": broken,
+        "the last build is refused": refused,
+        f"late: {', '.join(late)}": late,
+        f"{len(held)} held": held,
+        "an older state is pinned": pinned,
+        "not reconciled with the sources": differences,
+        "a check fails": failing,
+    }
     return {
-        "healthy": bool(builds)
-        and not broken
-        and not refused
-        and not late
-        and not held
-        and not pinned
-        and not differences
-        and not failing,
+        "home": str(home.root),
+        "healthy": not any(unhealthy.values()),
+        "unhealthy": [what for what, is_so in unhealthy.items() if is_so],
         "broken": broken,
         "late": late,
+        "gaps": [
+            {"source": one.source, "from": one.window.start, "to": one.window.end, "why": one.why}
+            for one in heal.needed(home)
+        ],
         "held": held,
         "differences": differences,
         "stale": stale,
@@ -71,6 +83,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         "datasets": datasets,
         "builds": builds,
         "findings": [*refused, *findings],
+        "refused": letters.ask(home, _REFUSED),
         "batches_waiting": len(waiting_batches(home)),
     }
 
@@ -136,11 +149,20 @@ _STALE = """
     group by dataset, range
     order by all
 """
+# Refused lines that are open, by cause: a line is counted once, however often it was landed.
+_REFUSED = """
+    select count(*) as letters, cause, dataset, min(first_seen) as since
+    from (select dataset, first_seen, unnest(reasons) as cause from letters where settled is null)
+    group by all
+    order by letters desc, dataset, cause
+"""
 _HELD = ("dataset", "window_start", "window_end", "refused_records", "records", "cause")
 # With a state or published file that cannot be read, nothing else can be told.
 _UNKNOWN: dict[str, Any] = {
     "healthy": False,
+    "unhealthy": ["damaged"],
     "late": [],
+    "gaps": [],
     "held": [],
     "differences": [],
     "stale": [],
@@ -148,6 +170,7 @@ _UNKNOWN: dict[str, Any] = {
     "datasets": [],
     "builds": [],
     "findings": [],
+    "refused": [],
     "batches_waiting": 0,
 }
 _SHOWN = ("check_name", "result", "failed_rows", "examples")

@@ -4,26 +4,17 @@ from dataclasses import dataclass
 
 from ingestion.contract import Contract, read_contracts
 from ingestion.home import Home
+from operations import letters
 from warehouse import state
 
-# Digits and letters alone: the value may be somebody's.
-SHAPE = "regexp_replace(regexp_replace(left({0}, 40), '\\p{{N}}', '9', 'g'), '\\p{{L}}', 'a', 'g')"
-_CLUSTERS = f"""
-    with letters as (
+_CLUSTERS = """
+    with shaped as (
         select
-            dataset, batch_id, record_no, reasons, currency, amount, is_amount_read,
-            nullif(split_part(reasons[1], ':', 2), '') as column_name,
-            case when json_valid(raw) then json_extract_string(raw, '$."' || column_name || '"') end as value
-        from records.refused
-        where fate = 'dead_letter'
-    ),
-
-    shaped as (
-        select
-            *, {SHAPE.format("value")} as shape,
+            *,
             -- only what a contract lists is shown as it is
             case when reasons[1] like 'not_allowed:%' then value end as listed
         from letters
+        where settled is null
     ),
 
     money as (
@@ -43,7 +34,7 @@ _CLUSTERS = f"""
         shaped.dataset, shaped.reasons, shaped.shape, shaped.listed, count(*) as records,
         any_value(totals.money) as money,
         count(*) filter (where is_amount_read = false) as unread_amounts,
-        min(batch_id || ':' || record_no) as example
+        min(record) as example
     from shaped
     left join totals on
         shaped.dataset = totals.dataset and shaped.reasons = totals.reasons
@@ -95,7 +86,7 @@ def suggestions(home: Home) -> list[state.Row]:
             "unread_amounts": row["unread_amounts"],
             "example": row["example"],
         }
-        for row in state.read(home.state, "records.refused", _CLUSTERS)
+        for row in letters.ask(home, _CLUSTERS)
     ]
 
 
@@ -107,10 +98,14 @@ def suggest(contract: Contract, reason: str, shape: str | None, listed: str | No
         if column in needed or column in (contract.money.amount if contract.money else ""):
             return Suggestion("records", f"give {column}: a record means nothing without it")
         return Suggestion(
-            "contract", f"let {column} be optional (required: false), and try it: clearwell contracts try"
+            "contract",
+            f"let {column} be optional (required: false), and try it: clearwell contracts try FILE --from DATE --to DATE",
         )
     if code == "not_allowed":
-        return Suggestion("contract", f"allow {column} to be {listed!r}, and try it: clearwell contracts try")
+        return Suggestion(
+            "contract",
+            f"allow {column} to be {listed!r}, and try it: clearwell contracts try FILE --from DATE --to DATE",
+        )
     if code == "not_parsed":
         return Suggestion("records", _rewrite(column, shape or ""))
     named = f"{column}: " if column else ""

@@ -1,6 +1,8 @@
 """From a record to what became of it, and from a number back to the records that add up to it."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +16,19 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.names import BAD_ROW, NOT_UTF8
+from operations import letters
 from operations.query import ALLOWED_CONDITION, parse_condition, session
 from warehouse import state
 from warehouse.lineage import Lineage, read_lineage
+
+# How a summary says each fate, the first of them first.
+_FATES = {
+    "current": "current",
+    "superseded": "superseded",
+    "duplicate": "duplicate",
+    "dead_letter": "refused",
+    "withdrawn": "withdrawn",
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,33 @@ def record(home: Home, name: str) -> list[dict[str, Any]]:
         found = _find(connection, contracts, name)
         if not found:
             raise Permanent(f"no record is named {name!r}", todo="give an order id, an event id, or batch:record_no")
-        return [_tell(home, connection, contracts[row["dataset"]], row) for row in found]
+        told = [_tell(home, connection, contracts[row["dataset"]], row) for row in found]
+    refused = [one["record"] for one in told if one["fate"] == "dead_letter"]
+    settled = letters.settled(home, refused) if refused else {}
+    return [{**one, "letter": settled[one["record"]]} if one["record"] in settled else one for one in told]
+
+
+def summary(told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say in a line per dataset what became of the records that were found, and where in gold they are."""
+    lines = []
+    for dataset in dict.fromkeys(one["dataset"] for one in told):
+        its = [one for one in told if one["dataset"] == dataset]
+        fates = Counter(one["fate"] for one in its)
+        said = [f"{dataset}: " + ", ".join(f"{fates[fate]} {word}" for fate, word in _FATES.items() if fates[fate])]
+        refused = [one for one in its if one["fate"] == "dead_letter"]
+        if refused:
+            reasons = sorted({reason for one in refused for reason in one["reasons"]})
+            letter = sorted({one.get("letter", "open") for one in refused})
+            said.append(f"refused for {', '.join(reasons)}, and that is {', '.join(letter)}")
+        decided = [one["decision"] for one in its if "decision" in one]
+        said += sorted(
+            {f"{one['action']} by {one['decided_by']}: {one['reason']}" for one in decided if "action" in one}
+        )
+        if "current" in fates:
+            tables = sorted({row.split(" where ")[0] for one in its for row in one.get("gold", ())})
+            said.append(f"in {', '.join(tables)}" if tables else "in no row of gold that is made of records")
+        lines.append("; ".join(said))
+    return lines
 
 
 def _find(connection: duckdb.DuckDBPyConnection, contracts: dict[str, Contract], name: str) -> list[state.Row]:

@@ -1,4 +1,4 @@
-"""Whether a window that somebody typed can be meant: asked once, before any source is."""
+"""Check once, before any source is read, whether a typed window makes sense."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -40,7 +40,7 @@ def check_begun(window: Window, begins: Mapping[str, datetime | None]) -> None:
     """Refuse a window that ends before any source's first record; of a source whose value is None nothing is there at all."""
     if not begins or any(one and one < window.end for one in begins.values()):
         return
-    told = "; ".join(f"{source} {f'begin at {iso(at)}' if at else 'have none'}" for source, at in begins.items())
+    told = "; ".join(f"{source} {f'begins at {iso(at)}' if at else 'has none'}" for source, at in begins.items())
     raise Permanent(
         f"no source has a record before {iso(window.end)}: {told}",
         todo="give a window in which there are some, or look at the address of the source",

@@ -8,12 +8,11 @@ import duckdb
 
 from ingestion.database import attached
 from ingestion.errors import Permanent
-from warehouse import applied, comments, dbt, state
+from warehouse import applied, comments, dbt, shape, state
 from warehouse.dbt import Change
 from warehouse.plan import Build
+from warehouse.shape import KEPT
 
-# Written by the audit, row by row, and kept for ever: see warehouse/audit.py.
-KEPT = ("builds", "findings")
 # Also those that the models write, and that a build which starts over must not forget.
 HISTORY = (*KEPT, "restatements")
 
@@ -65,8 +64,11 @@ def change_tables(
     changes = [*changes]
     with attached(connection, build.file, "build"), _transaction(connection):
         changes += [_kept(connection, name) for name in KEPT]
+        had, built = shape.read(connection), shape.read(connection, "build")
+        for table in left_over(changes, had):
+            connection.execute(f"drop {'table' if had.pop(table) else 'view'} {'.'.join(table)}")
         for change in changes:
-            for statement in statements(connection, change):
+            for statement in statements(connection, change, had, built):
                 connection.execute(statement)
         applied.check_tables(
             connection, [(change, matching(connection, change)) for change in changes if not change.view_sql]
@@ -106,18 +108,41 @@ def _kept(connection: duckdb.DuckDBPyConnection, name: str) -> Change:
     )
 
 
-def statements(connection: duckdb.DuckDBPyConnection, change: Change) -> list[str]:
-    """Spell out what one change does, in SQL."""
+def left_over(changes: Iterable[Change], had: shape.Shape) -> list[shape.Name]:
+    """List what no model makes any more; and what was a view and is a table now, or the other way round."""
+    made = {(change.schema, change.table): bool(change.view_sql) for change in changes}
+    return shape.left_over([name for name, is_view in made.items() if name in had and bool(had[name]) != is_view], had)
+
+
+def statements(
+    connection: duckdb.DuckDBPyConnection, change: Change, had: shape.Shape, built: shape.Shape
+) -> list[str]:
+    """Spell out what one change does to a file that had some tables, in SQL.
+
+    Columns come and go with those of the model; a type that changes is Permanent.
+    """
     table = f"{change.schema}.{change.table}"
     made = [f"create schema if not exists {change.schema}"]
     if change.view_sql:
         return [*made, f"create or replace view {table} as {change.view_sql}"]
     columns = ", ".join(change.columns)
-    made.append(f"create table if not exists {table} as select {columns} from build.{table} limit 0")
-    made += [
-        f"alter table {table} add column if not exists {name} {kind}"
-        for name, kind in zip(change.columns, change.types, strict=True)
-    ]
+    name = (change.schema, change.table)
+    shape_now = {column: built[name][column] for column in change.columns}
+    if name not in had or (not change.match_table and had[name] != shape_now):
+        return [*made, f"create or replace table {table} as select {columns} from build.{table}"]
+    before, after = had[name], built[name]
+    for column, kind in zip(change.columns, change.types, strict=True):
+        if column not in before:
+            made.append(f"alter table {table} add column {column} {kind}")
+        elif before[column] != after[column] and change.is_history:
+            made.append(f"alter table {table} alter column {column} type {kind} using try_cast({column} as {kind})")
+        elif before[column] != after[column]:
+            raise Permanent(
+                f"{table}.{column} is {before[column]} in the state and {after[column]} in the build",
+                where="nothing was changed",
+                todo="clearwell build --full --reason TEXT makes every table again",
+            )
+    made += [f"alter table {table} drop column {column}" for column in before if column not in change.columns]
     made.append(f"delete from {table} {matching(connection, change)}")
     made.append(f"insert into {table} by name select {columns} from build.{table}")
     return made

@@ -277,7 +277,7 @@ def read_verdict(build: Build) -> Verdict:
         raise Permanent(
             f"build {build.build_id} was not audited, so it cannot be published",
             where=str(build.folder),
-            todo="clearwell build, or run the audit of this build again",
+            todo="clearwell build; or in Airflow, clear the task audit of this run",
         ) from None
     if verdict.stops:
         raise Refused(verdict)

@@ -1,7 +1,7 @@
 """One build, start to end: plan, transform, audit, apply, publish. Until the apply, nothing has happened."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from ingestion.database import attached
-from ingestion.errors import Transient
+from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 from ingestion.manifest import Manifest
-from warehouse import dbt, state
+from warehouse import dbt, shape, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
 from warehouse.audit import audit as audit_build
@@ -69,7 +69,7 @@ def plan(home: Home, request: Request, now: datetime, report: Report = silent) -
 def transform(home: Home, build_id: str, report: Report = silent) -> None:
     """Build the tables aside. Doing it again starts over; of a build that the state has taken, nothing is left to do."""
     with lock_build(home, report):
-        _transform(Build(home, build_id), report)
+        _transform(_named(home, build_id), report)
 
 
 def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> Verdict:
@@ -78,17 +78,30 @@ def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> 
     Of a build that the state has taken, return what was found then.
     """
     with lock_build(home, report):
-        return _audit(Build(home, build_id), now, report)
+        return _audit(_named(home, build_id), now, report)
 
 
 def publish(home: Home, build_id: str, report: Report = silent) -> None:
     """Apply an audited build to the state, and publish it. Doing it again changes nothing. One that did not pass is Refused."""
     with lock_build(home, report):
-        _publish(Build(home, build_id), report)
+        _publish(_named(home, build_id), report)
 
 
-def build(home: Home, request: Request, now: datetime, report: Report = silent) -> Outcome:
-    """Do all of it."""
+def _named(home: Home, build_id: str) -> Build:
+    """Return the build of an id. Airflow hands on none if its plan was marked as done, and not run."""
+    if not build_id:
+        raise Permanent("no build was planned", todo="clearwell build, or run the plan of this run again")
+    return Build(home, build_id)
+
+
+def build(
+    home: Home,
+    request: Request,
+    now: datetime,
+    report: Report = silent,
+    clock: Callable[[], datetime] | None = None,
+) -> Outcome:
+    """Do all of it. The clock tells when the audit ends, minutes after `now`; without one it is `now` as well."""
     with lock_build(home, report):
         planned = _plan(home, request, now, report)
         if not planned:
@@ -97,7 +110,7 @@ def build(home: Home, request: Request, now: datetime, report: Report = silent) 
         made = Build(home, planned.build_id)
         report(f"plan: build {planned.build_id}, {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
         _transform(made, report)
-        verdict = _audit(made, now, report)
+        verdict = _audit(made, now, report, clock)
         if request.dry_run:
             outcome = Outcome(
                 planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"]))
@@ -118,13 +131,25 @@ def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan |
             state.recover(database)
         if not request.full:  # a full build makes both files again
             catch_up(home)
-        return make_plan(home, request, now, report)
+        planned = make_plan(home, request, now, report)
+    if planned:
+        made = Build(home, planned.build_id)
+        try:
+            for change in shape.check_plan(made):
+                report(change)
+        except BaseException:
+            shutil.rmtree(made.folder)
+            raise
+    return planned
 
 
 def _transform(build: Build, report: Report = silent) -> None:
     if not is_applied(build):
         prepare(build)
+        report("transform: starting dbt")
         dbt.run_models(build, built=partial(_report_models, report))
+        shape.check_built(build)
+        build.made.touch()
 
 
 def _report_models(report: Report, count: int, of: int) -> None:
@@ -135,6 +160,7 @@ def _report_models(report: Report, count: int, of: int) -> None:
 
 def prepare(build: Build) -> None:
     """Remove what an earlier try left, and make the files that dbt attaches."""
+    build.made.unlink(missing_ok=True)
     build.verdict.unlink(missing_ok=True)
     for path in (build.file, build.empty):
         drop(path)
@@ -144,13 +170,19 @@ def prepare(build: Build) -> None:
                 pass
 
 
-def _audit(build: Build, now: datetime, report: Report) -> Verdict:
+def _audit(build: Build, now: datetime, report: Report, clock: Callable[[], datetime] | None = None) -> Verdict:
     if is_applied(build):
         return read_verdict(build)
+    if not build.made.exists():
+        raise Permanent(
+            f"the tables of build {build.build_id} were not made, so there is nothing to audit",
+            where=str(build.folder),
+            todo="clearwell build, or run the transform of this build again",
+        )
     held: list[Finding] = []
     while True:
         report("audit: tests, expectations and accounts")
-        verdict = audit_build(build, now, held)
+        verdict = audit_build(build, clock() if clock else now, held)
         if not verdict.hold:
             report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
             return verdict

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from ingestion import faults
 from ingestion.contract import PROJECT
 from ingestion.database import MEMORY, connect, memory
 from ingestion.errors import ClearwellError, Permanent
-from warehouse.parsed import parsed
+from warehouse.parsed import listed, parsed
 from warehouse.plan import Build
 from warehouse.version import model_version
 
@@ -61,6 +62,24 @@ class Change:
     def is_history(self) -> bool:
         """Say whether the table only grows: a build replaces nothing but its own rows."""
         return self.match_table == self.table and set(self.by) == {"build_id"}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A table as its model declares it: (schema, name), its columns with their types, those that say which row is which, and
+    those that must not be null. `grain` is what no two rows share, where the model says so.
+
+    One that is made whole has no rows that an earlier build made.
+    """
+
+    name: tuple[str, str]
+    columns: dict[str, str]
+    identity: frozenset[str]
+    required: frozenset[str]
+    grain: tuple[str, ...]
+    file: str
+    is_view: bool = False
+    is_made_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,6 +207,53 @@ def changes(build: Build) -> list[Change]:
     return sorted((change for change in found if change), key=lambda change: bool(change.view_sql))
 
 
+def declared(build: Build) -> list[Declared]:
+    """Read what the models declare of the tables that the state takes: as they are now, or were when the build was made."""
+    if build.made_by.is_file():
+        nodes = _nodes(build)
+    else:
+        with _surroundings(build):
+            nodes = json.loads(listed(build.home, PROJECT, lambda: _parse(build, PROJECT)))["nodes"]
+    models = [node for _, node in sorted(nodes.items()) if node["resource_type"] == "model"]
+    for node in models:
+        if node["schema"] in ("gold", "ops") and not node["config"].get("meta", {}).get("apply"):
+            raise Permanent(
+                f"{node['name']} does not say how the state takes its rows, so nobody would ever read it",
+                where=_file(node),
+                todo="add apply to its config: {meta: …}, as docs/new-dataset.md has it",
+            )
+    return [_declared(node) for node in models if node["config"].get("meta", {}).get("apply")]
+
+
+def _declared(node: dict[str, Any]) -> Declared:
+    meta = node["config"]["meta"]
+    apply, grain = meta["apply"], meta.get("grain") or []
+    columns = node["columns"]
+    by = apply.get("by", {})
+    by = by.values() if isinstance(by, dict) else by
+    named = {word for expression in by for word in re.findall(r"\w+", expression)}
+    reads_itself = re.search(rf"(before|whole)\(['\"]{node['name']}['\"]\)", node["raw_code"])
+    return Declared(
+        name=(node["schema"], node["alias"]),
+        columns={name: str(column.get("data_type") or "") for name, column in columns.items()},
+        identity=frozenset({*grain, *named} & set(columns)),
+        required=frozenset(
+            name
+            for name, column in columns.items()
+            if any(one.get("type") == "not_null" for one in column.get("constraints") or [])
+        ),
+        grain=tuple(grain),
+        file=_file(node),
+        is_view=bool(apply.get("view")),
+        is_made_whole="match" not in apply and not reads_itself,
+    )
+
+
+def _file(node: dict[str, Any]) -> str:
+    """Name the YAML of a model, or its SQL if nothing is said of it."""
+    return str(node.get("patch_path") or node["original_file_path"]).split("://")[-1]
+
+
 def expectations(build: Build) -> dict[str, list[Expectation]]:
     """Read from dbt's manifest what is expected of each table of gold: `expectations` in the YAML beside its model."""
     return {
@@ -234,7 +300,7 @@ def _models(build: Build) -> dict[str, dict[str, Any]]:
 
 
 def _nodes(build: Build) -> dict[str, dict[str, Any]]:
-    return dict(json.loads((build.target / "manifest.json").read_text())["nodes"])
+    return dict(json.loads(build.made_by.read_text())["nodes"])
 
 
 def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:
@@ -272,6 +338,36 @@ def _invoke(
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
+    with _surroundings(build):
+        try:
+            of_project = project or PROJECT
+            manifest, nodes = parsed(build.home, of_project, lambda: _parse(build, of_project))
+            build.target.mkdir(parents=True, exist_ok=True)
+            build.made_by.write_bytes(nodes)
+            with _log(build) as keep:
+                counting = [partial(_count_models, built)] if built else []
+                runner = dbtRunner(manifest=manifest, callbacks=[keep, *counting])
+                outcome = runner.invoke(arguments(build, command, *more, project=project))
+        finally:
+            # dbt keeps its connection for the life of the process; the apply needs the state to itself.
+            DuckDBConnectionManager.close_all_connections()
+    if outcome.exception:
+        raise _fault_of(outcome.exception, build) or Permanent(
+            f"dbt {command} failed: {outcome.exception}",
+            where=str(PROJECT),
+            todo=f"read {build.folder / 'logs' / 'dbt.log'}",
+        )
+    return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
+
+
+def _count_models(built: Callable[[int, int], None], event: Any) -> None:
+    if event.info.name == "LogModelResult":
+        built(event.data.index, event.data.total)
+
+
+@contextmanager
+def _surroundings(build: Build) -> Iterator[None]:
+    """Give dbt the environment of a build, and bring this process back from where it moves."""
     environment = {
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
@@ -282,28 +378,7 @@ def _invoke(
         "DO_NOT_TRACK": "1",
     }
     with _environment(environment), _folder(Path.cwd()):
-        try:
-            of_project = project or PROJECT
-            manifest, listed = parsed(build.home, of_project, lambda: _parse(build, of_project))
-            build.target.mkdir(parents=True, exist_ok=True)
-            (build.target / "manifest.json").write_bytes(listed)
-            with _log(build) as keep:
-                counting = [partial(_count_models, built)] if built else []
-                runner = dbtRunner(manifest=manifest, callbacks=[keep, *counting])
-                outcome = runner.invoke(arguments(build, command, *more, project=project))
-        finally:
-            # dbt keeps its connection for the life of the process; the apply needs the state to itself.
-            DuckDBConnectionManager.close_all_connections()
-    if outcome.exception:
-        raise _fault_of(outcome.exception, build) or Permanent(
-            f"dbt {command} failed: {outcome.exception}", where=str(PROJECT), todo="see the build's logs folder"
-        )
-    return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
-
-
-def _count_models(built: Callable[[int, int], None], event: Any) -> None:
-    if event.info.name == "LogModelResult":
-        built(event.data.index, event.data.total)
+        yield
 
 
 def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:

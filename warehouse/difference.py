@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import duckdb
 
 from ingestion.database import attached
-from warehouse import dbt, state
+from warehouse import dbt, shape, state
 from warehouse.apply import matching
 from warehouse.dbt import Change
 from warehouse.plan import Build
@@ -43,8 +43,14 @@ def _compare(connection: duckdb.DuckDBPyConnection, change: Change, *, whole: bo
     table = f"{change.schema}.{change.table}"
     columns = ", ".join(name for name in change.columns if name not in _STAMPS)
     after = f"select {columns} from build.{table}"
-    if state.has_table(connection, change.schema, change.table):
-        before = f"select {columns} from {table} {'' if whole else matching(connection, change)}"
+    had = shape.read(connection).get((change.schema, change.table))
+    if had is not None:
+        known = ", ".join(
+            name if name in had else f"cast(null as {kind}) as {name}"
+            for name, kind in zip(change.columns, change.types, strict=True)
+            if name not in _STAMPS
+        )
+        before = f"select {known} from {table} {'' if whole else matching(connection, change)}"
     else:
         before = f"{after} limit 0"
     query = f"""

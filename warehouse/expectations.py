@@ -1,4 +1,4 @@
-"""What gold must look like, told to Great Expectations as the YAML beside each model says it."""
+"""Check gold with Great Expectations, by the `expectations` in each model's YAML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one expectation found on the touched rows of a gold table."""
+    """The result of one expectation on the touched rows of a gold table."""
 
     name: str
     success: bool
@@ -32,7 +32,7 @@ class Outcome:
 
 
 def check(build: Build) -> list[Outcome]:
-    """Check the gold rows of a build. Tables without touched rows have nothing to show."""
+    """Check the gold rows of a build; tables without touched rows are skipped."""
     rules = dbt.expectations(build)
     with state.connect(build.file) as connection:
         frames = {table: _frame(connection, table, mine) for table, mine in rules.items()}
@@ -41,7 +41,7 @@ def check(build: Build) -> list[Outcome]:
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, table: str, rules: list[Expectation]) -> pd.DataFrame:
-    """Read the columns that the rules name. DECIMAL reaches pandas as objects, which numeric rules cannot compare: as doubles."""
+    """Read the columns that the rules name, DECIMAL as doubles: pandas has it as objects, which numeric rules cannot compare."""
     columns = connection.execute(
         "select column_name, data_type like 'DECIMAL%' or data_type = 'BIGINT' from duckdb_columns() "
         "where schema_name = 'gold' and table_name = $1",

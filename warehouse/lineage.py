@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingestion.contract import PROJECT, read_yaml
+from ingestion.contract import PROJECT, read_entries
 from ingestion.errors import Permanent
 
 
@@ -45,7 +45,7 @@ def read_lineage(project: Path = PROJECT) -> dict[str, Lineage]:
 def read_gold(project: Path = PROJECT) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Read what every gold table says of itself in its YAML: the file, and the model as dbt has it there."""
     for path in sorted((project / "models" / "gold").glob("gold_*.yml")):
-        for model in read_yaml(path.read_text()).get("models", []):
+        for model in read_entries(path, "models"):
             yield path, model
 
 

@@ -53,6 +53,15 @@ def parsed(home: Home, project: Path, parse: Callable[[], Any]) -> tuple[Any, by
     return _unpack(files.packed), files.listed
 
 
+def listed(home: Home, project: Path, parse: Callable[[], Any]) -> bytes:
+    """Return the manifest as JSON alone: without loading dbt, which takes seconds, where the home or this process has it."""
+    key = project_key(project)
+    files = _IN_MEMORY.get(key) or _read(home, key)
+    if files and files.listed:
+        return files.listed
+    return parsed(home, project, parse)[1]
+
+
 def _folder(home: Home) -> Path:
     return home.root / "parsed"
 

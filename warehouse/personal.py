@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ingestion.contract import PROJECT, Contract, read_contracts, read_yaml
+from ingestion.contract import PROJECT, Contract, read_contracts
+from ingestion.fields import read_entries, read_yaml
 from warehouse.dbt import Change
 
 SILVER = "silver"
@@ -29,12 +30,20 @@ def published_silver(project: Path = PROJECT) -> tuple[str, ...]:
     models = [
         model
         for path in sorted((project / "models" / SILVER).glob("silver_*.yml"))
-        for model in read_yaml(path.read_text()).get("models", [])
+        for model in read_entries(path, "models")
     ]
     return tuple(
         model["name"].removeprefix("silver_")
         for model in models
         if model.get("config", {}).get("meta", {}).get("publish")
+    )
+
+
+def published_layers(project: Path = PROJECT) -> tuple[str, ...]:
+    """Name the schemas that are published whole: dbt_project.yml says `publish: true` of their folder."""
+    folders = read_yaml(project / "dbt_project.yml")["models"]["clearwell"]
+    return tuple(
+        name for name, config in folders.items() if isinstance(config, dict) and config.get("+meta", {}).get("publish")
     )
 
 

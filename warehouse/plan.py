@@ -103,8 +103,18 @@ class Build:
         return self.folder / VERDICT
 
     @property
+    def made(self) -> Path:
+        """Empty, and there once every table of the build is made: a transform that broke off leaves some."""
+        return self.folder / "made"
+
+    @property
     def target(self) -> Path:
         return self.folder / "target"
+
+    @property
+    def made_by(self) -> Path:
+        """The models that the build was made by, as dbt lists them."""
+        return self.target / "manifest.json"
 
     def plan(self) -> Plan:
         try:

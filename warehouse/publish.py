@@ -14,7 +14,7 @@ from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from warehouse import applied, comments, dbt, state
 from warehouse.apply import change_tables
-from warehouse.personal import SILVER, for_readers, hidden, left_out, published_silver
+from warehouse.personal import SILVER, for_readers, hidden, left_out, published_layers, published_silver
 from warehouse.plan import Build
 
 KEPT_STATES = 3
@@ -56,7 +56,7 @@ def _copy(source: Path, aside: Path) -> None:
     with state.connect(source) as connection:
         tables = [
             (row["table_schema"], row["table_name"], [name for name in row["columns"] if name.lower() not in away])
-            for row in state.rows(connection, _TABLES, [list(published_silver())])
+            for row in state.rows(connection, _TABLES, [list(published_layers()), list(published_silver())])
             for away in [hidden(row["table_schema"], row["table_name"], without)]
         ]
     with state.connect(aside, read_only=False) as connection:
@@ -119,8 +119,8 @@ def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
     with state.lock(home):
         kept = {path.stem: path for path in kept_states(home)}
         if build_id not in kept:
-            names = ", ".join(kept) or "none"
-            raise Permanent(f"the state of build {build_id} is not kept", todo=f"name one of those that are: {names}")
+            todo = f"name one of those that are: {', '.join(kept)}" if kept else "none is kept before the first build"
+            raise Permanent(f"the state of build {build_id} is not kept", todo=todo)
         write_pin(home, Pin(build_id, reason, by, at.isoformat()))
         aside = _aside(home)
         # What was kept may be from before a column was said to be personal.
@@ -139,7 +139,7 @@ def unpin(home: Home) -> None:
     """Publish the present state again."""
     with state.lock(home):
         if not pinned(home):
-            raise Permanent("nothing is pinned", todo="clearwell builds list")
+            raise Permanent("nothing is pinned", todo="nothing: readers are given the present state")
         _pin(home).unlink()
         catch_up(home)
 
@@ -173,7 +173,7 @@ _TABLES = """
     inner join information_schema.tables using (table_catalog, table_schema, table_name)
     where
         table_catalog = current_database() and table_type = 'BASE TABLE'
-        and (table_schema in ('gold', 'ops') or (table_schema = 'silver' and table_name in (select unnest($1))))
+        and (table_schema in (select unnest($1)) or (table_schema = 'silver' and table_name in (select unnest($2))))
     group by all
     order by table_schema, table_name
 """

@@ -12,6 +12,7 @@ import duckdb
 
 from ingestion.bronze import force_to_disk
 from ingestion.database import Row, connect, rows, write_ahead, writing
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 from ingestion.locks import PATIENCE_SECONDS, hold
@@ -26,6 +27,7 @@ __all__ = [
     "lock",
     "lock_aside",
     "lock_build",
+    "need",
     "read",
     "recover",
     "rows",
@@ -61,6 +63,13 @@ def durable_rename(aside: Path, name: Path) -> None:
     force_to_disk(aside)
     aside.replace(name)
     force_to_disk(name.parent)
+
+
+def need(home: Home) -> None:
+    """Raise Permanent where there is no state yet, with what makes one: a build, or first the records for it."""
+    if not home.state.exists():
+        todo = "clearwell build" if home.bronze.is_dir() else "clearwell run --from DATE --to DATE"
+        raise Permanent("there is no state yet", where=str(home.state), todo=todo)
 
 
 def lock(home: Home, report: Report = silent) -> AbstractContextManager[None]:

@@ -10,7 +10,17 @@ from ingestion.contract import read_yaml
 
 MAKING_TABLES = ("models", "macros", "seeds")
 # What is said about a table, or checked of it, changes none of its rows.
-_REMARKS = ("description", "data_tests", "unit_tests", "exposures", "expectations", "owner", "dashboard")
+_REMARKS = (
+    "description",
+    "data_tests",
+    "unit_tests",
+    "exposures",
+    "expectations",
+    "owner",
+    "dashboard",
+    "freshness",
+    "loaded_at_field",
+)
 
 
 def model_version(project: Path) -> str:
@@ -36,8 +46,7 @@ def _meaning(path: str, changed: int) -> str:
     """
     if path.endswith(".md"):
         return ""
-    text = Path(path).read_text()
-    return repr(_stripped(read_yaml(text))) if path.endswith((".yml", ".yaml")) else text
+    return repr(_stripped(read_yaml(Path(path)))) if path.endswith((".yml", ".yaml")) else Path(path).read_text()
 
 
 def _stripped(body: Any) -> Any:

@@ -1,19 +1,46 @@
 {# What readers were given before this build: the state, also of a build that starts over from an empty one. #}
+{% macro relation_given(model) %}
+    {% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] %}
+    {{ return(adapter.get_relation('previous', node.schema, node.alias) or adapter.get_relation('state', node.schema, node.alias)) }}
+{% endmacro %}
+
+{# The same with the columns of its model as they are now: one that it did not have is null, and so is what is no value of its type. #}
 {% macro given_before(model) -%}
-    {%- set relation = none -%}
-    {%- if execute -%}
-        {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] -%}
-        {%- set relation = adapter.get_relation('previous', node.schema, node.alias) or adapter.get_relation('state', node.schema, node.alias) -%}
+    {%- set relation = relation_given(model) if execute else none -%}
+    {%- if relation is none -%} (select * from {{ ref(model) }} where false)
+    {%- else -%}
+    {%- set had = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+    (
+        select
+            {%- for column in graph.nodes['model.' ~ project_name ~ '.' ~ model].columns.values() %}
+            try_cast({{ column.name if column.name in had else 'null' }} as {{ column.data_type }}) as {{ column.name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from {{ relation }}
+    )
     {%- endif -%}
-    {%- if relation is not none -%} {{ relation }} {%- else -%} (select * from {{ ref(model) }} where false) {%- endif -%}
 {%- endmacro %}
+
+{% macro is_a_number(type) %}{{ return(type.split('(')[0] in ('bigint', 'hugeint', 'integer', 'decimal', 'double', 'float')) }}{% endmacro %}
 
 {# The columns of a table that are numbers, and no part of its grain. #}
 {% macro measures_of(node) %}
     {% set found = [] %}
-    {% for column in node.columns.values() if column.name not in node.config.meta.grain and column.data_type.split('(')[0] in ('bigint', 'integer', 'decimal', 'double') %}
+    {% for column in node.columns.values() if column.name not in node.config.meta.grain and is_a_number(column.data_type) %}
         {% do found.append(column.name) %}
     {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# Those of them that readers were given as well, as numbers: none of a table that had rows of another grain. #}
+{% macro measures_given(model) %}
+    {% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] %}
+    {% set relation = relation_given(model) %}
+    {% if relation is none %}{{ return(measures_of(node)) }}{% endif %}
+    {% set had = {} %}
+    {% for column in adapter.get_columns_in_relation(relation) %}{% do had.update({column.name: column.dtype | lower}) %}{% endfor %}
+    {% for name in node.config.meta.grain if name not in had %}{{ return([]) }}{% endfor %}
+    {% set found = [] %}
+    {% for name in measures_of(node) if name in had and is_a_number(had[name]) %}{% do found.append(name) %}{% endfor %}
     {{ return(found) }}
 {% endmacro %}
 
@@ -21,7 +48,7 @@
    with all that they had, any other with the rows that it replaces. #}
 {% macro restatements_of(model) %}
 {% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] if execute else {} %}
-{% set measures = measures_of(node) if execute else [] %}
+{% set measures = measures_given(model) if execute else [] %}
 {% if not measures %}
     -- depends_on: {{ ref(model) }}
     select '' as gold_table, date '2000-01-01' as gold_date, '' as row_key, '' as measure, interval '0 days' as lateness,
@@ -34,6 +61,9 @@
         select *, {{ meta.date }} as given_date from {{ given_before(model) }} as given
         {%- if not adapter.get_relation('previous', node.schema, node.alias) %}
         where {{ is_replaced(model) }}
+        {%- else %}
+        -- rows that were of another grain have nothing to be compared with
+        qualify count(*) over (partition by {{ meta.grain | join(', ') }}) = 1
         {%- endif %}
     ),
 

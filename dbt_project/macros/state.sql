@@ -1,4 +1,5 @@
-{# The state before this build. A table that the state does not have yet reads as empty, with the columns of its model. #}
+{# The state before this build, with the columns of its model: one that the state does not have, as of a table that it does not
+   have yet, is null, and one that the model no longer has is left out. #}
 
 {% macro before(model) -%}
     {%- set found = namespace(relation=none) -%}
@@ -11,10 +12,13 @@
         {%- for column in node.columns.values() %} cast(null as {{ column.data_type }}) as {{ column.name }}{{ ',' if not loop.last }}{%- endfor -%}
     {%- else %} null as nothing {%- endif %} where false
     {%- if found.relation is not none %}
-    union all by name select * from {{ found.relation }}
+    union all by name select columns(lambda name: name in ({{ quoted(node.columns) }})) from {{ found.relation }}
     {%- endif %}
     )
 {%- endmacro %}
+
+{# Names as texts. #}
+{% macro quoted(names) -%} '{{ names | join("', '") }}' {%- endmacro %}
 
 {# Whether this build replaces a row that a table of the state had. What is matched is renamed: a name that both sides have would
    mean the inner side twice, and match every row. #}

@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from ingestion import faults
 from ingestion.contract import Contract, every_source, read_contracts, source_ends, source_names
-from ingestion.errors import Permanent
+from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
 from ingestion.landing import Landing, Report, Run, Source, silent
 from ingestion.sources import clickstream, orders, tables
 from ingestion.sources.known import known
 from ingestion.switch import VARIABLE
-from ingestion.window import Window
+from ingestion.window import Window, joined
 
-__all__ = ["SOURCES", "Landing", "Report", "Source", "ingest", "source_counts", "sweep"]
+__all__ = ["SOURCES", "Landing", "Report", "Source", "catch_up", "ingest", "missed", "source_counts", "sweep"]
+
+# How far back a run looks for what was missed. What is older, `clearwell heal` lands: it may be much.
+CATCH_UP = timedelta(days=14)
+_EVER = datetime(1900, 1, 1, tzinfo=UTC)
 
 _OWN_CODE: dict[str, Source] = {"orders": orders.ingest, "clickstream": clickstream.ingest}
 SOURCES: tuple[str, ...]
@@ -79,6 +83,39 @@ def sweep(
         tuple(sorted({waiting for landing in landings for waiting in landing.waiting})),
         tuple(dict.fromkeys(message for landing in landings for message in landing.messages)),
     )
+
+
+def catch_up(
+    source: str,
+    until: datetime,
+    home: Home,
+    at: datetime,
+    report: Report = silent,
+    contracts: Mapping[str, Contract] | None = None,
+) -> list[Landing]:
+    """Land what nobody landed of the days up to a time, as after a scheduler was off: day by day, `CATCH_UP` back at most.
+
+    A source of which nothing has landed yet has missed nothing. What cannot be landed is reported, and stays missing.
+    """
+    landings = []
+    for window in missed(source, until, home, read_contracts() if contracts is None else contracts):
+        report(f"{source} {window} was never landed: landing it now")
+        try:
+            landings.append(ingest(source, window, home, at, report, contracts))
+        except ClearwellError as error:
+            report(f"error: {error}")
+    return landings
+
+
+def missed(source: str, until: datetime, home: Home, contracts: Mapping[str, Contract]) -> list[Window]:
+    """List what no landing holds of a source's days up to a time, as far as `CATCH_UP` goes back and something has landed before."""
+    missing: list[Window] = []
+    with known(home) as held, held.open():
+        for contract in (one for one in contracts.values() if one.source == source):
+            landed = held.landed(contract.dataset, Window(_EVER, until))
+            if landed and (first := max(landed[0].end, until - CATCH_UP)) < until:
+                missing += Window(first, until).without(landed)
+    return [hole.within(day) for hole in joined(missing) for day in hole.days()]
 
 
 # The same function, by the name under which scripts outside of this repository call it.

@@ -100,7 +100,7 @@ class _Hours:
                 f" where the contract expects some every {say_duration(expected)}"
                 + "".join(f"; {message}" for message in self._messages()[:3]),
                 where=str(self.run.home.landing),
-                todo="look why nothing is delivered, then ingest the window again",
+                todo=f"find out why nothing is delivered, then clearwell ingest {DATASET} {self.run.window.options}",
             )
         for manifest in self.empty:
             with bronze.staged(self.run.home, DATASET) as folder:

@@ -1,6 +1,6 @@
-"""A Postgres COPY as Parquet: every value is kept as the database's own text, byte for byte.
+"""Write a Postgres COPY as Parquet. Every value is kept as the database's own text, byte for byte.
 
-What is not UTF-8 costs its row, not the run: its bytes are kept beside an escaped text, and the row is named.
+A value that is not UTF-8 does not fail the run: its bytes are kept beside an escaped text, and the row is named.
 """
 
 import codecs
@@ -39,7 +39,7 @@ NOT_TEXT = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter, Uni
 
 @dataclass(frozen=True)
 class Copied:
-    """What a query brought: its columns, those that Parquet names otherwise, and the files with their number of rows.
+    """The result of a query: its columns, those renamed in Parquet, and the files with their numbers of rows.
 
     `sha256` is of all bytes that the database sent; `messages` name the rows that are not UTF-8.
     """
@@ -61,7 +61,7 @@ def copy(
     table: str,
     key: Sequence[str],
 ) -> Copied:
-    """Write what a query finds as Parquet in a folder. The connection must be in a transaction that is a snapshot.
+    """Write the result of a query as Parquet to a folder. The connection must be in a snapshot transaction.
 
     The database converts to UTF-8. Where it cannot, or holds what it never looked at, the query runs again for the bytes
     as they are. `table` and the columns of `key` are what a row that is not UTF-8 is named by.
@@ -80,7 +80,7 @@ def copy(
 
 
 def write(folder: Path, rows: Iterable[Row], odd: "Odd | None" = None) -> Copied:
-    """Write the rows of a COPY in CSV with a header. A row that is not UTF-8 is a UnicodeDecodeError, and leaves no file.
+    """Write the rows of a COPY in CSV with a header. A row that is not UTF-8 raises UnicodeDecodeError and leaves no file.
 
     With `odd` the rows are in its encoding, and it takes the bytes of those that cannot be decoded.
     """
@@ -172,7 +172,7 @@ class Odd:
 
 
 def as_text(value: bytes, codec: str) -> str:
-    """Write a value as bronze holds it: a byte that means nothing becomes `\\x` and its two digits."""
+    """Return a value as bronze holds it: a byte outside the encoding becomes `\\x` and two digits."""
     return value.decode(codec, "backslashreplace")
 
 
@@ -189,7 +189,7 @@ def _unquoted(cell: bytes) -> bytes:
 
 
 def codec_of(connection: psycopg.Connection[Any], table: str) -> str:
-    """Say how Python calls the database's encoding; one without any promises nothing, and is read as UTF-8."""
+    """Return Python's name of the database's encoding; UTF-8 if the database does not know its encoding."""
     row = connection.execute("show server_encoding").fetchone()
     encoding = str(row[0]) if row else ""
     name = {"SQL_ASCII": "utf-8", "KOI8R": "koi8-r", "KOI8U": "koi8-u"}.get(encoding, encoding.replace("WIN", "cp"))
@@ -226,7 +226,7 @@ def _parse(chunk: bytearray, schema: pa.Schema) -> pa.Table:
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[bytearray]:
-    """Gather rows into chunks. The protocol sends one row a message, so no row is ever cut."""
+    """Gather rows into chunks. The protocol sends one row per message, so no row is cut."""
     chunk = bytearray(_FIRST_LINE)
     for row in rows:
         chunk += row

@@ -30,7 +30,7 @@ _LINES = pa.schema(
 
 @dataclass(frozen=True)
 class Correction:
-    """A record in the place of another: the raw line, or the row as a JSON object of its columns."""
+    """A record that replaces another: the raw line, or the row as a JSON object of its columns."""
 
     target: Target
     window: Window

@@ -1,8 +1,8 @@
-"""A second, plain count of what a source holds, by event date, held against what a landing took in the same view of it.
+"""Count a source a second time, by event date, to compare with what a landing took in the same view of it.
 
 It shares no code with the landing: other SQL, other readers. Orders are counted in the landing's own transaction; files
-are those of a listing made before the landing, as long as they lie still. So whatever moves at the source meanwhile is in
-both sides or in neither, and a difference is a loss. The counts are the dataset `source_counts`.
+are those of a listing made before the landing, as long as they do not change. So a change at the source is in both counts
+or in neither, and a difference is a loss. The counts are the dataset `source_counts`.
 """
 
 import gzip
@@ -90,7 +90,7 @@ _LANDED_LINES = """
 
 @dataclass(frozen=True, order=True)
 class Count:
-    """What a source holds for one date, and what the landing took of it: records, and money of one currency. All text, as in bronze.
+    """What a source holds for one date and what the landing took of it: records, and money of one currency. All text, as in bronze.
 
     `note` names what the source holds and the landing cannot read.
     """
@@ -109,7 +109,7 @@ COLUMNS = (*(field.name for field in fields(Count)), "counted_at")
 
 
 def stage(folder: Path, run: Run, source: str, counts: list[Count]) -> Manifest | None:
-    """Write counts into a staged folder; None when they are the ones landed last for the window."""
+    """Write counts to a staged folder; return None if they equal those landed last for the window."""
     last = max(_earlier(run.home, source, run.window), key=lambda manifest: manifest.landed_at, default=None)
     if last and _read(run.home, last) == counts:
         return None
@@ -162,7 +162,7 @@ class Shop:
 
 
 def count_shop(connection: psycopg.Connection[Any], window: Window) -> Shop:
-    """Ask a shop's database for the orders of some days, and for their lines and money by currency."""
+    """Query a shop's database for the orders of some days, and for their lines and money by currency."""
     values = {"start": window.start, "end": window.end}
     orders = connection.execute(_ORDERS_BY_DATE, values).fetchall()
     return Shop(
@@ -182,7 +182,7 @@ def _lines_by_date(connection: psycopg.Connection[Any], values: Mapping[str, Any
 
 
 def beside(shop: Shop, window: Window, landed: Mapping[str, list[str]], primary: Sequence[Shop] = ()) -> list[Count]:
-    """Put what the shop holds of some days beside what the landed Parquet files hold.
+    """Compare what the shop holds for some days with what the landed Parquet files hold.
 
     `primary` is what the shop's primary held before and after: on a date on which it stood still, its count goes
     first, and says so where it is another.
@@ -198,7 +198,7 @@ def beside(shop: Shop, window: Window, landed: Mapping[str, list[str]], primary:
 
 
 def _at_primary(here: _Counted, primary: Sequence[_Counted]) -> _Counted:
-    """Take the primary's counts of the dates on which all of them agree."""
+    """Use the primary's counts on the dates where all of them agree."""
     if not primary:
         return here
     days = {day for counted in (here, *primary) for day, _ in counted}
@@ -213,7 +213,7 @@ def _of(counted: _Counted, day: str) -> _Counted:
 
 
 def _noted(counts: Iterable[Count], taken: _Counted, here: _Counted) -> Iterator[Count]:
-    """Say which counts are the primary's: those that are not what was read."""
+    """Add a note to the counts that are the primary's and differ from the copy's."""
     for count in counts:
         key = (count.event_date, count.currency)
         if taken.get(key) == here.get(key):
@@ -225,7 +225,7 @@ def _noted(counts: Iterable[Count], taken: _Counted, here: _Counted) -> Iterator
 
 
 def _beside(dataset: str, dates: Sequence[str], counted: _Counted, landed: _Counted) -> Iterator[Count]:
-    """Put what was counted beside what landed. A date with nothing is said to have nothing: it is not the same as not counted."""
+    """Pair what was counted with what landed. A date with nothing is counted as 0, which differs from not being counted."""
     seen = {*counted, *landed}
     empty = {(day, None) for day in dates} - {(day, None) for day, _ in seen}
     for day, currency in sorted({*seen, *empty}, key=lambda key: (key[0], key[1] or "")):
@@ -281,7 +281,7 @@ def _walk(home: Home, folders: Iterable[Path]) -> Iterator[Listed]:
 
 
 def count_files(listed: Mapping[date, Iterable[Listed]], home: Home) -> list[Count]:
-    """Count the lines of the listed files that lie still, beside those that landed; a day without a folder is not counted.
+    """Count the lines of the listed files that did not change, and those that landed; a day without a folder is not counted.
 
     A file that waits is named by its landing, and holds the watermark: it is not counted here.
     """
@@ -319,7 +319,7 @@ _DATE = re.compile(r"(\d{4})-?(\d{1,2})-?(\d{1,2})")
 
 
 def _folders(landing: Path, window: Window) -> dict[date, list[Path]]:
-    """Name the folders of each date of a window, also those that write it in another way."""
+    """List the folders of each date of a window, including those that spell the date differently."""
     wanted = {day.date.isoformat(): day.date for day in window.days()}
     try:
         entries = list(os.scandir(landing))
@@ -335,7 +335,7 @@ def _folders(landing: Path, window: Window) -> dict[date, list[Path]]:
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:
-    """Tell a file that lies still from one that changes; None for what is no file."""
+    """Return what changes when a file changes; None for anything that is not a file."""
     try:
         found = path.stat()
     except OSError:
@@ -371,7 +371,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def _zstd_pieces(stored: Iterator[bytes]) -> Iterator[bytes]:
-    """Inflate frames put end to end; one cut short is an EOFError, which zstandard's own reader does not tell."""
+    """Decompress concatenated frames; raise EOFError if one is cut short, which zstandard's own reader does not report."""
     frame = zstandard.ZstdDecompressor().decompressobj()
     for data in stored:
         while data:

@@ -1,4 +1,4 @@
-"""A CSV as records: each line of the file is in one of them, and a record that cannot be read costs itself alone."""
+"""Read a CSV as records. Each line is in one of them, and a record that cannot be read affects no other."""
 
 import csv
 import re
@@ -20,7 +20,7 @@ Row = tuple[str | None, ...]
 
 
 class Record(NamedTuple):
-    """One record as it came, and the number of its first line. `fields` are its texts, as far as it could be cut into them."""
+    """One record as it came, and the number of its first line. `fields` are its texts, as far as it could be split."""
 
     line: int
     raw: bytes
@@ -30,14 +30,14 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The header of a CSV, and its records, to be read once."""
+    """The header of a CSV, and its records, which can be read once."""
 
     columns: tuple[str, ...]
     records: Iterator[Record]
 
 
 def read(body: bytes, where: str) -> Table:
-    """Read the header at once and the records as they are asked for. A header that names nothing is Permanent."""
+    """Read the header at once and the records lazily. A header without names is Permanent."""
     lines = _Lines(body.removeprefix(_MARK))
     header = _header(lines, where)
     return Table(header, _records(lines, header, where))
@@ -78,7 +78,7 @@ class _Lines:
         return first, record[0] if len(record) == 1 else b"".join(record)
 
     def expected(self) -> int:
-        """Count the lines of the body by other means than they are read."""
+        """Count the lines of the body independently of how they are read."""
         body = self.body
         ends = body.count(b"\n") + body.count(b"\r") - body.count(b"\r\n")
         return ends + (bool(body) and not body.endswith((b"\n", b"\r")))

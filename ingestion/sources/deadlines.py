@@ -1,6 +1,6 @@
-"""How long a shop's database is waited for, and how long it waits for us. A server that hangs keeps no deadline: they are kept here.
+"""Limit how long we wait for a shop's database, and it for us. A server that hangs keeps no deadline, so the client does.
 
-Whatever takes longer is Transient, and names the variable that says how long it may take.
+What takes longer raises Transient, with the name of the variable that sets the limit.
 """
 
 import math
@@ -39,7 +39,7 @@ _SET = "select set_config(name, value, true) from unnest(%s::text[], %s::text[])
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds. Each may be given as SHOP_…_SECONDS, as SHOP_FIRST_ROW_SECONDS.
+    """The limits in seconds. Each can be set by a variable SHOP_…_SECONDS, such as SHOP_FIRST_ROW_SECONDS.
 
     `first_row` is how long a query may be silent before its answer begins; `progress` how long nothing may come of an
     answer that has begun. The server is told the rest: how long a `statement` may take in all, how long we wait for a
@@ -56,7 +56,7 @@ class Limits:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read what is set; an empty variable counts as unset."""
+        """Read the limits from the environment; an empty variable counts as unset."""
         given = {one.name: env.get(variable(one.name), "").strip() for one in fields(cls)}
         return cls(**{name: _seconds(variable(name), text) for name, text in given.items() if text})
 
@@ -77,7 +77,7 @@ def _seconds(name: str, text: str) -> float:
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection that is waited for as long as its limits say. What takes longer closes it, and is Transient."""
+    """A connection with time limits. What takes longer closes it and raises Transient."""
 
     limits = Limits()
     where = ""
@@ -125,7 +125,7 @@ class Connection(psycopg.Connection[Any]):
         self._waits_for, self._limit = limit, getattr(self.limits, limit)
 
     def ask_for(self, settings: Mapping[str, str]) -> None:
-        """Set these for this transaction, and our limits; and ask to be noticed soon when we are gone."""
+        """Apply settings and our limits to this transaction, and let the server notice soon if we are gone."""
         limits = {
             "statement_timeout": self.limits.statement,
             "lock_timeout": self.limits.lock,
@@ -147,7 +147,7 @@ class Connection(psycopg.Connection[Any]):
 
 
 class _Cursor(psycopg.Cursor[Any]):
-    """A query may think for long before it answers."""
+    """A cursor whose query may take long before it begins to answer."""
 
     _conn: Connection
 

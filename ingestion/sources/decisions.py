@@ -1,4 +1,4 @@
-"""What people decide about batches and records, landed like any other records: so a full build repeats it.
+"""Land what people decide about batches and records as records, so that a full build repeats it.
 
 The latest decision about a thing counts. A decision is undone by its opposite, and stays in bronze with it.
 """
@@ -36,7 +36,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision. `subject` says what about the target is decided: its presence, its content, whether it is held, or a difference.
+    """One decision. `subject` says what is decided about the target: its presence, its content, its hold, or a difference.
 
     Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold, difference).
     """
@@ -51,38 +51,38 @@ class Decision:
 
 
 def withdraw(target: Target, reason: str, by: str, at: datetime) -> Decision:
-    """Decide that a batch or record does not count."""
+    """Return the decision that a batch or record does not count."""
     return Decision("presence", "withdraw", target, reason, by, at)
 
 
 def keep(target: Target, reason: str, by: str, at: datetime) -> Decision:
-    """Undo that."""
+    """Return the opposite decision: it counts again."""
     return Decision("presence", "keep", target, reason, by, at)
 
 
 def correct(target: Target, correcting: Target, reason: str, by: str, at: datetime) -> Decision:
-    """Decide that another record takes this one's place."""
+    """Return the decision that another record replaces this one."""
     return Decision("content", "correct", target, reason, by, at, correcting)
 
 
 def accept(target: Target, reason: str, by: str, at: datetime) -> Decision:
-    """Decide that a held batch enters all the same."""
+    """Return the decision that a held batch enters."""
     return Decision("hold", "accept", target, reason, by, at)
 
 
 def accept_difference(target: Target, reason: str, by: str, at: datetime) -> Decision:
-    """Decide that a count may differ from what landed, by as much as it does."""
+    """Return the decision that a count may differ from what landed by exactly as much as it does."""
     return Decision("difference", "accept", target, reason, by, at)
 
 
 def land(home: Home, decisions: Sequence[Decision]) -> Manifest:
-    """Land decisions of one moment as one batch."""
+    """Land decisions made at one time as one batch."""
     with bronze.staged(home, DATASET) as folder:
         return bronze.commit(home, folder, stage(folder, decisions))[0]
 
 
 def stage(folder: Path, decisions: Sequence[Decision]) -> Manifest:
-    """Write decisions of one moment into a folder; return their manifest."""
+    """Write decisions made at one time to a folder; return their manifest."""
     at = decisions[0].decided_at
     day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     window = Window(day, day + timedelta(days=1))
@@ -120,7 +120,7 @@ def accepted(home: Home) -> frozenset[str]:
 
 
 def settled(home: Home) -> frozenset[str]:
-    """List the batches that hold nobody any more: accepted by a person, or taken out as a whole."""
+    """List the batches that no longer hold others: accepted by a person, or retracted."""
     return frozenset(
         target.batch_id
         for (subject, target), decision in standing(home).items()
@@ -129,7 +129,7 @@ def settled(home: Home) -> frozenset[str]:
 
 
 def retracted(home: Home) -> frozenset[str]:
-    """List the batches that are taken out as a whole: no build parses them."""
+    """List the retracted batches, which no build parses."""
     return frozenset(
         target.batch_id
         for (subject, target), decision in standing(home).items()
@@ -138,7 +138,7 @@ def retracted(home: Home) -> frozenset[str]:
 
 
 def whole_batches(home: Home, manifests: Iterable[Manifest]) -> frozenset[str]:
-    """List the batches that these batches of decisions take out, or bring back, as a whole."""
+    """List the batches that these batches of decisions retract or restore."""
     return frozenset(
         decision.target.batch_id
         for manifest in manifests
@@ -149,7 +149,7 @@ def whole_batches(home: Home, manifests: Iterable[Manifest]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class _Row:
-    """A decision as it lies in bronze: all text."""
+    """A decision as bronze holds it: all text."""
 
     subject: str
     action: str

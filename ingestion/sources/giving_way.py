@@ -1,6 +1,6 @@
-"""A long reading must not be in the shop's way: whoever alters a table waits for our locks, and all the shop behind him.
+"""End a long read before it blocks the shop: an ALTER TABLE waits for our locks, and all queries wait behind it.
 
-A second connection looks now and then whether anybody does, and ends our transaction before that takes too long.
+A second connection checks from time to time whether anything waits, and ends our transaction in time.
 """
 
 from collections.abc import Iterator
@@ -29,9 +29,9 @@ _WAITING = """
 
 @contextmanager
 def giving_way(url: str, connection: Connection) -> Iterator[None]:
-    """End the connection's transaction, as Transient, before anybody has waited for its locks longer than `lock` of its limits.
+    """End the connection's transaction, as Transient, before anything has waited for its locks longer than its limit `lock`.
 
-    What is over soon is not looked at. Where no second connection is to be had, nobody looks.
+    Short reads are not checked, and neither is anything if no second connection can be opened.
     """
     backend = connection.execute(_OURS).fetchone() or (None, None)
     over, gave_way = Event(), Event()
@@ -62,7 +62,7 @@ def _watch(url: str, connection: Connection, backend: tuple[Any, ...], over: Eve
 
 
 def _look(second: Connection, backend: tuple[Any, ...], over: Event, gave_way: Event) -> None:
-    """Look until it is over, or somebody has waited almost as long as he may."""
+    """Check until the read is over, or until something has waited almost as long as allowed."""
     pause = second.limits.lock / _PARTS
     since: dict[int, float] = {}
     while not over.is_set():

@@ -1,4 +1,4 @@
-"""Names in the landing folder: what they say of the date and hour that a file belongs to, and what is not read, and why."""
+"""Interpret names in the landing folder: the date and hour of a file, and what is not read and why."""
 
 import os
 import re
@@ -30,14 +30,14 @@ _Entry = os.DirEntry[str]
 
 @dataclass
 class Strays:
-    """What lies beside the files that are read: what waits, by its hour, and what belongs to none."""
+    """What is in the landing folder and is not read: what waits, by its hour, and what belongs to no hour."""
 
     waiting: dict[Window, list[Waiting]] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
 
 
 def why_not_read(path: Path, now: os.stat_result) -> str | None:
-    """Say why something in an hour is not read; None for line files and for what cannot be data."""
+    """Return why something in an hour is not read; None for line files and for what cannot be data."""
     lower = path.name.lower()
     if stat.S_ISDIR(now.st_mode):
         if lower == "_temporary":  # where Spark and Hadoop write until they are done
@@ -55,12 +55,12 @@ def why_not_read(path: Path, now: os.stat_result) -> str | None:
 
 
 def may_be_data(name: str) -> bool:
-    """Say whether a name is neither one that tools leave beside data, nor one of a file that is not finished."""
+    """Say whether a name is neither a by-product of tools nor an unfinished file."""
     return not _is_no_data(name) and not _is_half_written(name.lower())
 
 
 def why_not_found(path: Path, error: OSError) -> str | None:
-    """Say why something listed in an hour cannot be looked at; None if it is gone by now, or cannot be data."""
+    """Return why something listed in an hour cannot be examined; None if it is gone, or cannot be data."""
     if _is_no_data(path.name) or not os.path.lexists(path):
         return None
     if isinstance(error, FileNotFoundError):
@@ -69,7 +69,7 @@ def why_not_found(path: Path, error: OSError) -> str | None:
 
 
 def strays(landing: Path, window: Window) -> Strays:
-    """Look through the top folder, and the date folders of a window, for what lies in no hour folder.
+    """Search the top folder and the date folders of a window for what is in no hour folder.
 
     What concerns the window is looked at, and one listing of the top: its cost does not grow with what landed before.
     """
@@ -93,12 +93,12 @@ def strays(landing: Path, window: Window) -> Strays:
 
 
 def name_of(path: Path, landing: Path) -> str:
-    """Name a file relative to the landing folder, in characters that any reader can take."""
+    """Return the name of a file relative to the landing folder, in characters that any reader accepts."""
     return os.fsencode(path.relative_to(landing)).decode("utf-8", "backslashreplace")
 
 
 def _look_into(found: Strays, folder: _Entry, day: date, landing: Path, hours: set[Window]) -> None:
-    """Look through a date folder. One whose name is not as it should be holds the hours that lie in it."""
+    """Search a date folder. A folder with an unexpected name holds the hours in it."""
     is_named_right = folder.name == day.isoformat()
     for entry in _entries(Path(folder.path)):
         number = _hour_of(entry.name)
@@ -134,12 +134,12 @@ def _hour_of(name: str) -> int | None:
 
 
 def _may_be_an_hour(entry: _Entry) -> bool:
-    """A file named 09 stands where the hour should; one named 9 may be anything."""
+    """Say whether a name may be an hour: a file named 09 is where the hour's folder should be; one named 9 may be anything."""
     return is_folder(entry) or len(entry.name) == 2
 
 
 def _entries(folder: Path) -> Iterator[_Entry]:
-    """List a folder by name; nothing if it cannot be listed, which each of its hours says of itself."""
+    """List a folder by name; empty if it cannot be listed, which its hours report themselves."""
     try:
         with os.scandir(folder) as found:
             yield from sorted(found, key=lambda entry: entry.name)
@@ -148,7 +148,7 @@ def _entries(folder: Path) -> Iterator[_Entry]:
 
 
 def is_folder(entry: _Entry) -> bool:
-    """Say whether something is a folder, or must be taken for one as nothing tells what it is."""
+    """Say whether something is a folder, or must be treated as one because its kind cannot be read."""
     try:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself: whoever opens it will say so
@@ -156,7 +156,7 @@ def is_folder(entry: _Entry) -> bool:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing. One that cannot be listed may hold anything."""
+    """Say whether a folder is empty. A folder that cannot be listed counts as not empty."""
     try:
         with os.scandir(folder) as found:
             return next(found, None) is None

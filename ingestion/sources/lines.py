@@ -1,7 +1,7 @@
-"""A file of lines, plain, gzip or zstd, to Arrow: every byte kept, whatever it is.
+"""Read a file of lines (plain, gzip or zstd) to Arrow. Every byte is kept.
 
-Only `\n` ends a line, and it stays inside the line. The text column lies on the very buffer that was read: no line is
-copied, looked at or fixed. Lines that are not UTF-8 go to a column of bytes.
+Only `\n` ends a line, and it stays inside the line. The text column uses the buffer that was read: no line is copied,
+examined or changed. Lines that are not UTF-8 go to a column of bytes.
 """
 
 import hashlib
@@ -39,17 +39,17 @@ SCHEMA = pa.schema(
 
 
 class Unreadable(Exception):
-    """Say in a few words why a file could not be read whole."""
+    """Raised when a file cannot be read whole, with the reason in a few words."""
 
 
 def compression(name: str) -> str | None:
-    """Tell how a file is compressed from its name, in any case; None when the name is no line file's."""
+    """Return how a file is compressed, from its name in any case; None if it is not a line file's name."""
     lower = name.lower()
     return next((kind for suffix, kind in SUFFIXES.items() if lower.endswith(suffix)), None)
 
 
 class LineFile:
-    """Read one file once, from start to end; afterwards know its size, checksum and number of lines."""
+    """Read one file once, from start to end. Its size, checksum and number of lines are known afterwards."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class LineFile:
         return self._stored.digest.hexdigest()
 
     def tables(self, name: str) -> Iterator[pa.Table]:
-        """Give the lines in order, as tables of SCHEMA with `name` in `file`. Raise Unreadable at the first trouble."""
+        """Yield the lines in order, as tables of SCHEMA with `name` in `file`. Raise Unreadable at the first failure."""
         self.lines = 0
         line_number = 0
         names = _one_text(name)
@@ -83,7 +83,7 @@ class LineFile:
                 line_number += rows
 
     def _chunks(self) -> Iterator[bytes]:
-        """Read one chunk ahead in a second thread, which inflates, hashes and counts while the first one writes."""
+        """Read one chunk ahead in a second thread, which decompresses, hashes and counts while the first one writes."""
         try:
             with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as second:
                 before = os.fstat(file.fileno())
@@ -167,7 +167,7 @@ def _explain(error: Exception) -> str:
 
 
 def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Regroup chunks so that each ends with a newline, but for the very last."""
+    """Regroup chunks so that each ends with a newline, except the last."""
     begun: list[bytes] = []
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
@@ -183,7 +183,7 @@ def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _columns(block: bytes) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Cut a block at its newlines: the lines that are UTF-8, and beside them those that are not."""
+    """Split a block at its newlines into lines that are UTF-8 and lines that are not."""
     ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")).astype(np.int32) + 1
     if not block.endswith(b"\n"):
         ends = np.append(ends, np.int32(len(block)))

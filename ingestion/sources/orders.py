@@ -287,7 +287,7 @@ def _stage(
         raise Permanent(
             f"the database counts {counted} rows but {copied.records} arrived",
             where=f"shop.{dataset} {run.window}",
-            todo="ingest the window again and report it if it stays",
+            todo=f"clearwell ingest orders {run.window.options}; if it stays, report it",
         )
     if counted or not part:
         run.report(f"{dataset} {run.window}: {counted:,} records{f' ({part})' if part else ''}")
@@ -360,7 +360,7 @@ def _expect_records(run: Run, manifest: Manifest) -> None:
         f"no row of {manifest.dataset} at all for {run.window},"
         f" where the contract expects some every {say_duration(expected)}",
         where=f"shop.{manifest.dataset}",
-        todo="look why the shop has none, then ingest the window again",
+        todo=f"find out why the shop has none, then clearwell ingest orders {run.window.options}",
     )
 
 

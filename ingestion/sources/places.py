@@ -1,4 +1,4 @@
-"""What lies in a place: a path, an http(s) address, or a file in a package. A zip is opened, and its first file read."""
+"""Fetch a path, an http(s) address, or a file in a package. Of a zip, the first file is read."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is read of a place, and for how long: without a byte, and in all."""
+    """Limits of a fetch: its size, the time without a byte, and the time in all."""
 
     bytes: int = 1 << 30
     silent_seconds: float = 60
@@ -39,7 +39,7 @@ LIMITS = Limits()
 
 
 def fetch(place: str, limits: Limits | None = None) -> tuple[bytes, datetime | None]:
-    """Return what lies in a place, and when it was published, where the place can tell."""
+    """Return the content of a place, and when it was published if the place says so."""
     limits = limits or LIMITS
     body, published_at = _asked(place, limits) if is_http(place) else _opened(place, limits)
     return _unpacked(body, place, limits), published_at
@@ -62,7 +62,7 @@ def _opened(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
 
 
 def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
-    """Ask an address. What may be gone at the next try is Transient: a reset, a short body, a time-out, a TLS error."""
+    """Request an address. A reset, a short body, a time-out or a TLS error is Transient."""
     start = time.monotonic()
     try:
         with urllib.request.urlopen(_request(place), timeout=limits.silent_seconds) as answer:
@@ -96,7 +96,7 @@ def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
 
 
 def _request(place: str) -> urllib.request.Request:
-    """Ask with the user and password of the address, which are not sent on to where it redirects."""
+    """Return a request with the address's user and password, which are not sent to where it redirects."""
     parts = split_http(place)
     if not parts:
         raise ValueError("no host")

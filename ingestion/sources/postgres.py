@@ -1,4 +1,4 @@
-"""The shop's Postgres: one consistent view, and errors that say what to do."""
+"""Open the shop's Postgres in one consistent view, with errors that say what to do."""
 
 import re
 from collections.abc import Iterator
@@ -86,7 +86,7 @@ class Standby:
 
 
 def behind(standby: Standby, end: datetime, at: datetime) -> str:
-    """Say why a standby does not hold a window until its end as the primary does at a time; nothing where it does.
+    """Return why a standby does not yet have the whole window as the primary had it at a time; empty if it has.
 
     Without writes at the primary nothing is replayed, and the last commit says little: then a standby has arrived that
     is level and has heard of its primary since. Of a window still open, that is asked of a minute ago.
@@ -121,7 +121,7 @@ def snapshot(
     limits: Limits | None = None,
     given_as: str = _GIVEN_AS,
 ) -> Iterator[Connection]:
-    """Open one read-only REPEATABLE READ transaction; its errors are Transient or Permanent and tell no password.
+    """Open one read-only REPEATABLE READ transaction. Its errors are Transient or Permanent and contain no password.
 
     With the `end` of a window, and the time `at` which it is read, a replica that has not replayed so far is Transient.
     Nothing is waited for longer than the limits say, those of the environment if none are given. `given_as` is the variable
@@ -149,7 +149,7 @@ def snapshot(
 
 @contextmanager
 def opened(url: str) -> Iterator[Connection]:
-    """Open a connection, and commit when it closes. Its errors are Transient or Permanent, and tell no password."""
+    """Open a connection, and commit when it closes. Its errors are Transient or Permanent and contain no password."""
     database = _read(url, _GIVEN_AS)
     try:
         with Connection.to(url, Limits.from_environment(), str(database)) as connection:
@@ -159,7 +159,7 @@ def opened(url: str) -> Iterator[Connection]:
 
 
 def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str) -> None:
-    """Refuse a standby that is behind. Before the snapshot: what is replayed after it would not be in it."""
+    """Refuse a standby that is behind. Call it before the snapshot: what is replayed later would not be in it."""
     row = connection.execute(_STANDBY).fetchone()
     connection.rollback()
     if not row:
@@ -175,7 +175,7 @@ def _utc(at: datetime | None) -> datetime | None:
 
 
 def _read(url: str, given_as: str) -> Database:
-    """Read an address. One that cannot be right, or that nobody has filled in, is Permanent."""
+    """Parse an address. A wrong one, or a template that was not filled in, is Permanent."""
     try:
         parts = conninfo_to_dict(url)
     except (psycopg.Error, UnicodeError, ValueError):
@@ -216,5 +216,5 @@ def _translate(error: psycopg.Error, database: Database, given_as: str) -> Clear
 
 
 def _state_in_words(text: str) -> str:
-    """Give a failure without a SQLSTATE one: what is not known to be for good is taken for a lost connection."""
+    """Return a SQLSTATE for a failure without one: unless it is known to be permanent, it counts as a lost connection."""
     return next((state for words, state in _REFUSED_FOR_GOOD.items() if re.search(words, text)), "08000")

@@ -1,7 +1,7 @@
-"""The database that the shop's database is a copy of, where both are given: a copy may lack what nobody would miss.
+"""Count the primary of the shop's database, if that is a copy: rows missing in a copy would not be noticed otherwise.
 
-It is counted before the copy is read and again once the copy's snapshot is taken. Where nothing moved in between, the
-copy must hold the same.
+It is counted before the copy is read and again once the copy's snapshot is taken. If nothing changed in between, the copy
+must have the same.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ VARIABLE = "SHOP_PRIMARY_URL"
 
 @dataclass
 class Primary:
-    """What the primary held of the days of a sweep, each time it was counted; nothing where there is none, or none that answers.
+    """What the primary held for the days of a sweep, each time it was counted; empty if there is none, or none that answers.
 
     A landing does without it: a primary that does not answer is a message. One that refuses is Permanent.
     """
@@ -26,7 +26,7 @@ class Primary:
     messages: list[str] = field(default_factory=list)
 
     def count(self) -> None:
-        """Count once more, if that is of any use."""
+        """Count once more, unless that is useless."""
         url = self.run.home.primary_url
         if not url or not self.run.is_sweep or self.messages:
             return

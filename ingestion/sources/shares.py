@@ -1,8 +1,8 @@
-"""What one window takes of a file that holds all days, and an account of what it leaves there.
+"""Decide which rows of a file for all days a window takes, and account for those that it leaves.
 
 A window lands its own rows and those of the contract's lateness before it. Later rows land with their own windows. Of
-older ones only those that bronze has already may be passed over: any other is told, with the command that lands it.
-Rows without a readable date are of no window: one lands them, and the others see that it did.
+older ones, only those that bronze already has may be skipped; any other is reported, with the command that lands it.
+Rows without a readable date belong to no window: one window lands them, and the others see that it did.
 """
 
 import re
@@ -25,7 +25,7 @@ _UNDATED = "undated"
 
 @lru_cache(1 << 16)
 def moment_of(text: str) -> datetime | None:
-    """Return the UTC moment an event time stands for, or its date where the rest cannot be read; None for no date."""
+    """Return the UTC time of an event time, or its date if the rest cannot be read; None if there is no date."""
     if not _DATE.match(text):
         return None
     for part in (text, text[:10]):
@@ -39,7 +39,7 @@ def moment_of(text: str) -> datetime | None:
 
 @dataclass
 class Left:
-    """Rows that a window leaves in the file: how many, of which dates, and the first of them."""
+    """Rows that a window leaves in the file: their number, their dates, and the first of them."""
 
     rows: int = 0
     line: int = 0
@@ -59,7 +59,7 @@ class Left:
 
 
 class Share:
-    """Decide of each record of a file whether a window takes it. Give every record to `takes`, then call `settle`."""
+    """Decide for each record of a file whether a window takes it. Pass every record to `takes`, then call `settle`."""
 
     def __init__(self, run: Run, contract: Contract) -> None:
         self._contract, self._window = contract, run.window
@@ -75,7 +75,7 @@ class Share:
         self.later, self.left, self.landed_before = Left(), Left(), 0
 
     def takes(self, record: Record, moment: datetime | None, rows: Sequence[Row]) -> bool | None:
-        """Say whether the window takes a record, which is these rows; None where `settle` will say it."""
+        """Say whether the window takes a record; None if `settle` decides."""
         count = 1 if record.reason else len(rows)
         sign = _sign(record, rows)
         if moment is None:
@@ -94,7 +94,7 @@ class Share:
         return True
 
     def settle(self) -> bool:
-        """Tell the older rows that bronze has from those it never got; say whether the undated ones land."""
+        """Separate the older rows that bronze has from those it never got; return whether the undated ones land."""
         landed = _landed_before(self._run, self._contract) if self._older or self._undated else {}
         for day, (signs, left) in self._older.items():
             if _written(signs) in landed.get(str(day), ()):
@@ -116,7 +116,7 @@ class Share:
         return Reading(read, landed, self.later.rows, self.landed_before, self.left.rows, days)
 
     def messages(self, read: int) -> list[str]:
-        """Say what did not land with this window, and what lands it."""
+        """Return what did not land with this window, and the commands that land it."""
         name, told = f"{self._contract.dataset} {self._window}", []
         if self.later.rows or self.landed_before:
             later = f"{self.later} land with their own windows" if self.later.rows else "none is later"
@@ -131,7 +131,7 @@ class Share:
 
 
 def _landed_before(run: Run, contract: Contract) -> Mapping[str, set[str]]:
-    """Say of each date what rows of it the batches of the dataset hold. Its own undated rows a window lands again."""
+    """Return which rows of each date the dataset's batches hold. A window lands its own undated rows again."""
     found: dict[str, set[str]] = {}
     for manifest in bronze.readable(run.home, bronze.list_batches(run.home, contract.dataset)):
         for day, signs in manifest.reading.days.items() if manifest.reading else ():
@@ -141,7 +141,7 @@ def _landed_before(run: Run, contract: Contract) -> Mapping[str, set[str]]:
 
 
 def _sign(record: Record, rows: Sequence[Row]) -> int:
-    """Return a number for what a record lands as. Sums of them do not depend on the order of the rows."""
+    """Return a hash of a record as it lands. Sums of these do not depend on the order of the rows."""
     content = record.raw if record.reason else repr(rows).encode("utf-8", "backslashreplace")
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
 

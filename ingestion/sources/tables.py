@@ -280,5 +280,5 @@ def _expect_records(run: Run, contract: Contract, reading: Reading) -> None:
             f"no row of {contract.dataset} at all for {run.window},"
             f" where the contract expects some every {say_duration(expected)}",
             where=shown(_expanded(contract)),
-            todo="look why there is none, then ingest the window again",
+            todo=f"find out why there is none, then clearwell ingest {contract.source} {run.window.options}",
         )

@@ -1,5 +1,6 @@
 """Whole runs of the DAGs, in this process: what fails at once, what is tried again, and what is never left behind."""
 
+import inspect
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,9 @@ from operations import ledger
 from warehouse import build
 from warehouse.audit import Finding
 
-DAY = Window(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
+NOON = datetime(2020, 11, 20, 12, 20, tzinfo=UTC)
+HOUR = Window.parse("2020-11-20T12:00", "2020-11-20T13:00")
+DAY = Window.parse("2020-11-20", "2020-11-21")
 NOTHING = SimpleNamespace(records=0, new=frozenset(), waiting=(), manifests=(), messages=())
 
 
@@ -23,12 +26,14 @@ def run(bag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Run a DAG to its end, without pauses between tries; return the state and tries of each task."""
     monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
 
-    def run_dag(dag_id: str, conf: dict | None = None) -> tuple[str, dict[str, tuple[str, int]]]:
+    def run_dag(
+        dag_id: str, conf: dict | None = None, logical_date: datetime = NOON
+    ) -> tuple[str, dict[str, tuple[str, int]]]:
         dag = bag.dags[dag_id]
         for task in dag.tasks:
             monkeypatch.setattr(task, "retry_delay", timedelta(0))
             monkeypatch.setattr(task, "max_retry_delay", timedelta(0))
-        dag_run = dag.test(logical_date=datetime(2026, 11, 21, tzinfo=UTC), run_conf=conf)
+        dag_run = dag.test(logical_date=logical_date, run_conf=conf)
         instances = dag_run.get_task_instances()
         return dag_run.state, {one.task_id: (one.state, one.try_number) for one in instances}
 
@@ -61,7 +66,42 @@ def test_a_database_down_twice_is_reached_at_the_third_try(run, monkeypatch):
     monkeypatch.setattr(sources, "ingest", ingest)
     state, tasks = run("ingest_orders")
     assert (state, tasks["ingest"][0]) == ("success", "success")
-    assert len(windows) == 3
+    assert windows == [HOUR] * 3
+
+
+@pytest.mark.parametrize("moment", [HOUR.start, NOON, HOUR.end - timedelta.resolution])
+def test_a_logical_date_owns_the_window_that_it_lies_in(run, monkeypatch, moment):
+    ingest, windows = fail_with(Permanent("never"), times=0)
+    monkeypatch.setattr(sources, "ingest", ingest)
+    run("ingest_clickstream", logical_date=moment)
+    assert windows == [HOUR]
+
+
+def test_a_window_that_is_not_over_is_waited_for_and_one_to_come_is_refused(bag, monkeypatch):
+    from airflow.sdk.exceptions import AirflowRescheduleException
+
+    ingest = bag.dags["ingest_orders"].get_task("ingest").python_callable
+    monkeypatch.setitem(inspect.unwrap(ingest).__globals__, "now", lambda: NOON)
+    with pytest.raises(AirflowRescheduleException) as caught:
+        ingest("orders", HOUR.start, None)
+    assert caught.value.reschedule_date == HOUR.end
+    with pytest.raises(Permanent, match="has not begun"):
+        ingest("orders", HOUR.end, None)
+    with pytest.raises(Permanent, match="no logical date"):
+        ingest("orders", None, None)
+
+
+@pytest.mark.parametrize("dag_id", ["ingest_orders", "sweep_sources"])
+@pytest.mark.parametrize(("run_type", "looks"), [("scheduled", True), ("manual", False), ("backfill", False)])
+def test_a_run_of_the_schedule_lands_what_was_missed_before_its_window(bag, monkeypatch, dag_id, run_type, looks):
+    done: list[datetime] = []
+    monkeypatch.setattr(sources, "ingest", lambda *_: NOTHING)
+    monkeypatch.setattr(sources, "sweep", lambda *_, **__: NOTHING)
+    monkeypatch.setattr(sources, "catch_up", lambda source, until, *_: done.append(until))
+    task = next(one for one in bag.dags[dag_id].tasks if one.task_id in ("ingest", "sweep_orders"))
+    task.python_callable("orders", NOON, SimpleNamespace(run_type=run_type))
+    owned = HOUR if dag_id == "ingest_orders" else DAY
+    assert done == ([owned.start] if looks else [])
 
 
 def test_a_sweep_lands_and_counts_the_day_of_every_source(run, monkeypatch):
@@ -181,3 +221,18 @@ def test_a_range_asked_by_hand_reaches_the_plan(run, stand_in):
     assert warehouse.requests == [
         build.Request(date(2026, 11, 1), date(2026, 11, 3), full=False, reason="a mended contract")
     ]
+
+
+@pytest.mark.parametrize("asked", [{"full": True}, {"from": "2026-11-01", "to": "2026-11-03"}])
+def test_what_is_built_again_has_a_reason_and_what_is_new_needs_none(run, stand_in, asked):
+    warehouse = stand_in(Warehouse([]))
+    assert run("build_warehouse")[0] == "success"
+    state, tasks = run("build_warehouse", asked)
+    assert (state, tasks["plan"]) == ("failed", ("failed", 1))
+    assert len(warehouse.requests) == 1
+
+
+def test_a_form_asks_for_nothing_that_is_not_needed(bag):
+    """Airflow's form will not be sent without a parameter that may not be null."""
+    params = bag.dags["build_warehouse"].params
+    assert all("null" in params.get_param(name).schema["type"] for name in ("from", "to", "reason"))

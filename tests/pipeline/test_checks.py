@@ -11,6 +11,7 @@ import pytest
 from demo import simulate
 from ingestion import sources
 from ingestion.contract import read_contracts
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.window import Window
 from warehouse import build, dbt, expectations
@@ -169,6 +170,19 @@ def test_the_rows_kept_of_an_incomplete_table_name_nobody(good: Build, looked: L
                 seen |= held & personal
                 assert shown >= held - personal - {"raw"}, name
     assert seen >= {"email", "full_name"}, "tables that have them are among those looked at"
+
+
+def test_tables_of_a_transform_that_broke_off_are_not_audited(good: Build) -> None:
+    """Airflow may be told that it succeeded; what is missing would be blamed on the batches."""
+    good.made.unlink()
+    with pytest.raises(Permanent, match="were not made"):
+        build.audit(good.home, good.build_id, NOW)
+    with pytest.raises(Permanent, match="was not audited"):
+        build.publish(good.home, good.build_id)
+    for step in (build.transform, build.publish, lambda home, build_id: build.audit(home, build_id, NOW)):
+        with pytest.raises(Permanent, match="no build was planned"):
+            step(good.home, "")
+    good.made.touch()
 
 
 def test_a_refusal_leaves_no_trace_but_its_findings(good: Build) -> None:

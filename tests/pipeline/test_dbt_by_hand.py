@@ -1,4 +1,4 @@
-"""`dbt build`, typed by hand with the defaults: models, tests and unit tests, into a file of its own."""
+"""dbt, typed by hand with the defaults: models, tests and unit tests into a file of its own, for the dates asked; and how fresh the sources are."""
 
 import os
 import subprocess
@@ -15,29 +15,41 @@ from ingestion.home import Home
 from ingestion.window import Window
 
 
-def test_it_builds_gold_from_bronze_and_never_touches_the_state(shop: Home) -> None:
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 2), orders_per_day=40, events_per_day=500)
-    for source in sources.SOURCES:
-        sources.ingest(source, Window.parse("2026-11-01", "2026-11-02"), shop, datetime(2026, 11, 20, tzinfo=UTC))
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("dbt"),
-            "build",
-            "--target-path",
-            shop.root / "target",
-            "--log-path",
-            shop.root,
-        ],
+def dbt(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    places = ["--target-path", str(home.root / "target"), "--log-path", str(home.root), "--no-use-colors"]
+    return subprocess.run(
+        [Path(sys.executable).with_name("dbt"), *arguments, *places],
         cwd=PROJECT,
-        env={**os.environ, "CLEARWELL_HOME": str(shop.root)},
+        env={**os.environ, "CLEARWELL_HOME": str(home.root)},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_it_builds_gold_of_some_dates_from_bronze_and_never_touches_the_state(shop: Home) -> None:
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=40, events_per_day=500)
+    for day in ("2026-11-01", "2026-11-02"):
+        end = f"{day[:-1]}{int(day[-1]) + 1}"
+        for source in sources.SOURCES:
+            sources.ingest(source, Window.parse(day, end), shop, datetime(2026, 11, 20, tzinfo=UTC))
+    done = dbt(shop, "build", "--vars", "{from: 2026-11-01, to: 2026-11-02}")
     assert done.returncode == 0, done.stdout[-3000:]
     assert "revenue_follows_the_money_rules" in done.stdout
     with duckdb.connect(str(shop.root / "dev.duckdb"), read_only=True) as dev:
         found = dev.sql("select sum(net_amount) from gold.daily_revenue").fetchone()
         lines = dev.sql("select sum(line_amount) from silver.order_items where is_counted").fetchone()
+        windows = dev.sql("select distinct window_date from plan.batches").fetchall()
     assert found and found == lines and found[0] > 0
+    assert windows == [(date(2026, 11, 1),)]
     assert not shop.state.exists()
+
+    bad = dbt(shop, "run", "-s", "plan_batches", "--vars", "{from: '2026-11-31'}")
+    assert bad.returncode == 1
+    assert "--vars: from is '2026-11-31', and must be a date. Next: --vars '{from: 2026-01-01" in bad.stdout
+
+    fresh = dbt(shop, "source", "freshness")
+    assert fresh.returncode == 0, fresh.stdout[-3000:]
+    for dataset in ("orders", "clickstream", "exchange_rates"):
+        assert f"freshness of bronze.{dataset} " in fresh.stdout
+    assert "ERROR" not in fresh.stdout

@@ -129,6 +129,10 @@ def test_dead_letters_are_discarded_and_corrected_and_come_back(built: Home, tmp
         ask(built, "select batch_id || ':' || record_no, fate from records.refused where fate <> 'dead_letter'")
     )
     assert fates == {thrown["record"]: "withdrawn", mended["record"]: "superseded"}
+    settled = {row["record"]: row["settled"] for row in listings.dead_letter_records(built, limit=1000, settled=True)}
+    assert settled[thrown["record"]] == "discarded" and settled[mended["record"]] == "corrected"
+    left = {row["record"] for row in listings.dead_letter_records(built, limit=1000)}
+    assert not left & settled.keys()
     assert ask(built, "select event_id from silver.clickstream where visitor_id = 'v-mended'") == [(event["event_id"],)]
     assert full(built) == after != before
     # the correction goes: the original is a dead letter again

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from demo.server import Server
 from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
@@ -53,16 +54,15 @@ def type_in(home: Home, *words: str, limit: float | None = None) -> int | None:
 
 def crash(home: Home, *more: int) -> None:
     """Kill everything of a home at once, as a machine that loses its power does."""
-    doomed = set(more)
+    doomed = {child.pid for pid in more for child in psutil.Process(pid).children(recursive=True)} | set(more)
     if running := airflow.read(home):
         doomed |= {pid for leader in running.parts.values() for pid in leader.members()}
     if shop := demo._live(home):
         doomed |= set(shop.members())
-    for folder in (home.shop, home.airflow):
-        with suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
-            postmaster = psutil.Process(int((folder / "postgres" / "postmaster.pid").read_text().split()[0]))
-            if str(folder / "postgres") in postmaster.cmdline():
-                doomed |= {postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))}
+    for server in servers(home):
+        if server._lives():
+            postmaster = psutil.Process(server._postmaster()[0])
+            doomed |= {postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))}
     for pid in doomed:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -70,6 +70,11 @@ def crash(home: Home, *more: int) -> None:
     while any(psutil.pid_exists(pid) and not is_dead(pid) for pid in doomed):
         assert time.monotonic() < until
         time.sleep(0.05)
+    assert not any(server.is_running() for server in servers(home))
+
+
+def servers(home: Home) -> tuple[Server, ...]:
+    return demo.postgres._server(home), airflow._server(home)
 
 
 def is_dead(pid: int) -> bool:

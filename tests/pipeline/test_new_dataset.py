@@ -24,7 +24,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = root / "dbt_project" / "dbt_project.yml"
     text = project.read_text()
     for joins, list_start in (("datasets", "  datasets: ["), ("restated", "  restated:\n")):
-        (entry,) = re.findall(rf"`([^`]+)` joins `vars.{joins}`", PAGE)
+        (entry,) = re.findall(rf"add `([^`]+)` to `vars.{joins}`", PAGE)
         assert list_start in text
         text = text.replace(list_start, list_start + (f"{entry}, " if list_start.endswith("[") else f"    {entry}\n"))
     project.write_text(text)
@@ -69,7 +69,7 @@ def test_a_number_is_traced_and_the_accounts_balance(followed: Path) -> None:
         "clearwell ledger --dataset reviews --json",
         "clearwell ledger --recount",
     )
-    (found,) = json.loads(behind[0])
+    found = json.loads(behind[0])
     assert {row["count_reviews"] for row in found["records"]} == {"r1", "r2", "r3", "r5"} and found["differences"] == []
     (counts,) = json.loads(ledger[0])
     assert [counts[name] for name in ("bronze", "current", "superseded", "dead_letter")] == [6, 4, 1, 1]

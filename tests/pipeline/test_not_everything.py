@@ -36,9 +36,15 @@ def type_in(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProc
 def test_a_history_of_one_source_is_healthy(home: Path) -> None:
     ran = type_in(home, "run", "--from", "2011-12-01", "--to", "2011-12-10")
     assert ran.returncode == 0, ran.stderr
+    steps = [line.split(":")[0] for line in ran.stderr.splitlines()]
+    told = ("plan", "transform", "audit", "apply", "publish")
+    assert list(dict.fromkeys(step for step in steps if step in told)) == list(told)
+    assert len([line for line in ran.stderr.splitlines() if line.startswith("transform: models")]) == 1
     status = type_in(home, "status", "--json")
     assert status.returncode == 0, status.stdout + status.stderr
-    assert json.loads(status.stdout)[0]["late"] == []
+    assert json.loads(status.stdout)["late"] == []
+    times = type_in(home, "sql", "--json", "select audited_at > planned_at as is_later from ops.builds")
+    assert json.loads(times.stdout) == [{"is_later": True}], "each has its own time"
     healed = type_in(
         home, "heal", "--to", "2026-11-20", "--dry-run", CLEARWELL_SOURCES="exchange_rates until 2011-12-10"
     )

@@ -1,4 +1,5 @@
 {% set manifests = var('plan') or env_var('CLEARWELL_HOME', '../data') ~ '/bronze/*/*/*/manifest.json' %}
+{% set from_date, to_date = dates_asked() %}
 {# A plan that is not there is an error, and not a build of nothing; typed by hand, there may be no batches yet. #}
 {% set found = execute and (var('plan') or run_query("select count(*) from glob(" ~ literal(manifests) ~ ")").columns[0].values()[0]) %}
 
@@ -49,8 +50,8 @@ final as (
         coalesce(is_leaving, false) as is_leaving
     from snapshots
     where true
-    {%- if not var('plan') and var('from') %} and window_start >= timestamptz '{{ var("from") }} 00:00+00'{% endif %}
-    {%- if not var('plan') and var('to') %} and window_start < timestamptz '{{ var("to") }} 00:00+00'{% endif %}
+    {%- if from_date %} and window_start >= timestamptz '{{ from_date }}'{% endif %}
+    {%- if to_date %} and window_start < timestamptz '{{ to_date }}'{% endif %}
 )
 
 select * from final

@@ -23,7 +23,7 @@ def test_the_fixed_commands_are_there() -> None:
 
 
 # airflow passes every word on, --help as well
-@pytest.mark.parametrize("path", [*GROUPS, *(set(COMMANDS) - {("airflow",)})], ids=" ".join)
+@pytest.mark.parametrize("path", [*GROUPS, *sorted(set(COMMANDS) - {("airflow",)})], ids=" ".join)
 def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(main, [*path, "--help"])
     assert shown.exit_code == 0 and "Usage:" in shown.output
@@ -71,7 +71,7 @@ def test_a_decision_asks_for_a_reason(tmp_path: Path) -> None:
         (
             "2026-11-01",
             "2026-11-02",
-            "no source has a record before 2026-11-02T00:00:00Z: clickstream begin at 2026-11-05",
+            "no source has a record before 2026-11-02T00:00:00Z: clickstream begins at 2026-11-05",
         ),
     ],
 )

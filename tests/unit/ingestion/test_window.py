@@ -1,9 +1,11 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingestion.errors import Permanent
-from ingestion.window import Window, joined
+from ingestion.window import DAY, HOUR, Window, joined
 
 
 def test_dates_and_timestamps_are_utc_unless_they_say_otherwise():
@@ -74,3 +76,27 @@ def test_what_touches_is_joined():
     windows = [hour(4, 5), hour(1, 2), hour(2, 3), hour(6, 9), hour(7, 8)]
     assert joined(windows) == [hour(1, 3), hour(4, 5), hour(6, 9)]
     assert joined([]) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("2026-11-01", "2026-11-03"), "--from 2026-11-01 --to 2026-11-03"),
+        (("2026-11-01T10:00", "2026-11-01T12:00+01:00"), "--from 2026-11-01T10:00:00Z --to 2026-11-01T11:00:00Z"),
+        (("2026-11-01", "2026-11-01T01:00"), "--from 2026-11-01T00:00:00Z --to 2026-11-01T01:00:00Z"),
+    ],
+)
+def test_a_window_says_how_it_is_typed(typed: tuple[str, str], said: str) -> None:
+    assert Window.parse(*typed).options == said
+    words = said.split()
+    assert Window.parse(words[1], words[3]) == Window.parse(*typed)
+
+
+@given(
+    moment=st.datetimes(datetime(1900, 1, 2), datetime(2199, 1, 1), timezones=st.just(timezone(timedelta(hours=5.75)))),
+    length=st.sampled_from([HOUR, DAY]),
+)
+def test_a_moment_lies_in_the_whole_hour_or_day_around_it(moment: datetime, length: timedelta):
+    window = Window.around(moment, length)
+    assert window.start <= moment < window.end
+    assert [window] == (window.hours() if length == HOUR else window.days())

@@ -59,6 +59,6 @@ def _is_text(line: bytes) -> bool:
 
 def _contract(dataset: str, meta: Row) -> Row:
     """Return the table of a dataset's source YAML, with some of its meta changed."""
-    body = read_yaml((PROJECT / "models" / "staging" / f"staging_{dataset}.yml").read_text())
+    body = read_yaml(PROJECT / "models" / "staging" / f"staging_{dataset}.yml")
     (table,) = body["sources"][0]["tables"]
     return {**table, "config": {"meta": {**table["config"]["meta"], **meta}}}

@@ -39,6 +39,15 @@ def test_a_command_of_airflow_is_typed_as_it_is(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "typed").read_text() == "x\n"
 
 
+@pytest.mark.parametrize("last", [["--to-date", "2026-01-02"], ["--to-date=2026-01-02"]])
+def test_the_last_day_of_a_backfill_is_a_whole_one(last: list[str]) -> None:
+    command = ["backfill", "create", "--dag-id", "ingest_orders", "--from-date", "2026-01-01"]
+    assert airflow.whole_days([*command, *last]) == [*command, "--to-date", "2026-01-02T23:59:59"]
+    exact = [*command, "--to-date", "2026-01-02T05:00"]
+    assert airflow.whole_days(exact) == exact
+    assert airflow.whole_days(["tasks", "list", *last]) == ["tasks", "list", *last]
+
+
 def test_each_source_that_is_on_has_a_dag(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(airflow.dag_ids()) == {
         *("ingest_orders", "ingest_clickstream", "ingest_exchange_rates"),

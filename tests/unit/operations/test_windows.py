@@ -39,7 +39,7 @@ def test_a_window_before_every_first_record_is_refused() -> None:
     begins = {"orders": at("2026-11-23T00:10:00"), "clickstream": None}
     with pytest.raises(Permanent) as refused:
         windows.check_begun(Window.parse("2026-11-22", "2026-11-23"), begins)
-    assert "orders begin at 2026-11-23T00:10:00Z; clickstream have none" in str(refused.value)
+    assert "orders begins at 2026-11-23T00:10:00Z; clickstream has none" in str(refused.value)
     windows.check_begun(Window.parse("2026-11-22", "2026-11-24"), begins)
     windows.check_begun(Window.parse("2011-01-01", "2011-01-02"), {})
 

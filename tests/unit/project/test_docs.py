@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from cli.main import main
 from tests.unit.cli.commands import COMMANDS, GROUPS
 
 ROOT = Path(__file__).parents[3]
@@ -82,7 +83,7 @@ def test_commands_are_there_and_take_these_options(page: Path) -> None:
     for path, options in calls(page):
         if path == ("airflow",):  # takes Airflow's own
             continue
-        assert path or set(options) <= {"--help", "--debug"}, options
+        assert path or set(options) <= {"--help", *(text for one in main.params for text in one.opts)}, options
         if path in COMMANDS:
             taken = {text for one in COMMANDS[path].params if isinstance(one, click.Option) for text in one.opts}
             assert set(options) <= taken | {"--help"}, (page, path)

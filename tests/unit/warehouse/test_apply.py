@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from warehouse import apply
+from warehouse import apply, shape
 from warehouse.dbt import Change
 
 
@@ -43,7 +43,7 @@ def connection(tmp_path: Path):
 
 
 def rows(connection: duckdb.DuckDBPyConnection, one: Change) -> list[tuple[str | None, str | None]]:
-    for statement in apply.statements(connection, one):
+    for statement in apply.statements(connection, one, shape.read(connection), shape.read(connection, "build")):
         connection.execute(statement)
     return connection.execute("select order_id, record_date::varchar from records.orders order by all").fetchall()
 

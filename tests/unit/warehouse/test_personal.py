@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from ingestion.contract import PROJECT, read_contracts
 from warehouse.dbt import Change
 from warehouse.lineage import read_gold
-from warehouse.personal import for_readers, hidden, left_out, published_silver
+from warehouse.personal import for_readers, hidden, left_out, published_layers, published_silver
 
 CONTRACTS = read_contracts()
 # Ids that gold is made by. They name nobody without silver, and are what its rows are about.
@@ -22,6 +23,18 @@ def change(schema: str, table: str) -> Change:
 def test_names_and_addresses_of_customers_are_left_out() -> None:
     assert left_out()["customers"] == {"email", "full_name"}
     assert "customers" in published_silver(PROJECT)
+
+
+def test_gold_and_the_accounts_are_published_whole_and_silver_table_by_table() -> None:
+    """A model may say so for itself in silver alone: elsewhere, its folder does."""
+    assert set(published_layers()) == {"gold", "ops"}
+    saying = {
+        model["name"]
+        for path in (PROJECT / "models").rglob("*.yml")
+        for model in yaml.safe_load(path.read_text()).get("models", [])
+        if "publish" in model.get("config", {}).get("meta", {})
+    }
+    assert saying == {f"silver_{name}" for name in published_silver()}
 
 
 def test_a_contract_may_publish_them() -> None:

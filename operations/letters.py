@@ -1,0 +1,136 @@
+"""Dead letters: each refused line once, however often it was landed, and what has become of it since.
+
+A letter is open until somebody decides about its line, or a valid record of its key is there that is not older. It is worked out
+from the tables when it is asked, so it follows every build; the accounts count each refused record, every time.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from ingestion.contract import Contract, read_contracts
+from ingestion.home import Home
+from warehouse import state
+
+# A refused record without the end of its line, which the last one of a file may lack.
+LINE = "rtrim(raw, chr(10) || chr(13))"
+# Digits and letters alone: the value may be personal data.
+SHAPE = "regexp_replace(regexp_replace(left({0}, 40), '\\p{{N}}', '9', 'g'), '\\p{{L}}', 'a', 'g')"
+# What the raw record says under a name, as text.
+_SAID = "case when json_valid(raw) then json_extract_string(raw, '$.\"{name}\"') end"
+_LETTERS = f"""
+    create temp table letters as
+    with refused as (
+        select *, {LINE} as line from records.refused where raw is not null
+    ),
+
+    -- a decision about one landing of a line is one about the line
+    decided as (
+        select
+            refused.dataset, refused.line,
+            min(case refused.fate when 'withdrawn' then 'discarded' else 'corrected' end) as settled
+        from refused
+        inner join records.decisions as decisions
+            on refused.decision = decisions.batch_id || ':' || decisions.record_no
+        where decisions.target_record_no is not null
+        group by all
+    ),
+
+    letters as (
+        select
+            refused.dataset, refused.line,
+            any_value(raw order by batch_id, record_no) as raw,
+            any_value(batch_id || ':' || record_no order by batch_id, record_no) as record,
+            any_value(record_date order by batch_id, record_no) as record_date,
+            any_value(source_file order by batch_id, record_no) as source_file,
+            any_value(source_line order by batch_id, record_no) as source_line,
+            any_value(currency order by batch_id, record_no) as currency,
+            any_value(amount order by batch_id, record_no) as amount,
+            any_value(is_amount_read order by batch_id, record_no) as is_amount_read,
+            any_value(reasons order by landed_at desc, batch_id, record_no) as reasons,
+            count(*) as records,
+            min(landed_at) as first_seen,
+            max(landed_at) as last_seen,
+            bool_or(refused.fate = 'dead_letter') as is_dead_letter
+        from refused
+        left join ops.batches as batches using (batch_id)
+        group by refused.dataset, refused.line
+    )
+
+    select
+        letters.*,
+        -- what is no dead letter without a decision is half a line, and its file landed again, longer
+        coalesce(decided.settled, case when not is_dead_letter then 'replaced' end) as settled,
+        cast(null as varchar) as settled_by,
+        nullif(split_part(reasons[1], ':', 2), '') as column_name,
+        {_SAID.format(name="' || column_name || '")} as value,
+        {SHAPE.format("value")} as shape
+    from letters
+    left join decided using (dataset, line)
+"""
+_REPLACED = """
+    update letters set settled = 'replaced', settled_by = found.record
+    from (
+        select letters.line, any_value(records.batch_id || ':' || records.record_no) as record
+        from letters
+        inner join records.{dataset} as records on {same_key}
+        inner join ops.batches as batches on records.batch_id = batches.batch_id
+        where letters.dataset = '{dataset}' and letters.settled is null and records.fate = 'current' and {is_newer}
+        group by letters.line
+    ) as found
+    where letters.dataset = '{dataset}' and letters.line = found.line
+"""
+
+
+def ask(home: Home, query: str, parameters: list[object] | None = None) -> list[state.Row]:
+    """Run a query over `letters`, one row per refused line; none without a state.
+
+    `settled` is missing for an open one; else it is discarded, corrected, or replaced by the valid record `settled_by`.
+    """
+    if not home.state.exists():
+        return []
+    with state.connect(home.state) as connection:
+        if not state.has_table(connection, "records", "refused"):
+            return []
+        connection.execute(_LETTERS)
+        for dataset, contract in _contracts_of(connection).items():
+            connection.execute(_REPLACED.format(dataset=dataset, **_same_record(contract)))
+        return state.rows(connection, query, parameters)
+
+
+def settled(home: Home, records: Sequence[str]) -> dict[str, str]:
+    """Say of some refused records, each as batch:record_no, what settled their letters, or that they are open."""
+    query = f"""
+        select refused.record, coalesce(letters.settled || coalesce(' by ' || letters.settled_by, ''), 'open') as settled
+        from (select dataset, batch_id || ':' || record_no as record, {LINE} as line from records.refused) as refused
+        inner join letters using (dataset, line)
+        where list_contains($1, refused.record)
+    """
+    return {row["record"]: row["settled"] for row in ask(home, query, [list(records)])}
+
+
+def _contracts_of(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Contract]:
+    """Return the contracts of the datasets that have open letters."""
+    found = state.rows(connection, "select distinct dataset from letters where settled is null order by all")
+    contracts = read_contracts()
+    return {row["dataset"]: contracts[row["dataset"]] for row in found if row["dataset"] in contracts}
+
+
+def _same_record(contract: Contract) -> dict[str, str]:
+    """Say when a record is of a letter's key, and not older: of no lesser version, or landed later where there is none to compare."""
+    types = {column.name: column.type for column in contract.columns}
+    same = [f"records.{name} = {_typed(name, types.get(name, 'varchar'))}" for name in contract.key]
+    version = contract.version_column
+    if not version:
+        return {"same_key": " and ".join(same), "is_newer": "true"}
+    said = _typed(version, types.get(version, "timestamp"))
+    later = "batches.landed_at > letters.first_seen"
+    newer = f"(records.{version} > {said} or (coalesce(records.{version} = {said}, {said} is null) and {later}))"
+    return {"same_key": " and ".join(same), "is_newer": newer}
+
+
+def _typed(name: str, kind: str) -> str:
+    said = _SAID.format(name=name).replace("raw", "letters.raw")
+    if kind == "timestamp":
+        return f"timezone('UTC', try_cast({said} as timestamptz))"
+    return f"try_cast({said} as {kind})"

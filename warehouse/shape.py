@@ -1,0 +1,196 @@
+"""The shape of the tables: which columns the models declare, of which types, and what that changes of the tables of the state.
+
+A model is changed often. What a build can do of it, it does: a new column or table is filled from that build on, and what no
+model declares any more is dropped. What would leave old rows that mean something else needs everything again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from ingestion.errors import Permanent
+from warehouse import dbt, state
+from warehouse.dbt import Declared
+from warehouse.plan import Build
+
+# The layers of the state. The audit writes the two tables of ops that no model makes.
+LAYERS = ("records", "silver", "gold", "ops")
+KEPT = ("builds", "findings")
+
+Name = tuple[str, str]
+# The type of each column, by the schema and name of its table; a view has no columns of its own.
+Shape = Mapping[Name, Mapping[str, str]]
+
+_FULL = "clearwell build --full --reason TEXT makes every table again"
+
+
+@dataclass(frozen=True)
+class Reshaping:
+    """What a build changes of the shape of the state, a sentence each; and what it may not, since old rows would be wrong."""
+
+    done: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def check_plan(build: Build) -> tuple[str, ...]:
+    """Compare what the models declare with the state, and say what a build over it changes. What needs a full build is Permanent."""
+    declared = dbt.declared(build)
+    if build.plan().full or not build.home.state.exists():
+        return ()
+    with state.connect(build.home.state) as connection:
+        types = canonical(connection, declared)
+        found = read(connection)
+        reshaping = compare(declared, types, found)
+        doubled = [
+            f"{_said(one.name)} has rows that are the same but for a column that goes"
+            for one in declared
+            if one.name in found and set(found[one.name]) - set(one.columns) and _is_doubled(connection, one, found)
+        ]
+    refused = [*reshaping.refused, *doubled]
+    if refused:
+        raise Permanent(
+            f"the models no longer fit the tables of the state: {'; '.join(refused)}",
+            where="nothing was changed",
+            todo=f"{_FULL}; or take the change of the model back",
+        )
+    return reshaping.done
+
+
+def check_built(build: Build) -> None:
+    """Hold the tables of a build against what their models declare: the state would take them otherwise than they are."""
+    with state.connect(build.file) as connection:
+        declared = dbt.declared(build)
+        types, found = canonical(connection, declared), read(connection)
+    for one in declared:
+        made = found.get(one.name, {})
+        wanted = types[one.name]
+        if one.is_view or made == wanted:
+            continue
+        odd = [
+            f"{column} is {made.get(column, 'missing')} where the YAML says {wanted.get(column, 'nothing')}"
+            for column in sorted({*made, *wanted})
+            if made.get(column) != wanted.get(column)
+        ]
+        raise Permanent(
+            f"{_said(one.name)} is not what its YAML declares: {'; '.join(odd)}",
+            where=one.file,
+            todo="correct the YAML or the SQL, and give the same build again",
+        )
+
+
+def read(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[Name, dict[str, str]]:
+    """Read the tables and views of the layers, of the connected file or one that is attached."""
+    found: dict[Name, dict[str, str]] = {}
+    for row in state.rows(connection, _COLUMNS, [database, list(LAYERS)]):
+        columns = found.setdefault((row["schema_name"], row["table_name"]), {})
+        if not row["is_view"]:
+            columns[row["column_name"]] = row["data_type"]
+    return found
+
+
+def canonical(connection: duckdb.DuckDBPyConnection, declared: Iterable[Declared]) -> dict[Name, dict[str, str]]:
+    """Spell the declared types as DuckDB does. One that it does not know is Permanent."""
+    found: dict[Name, dict[str, str]] = {}
+    spelled: dict[str, str] = {}
+    for one in declared:
+        for column, kind in one.columns.items():
+            if kind not in spelled:
+                try:
+                    row = connection.execute(f"select typeof(cast(null as {kind}))").fetchone()
+                except duckdb.Error as error:
+                    raise Permanent(
+                        f"{column} of {_said(one.name)} has a data_type that is none: {kind!r}",
+                        where=one.file,
+                        todo="correct it: bigint, decimal(18,4), varchar, date, timestamp, boolean",
+                    ) from error
+                spelled[kind] = str(row[0]) if row else ""
+            found.setdefault(one.name, {})[column] = spelled[kind]
+    return found
+
+
+def compare(declared: Iterable[Declared], types: Shape, found: Shape) -> Reshaping:
+    """Say what becomes of the tables `found` in the state where the models declare others. What is not there yet is empty."""
+    done: list[str] = []
+    refused: list[str] = []
+    declared = list(declared)
+    come = [one for one in declared if found and one.name not in found]
+    gone = left_over([one.name for one in declared], found)
+    for schema in sorted({schema for schema, _ in gone} & {one.name[0] for one in come if not one.is_view}):
+        names = ", ".join(_said(one.name) for one in come if one.name[0] == schema and not one.is_view)
+        lost = ", ".join(_said(name) for name in gone if name[0] == schema)
+        refused.append(f"{names} came and {lost} went, which may be a new name for old rows")
+    done += [
+        f"{_said(one.name)} is new: it holds the dates that are built from now on; {_FULL}, older dates too"
+        for one in come
+        if not one.is_view and not one.is_made_whole
+    ]
+    done += [f"no model makes {_said(name)} any more: it goes" for name in gone]
+    for one in declared:
+        if one.name in found and found[one.name] and not one.is_view and not one.is_made_whole:
+            told, odd = _columns(one, types[one.name], found[one.name])
+            done += told
+            refused += odd
+    return Reshaping(tuple(done), tuple(refused))
+
+
+def left_over(declared: Iterable[Name], found: Shape) -> list[Name]:
+    """List the tables and views that no model makes any more."""
+    known = {*declared, *(("ops", name) for name in KEPT)}
+    return sorted(name for name in found if name not in known)
+
+
+def _columns(one: Declared, wanted: Mapping[str, str], had: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    table = _said(one.name)
+    come = [name for name in wanted if name not in had]
+    gone = [name for name in had if name not in wanted]
+    refused = [
+        f"{table}.{name} was {had[name]} and is {wanted[name]}"
+        for name in wanted
+        if name in had and had[name] != wanted[name]
+    ]
+    if come and gone:
+        refused.append(f"{table} has {', '.join(come)} and no longer {', '.join(gone)}, which may be a new name")
+        return [], refused
+    for name in come:
+        if name in one.identity:
+            refused.append(f"{table}.{name} is new and says which row is which")
+        elif name in one.required:
+            refused.append(f"{table}.{name} is new and must not be null, and older rows have nothing in it")
+    if refused:
+        return [], refused
+    told = [
+        f"{table}.{name} is new: it is filled on the dates that are built from now on, and null before. "
+        "clearwell status lists those that are stale; a range built again, or --full, fills it"
+        for name in come
+    ]
+    return [*told, *(f"{table} loses {name}" for name in gone)], []
+
+
+def _is_doubled(connection: duckdb.DuckDBPyConnection, one: Declared, found: Shape) -> bool:
+    """Say whether rows of a table that loses columns are the same by the grain that is left."""
+    grain = [name for name in one.grain if name in found[one.name]]
+    if not grain or one.is_made_whole:
+        return False
+    schema, table = one.name
+    query = f"select 1 from {schema}.{table} group by {', '.join(grain)} having count(*) > 1 limit 1"
+    return bool(connection.execute(query).fetchall())
+
+
+def _said(name: Name) -> str:
+    return ".".join(name)
+
+
+_COLUMNS = """
+    select
+        schema_name, table_name, column_name, data_type,
+        exists (
+            select 1 from duckdb_views() as views
+            where
+                views.database_name = columns.database_name and views.schema_name = columns.schema_name
+                and views.view_name = columns.table_name
+        ) as is_view
+    from duckdb_columns() as columns
+    where database_name = coalesce($1, current_database()) and list_contains($2, schema_name)
+    order by schema_name, table_name, column_index
+"""
