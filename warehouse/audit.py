@@ -75,7 +75,7 @@ class Refused(Permanent):
         super().__init__(
             f"build {verdict.build_id} is refused: "
             + "; ".join(f"{one.check_name} ({one.failed_rows} rows)" for one in verdict.stops)
-            + f". First rows of {first.check_name}: {first.examples}",
+            + (f". First rows: {first.examples}" if first.failed_rows else f". {first.message}"),
             where="state and published file are as they were",
             todo=f"clearwell builds show {verdict.build_id} lists the rows; {_way_out(first.check_name, verdict.build_id)}",
         )
@@ -147,7 +147,9 @@ def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
         finding = _from_dbt(build, result)
         if finding.result == "fail":
             behind = tuple(dbt.datasets_behind(build, result.models))
-            failures.append(_Failure(finding, result.on_failure, behind, _named(build, result)))
+            # a test that could not be run says nothing about the batches
+            on_failure = "stop" if result.status == "error" else result.on_failure
+            failures.append(_Failure(finding, on_failure, behind, _named(build, result)))
         else:
             findings.append(finding)
     for one in expectations.check(build):
@@ -157,7 +159,7 @@ def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
             findings.append(finding)
         else:
             behind = tuple(dbt.datasets_behind(build, [f"gold_{one.name.split('.')[0]}"]))
-            failures.append(_Failure(finding, "hold", behind))
+            failures.append(_Failure(finding, "stop" if one.message else "hold", behind))
     return findings, failures
 
 
