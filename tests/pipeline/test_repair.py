@@ -157,10 +157,9 @@ def test_a_damaged_batch_that_waits_stays_out_alone_and_is_landed_again(
 
 def test_a_damaged_batch_in_the_state_stops_only_what_must_read_it(typed: Typed, undisturbed: list[state.Row]) -> None:
     home = typed.home
-    by_copy, by_landing = refs(home, "clickstream", FIRST)[0], refs(home, "orders", FIRST)[0]
+    (by_copy, gone, short, *_), by_landing = refs(home, "clickstream", FIRST), refs(home, "orders", FIRST)[0]
     DEEDS["truncated manifest"](bronze.batch_folder(home, by_copy))
     DEEDS["flipped byte"](bronze.batch_folder(home, by_landing))
-    gone, short = refs(home, "clickstream", FIRST)[1:3]
     DEEDS["missing Parquet"](bronze.batch_folder(home, gone))
     DEEDS["truncated Parquet"](bronze.batch_folder(home, short))
     shown = typed("status")

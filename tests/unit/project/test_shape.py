@@ -40,7 +40,6 @@ SHOWN_BY = {
     "warehouse/build.py": "tests/pipeline/test_any_operation.py",
     "warehouse/difference.py": "tests/pipeline/test_any_operation.py",
     "operations/contracts.py": "tests/pipeline/test_drift.py",
-    "operations/damage.py": "tests/pipeline/test_repair.py",
     "operations/decide.py": "tests/pipeline/test_decisions.py",
     "operations/describe.py": "tests/unit/cli/test_gold.py",
     "operations/ledger.py": "tests/pipeline/test_sabotage.py",
