@@ -36,7 +36,6 @@ def test_nothing_imports_the_command_line() -> None:
 SHOWN_BY = {
     "ingestion/sources/giving_way.py": "tests/unit/ingestion/sources/test_deadlines.py",
     "ingestion/sources/known.py": "tests/unit/ingestion/sources/test_orders.py",
-    "warehouse/audit.py": "tests/pipeline/test_checks.py",
     "warehouse/build.py": "tests/pipeline/test_any_operation.py",
     "warehouse/difference.py": "tests/pipeline/test_any_operation.py",
     "operations/contracts.py": "tests/pipeline/test_drift.py",
