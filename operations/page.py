@@ -52,15 +52,7 @@ def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         _section(
             "Revenue by day",
             "Net revenue in US dollars, by order date (UTC). Cancelled orders are left out, returns taken off, tax not included.",
-            _bars(
-                Bar(
-                    str(row["order_date"]),
-                    _number(row["net_usd"]),
-                    _dollars(row["net_usd"]),
-                    f"{row['orders']:,} orders",
-                )
-                for row in found["revenue"]
-            ),
+            _bars(_sold(str(row["order_date"]), row) for row in found["revenue"]),
             "gold.daily_revenue",
         ),
         _section(
@@ -103,15 +95,7 @@ def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         _section(
             "Campaigns",
             "Orders by visitors whose last touch it was in the 7 days before, in US dollars.",
-            _bars(
-                Bar(
-                    row["campaign"] or "(none)",
-                    _number(row["net_usd"]),
-                    _dollars(row["net_usd"]),
-                    f"{row['orders']:,} orders",
-                )
-                for row in found["campaigns"]
-            ),
+            _bars(_sold(row["campaign"] or "(none)", row) for row in found["campaigns"]),
             "gold.campaigns",
         ),
         _section(
@@ -143,6 +127,11 @@ def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         ),
     ]
     return _PAGE.format(style=_STYLE, body="\n".join(parts))
+
+
+def _sold(label: str, row: Mapping[str, Any]) -> Bar:
+    """Return the bar of what was sold, in dollars, and in how many orders."""
+    return Bar(label, _number(row["net_usd"]), _dollars(row["net_usd"]), f"{row['orders']:,} orders")
 
 
 def _head(extent: Mapping[str, Any]) -> str:
