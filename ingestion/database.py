@@ -1,4 +1,4 @@
-"""DuckDB files: opened in UTC, and waited for while another process changes them."""
+"""DuckDB files: opened in UTC and in bounded memory, and waited for while another process changes them."""
 
 import os
 import re
@@ -42,13 +42,12 @@ def connect(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient.
 
-    `settings` are DuckDB's own.
+    `settings` are DuckDB's own, beside the memory it may use.
     """
     if read_only:
         _let_writers_go_first(path, patience)
-    connection = _when_free(
-        lambda: duckdb.connect(str(path), read_only=read_only, config=dict(settings or {})), path, patience
-    )
+    config: dict[str, Any] = {"memory_limit": memory(), **(settings or {})}
+    connection = _when_free(lambda: duckdb.connect(str(path), read_only=read_only, config=config), path, patience)
     try:
         with _reading(path, read_only):
             connection.execute("set TimeZone = 'UTC'")

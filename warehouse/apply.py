@@ -62,6 +62,8 @@ def change_tables(
     The state has a ledger to be held against as well; the published file has none of the records.
     """
     changes = [*changes]
+    # DuckDB takes a table that was filled in this transaction for empty, and would hold all of it in memory to find its rows.
+    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
     with attached(connection, build.file, "build"), _transaction(connection):
         changes += [_kept(connection, name) for name in KEPT]
         had, built = shape.read(connection), shape.read(connection, "build")
