@@ -7,7 +7,21 @@ from typing import Any, NoReturn
 import click
 import duckdb
 
-from cli import batches, builds, contracts, dead_letters, demo, gold, ledger, query, repair, shop, sources, status
+from cli import (
+    batches,
+    builds,
+    contracts,
+    dead_letters,
+    demo,
+    gold,
+    ledger,
+    maintain,
+    query,
+    repair,
+    shop,
+    sources,
+    status,
+)
 from ingestion import faults
 from operations.output import say
 
@@ -63,7 +77,15 @@ def _told(error: Exception) -> str:
 COMMANDS = (
     *(sources.ingest, sources.sweep, sources.run, sources.heal_windows),
     *(builds.build, builds.builds, batches.batches, dead_letters.dead_letters, contracts.contract_group),
-    *(status.show_status, repair.repair_home, ledger.show_ledger, ledger.show_hash, query.sql, query.show_trace),
+    *(
+        status.show_status,
+        repair.repair_home,
+        maintain.maintain_home,
+        ledger.show_ledger,
+        ledger.show_hash,
+        query.sql,
+        query.show_trace,
+    ),
     *(gold.describe, gold.draw),
     *(shop.shop, demo.demo, demo.up, demo.down, demo.airflow),
 )

@@ -198,7 +198,8 @@ def staged(home: Home, dataset: str) -> Iterator[Path]:
     home.staging.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         with locked(home.staging):
-            _remove_strays(home.staging)
+            for stray in strays(home.staging):
+                shutil.rmtree(stray, ignore_errors=True)
             # The name must not clash with a run in another container, where process ids repeat. It reaches no result.
             folder = Path(tempfile.mkdtemp(prefix=f"{dataset}-", dir=home.staging))
             held.enter_context(locked(folder))
@@ -209,10 +210,13 @@ def staged(home: Home, dataset: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_strays(staging: Path) -> None:
+def strays(staging: Path) -> list[Path]:
+    """List the folders whose process was killed. While `staging` itself is locked, no new one appears."""
+    found = []
     for folder in staging.iterdir():
         with suppress(BlockingIOError, FileNotFoundError, NotADirectoryError), locked(folder, wait=False):
-            shutil.rmtree(folder, ignore_errors=True)
+            found.append(folder)
+    return found
 
 
 def describe(path: Path) -> File:

@@ -212,8 +212,13 @@ def is_running(home: Home) -> bool:
 
 
 def dag_ids() -> tuple[str, ...]:
-    """Name every DAG: one for each source that is on, the sweep, and the build."""
-    return (*(f"ingest_{source}" for source in source_ends(read_contracts())), "sweep_sources", "build_warehouse")
+    """Name every DAG: one for each source that is on, the sweep, the build, and the maintenance."""
+    return (
+        *(f"ingest_{source}" for source in source_ends(read_contracts())),
+        "sweep_sources",
+        "build_warehouse",
+        "maintain",
+    )
 
 
 def unpause(home: Home, dags: Sequence[str] = (), report: Report = silent) -> None:

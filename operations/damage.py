@@ -117,8 +117,9 @@ def _builds(home: Home, *, newest_only: bool) -> Iterator[Damage]:
         folders = [path for path in folders if path.name > published]
     for folder in folders:
         try:
-            Build(home, folder.name).plan() if (folder / "plan.json").exists() else None
-            findings = Build(home, folder.name).verdict
+            build = Build(home, folder.name)
+            build.plan() if build.is_planned else None
+            findings = build.verdict
             [(row["check_name"], row["result"]) for row in json.loads(findings.read_text())] if findings.exists() else 0
         except (Broken, KeyError, TypeError, ValueError) as error:
             yield Damage("build", folder, getattr(error, "what", f"its findings cannot be read: {error!r}"))

@@ -176,7 +176,7 @@ def drop_build(home: Home, build_id: str) -> None:
                 f"build {build_id} is published",
                 todo="clearwell builds restore BUILD --reason TEXT gives readers an older one",
             )
-        if not (folder / "plan.json").is_file():
+        if not Build(home, build_id).is_planned:
             raise Permanent(
                 f"there is no build {build_id}",
                 where=str(folder),

@@ -31,6 +31,7 @@ __all__ = [
     "Verdict",
     "audit",
     "build",
+    "made_aside",
     "parse_aside",
     "pending",
     "plan",
@@ -44,6 +45,11 @@ __all__ = [
 
 # What is built aside to be compared, and never applied; a build's id is longer.
 _RECOUNT, _PROPOSAL = "recount", "proposal"
+
+
+def made_aside(home: Home) -> tuple[Build, ...]:
+    """Name the builds that are made to be compared, under a lock of their own."""
+    return Build(home, _RECOUNT), Build(home, _PROPOSAL)
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,7 @@ def _tidy(build: Build) -> None:
     Of builds that were killed, no process knows any more; they were planned over a state that is gone now.
     """
     home, refused = build.home, last_refused(build.home)
-    aside = [Build(home, name) for name in (_RECOUNT, _PROPOSAL)]
+    aside = made_aside(home)
     for other in (Build(home, folder.name) for folder in home.builds.iterdir()):
         if other not in (refused, *aside) and other.is_planned and other.plan().base != build.build_id:
             for path in (other.file, other.empty, other.state):

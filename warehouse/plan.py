@@ -63,9 +63,10 @@ class Plan:
     def save(self, folder: Path) -> None:
         part = folder / ".plan.json.part"
         part.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        part.replace(folder / "plan.json")
+        part.replace(folder / PLAN)
 
 
+PLAN = "plan.json"
 VERDICT = "findings.json"
 
 
@@ -86,7 +87,11 @@ class Build:
 
     @property
     def is_planned(self) -> bool:
-        return (self.folder / "plan.json").is_file()
+        return self.plan_file.is_file()
+
+    @property
+    def plan_file(self) -> Path:
+        return self.folder / PLAN
 
     @property
     def state(self) -> Path:
@@ -118,7 +123,7 @@ class Build:
 
     def plan(self) -> Plan:
         try:
-            body = json.loads((self.folder / "plan.json").read_text())
+            body = json.loads(self.plan_file.read_text())
             return Plan(**{**body, "entering": tuple(body["entering"]), "leaving": tuple(body["leaving"])})
         except FileNotFoundError:
             raise Permanent(

@@ -4,6 +4,7 @@ A DuckDB database is two files: its own, and a write-ahead file beside it that a
 last. So a file is recovered before anything is decided by it, and no name is taken beside a write-ahead file of another.
 """
 
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,10 @@ __all__ = [
 
 
 def drop(path: Path) -> None:
-    """Remove a DuckDB file, if it is there, and what a killed process left to be replayed into it."""
+    """Remove a DuckDB file, if it is there, and what a killed process left beside it: to be replayed into it, or spilled."""
     for left_over in (write_ahead(path), path):
         left_over.unlink(missing_ok=True)
+    shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
 
 
 def recover(path: Path) -> None:

@@ -19,12 +19,14 @@ TASKS = {
         "recount_ledger",
     ],
     "build_warehouse": ["plan", "transform", "audit", "publish", "look_again", "build_again"],
+    "maintain": ["remove_leftovers"],
 }
 WINDOWS = {
     "ingest_orders": timedelta(hours=1),
     "ingest_clickstream": timedelta(hours=1),
     "ingest_exchange_rates": timedelta(days=1),
     "sweep_sources": timedelta(days=1),
+    "maintain": timedelta(days=1),
 }
 
 
@@ -61,7 +63,7 @@ def test_cadence_is_the_contracts(dag_id):
 @pytest.mark.parametrize("dag_id", TASKS)
 def test_no_catchup_and_few_runs_at_a_time(bag, dag_id):
     assert not bag.dags[dag_id].catchup
-    assert bag.dags[dag_id].max_active_runs == (1 if dag_id == "build_warehouse" else 2)
+    assert bag.dags[dag_id].max_active_runs == (1 if dag_id in ("build_warehouse", "maintain") else 2)
 
 
 @pytest.mark.parametrize("dag_id", TASKS)
@@ -77,6 +79,7 @@ def test_tasks_try_again_with_growing_pauses(bag, dag_id):
 def test_one_task_at_a_time_holds_the_warehouse(bag):
     assert {task.pool for task in bag.dags["build_warehouse"].tasks} == {"warehouse"}
     assert bag.dags["sweep_sources"].get_task("recount_ledger").pool == "warehouse"
+    assert bag.dags["maintain"].get_task("remove_leftovers").pool == "warehouse"
 
 
 def test_the_warehouse_is_built_in_order(bag):

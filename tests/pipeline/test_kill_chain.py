@@ -24,7 +24,7 @@ from ingestion.home import Home
 from ingestion.landing import silent
 from ingestion.manifest import Manifest
 from ingestion.window import Window
-from operations import damage, decide, hashes, heal, ledger, repair
+from operations import damage, decide, hashes, heal, ledger, maintain, repair
 from operations.decide import By
 from warehouse import build as warehouse
 from warehouse import publish, state
@@ -107,9 +107,13 @@ def give_an_older_state(home: Home, now: datetime) -> None:
     publish.unpin(home)
 
 
+def tidy_up(home: Home, now: datetime) -> None:
+    maintain.maintain(home, now + timedelta(days=365))
+
+
 AT_ONCE = (
     *(recount, build_full, ingest_second, build, build_range),
-    *(retract, mend, sweep, look_for_damage, give_an_older_state),
+    *(retract, mend, sweep, look_for_damage, give_an_older_state, tidy_up),
 )
 
 
