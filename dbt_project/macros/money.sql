@@ -39,25 +39,52 @@
 {# A quotient of whole numbers, to the nearest whole number; a half goes to the even one. Decimals divide as doubles in
    DuckDB, so whatever is divided here is counted in whole units first. The divisor is above 0. #}
 {% macro divided_half_even(dividend, divisor) -%}
-    {%- set quotient = 'abs(' ~ dividend ~ ') // (' ~ divisor ~ ')' -%}
-    {%- set twice_rest = '2 * (abs(' ~ dividend ~ ') % (' ~ divisor ~ '))' -%}
+    {{ in_64_bits_or_128(half_even_quotient, dividend, divisor) }}
+{%- endmacro %}
+
+{% macro half_even_quotient(dividend, divisor) -%}
+    {%- set quotient = 'abs(' ~ dividend ~ ') // ' ~ divisor -%}
+    {%- set twice_rest = '2 * (abs(' ~ dividend ~ ') % ' ~ divisor ~ ')' -%}
     sign({{ dividend }})::hugeint * ({{ quotient }} + case
             when {{ twice_rest }} > {{ divisor }} or ({{ twice_rest }} = {{ divisor }} and ({{ quotient }}) % 2 = 1) then 1 else 0
         end)
 {%- endmacro %}
 
-{# Whole units of the last of so many decimals; and back from ten-thousandths. #}
-{% macro in_units(amount, decimals=4) -%} cast(cast({{ amount }} as decimal(38, {{ decimals }})) * {{ 10 ** decimals }} as hugeint) {%- endmacro %}
+{# A quotient of whole numbers, rounded down. The divisor is above 0. #}
+{% macro divided_down(dividend, divisor) -%}
+    {{ in_64_bits_or_128(quotient_down, dividend, divisor) }}
+{%- endmacro %}
+
+{% macro quotient_down(dividend, divisor) -%}
+    cast({{ dividend }} // {{ divisor }} - case when {{ dividend }} % {{ divisor }} < 0 then 1 else 0 end as hugeint)
+{%- endmacro %}
+
+{# DuckDB divides numbers of 128 bits a hundred times slower than those of 64, and nearly all amounts fit in those. #}
+{% macro in_64_bits_or_128(quotient, dividend, divisor) -%}
+    {%- set most = 4 * 10 ** 18 -%}
+    case
+            when {{ dividend }} between -{{ most }} and {{ most }} and {{ divisor }} <= {{ most }}
+                then {{ quotient('(' ~ dividend ~ ')::bigint', '(' ~ divisor ~ ')::bigint') }}
+            else {{ quotient('(' ~ dividend ~ ')::hugeint', '(' ~ divisor ~ ')::hugeint') }}
+        end
+{%- endmacro %}
+
+{# Whole units of the last of so many decimals, in 64 bits where they fit; and back from ten-thousandths. #}
+{% macro in_units(amount, decimals=4) -%}
+    {%- set units = 10 ** decimals -%}
+    case
+            when abs({{ amount }}) < {{ 10 ** (17 - 2 * decimals) }}
+                then cast(cast(cast({{ amount }} as decimal({{ 17 - decimals }}, {{ decimals }})) * {{ units }} as bigint) as hugeint)
+            else cast(cast({{ amount }} as decimal(38, {{ decimals }})) * {{ units }} as hugeint)
+        end
+{%- endmacro %}
 {% macro from_units(units) -%} cast(cast({{ units }} as decimal(34, 0)) * 0.0001::decimal(5, 4) as decimal(38, 4)) {%- endmacro %}
 
-{# Dollars for an amount, exactly by the two quotes of one euro, rounded half-even to four decimals. What is too large to be
-   money has none. #}
-{% macro in_usd(amount, usd_per_euro, currency_per_euro) -%}
+{# Dollars for an amount, exactly by the two quotes of one euro, each in units of eight decimals; rounded half-even to four
+   decimals. What is too large to be money has none. #}
+{% macro in_usd(amount, usd_units, currency_units) -%}
     case
             when abs({{ amount }}) < 1000000000000000
-                then {{ from_units(divided_half_even(
-                    '(' ~ in_units(amount) ~ ' * ' ~ in_units(usd_per_euro, 8) ~ ')',
-                    in_units(currency_per_euro, 8)
-                )) }}
+                then {{ from_units(divided_half_even('(' ~ in_units(amount) ~ ' * ' ~ usd_units ~ ')', currency_units)) }}
         end
 {%- endmacro %}

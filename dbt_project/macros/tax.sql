@@ -1,18 +1,22 @@
 {# The tax of each line. An order's tax is rounded once, half-even in the smallest unit of its currency; each line gets its
    own tax rounded down, and the units left over go to the largest remainders, so that the lines add up to the order. #}
 {% macro taxed_lines(lines, orders) %}
-    with owed as (
+    with rates as (
+        select country, valid_from, valid_to, tax_rate, {{ in_units('tax_rate') }} as units from {{ ref('tax_rates') }}
+    ),
+
+    owed as (
         select
             lines.order_id,
             lines.line_number,
             rates.tax_rate,
             currencies.minor_units,
             -- amount and rate have four decimals each, so this counts 10^-8 of the currency
-            {{ in_units('lines.line_amount') }} * {{ in_units('rates.tax_rate') }} as owed,
+            {{ in_units('lines.line_amount') }} * rates.units as owed,
             cast(10 ** (8 - currencies.minor_units) as hugeint) as unit
         from {{ lines }} as lines
         inner join {{ orders }} as orders on lines.order_id = orders.order_id
-        inner join {{ ref('tax_rates') }} as rates
+        inner join rates
             on orders.country = rates.country
             and orders.order_date >= rates.valid_from
             and orders.order_date < coalesce(rates.valid_to, date '9999-12-31')
@@ -29,7 +33,7 @@
     ),
 
     floors as (
-        select *, owed // unit - case when owed % unit < 0 then 1 else 0 end as units from owed
+        select *, {{ divided_down('owed', 'unit') }} as units from owed
     ),
 
     ranked as (

@@ -15,5 +15,5 @@
 
 {# How many times the usual an amount is: whole times, a million at most; missing where either is. #}
 {% macro times_usual(amount, usual) -%}
-    case when {{ usual }} > 0 and {{ amount }} >= 0 then cast(least({{ in_units(amount) }} // {{ in_units(usual) }}, 1000000) as bigint) end
+    case when {{ usual }} > 0 and {{ amount }} >= 0 then cast(least({{ divided_down(in_units(amount), in_units(usual)) }}, 1000000) as bigint) end
 {%- endmacro %}

@@ -42,6 +42,14 @@ priced as (
     from lines
 ),
 
+rates as (
+    select
+        order_date, currency, usd_rate, usd_rate_date,
+        {{ in_units('usd_per_euro', 8) }} as usd_units,
+        {{ in_units('currency_per_euro', 8) }} as currency_units
+    from {{ ref('silver_usd_rates') }}
+),
+
 taxed as (
     {{ taxed_lines('priced', 'orders') }}
 ),
@@ -65,16 +73,16 @@ final as (
         orders.order_id is not null and coalesce(orders.status, '') <> 'cancelled' as is_counted,
         rates.usd_rate,
         rates.usd_rate_date,
-        {{ in_usd('lines.line_amount', 'rates.usd_per_euro', 'rates.currency_per_euro') }} as line_amount_usd,
+        {{ in_usd('lines.line_amount', 'rates.usd_units', 'rates.currency_units') }} as line_amount_usd,
         taxed.tax_rate,
         taxed.tax_amount,
-        {{ in_usd('taxed.tax_amount', 'rates.usd_per_euro', 'rates.currency_per_euro') }} as tax_amount_usd,
+        {{ in_usd('taxed.tax_amount', 'rates.usd_units', 'rates.currency_units') }} as tax_amount_usd,
         lines.updated_at,
         lines.batch_id,
         lines.record_no
     from priced as lines
     left join orders on lines.order_id = orders.order_id
-    left join {{ ref('silver_usd_rates') }} as rates on orders.order_date = rates.order_date and orders.currency = rates.currency
+    left join rates on orders.order_date = rates.order_date and orders.currency = rates.currency
     left join taxed on lines.order_id = taxed.order_id and lines.line_number = taxed.line_number
 )
 

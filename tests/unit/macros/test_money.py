@@ -14,6 +14,9 @@ from tests.unit.macros.render import macros
 
 MACROS = macros()
 AMOUNTS = st.decimals(-(10**12), 10**12, places=4)
+# Where one way to count and to divide ends, and the other begins.
+NEAR_64_BITS = [sign * (10**power + off) for sign in (-1, 1) for power in (9, 13, 17) for off in (-1, 0, 1)]
+NEAR_LIMIT = st.integers(4 * 10**18 - 2, 4 * 10**18 + 2)
 RATES = st.decimals(Decimal("0.00000001"), Decimal(10) ** 9, places=8)
 
 
@@ -34,10 +37,24 @@ def connection():
 TYPES = {"valid_from": "date", "valid_to": "date", "tax_rate": "decimal(6,4)", "minor_units": "int"}
 
 
-@given(dividend=st.integers(-(10**30), 10**30), divisor=st.integers(1, 10**12))
+@given(dividend=st.one_of(st.integers(-(10**30), 10**30), NEAR_LIMIT), divisor=st.integers(1, 10**12))
 def test_a_half_goes_to_the_even_neighbour(connection, dividend: int, divisor: int) -> None:
     query = f"select {MACROS.divided_half_even(f'({dividend})::hugeint', f'({divisor})::hugeint')}"
     assert connection.execute(query).fetchone() == (round(Fraction(dividend, divisor)),)
+
+
+@given(dividend=st.one_of(st.integers(-(10**30), 10**30), NEAR_LIMIT), divisor=st.integers(1, 10**12))
+def test_a_quotient_is_rounded_down(connection, dividend: int, divisor: int) -> None:
+    query = f"select {MACROS.divided_down(f'({dividend})::hugeint', f'({divisor})::hugeint')}"
+    assert connection.execute(query).fetchone() == (dividend // divisor,)
+
+
+@pytest.mark.parametrize("decimals", [4, 8])
+@given(units=st.one_of(st.integers(-(10**17), 10**17), st.sampled_from(NEAR_64_BITS)))
+def test_amounts_are_counted_in_units_whatever_their_size(connection, decimals: int, units: int) -> None:
+    amount = Decimal(units).scaleb(-decimals)
+    query = f"select {MACROS.in_units(f'$1::decimal(38, {decimals})', decimals)}"
+    assert connection.execute(query, [amount]).fetchone() == (units,)
 
 
 @pytest.mark.parametrize(("dividend", "quotient"), [(5, 2), (-5, -2), (7, 4), (-7, -4), (3, 2), (1, 0), (-1, 0)])
@@ -50,7 +67,8 @@ def test_dollars_are_exact_by_the_two_quotes(connection, amount: Decimal, usd: D
     exact = Fraction(amount) * Fraction(usd) / Fraction(currency)
     if abs(exact) >= 10**25:
         return
-    query = f"select {MACROS.in_usd('$1::decimal(38, 4)', '$2::decimal(18, 8)', '$3::decimal(18, 8)')}"
+    units = (MACROS.in_units(f"{rate}::decimal(18, 8)", 8) for rate in ("$2", "$3"))
+    query = f"select {MACROS.in_usd('$1::decimal(38, 4)', *units)}"
     assert connection.execute(query, [amount, usd, currency]).fetchone() == (rounded(exact),)
 
 
