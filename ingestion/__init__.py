@@ -1,1 +1,1 @@
-"""Bring what the sources hold into bronze: one window in, immutable batches out."""
+"""Ingest the sources into bronze: one window in, immutable batches out."""

@@ -1,6 +1,6 @@
 """Show addresses without secrets: the host and name of a database, the host and path of a file, and nothing else.
 
-A mistyped address may have its password anywhere. So what is shown is never cut out of the text: the address is parsed, and
+A mistyped address may have its password anywhere. So no part of the raw text is ever shown: the address is parsed, and
 if a part could be the rest of a password, none of it is shown.
 """
 

@@ -11,7 +11,7 @@ from ingestion.home import Home
 def set_aside(home: Home, path: Path, why: str) -> Path:
     """Move a file or folder of the home to `broken/`, under the same names; return its new path.
 
-    What DuckDB would replay into a database goes first: it must not meet another one under the same name.
+    A database's write-ahead log is moved first: DuckDB must not replay it into a new database under the same name.
     """
     log = write_ahead(path)
     if log.exists():

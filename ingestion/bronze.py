@@ -1,7 +1,7 @@
 """Raw records, append-only: `bronze/<dataset>/<window date>/<batch_id>/` with Parquet and a manifest.
 
-A batch is written aside, forced to disk and renamed into place: it is there whole or it is not there. Nothing here
-edits or removes a batch. One that is damaged is told apart, so that it stops nothing but itself.
+A batch is written in a staging folder, forced to disk and renamed into place: it exists whole or not at all. Nothing
+here edits or removes a batch. A damaged batch is listed separately, so that it does not stop the others.
 """
 
 import errno
@@ -27,7 +27,7 @@ from ingestion.window import Window
 MANIFEST = "manifest.json"
 _FILES = fs.LocalFileSystem()
 _SURELY_ANOTHER_TICK_NS = 1_000_000_000
-# The files that this process has verified, as they were then.
+# The files that this process has verified, with their size and time at that moment.
 _VERIFIED: dict[Path, tuple[object, ...]] = {}
 
 
@@ -41,7 +41,7 @@ class BatchRef:
 
 
 def list_batches(home: Home, dataset: str | None = None, day: date | None = None) -> list[BatchRef]:
-    """List the batches that exist, or those of a dataset, or of a dataset's day, from folder names alone."""
+    """List all batches, those of a dataset, or those of a dataset's day, from folder names alone."""
     return sorted(list_files(home, dataset, day))
 
 
@@ -69,7 +69,7 @@ def _date(text: str) -> date | None:
 
 
 def batch_folder(home: Home, ref: BatchRef) -> Path:
-    """Say where a batch lies or would lie."""
+    """Return the folder of a batch, whether or not it exists."""
     return home.bronze / ref.dataset / ref.date.isoformat() / ref.batch_id
 
 
@@ -87,15 +87,15 @@ def read_manifest(home: Home, ref: BatchRef) -> Manifest:
     except FileNotFoundError:
         raise Permanent(f"there is no batch {ref.batch_id}", where=str(path), todo="clearwell repair") from None
     except UnicodeDecodeError as error:
-        raise Broken("a manifest is no text", where=str(path)) from error
+        raise Broken("a manifest is not UTF-8 text", where=str(path)) from error
     manifest = Manifest.from_json(text, where=str(path))
     if reference(manifest) != ref:
-        raise Broken("a manifest does not belong to its folder", where=str(path))
+        raise Broken("a manifest names a different batch than its folder", where=str(path))
     return manifest
 
 
 def readable(home: Home, refs: Iterable[BatchRef], check: Callable[[Manifest], None] | None = None) -> list[Manifest]:
-    """Read the manifests of some batches, but for those that are damaged, or that fail the check: `status` tells of them."""
+    """Read the manifests of some batches, without those that are damaged or fail the check: `status` lists these."""
     return list(_sorted_out(home, refs, check).manifests)
 
 
@@ -162,19 +162,19 @@ def parquet_files(home: Home, manifest: Manifest) -> list[str]:
 def verify(home: Home, manifest: Manifest, *, anew: bool = True) -> None:
     """Compare sizes and checksums with the manifest. A difference is Broken.
 
-    Unless `anew`, a file that this process has verified, and that nobody has written since, is not read again.
+    Unless `anew`, a file that this process has verified and that has not been written since is not read again.
     """
     folder = batch_folder(home, reference(manifest))
     for file in manifest.files:
         path = folder / file.name
         if not path.is_file():
-            raise Broken("a file of bronze is missing", where=str(path))
+            raise Broken("a file of a bronze batch is missing", where=str(path))
         found = path.stat()
         version = (file, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
         if not anew and _VERIFIED.get(path) == version:
             continue
         if found.st_size != file.bytes or describe(path) != file:
-            raise Broken("a file of bronze is not what its manifest says", where=str(path))
+            raise Broken("a file of a bronze batch differs from its manifest in size or checksum", where=str(path))
         # A file written twice within a tick of the kernel's clock has one time for both. The clock reaches no result.
         if time.time_ns() - found.st_ctime_ns > _SURELY_ANOTHER_TICK_NS:
             _VERIFIED[path] = version
@@ -193,7 +193,7 @@ def identify(dataset: str, window: Window, content: Iterable[object]) -> str:
 def staged(home: Home, dataset: str) -> Iterator[Path]:
     """Give an empty folder to write a batch in; whatever was not committed is gone afterwards.
 
-    The folder is locked while its process lives. A killed one's has no lock, and goes when the next folder is made.
+    The folder is locked while its process lives. The folder of a killed process has no lock: the next call deletes it.
     """
     home.staging.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
@@ -229,7 +229,7 @@ def describe(path: Path) -> File:
 def commit(home: Home, folder: Path, manifest: Manifest) -> tuple[Manifest, bool]:
     """Move a staged folder into place; return the manifest that counts and whether it is new.
 
-    When the batch is already there, landed by an earlier run or by one at the same instant, that one counts.
+    If the batch exists already, landed by an earlier or a simultaneous run, the existing one counts.
     """
     ref = reference(manifest)
     target = batch_folder(home, ref)
@@ -246,7 +246,7 @@ def commit(home: Home, folder: Path, manifest: Manifest) -> tuple[Manifest, bool
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Give a batch's folder its manifest, or another in the place of the one it has."""
+    """Write the manifest into a batch's folder, replacing any that is there."""
     part = folder / f".{MANIFEST}.part"
     part.write_text(manifest.to_json(), encoding="utf-8")
     force_to_disk(part)
@@ -255,9 +255,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def _rename(folder: Path, target: Path) -> bool:
-    """Rename a folder to where nothing is; False when another run was first."""
+    """Rename a folder to a free name; False if another run was first."""
     if target.exists() and not (target / MANIFEST).exists():
-        shutil.rmtree(target)  # without a manifest it does not exist, and it must not be in the way
+        shutil.rmtree(target)  # a folder without a manifest is not a batch: it must not block this one
     try:
         folder.rename(target)
     except OSError as error:

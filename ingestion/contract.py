@@ -28,9 +28,9 @@ __all__ = ["parse_duration", "read_entries", "read_yaml", "say_duration"]
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 FORMATS = ("rows", "json_lines")
-# The sources with code of their own, which also counts them again. Any other is a CSV that its contract locates.
+# The sources with code of their own, which also counts them a second time. Any other is a CSV that its contract locates.
 COUNTED = ("orders", "clickstream")
-# The cadences there are, and the schedule that Airflow has for each.
+# The possible cadences, and Airflow's schedule for each.
 CADENCES = {timedelta(hours=1): "0 * * * *", timedelta(days=1): "0 0 * * *"}
 BREAKER_SHARE = 0.01
 _OWN = ("decisions", "source_counts")
@@ -43,13 +43,13 @@ _COLUMN_META = ("required", "allowed", "excluded", "min", "max", "pattern", "per
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
 _TYPE = re.compile(r"varchar|json|bigint|integer|boolean|date|timestamp|decimal\((\d+), ?(\d+)\)")
-# Bytes of one record, without its newline: a longer one is a dead letter. The macro of the same name reads it too.
+# The most bytes of one record, without its newline: a longer one is a dead letter. The macro of the same name has it too.
 LONGEST_RECORD = 1_000_000
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a contract; `type` is the dbt data type, `allowed` is empty when any value will do."""
+    """One column of a contract; `type` is the dbt data type; an empty `allowed` allows any value."""
 
     name: str
     type: str
@@ -96,7 +96,7 @@ class Contract:
     record_date: str | None = None
     part_of: str | None = None
     breaker_share: float = BREAKER_SHARE
-    # Whether readers of the published file are given the columns that are personal.
+    # Whether the published file contains the personal columns.
     publish_personal: bool = False
 
 
@@ -112,7 +112,11 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
                 raise bad(path, contract.dataset, "has a second contract")
             contracts[contract.dataset], paths[contract.dataset] = contract, path
     if not contracts:
-        raise Permanent("no contracts found", where=str(folder), todo="check that the dbt project is complete")
+        raise Permanent(
+            "the dbt project has no contracts",
+            where=str(folder),
+            todo="restore the staging_*.yml files in this folder, such as by `git restore`",
+        )
     for name, contract in contracts.items():
         if contract.part_of and contract.part_of not in contracts:
             what = f"names {contract.part_of}, which is no dataset{guess(contract.part_of, contracts)}"
@@ -121,7 +125,7 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
 
 
 def every_source(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
-    """Name every source that there is, without loading what reads it."""
+    """Name every source, on or off, without importing its code."""
     return (*COUNTED, *sorted({contract.source for contract in contracts.values() if contract.location}))
 
 
@@ -131,7 +135,7 @@ def source_names(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
 
 
 def source_ends(contracts: Mapping[str, Contract]) -> dict[str, datetime | None]:
-    """Name the sources that are on, and the time from which nothing is expected of each."""
+    """Name the sources that are on, each with the time at which it ended, or None."""
     return sources_on(every_source(contracts))
 
 
@@ -139,12 +143,12 @@ def read_contract(path: Path) -> Contract:
     """Read the one contract of a file."""
     tables = _bronze_tables(path)
     if len(tables) != 1:
-        raise Permanent(f"the file holds {len(tables)} contracts, not one", where=str(path), todo="fix the YAML")
+        raise Permanent(f"the file holds {len(tables)} contracts instead of one", where=str(path), todo="fix the YAML")
     return _contract(tables[0], path)
 
 
 def in_order(value: str, data_type: str) -> Any:
-    """Return what bounds of a type are compared by. What is no value of it is a ValueError."""
+    """Convert a bound of a type to a value that can be compared; ValueError if it is not of that type."""
     if data_type == "date":
         return date.fromisoformat(value)
     if data_type in ("bigint", "integer") or data_type.startswith("decimal"):
@@ -162,7 +166,9 @@ def _bronze_tables(path: Path) -> list[dict[str, Any]]:
     try:
         sources = read_entries(path, "sources")
     except OSError as error:
-        raise Permanent(f"a contract cannot be read: {error}", where=str(path), todo="give another file") from error
+        raise Permanent(
+            f"a contract cannot be read: {error}", where=str(path), todo="check the path and the file's permissions"
+        ) from error
     return [
         mapping(table, path, "tables")
         for source in sources
@@ -176,7 +182,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         raise bad(path, "name", "is missing")
     dataset = text_of(table["name"], path, "name")
     if not _NAME.fullmatch(dataset):
-        raise bad(path, "name", f"is {dataset!r}: a dataset is named in small letters, digits and _")
+        raise bad(path, "name", f"is {dataset!r}: a dataset's name may hold only lower-case letters, digits and _")
     reader = Fields(_meta(table, path, dataset), path, dataset)
     reader.only(_META)
     columns = tuple(
@@ -184,13 +190,13 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         for column in items(table.get("columns"), path, f"{dataset}.columns")
     )
     names = [column.name for column in columns]
-    # DuckDB resolves names without case.
+    # DuckDB ignores the case of names.
     twice = [name for place, name in enumerate(names) if name.lower() in (one.lower() for one in names[:place])]
     for name in names:
         if why := unfit(name, names):
             raise bad(path, f"{dataset}.{name}", why)
     if twice or not names:
-        raise bad(path, f"{dataset}.columns", f"has {twice[0]} twice" if twice else "is empty or missing")
+        raise bad(path, f"{dataset}.columns", f"names {twice[0]} twice" if twice else "is empty or missing")
     return Contract(
         dataset=dataset,
         version=reader.whole("contract_version"),
@@ -217,21 +223,21 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
 
 
 def _meta(entry: dict[str, Any], path: Path, field: str) -> dict[Any, Any]:
-    """Return the `config: {meta: …}` of a table or column; refuse what is meant for it and lies beside it."""
+    """Return the `config: {meta: …}` of a table or column; refuse fields that belong in it but stand beside it."""
     misplaced = [name for name in ("meta", *_COLUMN_META) if name in entry]
     if misplaced:
-        raise bad(path, f"{field}.{misplaced[0]}", "belongs under config: {meta: …}: where it is, nobody reads it")
+        raise bad(path, f"{field}.{misplaced[0]}", "must be under config: {meta: …}: it has no effect here")
     return mapping(mapping(entry.get("config"), path, f"{field}.config").get("meta"), path, f"{field}.config.meta")
 
 
 def _source(reader: Fields) -> str:
-    """Read the source: one with code of its own, or one whose file the contract locates. Any other would never land."""
+    """Read the source: one with code of its own, or one whose file the contract locates. Refuse any other: it never lands."""
     source = reader.text("source")
     if reader.has("location"):
         if source in (*COUNTED, *_OWN) or reader.meta.get("format") != "rows":
             raise bad(reader.path, f"{reader.name}.location", "is for a source of its own, whose format is rows")
     elif source not in (*COUNTED, *_OWN):
-        what = f"is {source}, which has no code of its own{guess(source, COUNTED)} Or say location: where its CSV is"
+        what = f"is {source}, which is not a built-in source{guess(source, COUNTED)} For a CSV, add location: with its path or address"
         raise bad(reader.path, f"{reader.name}.source", what)
     return source
 
@@ -240,7 +246,7 @@ def _cadence(reader: Fields) -> timedelta:
     cadence = reader.duration("cadence")
     if cadence not in CADENCES:
         known = " or ".join(say_duration(one) for one in CADENCES)
-        raise bad(reader.path, f"{reader.name}.cadence", f"is {say_duration(cadence)}; there are schedules for {known}")
+        raise bad(reader.path, f"{reader.name}.cadence", f"is {say_duration(cadence)}, and must be one of: {known}")
     return cadence
 
 

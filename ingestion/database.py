@@ -1,4 +1,4 @@
-"""DuckDB files: opened in UTC and in bounded memory, and waited for while another process changes them."""
+"""Open DuckDB files in UTC and in bounded memory, and wait while another process changes them."""
 
 import os
 import re
@@ -28,7 +28,10 @@ def memory() -> str:
     """Read CLEARWELL_MEMORY, as `2GB`; `1GB` if it is empty or unset. Anything else is Permanent."""
     amount = os.environ.get(MEMORY) or "1GB"
     if not _AMOUNT.fullmatch(amount):
-        raise Permanent(f"{MEMORY} is {amount!r}", todo="give an amount of memory, such as 2GB")
+        raise Permanent(
+            f"{MEMORY} is {amount!r}, which is not an amount of memory",
+            todo="set it to an amount such as 2GB, or unset it",
+        )
     return amount
 
 
@@ -67,26 +70,26 @@ def attached(
         with _reading(path):
             yield
     except BaseException:
-        with suppress(duckdb.Error):  # the connection may be broken by then: what broke it is told
+        with suppress(duckdb.Error):  # the connection may be broken by then: the first error is the one to report
             connection.execute(f"detach {name}")
         raise
     connection.execute(f"detach {name}")
 
 
 def literal(path: Path) -> str:
-    """Write a path as SQL does, for a statement that takes no parameters."""
+    """Quote a path as an SQL literal, for a statement that takes no parameters."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
 @contextmanager
 def writing(path: Path, patience: float = locks.PATIENCE_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file that others read to write it: after those who read it now, and before all who come later."""
+    """Open a DuckDB file for writing: after its current readers, and before all later ones."""
     with locks.turn_to_write(path, patience), connect(path, read_only=False, patience=patience) as connection:
         yield connection
 
 
 def _let_writers_go_first(path: Path, patience: float) -> None:
-    """Wait for those who wait to write, unless this process reads the file already: it would wait for itself."""
+    """Wait for waiting writers, unless this process reads the file already: it would wait for itself."""
     if not _READING[path]:
         locks.turn_to_read(path, patience)
 
@@ -114,7 +117,7 @@ def _when_free(open_it: Callable[[], Opened], path: Path, patience: float) -> Op
 
 
 def write_ahead(path: Path) -> Path:
-    """Say where DuckDB keeps what is committed to a file and not in it yet; a process that is killed leaves it."""
+    """Return the path of a DuckDB file's write-ahead log, which a killed process leaves behind."""
     return path.with_name(path.name + ".wal")
 
 

@@ -1,4 +1,4 @@
-"""The two kinds of failure: those that a retry may solve, and those that somebody must look at."""
+"""The two kinds of failure: those that a retry may solve, and those that need a person."""
 
 
 class ClearwellError(Exception):
@@ -24,7 +24,7 @@ class Transient(ClearwellError):
 
 
 class Permanent(ClearwellError):
-    """A failure that a retry cannot solve: somebody must act."""
+    """A failure that a retry cannot solve: a person must act."""
 
 
 class Broken(Permanent):

@@ -1,4 +1,4 @@
-"""Faults of the machine, each by its own name: a full disk, missing rights, a busy or damaged file.
+"""Recognize faults of the machine: a full disk, missing rights, a busy or damaged file.
 
 Whatever library meets one says so in words of its own. Here they become errors that say what to do, once, for every
 command and every task.
@@ -17,8 +17,8 @@ from ingestion.errors import Broken, ClearwellError, Permanent, Transient
 
 _AGAIN = "then run the same command again"
 _SPACE = f"free space, {_AGAIN}"
-_RIGHTS = f"give the user that runs Clearwell the right to it, {_AGAIN}"
-_CONNECTION = "run the same command again; if it stays, see that the other side runs"
+_RIGHTS = f"give the user that runs Clearwell access to it, {_AGAIN}"
+_CONNECTION = "run the same command again; if it fails again, check that the server runs"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Kind:
 _KINDS = {
     errno.ENOSPC: _Kind(Permanent, "the disk is full", _SPACE),
     errno.EDQUOT: _Kind(Permanent, "the disk quota is used up", _SPACE),
-    errno.EFBIG: _Kind(Permanent, "a file would be larger than allowed", f"raise `ulimit -f`, {_AGAIN}"),
+    errno.EFBIG: _Kind(Permanent, "a file would exceed the size limit", f"raise `ulimit -f`, {_AGAIN}"),
     errno.EROFS: _Kind(
         Permanent, "the file system is read-only", f"mount it for writing, or set CLEARWELL_HOME, {_AGAIN}"
     ),
@@ -39,25 +39,23 @@ _KINDS = {
     errno.EPERM: _Kind(Permanent, "operation not permitted", _RIGHTS),
     errno.EMFILE: _Kind(Permanent, "too many open files", f"raise `ulimit -n`, to 256 or more, {_AGAIN}"),
     errno.ENFILE: _Kind(Transient, "the machine has too many open files", "run the same command again"),
-    errno.EIO: _Kind(
-        Transient, "the disk failed to read or write", "look at the disk, then run the same command again"
-    ),
+    errno.EIO: _Kind(Transient, "the disk failed to read or write", "check the disk, then run the same command again"),
     errno.ESTALE: _Kind(Transient, "a network file system lost the file", "run the same command again"),
-    errno.ENOMEM: _Kind(Permanent, "there is not enough memory", f"give the machine more, {_AGAIN}"),
+    errno.ENOMEM: _Kind(Permanent, "there is not enough memory", f"give the machine more memory, {_AGAIN}"),
     errno.ECONNRESET: _Kind(Transient, "the connection was cut", _CONNECTION),
     errno.ECONNABORTED: _Kind(Transient, "the connection was cut", _CONNECTION),
     errno.ECONNREFUSED: _Kind(Transient, "the connection was refused", _CONNECTION),
     errno.EPIPE: _Kind(Transient, "the connection was cut", _CONNECTION),
-    errno.ETIMEDOUT: _Kind(Transient, "the other side did not answer in time", _CONNECTION),
-    errno.EHOSTUNREACH: _Kind(Transient, "the other side cannot be reached", _CONNECTION),
+    errno.ETIMEDOUT: _Kind(Transient, "the server did not answer in time", _CONNECTION),
+    errno.EHOSTUNREACH: _Kind(Transient, "the server cannot be reached", _CONNECTION),
     errno.ENETUNREACH: _Kind(Transient, "the network cannot be reached", _CONNECTION),
 }
-# A line that says what kind of error it is: in a message of dbt, the line after the model's name.
+# The line that names the kind of error: in a message of dbt, the line after the model's name.
 _TOLD = re.compile(
     r"^\s*(?:(?:IO|Out of Memory|TransactionContext|FATAL|INTERNAL|Serialization|Invalid Input) Error: |.*\[Errno \d+\])",
     re.MULTILINE,
 )
-# A path may hold any words; it is no part of what went wrong.
+# A path may hold any words: it is ignored when the error is recognized.
 _NAMES = re.compile(r"""(["'])(?:(?!\1)[^\n])*\1""")
 _FIRST_NAME = re.compile(r"""["']([^"'\n]*[/\\.][^"'\n]*)["']""")
 _LOCKED = re.compile(r"IO Error: Could not set lock on file")
@@ -69,13 +67,13 @@ _DAMAGED = re.compile(
 )
 # DuckDB refuses everything after a fatal error, and quotes that one.
 _CAUSE = re.compile(r'Original error: "(.*)"', re.DOTALL)
-# What DuckDB wants to put on a disk that has no room for it.
+# DuckDB's words when the disk has no room for what it spills.
 _SPILL = "offload data block"
 
 
 @contextmanager
 def named(where: str = "") -> Iterator[None]:
-    """Let what fails here say what it is and what to do. Whatever is no fault of the machine passes as it is."""
+    """Turn faults of the machine into errors that say what to do. Any other exception passes unchanged."""
     try:
         yield
     except ClearwellError:
@@ -87,7 +85,7 @@ def named(where: str = "") -> Iterator[None]:
 
 
 def fault_of(error: BaseException, *, where: str = "") -> ClearwellError | None:
-    """Say which fault of the machine an exception is; None if it is none."""
+    """Return the error for an exception that is a fault of the machine; None for any other."""
     if isinstance(error, ClearwellError):
         return error
     if isinstance(error, OSError):
@@ -104,14 +102,14 @@ def fault_of(error: BaseException, *, where: str = "") -> ClearwellError | None:
 
 
 def _lost_connection() -> type[Exception]:
-    # Importing psycopg costs a tenth of a second: only who meets its error pays.
+    # Importing psycopg costs a tenth of a second: import it only where it may have raised the error.
     from psycopg import OperationalError
 
     return OperationalError
 
 
 def fault_in(text: str, *, where: str = "") -> ClearwellError | None:
-    """Say which fault of the machine a message of DuckDB or dbt tells of; None if it tells of none."""
+    """Return the error for a message of DuckDB or dbt that reports a fault of the machine; None for any other."""
     if cause := _CAUSE.search(text):
         return fault_in(cause[1], where=where)
     line = next((text[match.start() :] for match in [_TOLD.search(text)] if match), "")
@@ -125,31 +123,33 @@ def fault_in(text: str, *, where: str = "") -> ClearwellError | None:
     if _SPILL in words:
         return _told(_KINDS[errno.ENOSPC], where)
     if "Out of Memory Error" in words:
-        limit = os.environ.get("CLEARWELL_MEMORY") or "unset, so 1GB"
-        todo = f"set CLEARWELL_MEMORY, which is {limit}, to more, such as 2GB, and run the same command again"
+        limit = os.environ.get("CLEARWELL_MEMORY") or "1GB by default"
+        todo = f"set CLEARWELL_MEMORY (now {limit}) to more, such as 2GB, and run the same command again"
         return Permanent(f"there is not enough memory: {_first_line(line)}", where=where, todo=todo)
     return next((_told(kind, where) for number, kind in _KINDS.items() if os.strerror(number) in words), None)
 
 
 def is_of_process(error: BaseException) -> bool:
-    """Say whether a file could not be read for want of what the process lacks, whatever the file is."""
+    """Say whether reading failed because the process ran out of memory or of open files: the file may be sound."""
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def is_busy(error: duckdb.Error) -> bool:
-    """Say whether another process holds the DuckDB file: told by the kind of error, as a path may hold any word."""
+    """Say whether another process holds the DuckDB file. The path is ignored, as it may hold any word."""
     return isinstance(error, duckdb.IOException) and bool(_LOCKED.search(_NAMES.sub("''", str(error))))
 
 
 def busy(error: duckdb.Error, where: str) -> Transient:
-    """Say who holds a DuckDB file."""
+    """Return an error that names the process that holds a DuckDB file."""
     return _busy(str(error), where)
 
 
 def _busy(text: str, where: str) -> Transient:
     holder = _HOLDER.search(text)
     who = f" ({holder[1].rpartition('/')[2]}, PID {holder[2]})" if holder else ""
-    return Transient(f"another process{who} holds the database", where=where, todo="try again when it is done")
+    return Transient(
+        f"another process{who} holds the database", where=where, todo="run the same command again when it is done"
+    )
 
 
 def _of_system(error: OSError, where: str) -> ClearwellError:
@@ -161,7 +161,7 @@ def _of_system(error: OSError, where: str) -> ClearwellError:
     return fault_in(str(error), where=place) or Transient(
         what[:1].lower() + what[1:],
         where=place,
-        todo="run the same command again; after `clearwell --debug` it says where",
+        todo="run the same command again; if it fails again, with `clearwell --debug` for the traceback",
     )
 
 

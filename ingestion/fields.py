@@ -16,7 +16,7 @@ _DURATION = re.compile(r"(\d+)\s+(minute|hour|day)s?")
 
 
 class _Loader(yaml.CSafeLoader):
-    """The parser in C, ten times as fast as the other. A key that is there twice is an error: YAML keeps the last one."""
+    """The parser in C, ten times as fast as PyYAML's other one. A repeated key is an error: YAML would keep the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -24,14 +24,14 @@ class _Loader(yaml.CSafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value} is there twice", key.start_mark
+                        None, None, f"the key {key.value} appears twice", key.start_mark
                     )
                 seen.add(key.value)
         return dict(super().construct_mapping(node, deep))
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file: every command reads the project's. What is none is Permanent, and names the file and the line."""
+    """Read a YAML file, fast: every command reads the project's. Bad YAML is Permanent, and names the file and the line."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except UnicodeDecodeError as error:
@@ -70,12 +70,12 @@ def say_duration(length: timedelta) -> str:
 
 
 def bad(path: Path, field: str, what: str) -> Permanent:
-    """Say what is wrong with a field of a contract."""
+    """Return an error about a field of a contract."""
     return Permanent(f"contract field {field} {what}", where=str(path), todo="fix the YAML")
 
 
 def guess(name: object, known: Iterable[str]) -> str:
-    """Say which known name was meant; nothing where none is near."""
+    """Suggest the known name that is nearest; empty if none is near."""
     near = get_close_matches(str(name), list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -95,10 +95,10 @@ def items(value: object, path: Path, field: str) -> list[Any]:
 
 
 def text_of(value: object, path: Path, field: str) -> str:
-    """Return a text. YAML reads `no`, `on` and dates as something else: these are told, never guessed back."""
+    """Return a text. YAML reads `no`, `on` and dates as other types: these are errors, never converted back."""
     if not isinstance(value, str):
         kind = "a date" if isinstance(value, date) else f"{value!r}"
-        raise bad(path, field, f"must be text, and YAML reads it as {kind}: write it in quotes")
+        raise bad(path, field, f"must be text, but YAML reads it as {kind}: write it in quotes")
     return value
 
 
@@ -111,12 +111,12 @@ class Fields:
     name: str
 
     def only(self, known: Sequence[str]) -> None:
-        """Refuse a field that nobody reads, and one that is written without a value."""
+        """Refuse unknown fields and fields without a value."""
         for field, value in self.meta.items():
             if field not in known:
                 what = f"is not known{guess(field, known)}"
                 if not isinstance(field, str):
-                    what += " YAML reads on, yes, no and dates as something else than text"
+                    what += " YAML reads on, yes, no and dates as other types than text"
                 raise bad(self.path, f"{self.name}.{field}", f"{what} Known are: {', '.join(known)}")
             if value is None:
                 raise bad(self.path, f"{self.name}.{field}", "is empty or missing: give it a value, or leave it out")
@@ -150,7 +150,7 @@ class Fields:
     def share(self, field: str, default: float) -> float:
         value = self.meta.get(field, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise bad(self.path, f"{self.name}.{field}", f"must be a share from 0 to 1, as 0.01, not {value!r}")
+            raise bad(self.path, f"{self.name}.{field}", f"must be a share from 0 to 1, such as 0.01, not {value!r}")
         return float(value)
 
     def one_of(self, field: str, allowed: Sequence[str]) -> str:
@@ -187,5 +187,9 @@ class Fields:
 
     def _column(self, field: str, name: str, known: Sequence[str]) -> str:
         if name not in known:
-            raise bad(self.path, f"{self.name}.{field}", f"names {name}, which is no column of it{guess(name, known)}")
+            raise bad(
+                self.path,
+                f"{self.name}.{field}",
+                f"names {name}, which is not a column of the contract{guess(name, known)}",
+            )
         return name

@@ -1,4 +1,4 @@
-"""Where everything is: the folders the pipeline writes, and where the sources are."""
+"""All paths and addresses: the folders that the pipeline writes, and where the sources are."""
 
 import os
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from pathlib import Path
 from ingestion.addresses import is_address
 from ingestion.errors import Permanent
 
-# DuckDB takes the first four for a pattern, which other files may match; dbt ends a path at the fifth, and fills in what is in braces.
+# DuckDB reads the first four as a pattern, which other files may match. dbt ends a path at `#`, and renders braces.
 _NO_PART_OF_A_PATH = frozenset("*?[\\#{")
 
 
 @dataclass(frozen=True)
 class Home:
-    """Name every place once. `root` holds all that the pipeline writes, `landing` the clickstream's folders."""
+    """Every path and address in one place. The pipeline writes under `root`; `landing` holds the clickstream's folders."""
 
     root: Path
     landing: Path
-    # Kept out of its repr, and so out of tracebacks: each may hold a password.
+    # Kept out of the repr, and so out of tracebacks: each may hold a password.
     shop_url: str | None = field(default=None, repr=False)
-    # The database that `shop_url` is a copy of, where that is one.
+    # The primary of `shop_url`, if `shop_url` is a replica.
     primary_url: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -29,9 +29,9 @@ class Home:
         root = _folder(env, "CLEARWELL_HOME", Path("data"))
         if odd := sorted(_NO_PART_OF_A_PATH & set(str(root))):
             raise Permanent(
-                f"the path {root} cannot be a home: DuckDB or dbt would not read {' '.join(odd)} as part of a path",
+                f"the path {root} cannot be a home: DuckDB or dbt misreads {' '.join(odd)} in a path",
                 where="CLEARWELL_HOME",
-                todo="name a folder without * ? [ \\ # and {",
+                todo="set it to a folder without * ? [ \\ # or { in its path",
             )
         return cls(
             root=root,
@@ -73,7 +73,7 @@ class Home:
         return self.root / "airflow"
 
     def database_url(self) -> str:
-        """Return the shop's address: SHOP_DATABASE_URL, else the one the demo's Postgres left. May hold a password."""
+        """Return the shop's address: SHOP_DATABASE_URL, or else the demo's Postgres. It may hold a password."""
         if self.shop_url:
             return self.shop_url
         left_by_demo = self.shop / "database_url"
@@ -83,21 +83,25 @@ class Home:
             url = ""
         if not url:
             raise Permanent(
-                "no shop database is known",
+                "the shop database is not configured",
                 where=str(left_by_demo),
-                todo="set SHOP_DATABASE_URL or type `clearwell shop start`; or leave orders out of CLEARWELL_SOURCES",
+                todo="set SHOP_DATABASE_URL, or run `clearwell shop start`, or leave orders out of CLEARWELL_SOURCES",
             )
         return url
 
 
 def _folder(env: Mapping[str, str], name: str, default: Path) -> Path:
-    """Read the path of a folder. What looks like an address is Permanent: each message would show it, password and all."""
+    """Read the path of a folder. An address is Permanent: later messages would show it, with its password."""
     text = env.get(name)
     if text and is_address(text):
         raise Permanent(
-            f"{name} must be the path of a folder, and looks like an address", where=name, todo="name a folder"
+            f"{name} must be the path of a folder, but looks like an address",
+            where=name,
+            todo="set it to a path",
         )
     try:
         return Path(text or default).expanduser().absolute()
     except (RuntimeError, ValueError):
-        raise Permanent(f"{name} names the home of a user whom nobody knows", where=name, todo="write it out") from None
+        raise Permanent(
+            f"{name} starts with ~ and a user that does not exist", where=name, todo="write the full path"
+        ) from None

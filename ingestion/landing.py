@@ -25,9 +25,9 @@ class Run:
     contracts: Mapping[str, Contract]
     landed_at: datetime
     report: Report = silent
-    # Whether the window, of whole days, is to be counted at the source as well, and what is gone from it found.
+    # Whether to count the window, of whole days, at the source as well, and to find what is gone from it.
     is_sweep: bool = False
-    # The days before the window that this sweep lands whole as well.
+    # The days before the window that this sweep also lands whole.
     swept: tuple[Window, ...] = ()
 
 

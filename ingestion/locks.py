@@ -1,4 +1,4 @@
-"""Locks between processes, which the kernel releases when a process dies. Waiting is bounded, and says for what."""
+"""Locks between processes, which the kernel releases when a process dies. Waiting is bounded and reports its reason."""
 
 import fcntl
 import json
@@ -13,7 +13,7 @@ from typing import IO
 
 from ingestion.errors import Transient
 
-# A full build of a long history takes this long; a change of the state, seconds.
+# Long enough for a full build of a long history. A change of the state takes seconds.
 PATIENCE_SECONDS = 3600.0
 _LOOK_EVERY_SECONDS = 0.1
 _TELL_EVERY_SECONDS = 60.0
@@ -21,7 +21,7 @@ _TELL_EVERY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a lock: what it does, its command and its number."""
+    """The process that holds a lock: what it does, its command and its process id."""
 
     does: str
     command: str
@@ -45,7 +45,7 @@ def hold(path: Path, does: str, report: Callable[[str], None], patience: float =
 
 
 def holder(path: Path) -> Holder | None:
-    """Say which process holds a lock now; None if none does."""
+    """Return the process that holds a lock now; None if none does."""
     try:
         with path.open() as file:
             if _is_taken(file, fcntl.LOCK_SH):
@@ -102,10 +102,10 @@ def _wait(
         if now - began > patience:
             raise Transient(
                 f"waited {patience:.0f} seconds for {for_whom()}",
-                todo="wait until it has ended, and give the same command again",
+                todo="wait until it has ended, then run the same command again",
             )
         if first or now - told > _TELL_EVERY_SECONDS:
-            report(f"waiting for {for_whom()}; {patience - (now - began):.0f} seconds more at most")
+            report(f"waiting for {for_whom()}; at most {patience - (now - began):.0f} seconds more")
             first, told = False, now
         time.sleep(_LOOK_EVERY_SECONDS)
 
@@ -121,7 +121,7 @@ def _sign(file: IO[str], does: str) -> None:
 def _holder(path: Path) -> Holder | None:
     try:
         return Holder(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):  # it may be writing this very moment
+    except (OSError, ValueError, TypeError):  # the holder may be writing its name at this moment
         return None
 
 

@@ -1,4 +1,4 @@
-"""What a batch says about itself: written once, beside its records, and never changed."""
+"""The manifest of a batch: written once, beside the batch's records, and never changed."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from ingestion.window import Window, iso, parse_time
 
 # The last field: the checksum of all the others.
 CHECKSUM = "manifest_sha256"
-# What a plan adds where it copies a manifest.
+# The field that a plan adds when it copies a manifest.
 OF_PLAN = ("folder", "is_entering", "is_leaving")
 
 
@@ -27,7 +27,7 @@ class File:
 
 @dataclass(frozen=True)
 class Input:
-    """A file of the landing folder that the batch holds whole; size and checksum are of the stored bytes."""
+    """A file of the landing folder whose lines are all in the batch; size and checksum are of the stored bytes."""
 
     path: str
     bytes: int
@@ -38,7 +38,7 @@ class Input:
 
 @dataclass(frozen=True, order=True)
 class Waiting:
-    """A file that was left where it is, and why. It holds the watermark until it lands or is gone."""
+    """A file that was not landed, and why. It holds the watermark until it lands or is gone."""
 
     path: str
     reason: str
@@ -48,7 +48,7 @@ class Waiting:
 class Reading:
     """What the files of a window held when its batch was taken from them, in rows: `read` is the sum of all the others.
 
-    `later` are of windows to come. `landed_before` were in bronze already, unchanged. `left` are older than the
+    `later` belong to later windows. `landed_before` were in bronze already, unchanged. `left` are older than the
     contract's lateness, and in no batch. `days` says of each date in the batch what rows of it were landed, so that the
     windows after it can tell the two apart.
     """
@@ -65,7 +65,7 @@ class Reading:
 class Manifest:
     """One batch: what it holds, where it came from, and what the source said it should hold.
 
-    `columns` are the source's own names, `renamed` says which of them Parquet has under another name.
+    `columns` are the source's own names; `renamed` maps those that Parquet has under another name.
     """
 
     dataset: str
@@ -84,7 +84,7 @@ class Manifest:
     inputs: tuple[Input, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     resolved: tuple[str, ...] = ()
-    # Empty for what the window itself holds; else what the batch adds to it: rows that were missed, or keys that are gone.
+    # Empty for the window's own rows; else what the batch adds to them: rows that were missed, or keys that are gone.
     part: str = ""
     reading: Reading | None = None
 
@@ -125,7 +125,7 @@ class Manifest:
             body = json.loads(text)
             written = body.pop(CHECKSUM, None)
             if written not in (None, _checksum(body)):
-                raise Broken("a manifest is not what was written: its checksum does not match", where=where)
+                raise Broken("a manifest was changed after it was written: its checksum does not match", where=where)
             manifest = cls._from_body(body)
             for one in (manifest, *manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading or manifest):
                 _hold_types(one)
@@ -160,13 +160,13 @@ class Manifest:
 
 
 def _checksum(body: Mapping[str, Any]) -> str:
-    """Return the checksum of what a manifest says, in whatever order and layout."""
+    """Return the checksum of a manifest's fields, independent of their order and layout."""
     said = {name: value for name, value in body.items() if name not in OF_PLAN}
     return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _hold_types(one: Any) -> None:
-    """Refuse a text where a number belongs, and the other way about: JSON holds anything."""
+    """Refuse a field of the wrong type, such as a text instead of a number: JSON allows any."""
     for known in fields(one):
         value = getattr(one, known.name)
         is_text = known.type is str or (known.type == str | None and value is not None)
@@ -178,21 +178,21 @@ def _hold_types(one: Any) -> None:
 
 
 def still_waiting(manifests: Iterable[Manifest]) -> tuple[Waiting, ...]:
-    """List the files left behind by these manifests that no manifest of the same time or later landed or found gone."""
+    """List the files that these manifests left behind and that none of the same time or later landed or found gone."""
     known = sorted(manifests, key=lambda manifest: (manifest.landed_at, manifest.batch_id))
     files = {file.path: file for manifest in known for file in manifest.waiting}
     return tuple(sorted(files[path] for path in left_behind(visit_of(manifest) for manifest in known)))
 
 
 def visit_of(manifest: Manifest) -> "Visit":
-    """Say what the landing of a manifest left behind and settled."""
+    """Return what the landing of a manifest left behind and settled."""
     waiting = [file.path for file in manifest.waiting]
     return Visit(manifest.landed_at, waiting, [*(file.path for file in manifest.inputs), *manifest.resolved])
 
 
 @dataclass(frozen=True)
 class Visit:
-    """What one landing left behind in a window, and what it landed or found gone: paths of files."""
+    """The files that one landing left behind in a window, and those that it landed or found gone, as paths."""
 
     at: datetime
     waiting: Sequence[str]
@@ -200,7 +200,7 @@ class Visit:
 
 
 def left_behind(visits: Iterable[Visit]) -> set[str]:
-    """Name the files left behind that no visit of the same time or later settled. A file may wait, land, and wait again."""
+    """List the files left behind that no visit of the same time or later settled. A file may wait, land, and wait again."""
     left: dict[str, datetime] = {}
     settled: dict[str, datetime] = {}
     for visit in sorted(visits, key=lambda visit: visit.at):

@@ -1,7 +1,7 @@
 """Map the names of a source's columns to those in bronze's Parquet.
 
-A source may name a column anything. SQL resolves names without case, and bronze has columns of its own: where a
-source's name would clash with either, the Parquet column gets another name, and the manifest says which.
+A source's columns may have any names. SQL ignores the case of names, and bronze has columns of its own: if a source's
+name clashes with either, the Parquet column gets another name, which the manifest records.
 """
 
 import re
@@ -12,18 +12,18 @@ RECORD_NO = "record_no"
 IS_DELETED = "is_deleted"
 NOT_UTF8 = "not_utf8"
 BAD_ROW = "bad_row"
-# The Parquet columns that are bronze's: the number of the record, whether the row says that its key is gone, the exact
-# bytes of what is not UTF-8, and a row of a file as it came where it could not be cut into columns. `bronze_file` is
-# what the readers call the file's name.
+# Bronze's own Parquet columns: the record's number, whether the row says that its key is gone, the exact bytes of values
+# that are not UTF-8, and the raw row of a file where it could not be split into columns. `bronze_file` is the name under
+# which readers of bronze see the file's name.
 BRONZE_OWN = (RECORD_NO, IS_DELETED, NOT_UTF8, BAD_ROW, "bronze_file")
 
-# What stands beside the contract's columns on the way from bronze to records.
+# The columns that Clearwell adds to the contract's on the way from bronze to records.
 RECORDS_OWN = (
     *(RECORD_NO, IS_DELETED, NOT_UTF8, "batch_id", "record_date", "window_date", "landed_at", "fate", "decision"),
     *("reasons", "raw", "source_file", "source_line", "money_amount", "money_currency", "is_money_read"),
     *("bronze_row", "kinds", "lenient", "unreadable", "content_md5", "key_hash", "place", "copy"),
 )
-# The words that DuckDB takes for no column, as its duckdb_keywords() says.
+# The words that DuckDB does not accept as a column's name, from its duckdb_keywords().
 _SQL_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -43,21 +43,23 @@ _SQL_WORDS = frozenset(
 def unfit(name: str, names: Iterable[str] = ()) -> str:
     """Return why a contract's column cannot have its name among the others; empty if it can.
 
-    A source may name a column anything. A contract's names are typed in models, beside our own.
+    A source may name a column anything. A contract's names are used in models, beside Clearwell's own columns.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        return "is no plain name: give letters, digits and _, and let the source have a view that names it so"
+        return (
+            "is not a plain name: use letters, digits and _, and read from a view at the source that renames the column"
+        )
     if name.lower() in RECORDS_OWN or name.lower() in {f"text_{other}".lower() for other in names}:
-        return "is the name of a column of ours: take another, and let the source have a view that names it so"
+        return "is a column that Clearwell adds: use another name, and read from a view at the source that renames the column"
     if name.lower() in _SQL_WORDS:
-        return "is a word of SQL: take another name, and let the source have a view that names it so"
+        return "is an SQL keyword: use another name, and read from a view at the source that renames the column"
     return ""
 
 
 def physical_names(columns: Iterable[str]) -> dict[str, str]:
     """Return the Parquet name of each column of a source, in order: its own name if nothing clashes with it.
 
-    Of names that differ by case alone the one in lower case keeps its own. The order of the columns changes no name.
+    Of names that differ only by case, the lower-case one keeps its name. The names do not depend on the columns' order.
     """
     columns = list(columns)
     taken = {fold(name) for name in BRONZE_OWN}
@@ -85,7 +87,7 @@ def renamed(columns: Iterable[str]) -> dict[str, str]:
 def source_columns(wanted: Iterable[str], columns: Iterable[str]) -> Mapping[str, str]:
     """Map each name of a contract to a column of the source: the exact one, or else the only one that differs by case.
 
-    A name that no column has, or that several have in other cases, means none and is left out.
+    A name that matches no column, or several that differ by case, is left out.
     """
     columns = list(columns)
     by_fold = {fold(name): name for name in columns}
@@ -95,5 +97,5 @@ def source_columns(wanted: Iterable[str], columns: Iterable[str]) -> Mapping[str
 
 
 def fold(name: str) -> str:
-    """Normalise a name, so that names which an SQL engine may treat as equal become equal."""
+    """Normalize a name, so that names which an SQL engine may treat as equal become equal."""
     return name.lower().casefold()

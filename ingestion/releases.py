@@ -1,4 +1,4 @@
-"""Released versions of contracts, kept beside the models; and what a change may not do to the readers of any of them."""
+"""Released versions of contracts, kept beside the models, and the check that a change breaks no reader of any of them."""
 
 import re
 from dataclasses import dataclass, fields, replace
@@ -20,7 +20,7 @@ from ingestion.contract import (
 )
 from ingestion.errors import Permanent
 
-# What a record is one of, and which date it has: records under another answer are other records.
+# The fields that decide which thing a record describes and which date it has. A change of one makes other records of them.
 _IDENTITY = ("key", "dated_key", "version_column", "event_time", "record_date", "part_of", "format")
 _WORDS = ("dataset", "version", "owner")
 
@@ -37,7 +37,7 @@ class Break:
 
 
 def folder(project: Path, dataset: str) -> Path:
-    """Say where a dataset's released versions are."""
+    """Return the folder of a dataset's released versions."""
     return project / "contracts" / dataset
 
 
@@ -48,7 +48,7 @@ def released(project: Path, dataset: str) -> dict[int, Contract]:
 
 
 def check(project: Path = PROJECT) -> list[Break]:
-    """Compare each contract with every released version of it; and ask for a release of what has changed."""
+    """List where a contract breaks one of its released versions, or has changed and is not released yet."""
     found = []
     for dataset, contract in read_contracts(project).items():
         versions = released(project, dataset)
@@ -61,7 +61,7 @@ def check(project: Path = PROJECT) -> list[Break]:
                     dataset,
                     latest,
                     "released",
-                    f"the contract is not what version {latest} says: {_difference(contract, versions[latest])}"
+                    f"the contract differs from its version {latest}: {_difference(contract, versions[latest])}"
                     if versions
                     else "the contract was never released",
                     f"clearwell contracts release {dataset}",
@@ -71,14 +71,16 @@ def check(project: Path = PROJECT) -> list[Break]:
 
 
 def breaks(contract: Contract, earlier: Contract, version: int) -> list[Break]:
-    """Return what would break who reads, or sends, by the earlier version."""
+    """List what would break those who read, or send, records by the earlier version."""
     dataset, columns = contract.dataset, {column.name: column for column in contract.columns}
     found = [Break(dataset, version, *one) for one in _changes_of_identity(contract, earlier)]
     for before in earlier.columns:
         now = columns.get(before.name)
         if now is None:
             found.append(
-                Break(dataset, version, "removed", f"column {before.name} is gone", "keep it; it may stay empty")
+                Break(
+                    dataset, version, "removed", f"column {before.name} is gone", "keep the column; it may stay empty"
+                )
             )
         else:
             found += [Break(dataset, version, *one) for one in _changes_of_column(now, before)]
@@ -92,7 +94,7 @@ def breaks(contract: Contract, earlier: Contract, version: int) -> list[Break]:
 
 
 def release(dataset: str, project: Path = PROJECT) -> int:
-    """Keep the present contract as the next version, and write its number into the YAML. A break is Permanent."""
+    """Release the present contract as the next version, and write its number into the YAML. A break is Permanent."""
     contracts = read_contracts(project)
     if dataset not in contracts:
         raise Permanent(f"there is no dataset {dataset!r}", todo=f"name one of: {', '.join(contracts)}")
@@ -105,7 +107,7 @@ def release(dataset: str, project: Path = PROJECT) -> int:
             todo=broken[0].instead,
         )
     if versions and _shape(contract) == _shape(versions[latest]) and contract.version == latest:
-        raise Permanent(f"{dataset} is what version {latest} says", todo="there is nothing to release")
+        raise Permanent(f"{dataset} equals its version {latest}", todo="nothing: there is no change to release")
     path = project / "models" / "staging" / f"staging_{dataset}.yml"
     text = re.sub(r"contract_version: \d+", f"contract_version: {latest + 1}", path.read_text(), count=1)
     path.write_text(text)
@@ -118,9 +120,9 @@ def release(dataset: str, project: Path = PROJECT) -> int:
 
 
 def _shape(contract: Contract) -> dict[str, Any]:
-    """What readers and senders rely on: all that is read but the words that describe it, its owner and its number.
+    """Return what readers and senders rely on: every field except descriptions, the owner and the version number.
 
-    Every field that a contract gets is in it, so that no change of one goes unseen.
+    A field added to `Contract` is included automatically, so that no change of it goes unseen.
     """
     shape = {one.name: getattr(contract, one.name) for one in fields(Contract)}
     columns = tuple(replace(column, description="") for column in contract.columns)
@@ -128,7 +130,7 @@ def _shape(contract: Contract) -> dict[str, Any]:
 
 
 def _difference(contract: Contract, earlier: Contract) -> str:
-    """Name the fields that are not as they were released."""
+    """Name the fields that differ from the release."""
     now, before = _shape(contract), _shape(earlier)
     changed = [
         "columns" if name == "columns" else f"{name} was {_say(before[name])} and is {_say(now[name])}"
@@ -148,7 +150,11 @@ def _changes_of_identity(contract: Contract, earlier: Contract) -> list[tuple[st
         before, now = getattr(earlier, name), getattr(contract, name)
         if before != now:
             found.append(
-                ("identity", f"{name} was {before} and is {now}", "make a new dataset for records of another identity")
+                (
+                    "identity",
+                    f"{name} was {before} and is {now}",
+                    "keep it, and make a new dataset for the records with another identity",
+                )
             )
     return found
 
@@ -177,11 +183,13 @@ def _changes_of_column(now: Column, before: Column) -> list[tuple[str, str, str]
             (
                 "narrowed",
                 f"column {now.name} no longer allows {gone}",
-                "keep the values allowed, and map them in silver",
+                "keep allowing these values, and map them in silver",
             )
         )
     if set(now.excluded) - set(before.excluded) or _is_tighter(now, before):
-        found.append(("narrowed", f"column {now.name} allows fewer values", "keep the range, and warn by a dbt test"))
+        found.append(
+            ("narrowed", f"column {now.name} allows fewer values", "keep the range, and add a warning as a dbt test")
+        )
     return found
 
 
@@ -189,7 +197,7 @@ def _is_tighter(now: Column, before: Column) -> bool:
     if now.pattern and now.pattern != before.pattern:
         return True
     if now.type != before.type:
-        return False  # told as such
+        return False  # reported as `retyped`
     low = now.min is not None and (before.min is None or in_order(now.min, now.type) > in_order(before.min, now.type))
     high = now.max is not None and (before.max is None or in_order(now.max, now.type) < in_order(before.max, now.type))
     return low or high

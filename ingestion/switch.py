@@ -1,7 +1,7 @@
-"""Read which sources are on, and until when, from CLEARWELL_SOURCES: the only place that says so.
+"""Read from CLEARWELL_SOURCES which sources are on, and until when. Nothing else decides it.
 
-Unset, every source is on and goes on for ever. `orders until 2011-12-10, exchange_rates` are two: any other is off, and
-of the orders nothing is expected from that time on. `run`, `status`, `heal`, `sweep` and the DAGs all look here.
+If it is unset, every source is on without an end. `orders until 2011-12-10, exchange_rates` switches two sources on and
+the others off, and expects no orders from that date on. `run`, `status`, `heal`, `sweep` and the DAGs all use it.
 """
 
 import os
@@ -25,8 +25,8 @@ def sources_on(known: Sequence[str], env: Mapping[str, str] = os.environ) -> dic
         name, *rest = entry.split() or [""]
         if name not in known or name in found or (rest and (len(rest) != 2 or rest[0] != "until")):
             raise Permanent(
-                f"{VARIABLE} is {text!r}: {entry.strip()!r} is no source, or is there twice{guess(name, known)}",
-                todo=f"name some of {', '.join(known)}, with commas between; a source that ended: orders until 2011-12-10",
+                f"{VARIABLE} is {text!r}: {entry.strip()!r} is not a source, or appears twice{guess(name, known)}",
+                todo=f"list some of {', '.join(known)}, separated by commas; write a source that has ended as: orders until 2011-12-10",
             )
         found[name] = parse_time(rest[1]) if rest else None
     return {name: found[name] for name in known if name in found}

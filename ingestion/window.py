@@ -8,7 +8,7 @@ from ingestion.errors import Permanent
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-# What lies outside is a slip of the pen, and would be hours of looking for nothing.
+# A year outside is a typing error: reading such a window would take hours and find nothing.
 _YEARS = (1900, 2200)
 _LONGEST = timedelta(days=50 * 366)
 
@@ -23,7 +23,7 @@ class Window:
     def __post_init__(self) -> None:
         for moment in (self.start, self.end):
             if moment.tzinfo is None:
-                raise Permanent(f"a window needs times with an offset, not {moment.isoformat()}")
+                raise Permanent(f"a window needs times with a UTC offset, not {moment.isoformat()}")
         object.__setattr__(self, "start", _plain(self.start))
         object.__setattr__(self, "end", _plain(self.end))
         if self.start >= self.end:
@@ -37,12 +37,15 @@ class Window:
         """Read two dates or ISO timestamps; without an offset they are UTC. Over 50 years are Permanent."""
         window = cls(parse_time(text_from), parse_time(text_to))
         if window.length > _LONGEST:
-            raise Permanent(f"the window {window} is over 50 years long", todo="correct it, or take it in parts")
+            raise Permanent(
+                f"the window {window} is over 50 years long",
+                todo="correct the dates, or split the window into shorter ones",
+            )
         return window
 
     @classmethod
     def around(cls, moment: datetime, length: timedelta) -> "Window":
-        """Return the window that a moment lies in, of those that follow each other from midnight UTC on. A day is a multiple of `length`."""
+        """Return the window of `length` that contains a moment, counted from midnight UTC. A day is a multiple of `length`."""
         moment = _plain(moment)
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         start = midnight + (moment - midnight) // length * length
@@ -69,7 +72,7 @@ class Window:
         return Window(max(self.start, span.start), min(self.end, span.end))
 
     def without(self, others: Iterable["Window"]) -> list["Window"]:
-        """List what is left of the window when others are cut out of it."""
+        """List the parts of the window that lie in none of the others."""
         left, start = [], self.start
         for other in sorted(others):
             if other.end > start and other.start < self.end:
@@ -80,7 +83,7 @@ class Window:
 
     @property
     def options(self) -> str:
-        """Say the window as a command takes it: by dates where it is of whole days."""
+        """Return the window as a command's options: as dates if it is of whole days."""
         whole = all(one == one.replace(hour=0, minute=0, second=0, microsecond=0) for one in (self.start, self.end))
         start, end = (one.date().isoformat() if whole else iso(one) for one in (self.start, self.end))
         return f"--from {start} --to {end}"
@@ -103,7 +106,7 @@ def parse_time(text: str) -> datetime:
             f"{text!r} is not a date or an ISO timestamp", todo="write 2026-11-01 or 2026-11-01T10:00Z"
         ) from None
     if not _YEARS[0] <= moment.year < _YEARS[1]:
-        raise Permanent(f"{text!r} is not of the years {_YEARS[0]} to {_YEARS[1]}", todo="correct the year")
+        raise Permanent(f"{text!r} is not in the years {_YEARS[0]} to {_YEARS[1]}", todo="correct the year")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
@@ -122,7 +125,7 @@ def _cut(start: datetime, end: datetime, step: timedelta) -> list[Window]:
 
 
 def joined(windows: Iterable[Window]) -> list[Window]:
-    """List windows that cover the same time, with a gap between any two."""
+    """Merge windows that touch or overlap: the result covers the same time, with a gap between any two."""
     found: list[Window] = []
     for window in sorted(windows):
         if found and window.start <= found[-1].end:

@@ -17,7 +17,7 @@ from ingestion.window import Window, joined
 
 __all__ = ["SOURCES", "Landing", "Report", "Source", "catch_up", "ingest", "missed", "source_counts", "sweep"]
 
-# How far back a run looks for what was missed. What is older, `clearwell heal` lands: it may be much.
+# How far back a run looks for missed days. `clearwell heal` lands older ones: there may be many.
 CATCH_UP = timedelta(days=14)
 _EVER = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ SOURCES: tuple[str, ...]
 
 
 def __getattr__(name: str) -> tuple[str, ...]:
-    """Read SOURCES, those that are on, when it is asked for: a fault in a contract must find somebody who can tell it."""
+    """Compute SOURCES, those that are on, on first use: importing this module must not fail over a bad contract."""
     if name == "SOURCES":
         return source_names(read_contracts())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -56,9 +56,8 @@ def sweep(
 ) -> Landing:
     """Land the whole days of a window again, count them at the source in the same view of it, and find what is gone from them.
 
-    The days before the window that have landed and that may still change, by the contract's lateness, are looked at as
-    well, each on its own; a backfill, which comes to each day in turn, leaves them. A source without a second count only
-    lands.
+    The landed days before the window that may still change, by the contract's lateness, are swept as well, each on its
+    own. A backfill skips them, as it sweeps each day in turn. A source without a second count only lands.
     """
     run = _run(source, window, home, at, report, contracts)
     days = window.days()
@@ -69,7 +68,7 @@ def sweep(
     for part in [*earlier, Window(first, days[-1].end)]:
         try:
             landings.append(_land(source, replace(run, window=part, is_sweep=True, swept=earlier)))
-        except Permanent as error:  # the trouble of those days alone
+        except Permanent as error:  # a failure here concerns those earlier days alone
             failed.append(error)
     if failed:
         for other in failed[1:]:
@@ -93,9 +92,9 @@ def catch_up(
     report: Report = silent,
     contracts: Mapping[str, Contract] | None = None,
 ) -> list[Landing]:
-    """Land what nobody landed of the days up to a time, as after a scheduler was off: day by day, `CATCH_UP` back at most.
+    """Land the days up to a time that were missed, as when the scheduler was off: day by day, `CATCH_UP` back at most.
 
-    A source of which nothing has landed yet has missed nothing. What cannot be landed is reported, and stays missing.
+    A source that has never landed has missed nothing. A day that cannot be landed is reported, and stays missing.
     """
     landings = []
     for window in missed(source, until, home, read_contracts() if contracts is None else contracts):
@@ -108,7 +107,7 @@ def catch_up(
 
 
 def missed(source: str, until: datetime, home: Home, contracts: Mapping[str, Contract]) -> list[Window]:
-    """List what no landing holds of a source's days up to a time, as far as `CATCH_UP` goes back and something has landed before."""
+    """List the windows up to a time that a source has not landed, `CATCH_UP` back at most and not before its first landing."""
     missing: list[Window] = []
     with known(home) as held, held.open():
         for contract in (one for one in contracts.values() if one.source == source):
@@ -118,7 +117,7 @@ def missed(source: str, until: datetime, home: Home, contracts: Mapping[str, Con
     return [hole.within(day) for hole in joined(missing) for day in hole.days()]
 
 
-# The same function, by the name under which scripts outside of this repository call it.
+# An alias: scripts outside of this repository call it by this name.
 source_counts = sweep
 
 
@@ -128,7 +127,7 @@ def _land(source: str, run: Run) -> Landing:
 
 
 def _landed_days(run: Run, source: str, first: datetime) -> tuple[Window, ...]:
-    """List the days before a time, as far back as the source's lateness, of which any part has landed in whatever window."""
+    """List the days before a time, back to the source's lateness, of which any part has landed."""
     contracts = [one for one in run.contracts.values() if one.source == source]
     span = Window(first - max(one.lateness for one in contracts), first)
     with known(run.home) as held, held.open():
@@ -152,7 +151,7 @@ def _run(
         raise Permanent(f"source {source!r} is switched off", todo=f"add it to {VARIABLE}")
     end = ends[source]
     if end and window.end > end:
-        # Nothing is expected of what has ended; what there is lands.
+        # A source that has ended may be empty; whatever it still delivers lands.
         found = {
             name: replace(one, expect_records_every=None) if one.source == source else one
             for name, one in found.items()

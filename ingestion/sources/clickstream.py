@@ -3,11 +3,10 @@
 A run looks at the hours of its window and at those before it in which late files are still expected. A batch holds
 what was new in one folder hour, so its window is that hour. A file is known by path, size and checksum.
 
-What lies there and is not read is named. It waits, and so holds the watermark of its hour, if it may be data of that
-hour: a file of another kind, a folder within the hour, an hour whose name is not written as above. It is a message of
-the run, and holds nothing, if no hour can be told: files and folders with other names, or at another level. Not named is
-what cannot be data: hidden files, names that start with `_`, notes and checksums, empty files of other kinds, empty
-folders (see `landing_names`).
+Files and folders that are not read are reported. If they may be data of an hour (a file of another kind, a folder within
+the hour, an hour whose name is written differently), they wait and hold that hour's watermark. If they belong to no hour
+(another name or level), they are a message of the run and hold nothing. What cannot be data is not reported: hidden files,
+names that start with `_`, notes and checksums, empty files of other kinds, empty folders (see `landing_names`).
 """
 
 import os
@@ -40,11 +39,11 @@ def ingest(run: Run) -> Landing:
         raise Permanent(
             "the landing folder of the clickstream does not exist",
             where=str(run.home.landing),
-            todo="create it, or point CLICKSTREAM_LANDING at it; a company without clicks leaves clickstream out of"
+            todo="create it, or point CLICKSTREAM_LANDING at it; if the company has no clickstream, leave clickstream out of"
             " CLEARWELL_SOURCES",
         )
     contract = run.contracts[DATASET]
-    # a sweep comes to each of the days before by itself
+    # a sweep visits each of the earlier days by itself
     look_back = timedelta(0) if run.is_sweep else contract.lateness
     window = Window(run.window.start - look_back, run.window.end)
     listed = counts.list_files(run.home, run.window) if run.is_sweep else {}
@@ -60,7 +59,7 @@ def ingest(run: Run) -> Landing:
 
 @dataclass
 class _Hours:
-    """Land folder hours one after the other, and gather what came of it. An hour behind a damaged batch is left, and told."""
+    """Land folder hours one after the other, and collect the results. An hour whose earlier batch is damaged is reported."""
 
     run: Run
     contract: Contract
@@ -96,11 +95,11 @@ class _Hours:
         held = any(m.records_written for m in self.manifests.values() if m.window.end > self.run.window.start)
         if expected and self.run.window.length >= expected and not held:
             raise Permanent(
-                f"no clickstream record at all for {self.run.window},"
-                f" where the contract expects some every {say_duration(expected)}"
+                f"no clickstream records for {self.run.window},"
+                f" but the contract expects some every {say_duration(expected)}"
                 + "".join(f"; {message}" for message in self._messages()[:3]),
                 where=str(self.run.home.landing),
-                todo=f"find out why nothing is delivered, then clearwell ingest {DATASET} {self.run.window.options}",
+                todo=f"find out why no files are delivered, then run `clearwell ingest {DATASET} {self.run.window.options}`",
             )
         for manifest in self.empty:
             with bronze.staged(self.run.home, DATASET) as folder:
@@ -129,8 +128,8 @@ class _Hours:
     def _commit(self, folder: Path, manifest: Manifest) -> None:
         try:
             manifest, is_new = bronze.commit(self.run.home, folder, manifest)
-        except Broken as error:  # it is there, and damaged: the other hours go on
-            self.broken.append(f"{manifest.window.start:%Y-%m-%d %H}h is left: {error}")
+        except Broken as error:  # an earlier batch is damaged: land the other hours
+            self.broken.append(f"{manifest.window.start:%Y-%m-%d %H}h is not landed: {error}")
             return
         self.manifests[manifest.batch_id] = manifest
         if is_new:
@@ -150,7 +149,7 @@ class _Hours:
 
 @dataclass(frozen=True)
 class _Hour:
-    """One folder hour: what lies in it, against what of it has landed before."""
+    """One folder hour: its files, compared with those that landed before."""
 
     run: Run
     hour: Window
@@ -183,7 +182,7 @@ class _Hour:
         try:
             names = sorted(entry.name for entry in os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
-            names = []  # a file in the place of the hour is one of the strays
+            names = []  # a file in place of the hour's folder is reported as a stray
         except OSError as error:
             if faults.is_of_process(error):
                 raise
@@ -204,7 +203,7 @@ class _Hour:
         return found, [Waiting(*left) for left in waiting.items()]
 
     def _write(self, path: Path, writer: PartWriter) -> Input | None:
-        """Write one file's lines; None when it turns out to have landed before or to be gone."""
+        """Write one file's lines; None if it has landed before or is gone."""
         file, name, before = LineFile(path), self._name(path), writer.records
         writer.begin()
         for table in file.tables(name):
@@ -215,7 +214,7 @@ class _Hour:
             return None
         self._check_complete(file)
         if writer.records - before != file.lines:
-            raise Permanent(f"{file.lines} lines were read but {writer.records - before} written", where=str(path))
+            raise Permanent(f"{file.lines} lines were read but {writer.records - before} were written", where=str(path))
         writer.keep()
         return landed
 
@@ -227,7 +226,7 @@ class _Hour:
         return {(old.path, old.bytes, old.sha256) for manifest in self.earlier for old in manifest.inputs}
 
     def _check_complete(self, file: LineFile) -> None:
-        """Leave a plain file that stops within a line for as long as its writer may still be at it."""
+        """Raise Unreadable for a plain file that ends within a line while its writer may still be at work."""
         recent = self.run.landed_at.timestamp() - file.mtime_ns / 1e9 < QUIET.total_seconds()
         if recent and compression(file.path.name) == "plain" and not (file.lines and file.ends_with_newline):
             raise Unreadable(STILL_BEING_WRITTEN)
@@ -252,9 +251,9 @@ class _Hour:
         )
 
     def _content(self, inputs: list[Input], waiting: list[Waiting], resolved: list[str]) -> Iterator[object]:
-        """Give what makes the batch this one: its files and, for what it says of others, what was said before.
+        """Return the content that the batch id is derived from: its files and, for what it says of others, what was said before.
 
-        Without the latter, a file that waits, goes and waits again would be the first batch once more, and lost.
+        Without the latter, a file that waits, goes and waits again would get the first batch's id again, and be lost.
         """
         yield from sorted((file.path, file.bytes, file.sha256) for file in inputs)
         yield from (("waiting", left.path, left.reason) for left in waiting)

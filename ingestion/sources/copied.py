@@ -1,6 +1,6 @@
 """Write a Postgres COPY as Parquet. Every value is kept as the database's own text, byte for byte.
 
-A value that is not UTF-8 does not fail the run: its bytes are kept beside an escaped text, and the row is named.
+A value that is not UTF-8 does not fail the run: its bytes are kept beside an escaped text, and the row is reported.
 """
 
 import codecs
@@ -27,13 +27,13 @@ from ingestion.parquet import PartWriter
 CHUNK_BYTES = 8 << 20
 Row = bytes | bytearray | memoryview
 Bad = dict[str, bytes]
-# Arrow drops a byte order mark at the start of what it is given. This line stands there instead, and is skipped.
+# Arrow drops a byte order mark at the start of its input. This line takes its place there, and is skipped.
 _FIRST_LINE = b"-\n"
 _BYTES_BY_COLUMN = pa.map_(pa.string(), pa.binary())
 # COPY quotes a value that holds a quote, a comma or the end of a line.
 _CELL = re.compile(rb'("[^"]*(?:""[^"]*)*"|[^,\n]*)[,\n]')
 _NAMED_ROWS = 10
-# What a database says that cannot give a text in UTF-8; or what it gives, where it never looked.
+# The errors of a database that cannot convert a text to UTF-8, and the encoding of one that never checked its texts.
 NOT_TEXT = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter, UnicodeDecodeError)
 
 
@@ -63,8 +63,8 @@ def copy(
 ) -> Copied:
     """Write the result of a query as Parquet to a folder. The connection must be in a snapshot transaction.
 
-    The database converts to UTF-8. Where it cannot, or holds what it never looked at, the query runs again for the bytes
-    as they are. `table` and the columns of `key` are what a row that is not UTF-8 is named by.
+    The database converts to UTF-8. Where it cannot, or never checked its texts, the query runs again for the raw bytes.
+    A row that is not UTF-8 is reported by `table` and its values of `key`.
     """
     try:
         with connection.transaction():
@@ -141,7 +141,7 @@ class Odd:
             try:
                 text = row.decode(self.codec)
             except UnicodeDecodeError:
-                # Cell by cell: what is wrong with one must not reach into the next.
+                # Cell by cell: a fault in one must not affect the next.
                 cells = _CELL.findall(row)
                 texts = [as_text(cell, self.codec) for cell in cells]
                 text = ",".join(texts) + "\n"
@@ -197,9 +197,9 @@ def codec_of(connection: psycopg.Connection[Any], table: str) -> str:
         return codecs.lookup(name).name
     except LookupError:
         raise Permanent(
-            f"the database has a text in {encoding} that cannot be converted to UTF-8",
+            f"the database holds a text in {encoding} that cannot be converted to UTF-8",
             where=table,
-            todo="correct the text: the database's log names its bytes",
+            todo="find the text by its bytes, which the database's log names, and correct it",
         ) from None
 
 

@@ -112,7 +112,7 @@ def _texts(correction: Correction) -> Mapping[str, str | None]:
     if not isinstance(row, dict) or not row:
         raise Permanent(
             f"the correction of {correction.target} is not a JSON object of columns",
-            todo="give the row as `clearwell dead-letters show --json` does",
+            todo="write it as `clearwell dead-letters show --json` prints it",
         )
     return {name: None if value is None else _text(value) for name, value in row.items()}
 

@@ -56,7 +56,7 @@ _LINES_BY_DATE = """
     ) as lines
     group by 1, 2 order by 1, 2
 """
-# The same with the bytes of the currency: a database may hold some that are no text.
+# The same with the currency as bytes: a database may hold one that is not text.
 _LINES_IN_BYTES = (
     f"select day, convert_to(currency, getdatabaseencoding()), records, amount from ({_LINES_BY_DATE}) as lines"
 )
@@ -119,7 +119,7 @@ def stage(folder: Path, run: Run, source: str, counts: list[Count]) -> Manifest 
     writer.begin()
     writer.add(pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows], schema=schema))
     writer.keep()
-    # When it was counted makes no new batch. What was counted before does: a count that comes back is the newest again.
+    # The time of counting is not part of the batch id. The previous counts are: a count that returns to an old value is newest.
     content = (source, *(astuple(one) for one in counts), last.batch_id if last else None)
     return Manifest(
         dataset=DATASET,
@@ -304,7 +304,7 @@ def _count_day(day: date, listed: Iterable[Listed], home: Home) -> Count:
             continue
         lines, sha256 = _lines_of(file.path)
         if _mark(file.path) != file.mark:
-            continue  # it grew, moved or went meanwhile: the next count sees it
+            continue  # it grew, moved or vanished meanwhile: the next count includes it
         records += lines
         if (file.name, sha256) in landed:
             taken += landed[file.name, sha256]

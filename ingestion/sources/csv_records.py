@@ -63,12 +63,12 @@ class _Lines:
         try:
             return line.decode()
         except UnicodeDecodeError:
-            # Bytes that mean nothing stay where they are: no comma, quote or line end is one of them.
+            # Bytes that are not text pass through unchanged: none of them is a comma, a quote or a line end.
             self.is_utf8 = False
             return line.decode("utf-8", "surrogateescape")
 
     def settle(self, count: int | None = None) -> tuple[int, bytes]:
-        """End a record after `count` of the lines taken, or all: its number and bytes. The others are read again."""
+        """End a record after `count` of the lines taken, or all; return its number and bytes. The other lines are read again."""
         record, self._taken, self.is_utf8 = self._taken, [], True
         if count is not None:
             self._again.extendleft(reversed(record[count:]))
@@ -90,7 +90,9 @@ def _header(lines: _Lines, where: str) -> tuple[str, ...]:
         "".join(header).encode()
     except (csv.Error, UnicodeEncodeError) as error:
         what = "not UTF-8" if isinstance(error, UnicodeEncodeError) else error
-        raise Permanent(f"the header is not CSV in UTF-8: {what}", where=where, todo="correct the file") from None
+        raise Permanent(
+            f"the header is not CSV in UTF-8: {what}", where=where, todo="correct the file's first line"
+        ) from None
     lines.settle()
     # The ECB ends each line with a comma.
     while header and not header[-1]:
@@ -104,7 +106,7 @@ def _header(lines: _Lines, where: str) -> tuple[str, ...]:
             if not header
             else f"has no name for column {header.index('') + 1}"
         )
-        raise Permanent(f"the header {what}", where=where, todo="correct the file")
+        raise Permanent(f"the header {what}", where=where, todo="correct the file's first line")
     return tuple(header)
 
 
@@ -116,7 +118,7 @@ def _records(lines: _Lines, header: tuple[str, ...], where: str) -> Iterator[Rec
         except StopIteration:
             break
         except csv.Error:
-            # Nobody knows where it was meant to end. Its first line is it; an open quote must not eat the lines after.
+            # Its end is unknown. Only its first line is the record: an open quote must not swallow the lines after it.
             number, raw = lines.settle(1)
             yield Record(number, raw, (), BROKEN_QUOTES if _is_utf8(raw) else INVALID_UTF8)
             continue
@@ -128,9 +130,9 @@ def _records(lines: _Lines, header: tuple[str, ...], where: str) -> Iterator[Rec
             yield Record(number, raw, tuple([text or None for text in fields[:width]]), reason)
     if lines.number != lines.expected():
         raise Permanent(
-            f"the file has {lines.expected():,} lines, and {lines.number:,} were read",
+            f"the file has {lines.expected():,} lines, but {lines.number:,} were read",
             where=where,
-            todo="report it: rows would be lost",
+            todo="report this as a bug in Clearwell: rows would be lost",
         )
 
 

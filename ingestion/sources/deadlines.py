@@ -1,4 +1,4 @@
-"""Limit how long we wait for a shop's database, and it for us. A server that hangs keeps no deadline, so the client does.
+"""Limit how long we wait for a shop's database, and it for us. The client keeps the deadlines: a hanging server cannot.
 
 What takes longer raises Transient, with the name of the variable that sets the limit.
 """
@@ -25,7 +25,7 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,  # milliseconds
 }
-# Not every server knows all of these, nor has a system that can do them.
+# Not every server has all of these settings, or an operating system that supports them.
 _WHERE_THE_SERVER_CAN = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -72,7 +72,11 @@ def _seconds(name: str, text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise Permanent(f"{name} is {text!r}", where=name, todo="write a number of seconds over 0, or leave it out")
+        raise Permanent(
+            f"{name} is {text!r}, which is not a number of seconds",
+            where=name,
+            todo="set it to a number of seconds over 0, or unset it",
+        )
     return seconds
 
 
@@ -85,7 +89,7 @@ class Connection(psycopg.Connection[Any]):
 
     @classmethod
     def to(cls, url: str, limits: Limits, where: str, *, autocommit: bool = False) -> Self:
-        """Connect within the limits. What the address itself says of keepalives goes first."""
+        """Connect within the limits. Keepalive settings in the address take precedence."""
         given = conninfo_to_dict(url)
         kept = {name: value for name, value in _KEEPALIVE.items() if name not in given}
         address = make_conninfo(url, client_encoding="utf8", connect_timeout=math.ceil(limits.connect), **kept)
@@ -95,15 +99,15 @@ class Connection(psycopg.Connection[Any]):
         return connection
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for one answer, or one row of a COPY. In place of psycopg's own: a row has no time for both."""
+        """Wait for one answer, or one row of a COPY. Replaces psycopg's own wait: calling both for each row is too slow."""
         try:
             return waiting.wait(gen, self.pgconn.socket, interval, self._limit if timeout is None else timeout)
         except errors._WaitTimeout:
-            self.pgconn.finish()  # what is left of the transaction must not be waited for as well
+            self.pgconn.finish()  # do not wait for the rest of the transaction as well
             raise Transient(
-                f"the shop database hangs: nothing came from it for {self._limit:g} seconds",
+                f"the shop database hangs: it sent nothing for {self._limit:g} seconds",
                 where=self.where,
-                todo=f"try again; look what it is busy with; {variable(self._waits_for)} says how long to wait",
+                todo=f"check what the database is busy with, then try again; {variable(self._waits_for)} sets how long to wait",
             ) from None
         except KeyboardInterrupt:
             with suppress(psycopg.Error):

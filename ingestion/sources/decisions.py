@@ -1,4 +1,4 @@
-"""Land what people decide about batches and records as records, so that a full build repeats it.
+"""Land people's decisions about batches and records as records, so that a full build repeats them.
 
 The latest decision about a thing counts. A decision is undone by its opposite, and stays in bronze with it.
 """
@@ -36,7 +36,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision. `subject` says what is decided about the target: its presence, its content, its hold, or a difference.
+    """One decision. `subject` is the aspect of the target that is decided: its presence, its content, its hold, or a difference.
 
     Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold, difference).
     """
@@ -71,7 +71,7 @@ def accept(target: Target, reason: str, by: str, at: datetime) -> Decision:
 
 
 def accept_difference(target: Target, reason: str, by: str, at: datetime) -> Decision:
-    """Return the decision that a count may differ from what landed by exactly as much as it does."""
+    """Return the decision that a source's count may differ from what landed, by exactly today's difference."""
     return Decision("difference", "accept", target, reason, by, at)
 
 

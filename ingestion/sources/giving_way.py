@@ -15,9 +15,9 @@ import psycopg
 from ingestion.errors import Transient
 from ingestion.sources.deadlines import Connection, variable
 
-# A look for each part of the time that anybody may wait.
+# Check this many times within the time that others may wait.
 _PARTS = 5
-# A number may be another server's as well, where one address means several. With its start it is ours.
+# If one address leads to several servers, a process id alone may be another server's. With its start it is unique.
 _OURS = "select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()"
 _WAITING = """
     select waiting.pid
@@ -29,9 +29,9 @@ _WAITING = """
 
 @contextmanager
 def giving_way(url: str, connection: Connection) -> Iterator[None]:
-    """End the connection's transaction, as Transient, before anything has waited for its locks longer than its limit `lock`.
+    """End the connection's transaction, as Transient, before anyone has waited for its locks longer than the limit `lock`.
 
-    Short reads are not checked, and neither is anything if no second connection can be opened.
+    Short reads are not checked. Without a second connection nothing is checked.
     """
     backend = connection.execute(_OURS).fetchone() or (None, None)
     over, gave_way = Event(), Event()
@@ -43,10 +43,10 @@ def giving_way(url: str, connection: Connection) -> Iterator[None]:
         if not gave_way.is_set():
             raise
         raise Transient(
-            "the shop waited for a lock that this reading held, and went first",
+            "the landing was ended because the shop waited for a lock that it held",
             where=connection.where,
-            todo="try again when its ALTER TABLE, or whatever needs the table alone, is done; "
-            f"{variable('lock')} says how long it may wait",
+            todo="run it again when the shop's ALTER TABLE, or other statement that locks the table, is done; "
+            f"{variable('lock')} sets how long the shop may wait",
         ) from None
     finally:
         over.set()
@@ -54,7 +54,7 @@ def giving_way(url: str, connection: Connection) -> Iterator[None]:
 
 
 def _watch(url: str, connection: Connection, backend: tuple[Any, ...], over: Event, gave_way: Event) -> None:
-    # A look takes no time: one that does is over.
+    # A check takes no time: stop waiting for one that does.
     limits = replace(connection.limits, first_row=connection.limits.connect, progress=connection.limits.connect)
     while not over.wait(limits.lock / _PARTS):
         with suppress(psycopg.Error, Transient), Connection.to(url, limits, "", autocommit=True) as second:

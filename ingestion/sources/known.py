@@ -1,7 +1,7 @@
-"""Which keys Clearwell holds: what a source has and we have not, and what we have and it has no more.
+"""Compare keys with a source: those that it has and Clearwell does not, and those that it no longer has.
 
-It is read from the state, and from the batches that wait for a build. It decides what to look at, never what is true:
-what it misses, a later sweep finds.
+The keys are read from the state and from the batches that wait for a build. They decide what to look at, never what is
+true: a later sweep finds whatever was missed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from ingestion.sources.decisions import Target
 from ingestion.window import Window
 
 Key = tuple[str, ...]
-# The source need not have these records under their keys.
+# The source need not have records of these sources under their keys.
 _NOT_OF_THE_SOURCE = ("corrections",)
 
 
@@ -57,7 +57,7 @@ class Known:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Open the state, to ask. While it is open no build can be applied: not to be left open while a source is read."""
+        """Open the state for queries. No build can be applied while it is open: close it before reading a source."""
         if self._home.state.exists():
             with database.attached(self._connection, self._home.state, "state"):
                 yield
@@ -65,7 +65,7 @@ class Known:
             yield
 
     def landed(self, dataset: str, span: Window) -> list[Window]:
-        """List the windows of a dataset that have landed, and of which some part lies in a span; however long ago they begin."""
+        """List the landed windows of a dataset that overlap a span, however early they begin."""
         batches = self._batches_of(dataset)
         found = {one.window for one in batches.manifests}
         if batches.entered:
@@ -74,7 +74,7 @@ class Known:
         return sorted(one for one in found if one.start < span.end and one.end > span.start)
 
     def unseen(self, contract: Contract, listed: Sequence[str], here: Sequence[str]) -> list[Key]:
-        """Return the keys of a source's rows that no record is, whatever its fate, and that `here` has not.
+        """Return the keys of a source's rows that no record of any fate has, and that are not in `here`.
 
         Both are Parquet files of rows: `listed` holds keys and versions.
         """
@@ -108,7 +108,7 @@ class Known:
         of: tuple[str, Sequence[str], Iterable[str]] | None = None,
         here: Sequence[str],
     ) -> list[Standing]:
-        """Return the keys that stand on the dates of a window, or `of` what a column names, and that the Parquet files `here` have not.
+        """Return the keys that stand on the dates of a window, or `of` a column's values, and that are not in `here`.
 
         `of` is a column of the key, files that hold it, and values besides. A key whose latest record says that it is gone
         does not stand.
@@ -155,7 +155,7 @@ class Known:
         return [Standing(tuple(row[:-1]), row[-1]) for row in found]
 
     def deletions(self, contract: Contract, keys: Iterable[Key]) -> list[Target]:
-        """Return every record that says that one of these keys is gone, whatever became of it."""
+        """Return every record, of any fate, that says that one of these keys is gone."""
         held = self._open(contract)
         columns = list(zip(*keys, strict=True))
         listed = pa.table([pa.array(column, pa.string()) for column in columns], names=list(contract.key))
@@ -165,7 +165,7 @@ class Known:
         )
 
     def returned(self, contract: Contract, files: Sequence[str]) -> list[Target]:
-        """Return the standing deletions of keys that these Parquet files hold, in a version that alone would lose to them."""
+        """Return the standing deletions of keys that these Parquet files hold in a version that would lose to the deletion."""
         held = self._open(contract)
         return self._targets(
             contract,
@@ -206,7 +206,7 @@ class Known:
         return name
 
     def _batches_of(self, dataset: str) -> Batches:
-        """List what no build has parsed. A build that is applied later takes nothing away: it only knows the same twice."""
+        """List the batches that no build has parsed. If a build is applied meanwhile, some keys are only known twice."""
         if dataset not in self._batches:
             tables = {f"{schema}.{name}" for schema, name in self._connection.execute(_TABLES).fetchall()}
             is_in_state = f"records.{dataset}" in tables
@@ -226,7 +226,7 @@ class Known:
         meant = source_columns(wanted, manifest.columns)
         physical = {name: manifest.renamed.get(column, column) for name, column in meant.items()}
         if not physical.keys() >= set(contract.key):
-            return  # nothing in it has a key
+            return  # no row of it has a key
         key = ", ".join(_quoted(physical[name]) for name in contract.key)
         version = _time(physical.get(contract.version_column or ""))
         day = f"cast({_time(physical.get(contract.event_time or ''))} as date)"
@@ -241,14 +241,14 @@ class Known:
 
 @contextmanager
 def known(home: Home) -> Iterator[Known]:
-    """Begin to ask what Clearwell holds, for the time of one landing."""
+    """Give a `Known` for the time of one landing."""
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         yield Known(home, connection)
 
 
 def _of_state(contract: Contract) -> str:
-    """Select the keys and versions of the state: of its records, and of those it refused."""
+    """Select the keys and versions in the state: of its records, and of its refused ones."""
     dataset, version = contract.dataset, contract.version_column
     key = ", ".join(f"cast({_quoted(name)} as varchar) as {_quoted(name)}" for name in contract.key)
     refused = ", ".join(f"raw ->> '$.{_quoted(name)}'" for name in contract.key)

@@ -19,10 +19,10 @@ _ABOUT_DATA = re.compile(r".*\.(crc|md5|sha\d*|sum|sig|asc|done|ok|ready|complet
 _NO_DATA = re.compile(
     r"[._].*|readme.*|license.*|.*\.md|thumbs\.db|desktop\.ini|lost\+found|(md5|sha\d+)sums?", re.IGNORECASE
 )
-_OTHER_KIND = "not read: only .jsonl and .ndjson are, plain, .gz or .zst; convert it, or move it away"
+_OTHER_KIND = "only .jsonl and .ndjson files are read, plain, .gz or .zst: convert it, or move it away"
 _FOLDER = "a folder within an hour is not read: move its files up into the hour, or move it away"
-_NO_FILE = "not a file, but a pipe, a socket or a device: move it away"
-# As people and tools write a date or an hour: 2026-1-5, 20260105, dt=2026-01-05; 9, 09h, hour=09.
+_NO_FILE = "it is a pipe, a socket or a device, not a file: move it away"
+# The ways in which people and tools write a date or an hour: 2026-1-5, 20260105, dt=2026-01-05; 9, 09h, hour=09.
 _DATE = re.compile(r"(?:\w+=)?(\d{4})[-_.]?(\d{1,2})[-_.]?(\d{1,2})")
 _HOUR = re.compile(r"(?:\w+=)?(\d{1,2})h?", re.IGNORECASE)
 _Entry = os.DirEntry[str]
@@ -30,7 +30,7 @@ _Entry = os.DirEntry[str]
 
 @dataclass
 class Strays:
-    """What is in the landing folder and is not read: what waits, by its hour, and what belongs to no hour."""
+    """Files and folders of the landing folder that are not read: those that wait, by hour, and those of no hour."""
 
     waiting: dict[Window, list[Waiting]] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ def why_not_read(path: Path, now: os.stat_result) -> str | None:
     """Return why something in an hour is not read; None for line files and for what cannot be data."""
     lower = path.name.lower()
     if stat.S_ISDIR(now.st_mode):
-        if lower == "_temporary":  # where Spark and Hadoop write until they are done
+        if lower == "_temporary":  # Spark and Hadoop write here until they are done
             return STILL_BEING_WRITTEN
         return None if _is_no_data(lower) or _is_empty(path) else _FOLDER
     if _is_half_written(lower):
@@ -69,9 +69,9 @@ def why_not_found(path: Path, error: OSError) -> str | None:
 
 
 def strays(landing: Path, window: Window) -> Strays:
-    """Search the top folder and the date folders of a window for what is in no hour folder.
+    """Find the files and folders at the top and in a window's date folders that are in no hour folder.
 
-    What concerns the window is looked at, and one listing of the top: its cost does not grow with what landed before.
+    It lists the top folder and the window's folders only: its cost does not grow with what landed before.
     """
     found = Strays()
     dates = {day.date for day in window.days()}
@@ -79,13 +79,13 @@ def strays(landing: Path, window: Window) -> Strays:
     for entry in _entries(landing):
         day = _date_of(entry.name)
         if not is_folder(entry):
-            _tell(found, entry, landing, "lies in no folder of an hour: move it to YYYY-MM-DD/HH")
+            _tell(found, entry, landing, "is in no hour's folder: move it to YYYY-MM-DD/HH")
         elif day is None:
-            _tell(found, entry, landing, "is no date: files are read from YYYY-MM-DD/HH")
+            _tell(found, entry, landing, "is not a date: files are read from YYYY-MM-DD/HH")
         elif day in dates:
             _look_into(found, entry, day, landing, hours)
         elif entry.name != day.isoformat():
-            _tell(found, entry, landing, f"is not read: name it {day}")
+            _tell(found, entry, landing, f"is not read: rename it to {day}")
     if len(found.messages) > MESSAGES:
         more = len(found.messages) - MESSAGES
         found.messages[MESSAGES:] = [f"and {more:,} more files and folders in {landing} belong to no hour"]
@@ -103,14 +103,14 @@ def _look_into(found: Strays, folder: _Entry, day: date, landing: Path, hours: s
     for entry in _entries(Path(folder.path)):
         number = _hour_of(entry.name)
         if number is None or not _may_be_an_hour(entry):
-            _tell(found, entry, landing, f"lies in no folder of an hour: move it to {day}/HH")
+            _tell(found, entry, landing, f"is in no hour's folder: move it to {day}/HH")
         elif not (is_named_right and entry.name == f"{number:02d}" and is_folder(entry)):
             start = datetime.combine(day, time(number), UTC)
             hour = Window(start, start + timedelta(hours=1))
             where = f"{day}/{number:02d}"
-            what = f"a folder named so is not read: move its files to {where}"
+            what = f"a folder of this name is not read: move its files to {where}"
             if not is_folder(entry):
-                what = f"a file in the place of a folder is not read: move it into a folder {where}"
+                what = f"a file where a folder should be is not read: move it into a folder {where}"
             if hour in hours and not (is_folder(entry) and _is_empty(Path(entry.path))):
                 found.waiting.setdefault(hour, []).append(Waiting(name_of(Path(entry.path), landing), what))
 
@@ -151,7 +151,7 @@ def is_folder(entry: _Entry) -> bool:
     """Say whether something is a folder, or must be treated as one because its kind cannot be read."""
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads back to itself: whoever opens it will say so
+    except OSError:  # a link that leads back to itself: opening it will report that
         return True
 
 

@@ -108,7 +108,7 @@ class LineFile:
         def read() -> bytes:
             chunk = stream.read(CHUNK_BYTES)
             if chunk:
-                # Counted here in the plainest way, to be compared with what the fast path wrote.
+                # Counted here in the simplest way, to be compared with what the fast path wrote.
                 self.lines += chunk.count(b"\n") - (not self.ends_with_newline)
                 self.ends_with_newline = chunk.endswith(b"\n")
                 self.lines += not self.ends_with_newline

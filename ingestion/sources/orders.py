@@ -1,4 +1,4 @@
-"""The shop's four tables, read in one transaction: what was placed or changed in the window, and what that refers to.
+"""The shop's four tables, read in one transaction: rows placed or changed in the window, and the rows they refer to.
 
 Besides its window a run lands what earlier windows missed (rows committed late, with old times), as far back as the
 contract's lateness, and says which lines of its orders are gone. A sweep also says which orders of its days are gone,
@@ -44,7 +44,7 @@ _IN_NO_WINDOW = "select from shop.orders where ordered_at is null and updated_at
 
 
 def _selections(orders: str, lines: str, customers: str, products: str) -> dict[str, str]:
-    """Select the orders that a condition names and all that they refer to, and the rows of the others that their own conditions name."""
+    """Select the orders that match a condition and the rows they refer to, and the other tables' rows that match their own."""
     chosen = f"select * from shop.orders where {orders}"
     ids = f"select order_id from ({chosen}) as o"
     bought = (
@@ -60,7 +60,7 @@ def _selections(orders: str, lines: str, customers: str, products: str) -> dict[
 
 
 def _with_referred(table: str, key: str, referred: str, chosen: str) -> str:
-    """Select the rows referred to, and the chosen ones that are not. Two branches, so that each can find its index."""
+    """Select the rows referred to, and the other chosen ones. Two branches, so that each can use its index."""
     return (
         f"select t.* from shop.{table} as t where t.{key} in ({referred}) union all "
         f"select t.* from shop.{table} as t where {chosen} "
@@ -75,7 +75,7 @@ _BY_KEY = _selections(
     "customer_id = any(%(customers)s)",
     "product_id = any(%(products)s)",
 )
-# Keys and versions alone, of what a window holds: to look for rows that its landing did not see.
+# Keys and versions only, of a window's rows: to look for rows that its landing did not see.
 _VERSIONS = {
     "orders": f"select order_id, updated_at from shop.orders where {_PLACED} or {_CHANGED}",
     "order_items": f"select order_id, line_number, updated_at from shop.order_items where {_CHANGED}",
@@ -85,7 +85,7 @@ _VERSIONS = {
 
 
 def ingest(run: Run) -> Landing:
-    """Land what the window holds of the four tables, what earlier windows missed, and what is gone, from one snapshot."""
+    """Land the window's rows of the four tables, rows that earlier windows missed, and deletions, from one snapshot."""
     with ExitStack() as stack:
         held = stack.enter_context(known(run.home))
         primary = Primary(run)
@@ -139,7 +139,7 @@ class _Shop:
         return self.manifests[: len(SELECTIONS)]
 
     def stage_missed(self) -> None:
-        """Stage the rows of landed windows that Clearwell has not, and, in a sweep, those of orders that left its days."""
+        """Stage the rows of landed windows that Clearwell does not have, and, in a sweep, those of orders that left its days."""
         listed = self._listed()
         with self.held.open():
             late = {
@@ -164,10 +164,12 @@ class _Shop:
             if manifest.records_written:
                 self._add(folder, manifest)
                 if dataset == "orders":
-                    self.messages.append(f"{manifest.records_written:,} orders that no earlier landing saw came along")
+                    self.messages.append(
+                        f"{manifest.records_written:,} orders that earlier landings missed are landed as well"
+                    )
 
     def stage_deletions(self) -> None:
-        """Stage a record for each order and line that is gone; and withdraw those whose key the shop has again."""
+        """Stage a record for each order and line that is gone, and withdraw such records whose key the shop has again."""
         orders, lines = self.run.contracts["orders"], self.run.contracts["order_items"]
         gone_orders = [one.key[0] for one in self.gone]
         held = self.held
@@ -190,14 +192,14 @@ class _Shop:
                 folder = self._folder(contract.dataset)
                 self._add(folder, _stage_deletions(folder, self.run, contract, gone, earlier[contract.dataset]))
                 named = ", ".join(" ".join(one.key) for one in gone[:5]) + (" …" if len(gone) > 5 else "")
-                self.messages.append(f"{len(gone):,} of {contract.dataset} are gone from the shop: {named}")
+                self.messages.append(f"{len(gone):,} rows of {contract.dataset} are gone from the shop: {named}")
         if returned:
             at, reason = self.run.landed_at, "the shop has the key again"
             folder = self._folder(decisions.DATASET)
             self._add(folder, decisions.stage(folder, [decisions.withdraw(one, reason, BY, at) for one in returned]))
 
     def stage_counts(self, primary: Sequence[counts.Shop]) -> None:
-        """Count the days, in this very snapshot, beside what was staged of them; the primary's counts besides."""
+        """Count the days in this snapshot, to compare with the staged rows, and add the primary's counts."""
         landed = {
             manifest.dataset: _paths(folder, manifest)
             for folder, manifest in zip(self.folders, self.window_manifests(), strict=False)
@@ -210,7 +212,7 @@ class _Shop:
             self._add(folder, manifest)
 
     def _listed(self) -> dict[str, list[str]]:
-        """List keys and versions of what lies in windows that have landed before, and that do not land again by themselves."""
+        """List the keys and versions of rows in windows that have landed before and do not land again by themselves."""
         start = self.run.window.start
         span = Window(start - self.run.contracts[SOURCE].lateness, start)
         with self.held.open():
@@ -227,7 +229,7 @@ class _Shop:
         return [str(folder / file.name) for file in copied.files]
 
     def _vanished(self) -> dict[str, str | None]:
-        """Find the orders that stand on the days of the window, and that the shop does not have on them: with the version of each."""
+        """Find the orders that stand on the window's days but that the shop does not have on them, each with its version."""
         standing = self.held.standing(self.run.contracts["orders"], on=self.run.window, here=self._files("orders"))
         return {one.key[0]: one.version for one in standing}
 
@@ -239,7 +241,7 @@ class _Shop:
         self.manifests.append(manifest)
 
     def _there(self, orders: list[str]) -> set[str]:
-        """Say which of these orders the shop has, on whatever date."""
+        """Return those of these orders that the shop has on any date."""
         query = "select order_id::text from shop.orders where order_id = any(%s)"
         return {row[0] for row in self.connection.execute(query, [_array(orders)]).fetchall()} if orders else set()
 
@@ -276,18 +278,18 @@ def _stage(
     folder: Path,
     part: str = "",
 ) -> Manifest:
-    """Write one table's rows, and compare their number with what the database counts in the same snapshot."""
+    """Write one table's rows, and compare their number with the database's own count in the same snapshot."""
     contract = run.contracts[dataset]
     counted = _count(connection, selection, values)
-    # Sorted, so that the same rows are the same bytes, and so the same batch, whatever the plan.
+    # Sorted, so that the same rows give the same bytes, and so the same batch, under any query plan.
     keys = ", ".join(f'{name}::text collate "C"' for name in contract.key)
     query = f"select * from ({selection}) as s order by {keys}"
     copied = copy(connection, folder, query, values, table=f"shop.{dataset}", key=contract.key)
     if copied.records != counted:
         raise Permanent(
-            f"the database counts {counted} rows but {copied.records} arrived",
+            f"the database counted {counted} rows but sent {copied.records}",
             where=f"shop.{dataset} {run.window}",
-            todo=f"clearwell ingest orders {run.window.options}; if it stays, report it",
+            todo=f"clearwell ingest orders {run.window.options}; if it fails again, report it as a bug in Clearwell",
         )
     if counted or not part:
         run.report(f"{dataset} {run.window}: {counted:,} records{f' ({part})' if part else ''}")
@@ -312,7 +314,7 @@ def _stage(
 def _stage_deletions(
     folder: Path, run: Run, contract: Contract, gone: Sequence[Standing], earlier: Sequence[Target]
 ) -> Manifest:
-    """Write a record for each key that is gone: the key, and the version that it ends."""
+    """Write a record for each key that is gone, with the key and the last version before."""
     columns = (*contract.key, *((contract.version_column,) if contract.version_column else ()))
     rows = [(*one.key, *((one.version,) if contract.version_column else ())) for one in gone]
     schema = pa.schema([*((name, pa.string()) for name in columns), (IS_DELETED, pa.bool_())])
@@ -323,7 +325,7 @@ def _stage_deletions(
     writer.keep()
     return Manifest(
         dataset=contract.dataset,
-        # what was said before of the same keys: a key that goes, comes back and goes again is another batch
+        # earlier deletions of the same keys: a key that goes, comes back and goes again must be another batch
         batch_id=bronze.identify(contract.dataset, run.window, ("gone", *rows, *map(str, earlier))),
         source=SOURCE,
         window=run.window,
@@ -344,11 +346,15 @@ def _count(connection: psycopg.Connection[Any], selection: str, values: dict[str
 
 def _rows_in_no_window(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
     count = _count(connection, _IN_NO_WINDOW, {})
-    return (f"{count:,} orders have neither ordered_at nor updated_at: no window holds them",) if count else ()
+    return (
+        (f"{count:,} orders have neither ordered_at nor updated_at, so they are in no window and do not land",)
+        if count
+        else ()
+    )
 
 
 def _expect_records(run: Run, manifest: Manifest) -> None:
-    """Refuse a window without a single row, now or ever, where the contract expects some."""
+    """Refuse a window that has no row, now or in bronze, where the contract expects some."""
     expected = run.contracts[manifest.dataset].expect_records_every
     if manifest.records_written or not expected or run.window.length < expected:
         return
@@ -357,15 +363,14 @@ def _expect_records(run: Run, manifest: Manifest) -> None:
         if any(one.records_written for one in landed):
             return
     raise Permanent(
-        f"no row of {manifest.dataset} at all for {run.window},"
-        f" where the contract expects some every {say_duration(expected)}",
+        f"no rows of {manifest.dataset} for {run.window}, but the contract expects some every {say_duration(expected)}",
         where=f"shop.{manifest.dataset}",
-        todo=f"find out why the shop has none, then clearwell ingest orders {run.window.options}",
+        todo=f"find out why the shop has none, then run `clearwell ingest orders {run.window.options}`",
     )
 
 
 def _as_snapshot(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """Let each manifest name all of them."""
+    """Return the manifests, each of which names all batches of the snapshot."""
     batches: dict[str, str] = {}
     for manifest in manifests:
         number = sum(name.split(" ")[0] == manifest.dataset for name in batches)

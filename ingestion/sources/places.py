@@ -56,9 +56,11 @@ def _opened(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
             raise _too_large(place, limits)
         return path.read_bytes(), datetime.fromtimestamp(int(found.st_mtime), UTC)
     except (OSError, ModuleNotFoundError, ValueError, RuntimeError) as error:
-        # Their own words name the place, which may be an address that is no address.
+        # The error's own text names the place, which may be a mistyped address with a password.
         why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        raise Permanent(f"the file cannot be read: {why}", where=shown(place), todo="name one that is there") from None
+        raise Permanent(
+            f"the file cannot be read: {why}", where=shown(place), todo="check the path and the file's permissions"
+        ) from None
 
 
 def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
@@ -74,7 +76,7 @@ def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
                 if len(body) > limits.bytes:
                     raise _too_large(place, limits)
                 if time.monotonic() - start > limits.total_seconds:
-                    raise TimeoutError(f"not whole after {limits.total_seconds:g} seconds, {len(body):,} bytes")
+                    raise TimeoutError(f"incomplete after {limits.total_seconds:g} seconds and {len(body):,} bytes")
             if promised is not None and len(body) < promised:
                 raise TimeoutError(f"the body stopped after {len(body):,} of {promised:,} bytes")
             return bytes(body), published_at
@@ -82,21 +84,21 @@ def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
         kind = Transient if error.code >= 500 or error.code in _BUSY else Permanent
         error.close()
         raise kind(
-            f"the address answers {error.code}",
+            f"the server answered with status {error.code}",
             where=shown(place),
-            todo="try again later" if kind is Transient else "look at the address",
+            todo="try again later" if kind is Transient else "check the address",
         ) from None
     except (InvalidURL, ValueError):
-        # What they say quotes the address, and with it what may be a password.
+        # The error's text quotes the address, which may hold a password.
         raise Permanent("the address cannot be read", where=shown(place), todo=_ADDRESS) from None
     except (OSError, HTTPException) as error:
         raise Transient(
-            f"the address does not give it: {_why(error)}", where=shown(place), todo="try again later"
+            f"the file cannot be fetched: {_why(error)}", where=shown(place), todo="try again later"
         ) from None
 
 
 def _request(place: str) -> urllib.request.Request:
-    """Return a request with the address's user and password, which are not sent to where it redirects."""
+    """Return a request with the address's user and password, which are not sent on to a redirect's target."""
     parts = split_http(place)
     if not parts:
         raise ValueError("no host")
@@ -115,8 +117,8 @@ def _why(error: BaseException) -> str:
         return f"TLS: {reason.reason or reason}"
     if isinstance(reason, OSError) and reason.strerror:
         return f"{type(reason).__name__}: {reason.strerror}"
-    # Other words may be the server's, which may repeat what it was asked.
-    return type(reason).__name__ if isinstance(reason, BaseException) else "it cannot be asked"
+    # Other texts may be the server's, and may repeat the request.
+    return type(reason).__name__ if isinstance(reason, BaseException) else "the server cannot be reached"
 
 
 def _moment(said: str | None) -> datetime | None:
@@ -130,7 +132,9 @@ def _moment(said: str | None) -> datetime | None:
 def _unpacked(body: bytes, place: str, limits: Limits) -> bytes:
     """Return the first file of a zip; anything else as it is."""
     if body.startswith(_GZIP):
-        raise Permanent("the file is compressed by gzip", where=shown(place), todo="give it plain, or as a zip")
+        raise Permanent(
+            "the file is compressed by gzip", where=shown(place), todo="deliver it uncompressed, or as a zip"
+        )
     if not body.startswith(_ZIP):
         return body
     try:
@@ -139,14 +143,14 @@ def _unpacked(body: bytes, place: str, limits: Limits) -> bytes:
                 one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")
             ]
             if not inside:
-                raise Permanent("the zip holds no file", where=shown(place), todo="put the CSV into it")
+                raise Permanent("the zip holds no file", where=shown(place), todo="deliver a zip with the CSV in it")
             with archive.open(inside[0]) as file:
                 found = file.read(limits.bytes + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         raise Permanent(
-            f"the file starts like a zip, and cannot be opened as one: {error}",
+            f"the file starts like a zip but cannot be opened as one: {error}",
             where=shown(place),
-            todo="look at what the place gives, and correct it",
+            todo="look at what the address or path delivers, and correct it",
         ) from None
     if len(found) > limits.bytes:
         raise _too_large(place, limits)
@@ -155,7 +159,7 @@ def _unpacked(body: bytes, place: str, limits: Limits) -> bytes:
 
 def _too_large(place: str, limits: Limits) -> Permanent:
     return Permanent(
-        f"the file is over {limits.bytes / _MIB:,.0f} MiB, the most that is read at once",
+        f"the file is larger than {limits.bytes / _MIB:,.0f} MiB, the most that is read at once",
         where=shown(place),
-        todo="give a file a day: {date} in the contract's location",
+        todo="deliver one file per day, with {date} in the contract's location",
     )

@@ -16,7 +16,7 @@ from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.sources.deadlines import Connection, Limits, variable
 from ingestion.sources.giving_way import giving_way
 
-# The database's text must not depend on who asks: one time zone, one date style, floats that read back as they were.
+# The database's texts must not depend on the session: one time zone, one date style, floats that read back unchanged.
 _SETTINGS = {
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
@@ -24,28 +24,28 @@ _SETTINGS = {
     "bytea_output": "hex",
     "extra_float_digits": "3",
     "work_mem": "64MB",
-    # An error where a policy would hide rows: else fewer rows would come, and be counted, without a word.
+    # Raise an error where a policy would hide rows: else fewer rows would silently be sent and counted.
     "row_security": "off",
 }
 _GIVEN_AS = "SHOP_DATABASE_URL"
 _ADDRESS = "write postgresql://user:password@host:port/database, with %40 for an @ and %2F for a / in the password"
-# SQLSTATEs, by prefix, that a later try may not meet: lost connections, overload, deadlocks, time-outs, restarts.
+# SQLSTATEs, by prefix, that a retry may solve: lost connections, overload, deadlocks, time-outs, restarts.
 _PASSING = {
     "08": "",
-    "25P03": f"{variable('idle')} says how long Clearwell may be busy with its own state meanwhile",
-    "25P04": "the server's transaction_timeout is shorter than a landing takes: let it be longer for this user",
+    "25P03": f"{variable('idle')} sets how long the transaction may be idle while Clearwell reads its own state",
+    "25P04": "the server's transaction_timeout is shorter than a landing takes: raise it for this user",
     "40": "",
     "53": "",
-    "55P03": "wait until the shop's ALTER TABLE, or whatever locks the table, is done; "
-    f"{variable('lock')} says how long a landing waits for it",
-    "57014": f"{variable('statement')} says how long a query may take; a shorter window takes less",
+    "55P03": "wait until the shop's ALTER TABLE, or other statement that locks the table, is done; "
+    f"{variable('lock')} sets how long a landing waits for it",
+    "57014": f"{variable('statement')} sets how long a query may take; a shorter window takes less time",
     "57": "",
     "58": "",
 }
 _ADVICE = {
     "address": _ADDRESS,
     "ssl": "compare sslmode and the certificates in SHOP_DATABASE_URL with what the server offers",
-    "encoding": "give a database whose encoding Postgres converts to UTF-8",
+    "encoding": "use a database whose encoding Postgres can convert to UTF-8",
     "28": "check user and password in SHOP_DATABASE_URL",
     "3D000": "check the database's name in SHOP_DATABASE_URL",
     "3F000": "check that SHOP_DATABASE_URL is the shop's database: it has a schema `shop`",
@@ -53,7 +53,7 @@ _ADVICE = {
     "42703": "compare the table with its contract in dbt_project/models/staging",
     "42501": "grant the user `select` on the tables of schema `shop`, and BYPASSRLS (or read as their owner) where a policy hides rows",
 }
-# libpq says why a connection failed in words only. What it does not understand in an address, it calls invalid.
+# libpq gives the reason for a failed connection as text only. A part of an address that it cannot read, it calls invalid.
 _REFUSED_FOR_GOOD = {
     r"\binvalid\b.*\b(value|option|port|number)\b|could not match \d+ |definition of service": "address",
     r"does not support SSL|certificate|private key|weak sslmode|channel binding is required|pg_hba.conf rejects": "ssl",
@@ -64,10 +64,10 @@ _REFUSED_FOR_GOOD = {
 }
 
 
-# What is left of a template that nobody filled in.
+# A placeholder of a template that was not filled in.
 _PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|^\$\w+$|\{\{.*\}\}|\{\w+\}|<[^<>]+>|%\w+%|\[\w+\]")
 _PASSWORD_PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{.*\}\}|<[a-z_ -]+>")
-# How long a standby that is up to date may not have heard of its primary: by default that speaks every 30 seconds.
+# How old the last message of the primary may be for an up-to-date standby: by default it sends one every 30 seconds.
 _SILENCE = timedelta(minutes=1)
 
 
@@ -75,8 +75,8 @@ _SILENCE = timedelta(minutes=1)
 class Standby:
     """How far a server in recovery is, in its primary's time.
 
-    `replayed_until` is when the last transaction that it replayed was committed; `heard_at` is when the primary last said
-    anything, missing where nobody says it to us; `is_level` says that nothing is known that is not replayed.
+    `replayed_until` is the commit time of the last replayed transaction; `heard_at` is the time of the primary's last
+    message, missing if we may not see it; `is_level` says that everything received has been replayed.
     """
 
     replayed_until: datetime | None
@@ -88,8 +88,8 @@ class Standby:
 def behind(standby: Standby, end: datetime, at: datetime) -> str:
     """Return why a standby does not yet have the whole window as the primary had it at a time; empty if it has.
 
-    Without writes at the primary nothing is replayed, and the last commit says little: then a standby has arrived that
-    is level and has heard of its primary since. Of a window still open, that is asked of a minute ago.
+    Without writes at the primary nothing is replayed, and the last commit says little: then a standby counts as up to date
+    if it is level and has heard from its primary since. For a window still open, the time a minute ago is compared.
     """
     if standby.replayed_until and standby.replayed_until >= end:
         return ""
@@ -101,7 +101,7 @@ def behind(standby: Standby, end: datetime, at: datetime) -> str:
     return f"the replica has replayed until {replayed}{receiving}; the window ends {end:%Y-%m-%d %H:%M:%SZ}"
 
 
-# Who may not see pg_stat_wal_receiver sees that there is one, and nothing else of it.
+# A user without rights on pg_stat_wal_receiver sees that a receiver exists, and nothing else.
 _STANDBY = """
     select
         pg_last_xact_replay_timestamp() at time zone 'UTC',
@@ -123,9 +123,9 @@ def snapshot(
 ) -> Iterator[Connection]:
     """Open one read-only REPEATABLE READ transaction. Its errors are Transient or Permanent and contain no password.
 
-    With the `end` of a window, and the time `at` which it is read, a replica that has not replayed so far is Transient.
-    Nothing is waited for longer than the limits say, those of the environment if none are given. `given_as` is the variable
-    that holds the address.
+    With the `end` of a window, and the time `at` which it is read, a replica that has not replayed up to it is Transient.
+    Waiting is bounded by the limits, those of the environment by default. `given_as` is the variable that holds the
+    address.
     """
     database = _read(url, given_as)
     where = str(database)
@@ -141,7 +141,7 @@ def snapshot(
                 with giving_way(url, connection):
                     yield connection
             except BaseException:
-                connection.close()  # a rollback would be waited for, perhaps of a server that hangs
+                connection.close()  # a rollback would wait for the server, which may hang
                 raise
     except psycopg.Error as error:
         raise _translate(error, database, given_as) from None
@@ -159,7 +159,7 @@ def opened(url: str) -> Iterator[Connection]:
 
 
 def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str) -> None:
-    """Refuse a standby that is behind. Call it before the snapshot: what is replayed later would not be in it."""
+    """Refuse a standby that is behind. Call it before the snapshot: later replayed rows would not be in it."""
     row = connection.execute(_STANDBY).fetchone()
     connection.rollback()
     if not row:
@@ -167,7 +167,9 @@ def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: dateti
     replayed, heard, is_receiving, is_level = row
     standby = Standby(_utc(replayed), _utc(heard), is_receiving, is_level)
     if why := behind(standby, end, at):
-        raise Transient(why, where=where, todo="wait for the replica and try again, or read from the primary")
+        raise Transient(
+            why, where=where, todo="try again when the replica has caught up, or set SHOP_DATABASE_URL to the primary"
+        )
 
 
 def _utc(at: datetime | None) -> datetime | None:
@@ -185,13 +187,13 @@ def _read(url: str, given_as: str) -> Database:
         unfilled.append("password")
     if unfilled:
         raise Permanent(
-            f"the shop database's address has a placeholder for its {unfilled[0]} that nothing was put into",
+            f"the shop database's address still has a placeholder for its {unfilled[0]}",
             where=given_as,
             todo="write the value itself: " + _ADDRESS.removeprefix("write "),
         )
     database = split_database(url)
     if not database:
-        # No detail: what stands in the wrong place may be the password.
+        # No detail: the part in the wrong place may be the password.
         raise Permanent("the shop database's address cannot be read", where=given_as, todo=_ADDRESS)
     return database
 
@@ -200,21 +202,21 @@ def _translate(error: psycopg.Error, database: Database, given_as: str) -> Clear
     text = str(error.diag.message_primary or error).strip() or type(error).__name__
     state = error.sqlstate or _state_in_words(text)
     if any(form in text for secret in database.secrets for form in (secret, quote(secret), quote(secret, safe=""))):
-        # A mark in its place would still tell it, where it is a word that one would expect there.
-        text = "its words hold the password, and are left out"
+        # Masking it would still reveal a password that is a common word of such messages.
+        text = "its message contains the password, and is left out"
     where = str(database)
     passing = next((advice for prefix, advice in _PASSING.items() if state.startswith(prefix)), None)
     if passing is not None:
-        advice = passing or "see that it runs"
+        advice = passing or "check that it runs"
         return Transient(f"the shop database did not answer: {text}", where=where, todo=f"try again; {advice}")
     advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "")
     return Permanent(
         f"the shop database refused: {text}",
         where=where,
-        todo=advice.replace(_GIVEN_AS, given_as) or "fix what it names",
+        todo=advice.replace(_GIVEN_AS, given_as) or "fix what the message names, then run the same command again",
     )
 
 
 def _state_in_words(text: str) -> str:
-    """Return a SQLSTATE for a failure without one: unless it is known to be permanent, it counts as a lost connection."""
+    """Return a SQLSTATE for a failure without one: a lost connection, unless the failure is known to be permanent."""
     return next((state for words, state in _REFUSED_FOR_GOOD.items() if re.search(words, text)), "08000")

@@ -1,7 +1,7 @@
-"""Count the primary of the shop's database, if that is a copy: rows missing in a copy would not be noticed otherwise.
+"""Count the primary of the shop's database, if that is a copy: rows missing in a copy go unnoticed otherwise.
 
 It is counted before the copy is read and again once the copy's snapshot is taken. If nothing changed in between, the copy
-must have the same.
+must have the same counts.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ VARIABLE = "SHOP_PRIMARY_URL"
 class Primary:
     """What the primary held for the days of a sweep, each time it was counted; empty if there is none, or none that answers.
 
-    A landing does without it: a primary that does not answer is a message. One that refuses is Permanent.
+    A landing can do without it: a primary that does not answer is only reported. One that refuses is Permanent.
     """
 
     run: Run
@@ -37,9 +37,9 @@ class Primary:
                     raise Permanent(
                         f"{VARIABLE} is a replica itself",
                         where=connection.where,
-                        todo="give the server that it is a replica of; or leave it out, and nothing is compared",
+                        todo=f"set {VARIABLE} to the server that it is a copy of; or unset it, and nothing is compared",
                     )
                 self.counted.append(counts.count_shop(connection, self.run.window))
         except Transient as error:
             self.counted.clear()
-            self.messages.append(f"the primary could not be asked, so the days are not compared with it: {error}")
+            self.messages.append(f"the days are not compared with the primary, which did not answer: {error}")

@@ -119,12 +119,12 @@ class Share:
         """Return what did not land with this window, and the commands that land it."""
         name, told = f"{self._contract.dataset} {self._window}", []
         if self.later.rows or self.landed_before:
-            later = f"{self.later} land with their own windows" if self.later.rows else "none is later"
+            later = f"{self.later} land with later windows" if self.later.rows else "none belong to later windows"
             told.append(f"{name}: of {read:,} rows read, {self.landed_before:,} landed before; {later}")
         if self.left.rows:
             told.append(
-                f"{name}: {self.left} are older than the {say_duration(self._contract.lateness)} of lateness, and no batch"
-                f" has them as they are now. Next: clearwell ingest {self._contract.source}"
+                f"{name}: {self.left} are older than the lateness of {say_duration(self._contract.lateness)}, and no batch"
+                f" holds them as they are now. Next: clearwell ingest {self._contract.source}"
                 f" --from {self.left.first} --to {self.left.last + DAY}"
             )
         return told

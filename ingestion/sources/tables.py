@@ -4,8 +4,8 @@
 read from the environment; with `{date}` there is one file a day. A zip is opened, and its first file read. `unpivot` names
 three columns for files that have one column a kind: the first column, its header, its value; empty and `N/A` cells are none.
 
-Every row that is read lands, or is told. A file a day lands whole. Of one file for all days a window takes its share
-(`shares.py`). A row that cannot be cut into columns lands as it came, and its dataset's staging makes it a dead letter.
+Every row that is read lands or is reported. A daily file lands whole. Of one file for all days, a window takes its share
+(`shares.py`). A row that cannot be split into columns lands as raw text, and its dataset's staging makes it a dead letter.
 """
 
 import os
@@ -39,7 +39,7 @@ _BAD_ROWS = pa.field(BAD_ROW, pa.struct([*_TEXTS, ("line_number", pa.int64())]))
 
 
 def ingest(source: str, run: Run) -> Landing:
-    """Land one window of every dataset of a source: a batch for each, from what its file holds of the window."""
+    """Land one window of every dataset of a source: one batch for each, with its file's rows of the window."""
     manifests, new, messages = [], set(), []
     for contract in run.contracts.values():
         if contract.source == source and contract.location:
@@ -58,7 +58,7 @@ def ingest(source: str, run: Run) -> Landing:
 
 @dataclass
 class _Taken:
-    """What a window takes of its files: the rows by the columns they have, and those that could not be cut into any."""
+    """The rows that a window takes of its files: by the columns they have, and those that could not be split into columns."""
 
     share: Share | None = None
     read: int = 0
@@ -84,8 +84,8 @@ class _Taken:
         if self.bad:
             record, place = min(self.bad, key=lambda one: (one[1], one[0].line))
             told.append(
-                f"{name}: {len(self.bad):,} rows cannot be read, and land as they are for the dead letters,"
-                f" as line {record.line} of {place}: {record.reason}"
+                f"{name}: {len(self.bad):,} rows cannot be read, and land as raw text to become dead letters,"
+                f" such as line {record.line} of {place}: {record.reason}"
             )
         return told
 
@@ -101,7 +101,7 @@ def _take(run: Run, contract: Contract) -> _Taken:
     for day in run.window.days():
         place = location.replace("{date}", day.date.isoformat())
         if not is_http(place) and not place.startswith("package:") and not Path(place).expanduser().exists():
-            run.report(f"{contract.dataset} {day.date}: there is no {shown(place)} yet")
+            run.report(f"{contract.dataset} {day.date}: {shown(place)} does not exist yet")
         else:
             _read(contract, taken, place)
     return taken
@@ -112,8 +112,8 @@ def _expanded(contract: Contract) -> str:
         found = os.environ.get(match[1]) or match[2]
         if not found:
             raise Permanent(
-                f"{contract.dataset} comes from ${{{match[1]}}}, which is not set",
-                todo=f"set {match[1]}, as the README says; or leave {contract.source} out of CLEARWELL_SOURCES",
+                f"{contract.dataset} is read from ${{{match[1]}}}, which is not set",
+                todo=f"set {match[1]} to a path or an address; or leave {contract.source} out of CLEARWELL_SOURCES",
             )
         return found
 
@@ -127,7 +127,7 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
     columns, is_wide, at = _fitted(contract, table.columns, shown(place))
     latest, undecided, is_dated = "", [], False
     rows: list[Row] = []
-    # The column that the file has not: which edition of a row is the later one.
+    # A column that is not in the file: it says which edition of a row is later.
     version = None if source_columns([contract.version_column or ""], columns) else contract.version_column
 
     def land(record: Record, units: list[Row]) -> None:
@@ -153,9 +153,9 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
     if is_wide and undecided and not is_dated:
         raise Permanent(
             f"the header does not fit the contract of {contract.dataset}: it has no {contract.unpivot[0]}, and in its"
-            f" first column, {table.columns[0]}, is no date",
+            f" first column, {table.columns[0]}, does not hold dates",
             where=shown(place),
-            todo=f"give the dates first, or the columns {', '.join(contract.unpivot)}",
+            todo=f"correct the file: dates in the first column, or the columns {', '.join(contract.unpivot)}",
         )
     if taken.share and taken.share.settle():
         for record, units in undecided:
@@ -167,14 +167,14 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
 
 
 def _edition(published_at: datetime | None, latest: str) -> str | None:
-    """Say which edition a file is. One that does not say when it was published is as new as the latest date in it."""
+    """Return a file's edition. A file that does not say when it was published is as new as the latest date in it."""
     if published_at:
         return iso(published_at)
     return f"{latest}T00:00:00Z" if latest else None
 
 
 def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tuple[str, ...], bool, int | None]:
-    """Return the columns that rows will have, whether the file has one column a kind, and which column is the event time.
+    """Return the columns that rows will have, whether the file has one column per kind, and the event time's column.
 
     A header without the contract's key or event time is Permanent: not one of its rows could be taken.
     """
@@ -185,17 +185,17 @@ def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tu
     missing = [name for name in needed if name and name not in there]
     if missing:
         other = next((sign for sign in (";", "\t", "|") if len(header) == 1 and sign in header[0]), None)
-        hint = f"; it looks separated by {other!r}, and commas are read" if other else guess(missing[0], header)
+        hint = f"; it seems to be separated by {other!r} instead of commas" if other else guess(missing[0], header)
         raise Permanent(
             f"the header does not fit the contract of {contract.dataset}: it has no {', '.join(missing)}{hint}",
             where=where,
-            todo=f"give the columns {', '.join(column.name for column in contract.columns)}",
+            todo=f"correct the file: it needs the columns {', '.join(column.name for column in contract.columns)}",
         )
     return header, False, header.index(there[contract.event_time]) if contract.event_time else None
 
 
 def _unpivoted(record: Record, header: tuple[str, ...]) -> list[Row]:
-    """Make a row of each cell that holds something."""
+    """Make one row of each cell that is not empty."""
     first, *cells = record.fields
     return [
         (first, name, cell)
@@ -209,7 +209,7 @@ def _picked(row: Row, places: Sequence[int | None]) -> Row:
 
 
 def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifest:
-    """Write the rows, then those that are as they came. What was read and neither landed nor told is Permanent."""
+    """Write the rows, then the raw ones. A row that was read and neither landed nor reported is Permanent."""
     columns, rows = taken.columns() or tuple(column.name for column in contract.columns), taken.rows()
     bad = sorted(taken.bad, key=lambda one: (one[0].raw, one[1], one[0].line))
     schema = pa.schema(
@@ -227,9 +227,9 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
     others = reading.later + reading.landed_before + reading.left
     if reading.read != reading.landed + others:
         raise Permanent(
-            f"of {reading.read:,} rows read {reading.landed:,} would land, and {others:,} are accounted for elsewhere",
+            f"{reading.read:,} rows were read, but only {reading.landed:,} would land and {others:,} are accounted for elsewhere",
             where=f"{contract.dataset} {run.window}",
-            todo="report it: rows would be lost",
+            todo="report this as a bug in Clearwell: rows would be lost",
         )
     _expect_records(run, contract, reading)
     content = [columns, *rows, *((record.reason, record.raw) for record, _ in bad)]
@@ -256,7 +256,7 @@ def _filled(arrays: list[pa.Array], schema: pa.Schema) -> pa.Table:
 
 
 def _as_they_came(bad: list[tuple[Record, str]]) -> pa.Array:
-    """Keep rows as they came: as text, or as bytes where they are none."""
+    """Keep raw rows: as text, or as bytes if they are not text."""
     return pa.array(
         [
             {
@@ -277,8 +277,8 @@ def _expect_records(run: Run, contract: Contract, reading: Reading) -> None:
     expected = contract.expect_records_every
     if expected and run.window.length >= expected and not reading.landed:
         raise Permanent(
-            f"no row of {contract.dataset} at all for {run.window},"
-            f" where the contract expects some every {say_duration(expected)}",
+            f"no rows of {contract.dataset} for {run.window},"
+            f" but the contract expects some every {say_duration(expected)}",
             where=shown(_expanded(contract)),
-            todo=f"find out why there is none, then clearwell ingest {contract.source} {run.window.options}",
+            todo=f"find out why there are none, then run `clearwell ingest {contract.source} {run.window.options}`",
         )

@@ -114,7 +114,7 @@ def test_a_file_that_may_not_grow_is_told_and_the_same_command_goes_on(
 ) -> None:
     home = make_landing(tmp_path) if words == "ingest" else copied(landed, tmp_path)
     line = [words] if words == "build" else [words, "clickstream", "--from", "2026-11-01", "--to", "2026-11-02"]
-    assert_one_clear_line(type_in(home, *line, RLIMIT_FSIZE=largest), "a file would be larger than allowed")
+    assert_one_clear_line(type_in(home, *line, RLIMIT_FSIZE=largest), "a file would exceed the size limit")
     land(home)
     if largest == 2_000_000:  # once is enough: what comes before leaves no trace
         warehouse.build(home, warehouse.Request(), NOW)

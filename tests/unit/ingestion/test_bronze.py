@@ -76,7 +76,7 @@ def test_verify_names_a_changed_or_missing_file(home: Home):
     manifest, _ = commit(home, "b1")
     (path,) = map(Path, bronze.parquet_files(home, manifest))
     path.write_bytes(b"RECORDS")
-    with pytest.raises(Permanent, match="not what its manifest says"):
+    with pytest.raises(Permanent, match="differs from its manifest"):
         bronze.verify(home, manifest)
     path.unlink()
     with pytest.raises(Permanent, match="missing"):
@@ -110,7 +110,7 @@ def test_a_file_is_read_once_for_as_long_as_nobody_writes_it(home: Home, monkeyp
     write(kept[::-1])
     os.utime(path, ns=times)
     for anew in (False, True):
-        with pytest.raises(Broken, match="not what its manifest says"):
+        with pytest.raises(Broken, match="differs from its manifest"):
             bronze.verify(home, manifest, anew=anew)
     write(kept)
     assert [verified(), verified()] == [1, 0]

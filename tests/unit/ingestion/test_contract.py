@@ -69,9 +69,9 @@ def test_a_contract_is_read_whole(write):
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("name: status", "name: batch_id", "orders.batch_id is the name of a column of ours"),
-        ("name: status", "name: text_order_id", "orders.text_order_id is the name of a column of ours"),
-        ("name: status", "name: select", "orders.select is a word of SQL"),
+        ("name: status", "name: batch_id", "orders.batch_id is a column that Clearwell adds"),
+        ("name: status", "name: text_order_id", "orders.text_order_id is a column that Clearwell adds"),
+        ("name: status", "name: select", "orders.select is an SQL keyword"),
         ("cadence: 1 hour", "cadence: soon", "orders.cadence"),
         ("cadence: 1 hour", "cadence: 0 hours", "orders.cadence"),
         ("key: [order_id]", "key: order_id", "orders.key"),
@@ -88,16 +88,16 @@ def test_a_contract_is_read_whole(write):
         ("personal: true", "personnel: true", "orders.status.personnel is not known; did you mean personal"),
         ("share: 0.2", "records: 10", "orders.breaker.records is not known"),
         ("amount: amount * 2", "ammount: amount", "did you mean amount"),
-        ("owner: us", "owner: us, owner: them", "owner is there twice"),
-        ("{name: ordered_at, data_type", "{name: ordered_at, required: true, data_type", "belongs under config"),
-        ("config: {meta: {required: true}}", "meta: {required: true}", "belongs under config"),
+        ("owner: us", "owner: us, owner: them", "owner appears twice"),
+        ("{name: ordered_at, data_type", "{name: ordered_at, required: true, data_type", "must be under config"),
+        ("config: {meta: {required: true}}", "meta: {required: true}", "must be under config"),
         ("expect_records_every: 30 minutes", "expect_records_every: ", "orders.expect_records_every is empty"),
         # what there is none of
-        ("cadence: 1 hour", "cadence: 2 hours", "there are schedules for 1 hour or 1 day"),
+        ("cadence: 1 hour", "cadence: 2 hours", "must be one of: 1 hour or 1 day"),
         (
             "key: [order_id]",
             "key: [orderid]",
-            "orders.key names orderid, which is no column of it; did you mean order_id",
+            "orders.key names orderid, which is not a column of the contract; did you mean order_id",
         ),
         ("version_column: updated_at", "version_column: updated", "orders.version_column"),
         ("event_time: ordered_at", "event_time: at", "orders.event_time"),
@@ -119,9 +119,9 @@ def test_a_contract_is_read_whole(write):
         ("min: -5", "min: low", "orders.amount.min"),
         ("min: -5", "min: 2000", "orders.amount.min is 2000, over max"),
         ('"decimal(18,4)"', "decimal", "orders.amount.data_type is decimal"),
-        ("name: status", "name: Order_ID", "orders.columns has Order_ID twice"),
+        ("name: status", "name: Order_ID", "orders.columns names Order_ID twice"),
         ("name: status", "name: no", "must be text"),
-        ("name: orders", "name: Our Orders", "small letters"),
+        ("name: orders", "name: Our Orders", "lower-case letters"),
     ],
 )
 def test_a_fault_names_file_and_field(write, old: str, new: str, named: str):

@@ -50,7 +50,7 @@ def test_fields_are_read() -> None:
         (lambda one: one.share("n", 0), "n", "from 0 to 1"),
         (lambda one: one.names("owner", ["me"]), "owner", "list of columns"),
         (lambda one: one.names("key", ["idd"]), "key", "did you mean idd?"),
-        (lambda one: one.column("time", ["when"]), "time", "is no column"),
+        (lambda one: one.column("time", ["when"]), "time", "is not a column"),
         (lambda one: one.one_of("owner", ["you"]), "owner", "must be one of you"),
         (lambda one: one.duration("owner"), "owner", "not a duration"),
         (lambda one: one.only(["key"]), "owner", "Known are: key"),
@@ -94,7 +94,7 @@ def broken(tmp_path: Path) -> Path:
     ("content", "line", "said"),
     [
         (b"a: 1\nb: [1, 2\nc: 3\n", ":3", "not YAML"),
-        (b"a: 1\na: 2\n", ":2", "the key a is there twice"),
+        (b"a: 1\na: 2\n", ":2", "the key a appears twice"),
         (b"a: \xff\n", "", "not UTF-8"),
     ],
 )

@@ -44,11 +44,11 @@ def test_a_contracts_name_means_the_exact_column_else_the_only_one_in_other_case
     ("name", "why"),
     [
         *(
-            (name, "column of ours")
+            (name, "column that Clearwell adds")
             for name in ("batch_id", "Raw", "is_deleted", "fate", "money_amount", "text_status")
         ),
-        *((name, "word of SQL") for name in ("order", "Left", "columns")),
-        *((name, "no plain name") for name in ("a b", "Größe", "1st", "🙂", "{{ x }}", "a.b")),
+        *((name, "SQL keyword") for name in ("order", "Left", "columns")),
+        *((name, "not a plain name") for name in ("a b", "Größe", "1st", "🙂", "{{ x }}", "a.b")),
     ],
 )
 def test_a_contracts_name_that_models_cannot_use_says_why(name: str, why: str) -> None:
@@ -64,6 +64,6 @@ def test_the_other_names_are_fit() -> None:
 def test_the_words_of_sql_are_those_that_duckdb_has() -> None:
     with duckdb.connect() as connection:
         words = dict(connection.sql("select keyword_name, keyword_category from duckdb_keywords()").fetchall())
-    assert {word for word in words if "word of SQL" in unfit(word)} == {
+    assert {word for word in words if "SQL keyword" in unfit(word)} == {
         word for word, category in words.items() if category in ("reserved", "type_function")
     }

@@ -78,7 +78,7 @@ def test_what_breaks_nobody_is_released_as_the_next_version(project: Path) -> No
     assert releases.release("orders", project) == 2
     assert rules(project) == []
     assert set(releases.released(project, "orders")) == {1, 2}
-    with pytest.raises(Permanent, match="nothing to release"):
+    with pytest.raises(Permanent, match="no change to release"):
         releases.release("orders", project)
     # and now somebody relies on that
     change(project, "orders", lambda table, columns: table["columns"].remove(columns["channel"]))

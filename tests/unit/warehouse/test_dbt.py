@@ -64,7 +64,7 @@ def test_a_build_without_enough_memory_names_the_setting(monkeypatch: pytest.Mon
     error: Any = failure(monkeypatch, f"Runtime Error in model staging_clickstream\n  {out_of_memory()}")
     assert isinstance(error, Permanent)
     assert "staging_clickstream" in error.what
-    assert error.todo.startswith("set CLEARWELL_MEMORY, which is 700MB, to more")
+    assert error.todo.startswith("set CLEARWELL_MEMORY (now 700MB) to more")
     monkeypatch.delenv("CLEARWELL_MEMORY")
     assert "1GB" in failure(monkeypatch, out_of_memory()).todo
 

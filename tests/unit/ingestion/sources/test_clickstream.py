@@ -131,7 +131,7 @@ def test_another_kind_of_file_waits_and_says_what_to_do(deliver: Deliver, land: 
     assert landing.records == 1
     (left,) = landing.waiting
     assert left.path == f"2026-11-01/10/{name}"
-    assert left.reason.startswith("not read: only .jsonl and .ndjson are")
+    assert left.reason.startswith("only .jsonl and .ndjson files are read")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_is_no_file_holds_itself_and_not_its_hour(home: Home, deliver: Deli
         "_temporary": "still being written",
         "loop.jsonl": "too many levels of symbolic links",
         "nothing.jsonl": "a link to nothing",
-        "pipe.jsonl": "not a file, but a pipe, a socket or a device",
+        "pipe.jsonl": "it is a pipe, a socket or a device, not a file",
     }
     assert land("clickstream", *TEN).new == frozenset()
 
@@ -239,20 +239,29 @@ def test_what_the_process_lacks_is_no_fault_of_a_file(deliver: Deliver, land: La
 @pytest.mark.parametrize(
     ("path", "what"),
     [
-        ("2026-11-1/10/a.jsonl", "2026-11-1/10 waits: a folder named so is not read: move its files to 2026-11-01/10"),
-        ("2026-11-1/9/a.jsonl", "2026-11-1/9 waits: a folder named so is not read: move its files to 2026-11-01/09"),
-        ("2026-11-01/9/a.jsonl", "2026-11-01/9 waits: a folder named so is not read: move its files to 2026-11-01/09"),
-        ("dt=2026-11-01/hour=9/a.jsonl", "dt=2026-11-01/hour=9 waits: a folder named so is not read"),
-        ("20261101/09h/a.jsonl", "20261101/09h waits: a folder named so is not read"),
-        ("2026-11-01/10", "2026-11-01/10 waits: a file in the place of a folder is not read"),
-        ("2026-11-01/a.jsonl", "2026-11-01/a.jsonl lies in no folder of an hour: move it to 2026-11-01/HH"),
-        ("2026-11-01/noon/a.jsonl", "2026-11-01/noon lies in no folder of an hour: move it to 2026-11-01/HH"),
-        ("2026-11-01/24/a.jsonl", "2026-11-01/24 lies in no folder of an hour"),
-        ("2026-11-1/a.jsonl", "2026-11-1/a.jsonl lies in no folder of an hour: move it to 2026-11-01/HH"),
-        ("a.jsonl", "a.jsonl lies in no folder of an hour: move it to YYYY-MM-DD/HH"),
-        ("2026/11/01/10/a.jsonl", "2026 is no date: files are read from YYYY-MM-DD/HH"),
-        ("2026-02-30/10/a.jsonl", "2026-02-30 is no date"),
-        ("2025-3-4/10/a.jsonl", "2025-3-4 is not read: name it 2025-03-04"),
+        (
+            "2026-11-1/10/a.jsonl",
+            "2026-11-1/10 waits: a folder of this name is not read: move its files to 2026-11-01/10",
+        ),
+        (
+            "2026-11-1/9/a.jsonl",
+            "2026-11-1/9 waits: a folder of this name is not read: move its files to 2026-11-01/09",
+        ),
+        (
+            "2026-11-01/9/a.jsonl",
+            "2026-11-01/9 waits: a folder of this name is not read: move its files to 2026-11-01/09",
+        ),
+        ("dt=2026-11-01/hour=9/a.jsonl", "dt=2026-11-01/hour=9 waits: a folder of this name is not read"),
+        ("20261101/09h/a.jsonl", "20261101/09h waits: a folder of this name is not read"),
+        ("2026-11-01/10", "2026-11-01/10 waits: a file where a folder should be is not read"),
+        ("2026-11-01/a.jsonl", "2026-11-01/a.jsonl is in no hour's folder: move it to 2026-11-01/HH"),
+        ("2026-11-01/noon/a.jsonl", "2026-11-01/noon is in no hour's folder: move it to 2026-11-01/HH"),
+        ("2026-11-01/24/a.jsonl", "2026-11-01/24 is in no hour's folder"),
+        ("2026-11-1/a.jsonl", "2026-11-1/a.jsonl is in no hour's folder: move it to 2026-11-01/HH"),
+        ("a.jsonl", "a.jsonl is in no hour's folder: move it to YYYY-MM-DD/HH"),
+        ("2026/11/01/10/a.jsonl", "2026 is not a date: files are read from YYYY-MM-DD/HH"),
+        ("2026-02-30/10/a.jsonl", "2026-02-30 is not a date"),
+        ("2025-3-4/10/a.jsonl", "2025-3-4 is not read: rename it to 2025-03-04"),
     ],
 )
 def test_what_lies_in_no_hour_is_named(deliver: Deliver, land: Land, path: str, what: str):
@@ -378,7 +387,7 @@ def test_a_name_that_is_no_text_is_written_so_that_it_can_be_read(home: Home, la
 
 def test_no_record_at_all_where_some_are_expected_is_an_incident(home: Home, deliver: Deliver, land: Land):
     deliver("2026-11-01/10/a.jsonl.tmp", LINE)
-    with pytest.raises(Permanent, match=r"no clickstream record at all .* 2026-11-01/10/a.jsonl.tmp waits"):
+    with pytest.raises(Permanent, match=r"no clickstream records .* 2026-11-01/10/a.jsonl.tmp waits"):
         land("clickstream", *DAY)
     assert bronze.list_batches(home) == []
     assert land("clickstream", *TEN).records == 0

@@ -68,11 +68,11 @@ def test_an_hour_that_is_written_otherwise_waits(tmp_path: Path, place: str, hou
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("a.jsonl", "a.jsonl lies in no folder of an hour"),
-        ("old/a.jsonl", "old is no date"),
-        ("2026-11-01/a.jsonl", "2026-11-01/a.jsonl lies in no folder"),
-        ("2026-11-01/25/a.jsonl", "2026-11-01/25 lies in no folder"),
-        ("2025-1-5/00/a.jsonl", "name it 2025-01-05"),
+        ("a.jsonl", "a.jsonl is in no hour's folder"),
+        ("old/a.jsonl", "old is not a date"),
+        ("2026-11-01/a.jsonl", "2026-11-01/a.jsonl is in no hour's folder"),
+        ("2026-11-01/25/a.jsonl", "2026-11-01/25 is in no hour's folder"),
+        ("2025-1-5/00/a.jsonl", "rename it to 2025-01-05"),
     ],
 )
 def test_what_belongs_to_no_hour_is_told(tmp_path: Path, place: str, said: str) -> None:

@@ -148,7 +148,7 @@ def test_a_primary_that_does_not_answer_is_told_and_the_days_land(both: Home, sw
     away = replace(both, primary_url="postgresql://u:s3cret@127.0.0.1:1/shop")
     landing = swept(away)
     (said,) = landing.messages
-    assert "the primary could not be asked" in said and "127.0.0.1:1" in said and "s3cret" not in said
+    assert "not compared with the primary" in said and "127.0.0.1:1" in said and "s3cret" not in said
     assert rows(away, landing) == SAME
 
 

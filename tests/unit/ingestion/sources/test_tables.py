@@ -211,7 +211,7 @@ def test_a_row_that_gets_lost_on_the_way_stops_the_landing(
     give(monkeypatch, tmp_path, HEADER + "r1,5,2026-11-10\nr2,5,2026-11-10\n")
     rows_of = tables._Taken.rows
     monkeypatch.setattr(tables._Taken, "rows", lambda taken: rows_of(taken)[1:])
-    with pytest.raises(Permanent, match="of 2 rows read 1 would land, and 0 are accounted for elsewhere"):
+    with pytest.raises(Permanent, match="2 rows were read, but only 1 would land and 0 are accounted for elsewhere"):
         land_reviews(home, tmp_path)
     assert bronze.list_batches(home) == []
 
@@ -221,7 +221,7 @@ def test_a_line_that_the_parser_loses_stops_the_landing(
 ) -> None:
     give(monkeypatch, tmp_path, HEADER + "r1,5,2026-11-10\nr2,5,2026-11-10\n")
     monkeypatch.setattr(csv_records, "_LINE", re.compile(rb"(?:review|r1)[^\n]*\n"))
-    with pytest.raises(Permanent, match="the file has 3 lines, and 2 were read"):
+    with pytest.raises(Permanent, match="the file has 3 lines, but 2 were read"):
         land_reviews(home, tmp_path)
 
 
@@ -229,7 +229,7 @@ def test_a_window_without_a_row_is_an_error_where_some_are_expected(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     give(monkeypatch, tmp_path, HEADER)
-    with pytest.raises(Permanent, match="no row of reviews at all"):
+    with pytest.raises(Permanent, match="no rows of reviews for"):
         land_reviews(home, tmp_path, expected=", expect_records_every: 1 day")
     assert land_reviews(home, tmp_path).manifests[0].records_written == 0
 
@@ -298,8 +298,8 @@ def test_a_zip_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("a,a\n1,2\n", "the header names a twice"),
         ("rate_date,,rate\n1,2,3\n", "the header has no name for column 2"),
         ("rate_date,currency,quote\n2026-11-02,USD,1\n", "it has no rate; did you mean rate_date"),
-        ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it looks separated by ';'"),
-        ("USD,JPY\n1.1,170\n1.2,171\n", "in its first column, USD, is no date"),
+        ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it seems to be separated by ';'"),
+        ("USD,JPY\n1.1,170\n1.2,171\n", "in its first column, USD, does not hold dates"),
         (b"rate_date,\xff\n2026-11-02,1\n", "the header is not CSV in UTF-8"),
         ("rate_date,currency,rate".encode("utf-16"), "the header is not CSV in UTF-8"),
         (b"PK\x03\x04 and then nothing of a zip", "starts like a zip"),
