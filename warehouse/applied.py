@@ -1,4 +1,4 @@
-"""Hold what was applied against what was built, before it counts: the tables of a file must say what its ledger says."""
+"""Compare the applied tables with the build and with the ledger, before the transaction is committed."""
 
 from collections.abc import Iterable
 
@@ -8,32 +8,36 @@ from ingestion.errors import Permanent
 from warehouse import state
 from warehouse.dbt import Change
 
-_TODO = "clearwell ledger --recount says which records are off, and clearwell build --full --reason TEXT makes all tables again"
+_TODO = "`clearwell ledger --recount` lists the records that differ; `clearwell build --full --reason TEXT` rebuilds all tables"
 
 
 def check_tables(connection: duckdb.DuckDBPyConnection, changes: Iterable[tuple[Change, str]]) -> None:
     """Compare the rows that each change replaced with the build's, attached as `build`. A difference is Permanent.
 
-    `changes` come with the condition that finds their rows. What is compared is the number of rows and the sum of their hashes.
+    Each of `changes` comes with the condition that finds its rows. The number of rows and the sum of their hashes are compared.
     """
     for change, condition in changes:
         table = f"{change.schema}.{change.table}"
-        # As what the build has: a state may keep a column under an older type, and equal values of two types hash differently.
+        # Cast to the build's type: a state may keep a column under an older type, and equal values of two types hash differently.
         values = ", ".join(f"cast({name} as {kind})" for name, kind in zip(change.columns, change.types, strict=True))
         query = f"select count(*), sum(hash({values})) from {{}}"
         found = connection.execute(query.format(f"{table} {condition}")).fetchall()[0]
         built = connection.execute(query.format(f"build.{table}")).fetchall()[0]
         if found != built:
             rows = (
-                f"{found[0]} rows where the build has {built[0]}" if found[0] != built[0] else "a row has another value"
+                f"{found[0]} rows instead of the build's {built[0]}"
+                if found[0] != built[0]
+                else "a row has different values"
             )
-            raise Permanent(f"{table} would not hold what was built: {rows}", where="nothing was changed", todo=_TODO)
+            raise Permanent(
+                f"{table} would differ from what was built: {rows}", where="nothing was changed", todo=_TODO
+            )
 
 
 def check_ledger(connection: duckdb.DuckDBPyConnection, dates: str = "") -> None:
     """Count the records of a state by batch, date and fate, and compare with its ledger. A difference is Permanent.
 
-    `dates` names a table of (dataset, record_date) to look at; none: all of them.
+    `dates` names a table of (dataset, record_date) to check; without it all dates are checked.
     """
     datasets = [
         name
@@ -67,15 +71,15 @@ def check_ledger(connection: duckdb.DuckDBPyConnection, dates: str = "") -> None
     odd = state.rows(connection, query)
     if odd:
         told = "; ".join(
-            f"{row['dataset']} {row['record_date']} has {row['records']} {row['fate']} records of batch {row['batch_id']}, "
-            f"and its ledger {row['booked']}"
+            f"{row['dataset']} {row['record_date']} holds {row['records']} {row['fate']} records of batch {row['batch_id']}, "
+            f"but the ledger says {row['booked']}"
             for row in odd
         )
-        raise Permanent(f"tables and ledger differ: {told}", where="nothing was changed", todo=_TODO)
+        raise Permanent(f"the tables and the ledger differ: {told}", where="nothing was changed", todo=_TODO)
 
 
 def _on(connection: duckdb.DuckDBPyConnection, dates: str, dataset: str) -> str:
-    """Name the dates of a dataset as literals, since DuckDB skips row groups for literals and not for a join."""
+    """Return a condition on the dates of a dataset as literals: DuckDB skips row groups for literals but not for a join."""
     if not dates:
         return ""
     query = f"select distinct record_date from {dates} where dataset = $1 order by 1"

@@ -1,4 +1,4 @@
-"""Change a DuckDB file by a build: every table, the ledger and the plan in one transaction."""
+"""Apply a build to a DuckDB file: every table, the ledger and the plan in one transaction."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,12 +13,12 @@ from warehouse.dbt import Change
 from warehouse.plan import Build
 from warehouse.shape import KEPT
 
-# Also those that the models write, and that a build which starts over must not forget.
+# Including tables that models write, whose rows a full build must keep.
 HISTORY = (*KEPT, "restatements")
 
 
 def apply(build: Build) -> None:
-    """Bring the state to what the build says, or leave it as it is. A state that has moved on is Permanent."""
+    """Apply the build to the state, or change nothing. A state that has changed since the plan is Permanent."""
     if is_applied(build):
         return
     if build.plan().full:
@@ -29,21 +29,21 @@ def apply(build: Build) -> None:
 
 
 def is_applied(build: Build) -> bool:
-    """Say whether the state has taken a build. One that was planned over another state than today's is Permanent: it cannot."""
+    """Say whether the build is applied to the state. A build planned over an older state than today's is Permanent."""
     query = "select build_id from ops.builds where build_id = $1"
     if state.read(build.home.state, "ops.builds", query, [build.build_id]):
         return True
     found = state.last_build(build.home.state)
     if found != build.plan().base:
         raise Permanent(
-            f"build {found} has changed the state since build {build.build_id} was planned",
-            todo="clearwell build builds what is left to do",
+            f"build {found} has changed the state since build {build.build_id} was planned, so the latter is out of date",
+            todo="`clearwell build` plans again and builds what is left to do",
         )
     return False
 
 
 def _replace(build: Build) -> None:
-    """Make a whole new state aside, and take its name in one rename. What is kept for ever comes along."""
+    """Build a whole new state in another file, and rename it into place. Tables that only grow are copied to it."""
     aside = build.state
     state.drop(aside)
     with state.connect(aside, read_only=False) as connection:
@@ -57,12 +57,12 @@ def _replace(build: Build) -> None:
 def change_tables(
     connection: duckdb.DuckDBPyConnection, build: Build, changes: Iterable[Change], *, is_state: bool = False
 ) -> None:
-    """Apply changes to the connected file in one transaction, or none of them if it would not hold what was built.
+    """Apply changes to the connected file in one transaction, or none of them if the result differs from the build.
 
-    The state has a ledger to be held against as well; the published file has none of the records.
+    The state is compared with its ledger as well. The published file is not: it holds no records.
     """
     changes = [*changes]
-    # DuckDB takes a table that was filled in this transaction for empty, and would hold all of it in memory to find its rows.
+    # DuckDB takes a table filled in this transaction for empty, and would load all of it into memory to find its rows.
     connection.execute("set disabled_optimizers = 'build_side_probe_side'")
     with attached(connection, build.file, "build"), _transaction(connection):
         changes += [_kept(connection, name) for name in KEPT]
@@ -87,14 +87,14 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(duckdb.Error):  # the connection may be broken by then: what broke it is told
+        with suppress(duckdb.Error):  # the connection may be broken by then: the first error is the one to report
             connection.execute("rollback")
         raise
     connection.execute("commit")
 
 
 def _kept(connection: duckdb.DuckDBPyConnection, name: str) -> Change:
-    """Say how the rows that the audit wrote, which no model makes, change the table that keeps those of every build."""
+    """Return the change that adds the rows written by the audit, not by a model, to the table that keeps them for all builds."""
     columns = connection.execute(f"select column_name, column_type from (describe build.ops.{name})").fetchall()
     return Change(
         model="",
@@ -111,7 +111,7 @@ def _kept(connection: duckdb.DuckDBPyConnection, name: str) -> Change:
 
 
 def left_over(changes: Iterable[Change], had: shape.Shape) -> list[shape.Name]:
-    """List what no model makes any more; and what was a view and is a table now, or the other way round."""
+    """List the tables and views that no model makes any more, and those that changed from view to table or back."""
     made = {(change.schema, change.table): bool(change.view_sql) for change in changes}
     return shape.left_over([name for name, is_view in made.items() if name in had and bool(had[name]) != is_view], had)
 
@@ -119,9 +119,9 @@ def left_over(changes: Iterable[Change], had: shape.Shape) -> list[shape.Name]:
 def statements(
     connection: duckdb.DuckDBPyConnection, change: Change, had: shape.Shape, built: shape.Shape
 ) -> list[str]:
-    """Spell out what one change does to a file that had some tables, in SQL.
+    """Return the SQL of one change, given the tables that the file has.
 
-    Columns come and go with those of the model; a type that changes is Permanent.
+    Columns are added and dropped as in the model; a changed type is Permanent.
     """
     table = f"{change.schema}.{change.table}"
     made = [f"create schema if not exists {change.schema}"]
@@ -140,9 +140,9 @@ def statements(
             made.append(f"alter table {table} alter column {column} type {kind} using try_cast({column} as {kind})")
         elif before[column] != after[column]:
             raise Permanent(
-                f"{table}.{column} is {before[column]} in the state and {after[column]} in the build",
+                f"{table}.{column} is {before[column]} in the state but {after[column]} in the build",
                 where="nothing was changed",
-                todo="clearwell build --full --reason TEXT makes every table again",
+                todo="`clearwell build --full --reason TEXT` rebuilds every table; or change the type back",
             )
     made += [f"alter table {table} drop column {column}" for column in before if column not in change.columns]
     made.append(f"delete from {table} {matching(connection, change)}")
@@ -151,11 +151,11 @@ def statements(
 
 
 def matching(connection: duckdb.DuckDBPyConnection, change: Change) -> str:
-    """Spell out which rows of the connected file a change replaces; the build is attached as `build`."""
+    """Return the condition on the rows of the connected file that a change replaces; the build is attached as `build`."""
     if not change.match_table:
         return ""
     match = f"build.{change.match_schema}.{change.match_table}"
-    # Renamed, since a name that both sides have would mean the inner side twice, and match every row.
+    # Renamed: a name on both sides would refer to the inner side twice, and match every row.
     renamed = ", ".join(f"{column} as touched_{column}" for column in change.by)
     same = " and ".join(
         f"touched_{column} is not distinct from {expression}" for column, expression in change.by.items()
@@ -169,7 +169,7 @@ def matching(connection: duckdb.DuckDBPyConnection, change: Change) -> str:
 
 
 def _dates(connection: duckdb.DuckDBPyConnection, match: str, column: str, expression: str) -> str:
-    """Name the dates as literals as well: DuckDB skips row groups for literals, not for a join."""
+    """Return a condition on the dates as literals as well: DuckDB skips row groups for literals but not for a join."""
     found = [row[0] for row in connection.execute(f"select distinct {column} from {match} order by 1").fetchall()]
     listed = ", ".join(f"date '{one}'" for one in found if one is not None)
     parts = ([f"{expression} in ({listed})"] if listed else []) + ([f"{expression} is null"] if None in found else [])
@@ -177,7 +177,7 @@ def _dates(connection: duckdb.DuckDBPyConnection, match: str, column: str, expre
 
 
 def copy_tables(connection: duckdb.DuckDBPyConnection, source: Path, tables: Iterable[tuple[str, str]]) -> None:
-    """Copy whole tables from another file, those that it has."""
+    """Copy whole tables from another file; those that it does not have are left out."""
     with attached(connection, source, "source"):
         for schema, name in tables:
             if state.has_table(connection, schema, name, "source"):

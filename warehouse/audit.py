@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the audit found. A failed check that stops a build refuses it; with batches to `hold`, it is to be made again without them."""
+    """What the audit found. A failed check that stops the build refuses it. With batches to `hold`, build again without them."""
 
     build_id: str
     findings: tuple[Finding, ...]
@@ -67,7 +67,7 @@ class Verdict:
 
 
 class Refused(Permanent):
-    """A build that did not pass its audit. State and published file are as they were."""
+    """A build that did not pass its audit. The state and the published file are unchanged."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
@@ -76,8 +76,8 @@ class Refused(Permanent):
             f"build {verdict.build_id} is refused: "
             + "; ".join(f"{one.check_name} ({one.failed_rows} rows)" for one in verdict.stops)
             + (f". First rows: {first.examples}" if first.failed_rows else f". {first.message}"),
-            where="state and published file are as they were",
-            todo=f"clearwell builds show {verdict.build_id} lists the rows; {_way_out(first.check_name, verdict.build_id)}",
+            where="the state and the published file are unchanged",
+            todo=f"`clearwell builds show {verdict.build_id}` lists the rows; {_way_out(first.check_name, verdict.build_id)}",
         )
 
     def __reduce__(self) -> tuple[type, tuple[Verdict]]:  # type: ignore[override]
@@ -85,15 +85,20 @@ class Refused(Permanent):
 
 
 def _way_out(check: str, build_id: str) -> str:
-    """Say what to type after a build is refused for a check."""
+    """Return what to type after a build is refused by a check."""
     if check in _ACCOUNTS or check.startswith("one_current"):
-        return "clearwell ledger --recount says which records are off, and clearwell build --full --reason TEXT makes all tables again"
+        return (
+            "`clearwell ledger --recount` lists the records that differ; "
+            "`clearwell build --full --reason TEXT` rebuilds all tables"
+        )
     if check == "held_batches_are_new":
         return (
-            "fix the contract and give the same build again, or clearwell builds accept FINDING --reason TEXT for each that "
-            f"clearwell status lists, or clearwell builds drop {build_id} to leave everything as it is"
+            "fix the contract and run the same build again; or accept each finding that `clearwell status` lists, with "
+            f"`clearwell builds accept FINDING --reason TEXT`; or drop the build with `clearwell builds drop {build_id}`"
         )
-    return f"fix the model or the check, then give the same build again; or clearwell builds drop {build_id}"
+    return (
+        f"fix the model or the check and run the same build again; or drop it with `clearwell builds drop {build_id}`"
+    )
 
 
 def last_refused(home: Home) -> Build | None:
@@ -103,7 +108,7 @@ def last_refused(home: Home) -> Build | None:
         build_id = path.parent.name
         if build_id <= published:
             return None
-        with suppress(Broken):  # told as damage
+        with suppress(Broken):  # reported as damage
             if _read_findings(path, build_id).stops:
                 return Build(home, build_id)
     return None
@@ -120,7 +125,7 @@ class _Failure:
 
 
 def audit(build: Build, now: datetime, held: Sequence[Finding] = ()) -> Verdict:
-    """Check the build's tables, and write what was found into the build, beside what earlier rounds `held` batches for.
+    """Check the build's tables, and write the findings into the build, with those for which earlier rounds `held` batches.
 
     A failed check holds the batches behind it that are new: the verdict names them, and nothing is written. Raise Refused
     where a failed check stops the build.
@@ -147,7 +152,7 @@ def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
         finding = _from_dbt(build, result)
         if finding.result == "fail":
             behind = tuple(dbt.datasets_behind(build, result.models))
-            # a test that could not be run says nothing about the batches
+            # a test that could not run says nothing about the batches
             on_failure = "stop" if result.status == "error" else result.on_failure
             failures.append(_Failure(finding, on_failure, behind, _named(build, result)))
         else:
@@ -164,7 +169,7 @@ def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
 
 
 def _hold(build: Build, failures: Sequence[_Failure]) -> tuple[dict[str, str], list[Finding]]:
-    """Choose the batches to hold, each with the check that it fails; and the findings that say so."""
+    """Return the batches to hold, each with the check that it fails, and the findings that report them."""
     hold: dict[str, str] = {}
     findings = []
     for failure in failures:
@@ -172,17 +177,21 @@ def _hold(build: Build, failures: Sequence[_Failure]) -> tuple[dict[str, str], l
         if found:
             hold |= {batch_id: failure.finding.check_name for batch_id in found if batch_id not in hold}
             message = (
-                f"{failure.finding.message} Held: {', '.join(found)}. Next: fix the source or the check and ingest the window "
-                f"again, or clearwell builds accept held:{found[0]} --reason TEXT, or clearwell batches retract {found[0]} --reason TEXT"
+                f"{failure.finding.message} Held: {', '.join(found)}. Next: fix the source and ingest the window "
+                f"again, or fix the check and run clearwell build; or clearwell builds accept held:{found[0]} --reason TEXT; "
+                f"or clearwell batches retract {found[0]} --reason TEXT"
             )
             findings.append(replace(failure.finding, message=message.strip(), consequence="held"))
     return hold, findings
 
 
 def _candidates(build: Build, failure: _Failure) -> tuple[str, ...]:
-    """Return the batches that may be held for a failure: new ones, of the likeliest dataset that has any, those it names if it names any."""
+    """Return the batches that may be held for a failure: the new ones of the likeliest dataset that has any.
+
+    If the failure's rows name some of these, only those are returned.
+    """
     new = _new_batches(build)
-    # what an earlier round held and is here again cannot be held: without this the rounds would have no end
+    # a batch that an earlier round held is not held again: else the rounds would never end
     left = decisions.accepted(build.home) | build.plan().held.keys()
     for datasets in failure.datasets:
         found = sorted(one for one, dataset in new.items() if dataset in datasets and one not in left)
@@ -192,7 +201,7 @@ def _candidates(build: Build, failure: _Failure) -> tuple[str, ...]:
 
 
 def _new_batches(build: Build) -> dict[str, str]:
-    """Return the batches that enter for the first time and that nothing holds, each with its dataset."""
+    """Return the batches that enter for the first time and are not held, each with its dataset."""
     query = """
         select batch_id, dataset from plan.batches
         where is_entering and not is_leaving and batch_id not in (select batch_id from plan.held)
@@ -206,9 +215,10 @@ def _new_batches(build: Build) -> dict[str, str]:
 
 
 def _judged(build: Build, failure: _Failure) -> Finding:
-    """Say what a failure does that holds nothing.
+    """Return the finding of a failure that holds no batches, with its consequence.
 
-    What only a replay brings about stops the replay: nothing else waits for it. What follows from a decision is told.
+    A failure caused by a replay stops the replay, which nothing else waits for. One caused by an accepted batch is only
+    reported.
     """
     plan = build.plan()
     if failure.on_failure == "hold":
@@ -228,7 +238,7 @@ def _named(build: Build, result: Result) -> frozenset[str]:
         try:
             with attached(connection, build.start_state(), "state"):
                 rows = connection.execute(f"select distinct batch_id from ({result.sql})").fetchall()
-        except duckdb.Error as error:  # its rows name none, unless they could not be asked
+        except duckdb.Error as error:  # the rows have no batch_id, unless the query failed for another reason
             if fault := faults.fault_of(error):
                 raise fault from error
             return frozenset()
@@ -249,13 +259,13 @@ def _keep_rows(build: Build, result: Result) -> list[state.Row]:
             with attached(connection, build.start_state(), "state"):
                 query = f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}"
                 connection.execute(query)
-        except duckdb.Error as error:  # a test that broke before it found any
+        except duckdb.Error as error:  # a test that failed with an error has no rows
             return [{"error": str(error)}]
         return state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
 
 
 def _write(build: Build, verdict: Verdict, now: datetime) -> None:
-    """Write the findings, and the build's own row, into the build's file: the apply takes them along."""
+    """Write the findings, and the build's own row, into the build's file: they are applied with it."""
     plan = build.plan()
     with state.connect(build.file, read_only=False) as connection:
         connection.execute("create schema if not exists ops")
@@ -265,21 +275,21 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
         connection.register("found", pa.Table.from_pylist(found, _FINDING))
         connection.execute("create or replace table ops.findings as from found")
         comments.write(connection, _COMMENTS)
-    # last, since it says that the audit has ended
+    # last: this file says that the audit has ended
     part = build.verdict.with_suffix(".part")
     part.write_text(json.dumps([asdict(one) for one in verdict.findings], indent=1))
     part.replace(build.verdict)
 
 
 def read_verdict(build: Build) -> Verdict:
-    """Read what the audit of a build found. A build that was not audited is Permanent, and one that it stopped is Refused."""
+    """Read the verdict on a build. A build that was not audited is Permanent; one that was stopped is Refused."""
     try:
         verdict = _read_findings(build.verdict, build.build_id)
     except FileNotFoundError:
         raise Permanent(
             f"build {build.build_id} was not audited, so it cannot be published",
             where=str(build.folder),
-            todo="clearwell build; or in Airflow, clear the task audit of this run",
+            todo="run `clearwell build`; or in Airflow, clear the task `audit` of this run",
         ) from None
     if verdict.stops:
         raise Refused(verdict)
@@ -326,17 +336,17 @@ _FINDING = pa.schema(
 )
 _COMMENTS = {
     ("ops", "builds"): Comment(
-        "One row per build that was published: when, why, and over which state.",
+        "One row per published build: when, why, and over which state.",
         {
             "build_id": "The build.",
             "build_number": "Builds in the order in which they were planned.",
             "base_build_id": "The last build of the state that this one was planned over; empty for the first.",
             "is_full": "Whether everything was built again from bronze.",
-            "reason": "Why somebody asked for it; empty for a build of what was new.",
-            "planned_at": "When it was planned, UTC.",
+            "reason": "The reason given for it; empty for a build of new batches.",
+            "planned_at": "When the build was planned, UTC.",
             "audited_at": "When its audit ended, UTC.",
-            "batches_entered": "Batches that it took in.",
-            "batches_left": "Batches that it took out.",
+            "batches_entered": "The number of batches that entered.",
+            "batches_left": "The number of batches that left.",
         },
     ),
     ("ops", "findings"): Comment(
@@ -345,8 +355,8 @@ _COMMENTS = {
             "build_id": "The build that was audited.",
             "check_name": "The dbt test or the expectation.",
             "result": "pass, warn or fail.",
-            "failed_rows": "Rows that fail the check.",
-            "message": "What was found, and what to do about it.",
+            "failed_rows": "The number of rows that fail the check.",
+            "message": "What the check found, and what to do about it.",
             "examples": "The first few of those rows, as JSON.",
             "consequence": "What a failure did: stopped, held, accepted or alert; otherwise empty.",
         },

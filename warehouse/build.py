@@ -1,4 +1,4 @@
-"""One build, start to end: plan, transform, audit, apply, publish. Until the apply, nothing has happened."""
+"""One build, from start to end: plan, transform, audit, apply, publish. Nothing is changed before the apply."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-# What is built aside to be compared, and never applied; a build's id is longer.
+# The name of a build that is only compared and never applied; a build's id is longer.
 _RECOUNT, _PROPOSAL = "recount", "proposal"
 
 
@@ -54,7 +54,7 @@ def made_aside(home: Home) -> tuple[Build, ...]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a build came to; no plan means that there was nothing to do."""
+    """The result of a build; no plan means that there was nothing to do."""
 
     plan: Plan | None
     verdict: Verdict | None = None
@@ -64,39 +64,41 @@ class Outcome:
 
 
 def plan(home: Home, request: Request, now: datetime, report: Report = silent) -> Plan | None:
-    """Plan the next build, after publishing a state that a crash left unpublished. None: nothing to do.
+    """Plan the next build, after publishing a state that a crash left unpublished. None if there is nothing to do.
 
-    This and the next three steps wait for a build that another process is at.
+    This and the next three steps wait while another process builds.
     """
     with lock_build(home, report):
         return _plan(home, request, now, report)
 
 
 def transform(home: Home, build_id: str, report: Report = silent) -> None:
-    """Build the tables aside. Doing it again starts over; of a build that the state has taken, nothing is left to do."""
+    """Build the tables in the build's own file. A repeated call starts over; for an applied build it does nothing."""
     with lock_build(home, report):
         _transform(_named(home, build_id), report)
 
 
 def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> Verdict:
-    """Check what was built. What fails a check is held, and the rest built again without it. Raise Refused when a check stops the build.
+    """Check the build. Batches that fail a check are held, and the rest is built again. A check that stops it raises Refused.
 
-    Of a build that the state has taken, return what was found then.
+    For an applied build, return its earlier verdict.
     """
     with lock_build(home, report):
         return _audit(_named(home, build_id), now, report)
 
 
 def publish(home: Home, build_id: str, report: Report = silent) -> None:
-    """Apply an audited build to the state, and publish it. Doing it again changes nothing. One that did not pass is Refused."""
+    """Apply an audited build to the state, and publish it. A repeated call changes nothing. A failed audit raises Refused."""
     with lock_build(home, report):
         _publish(_named(home, build_id), report)
 
 
 def _named(home: Home, build_id: str) -> Build:
-    """Return the build of an id. Airflow hands on none if its plan was marked as done, and not run."""
+    """Return the build of an id. Airflow passes none if the plan task was marked as successful without running."""
     if not build_id:
-        raise Permanent("no build was planned", todo="clearwell build, or run the plan of this run again")
+        raise Permanent(
+            "no build was planned", todo="run `clearwell build`; or in Airflow, clear the task `plan` of this run"
+        )
     return Build(home, build_id)
 
 
@@ -107,14 +109,14 @@ def build(
     report: Report = silent,
     clock: Callable[[], datetime] | None = None,
 ) -> Outcome:
-    """Do all of it. The clock tells when the audit ends, minutes after `now`; without one it is `now` as well."""
+    """Do all steps. `clock` gives the time at which the audit ends; without it, that is `now` as well."""
     with lock_build(home, report):
         planned = _plan(home, request, now, report)
         if not planned:
             report("nothing to build: no new batches")
             return Outcome(None)
         made = Build(home, planned.build_id)
-        report(f"plan: build {planned.build_id}, {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
+        report(f"plan: build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
         _transform(made, report)
         verdict = _audit(made, now, report, clock)
         if request.dry_run:
@@ -165,7 +167,7 @@ def _report_models(report: Report, count: int, of: int) -> None:
 
 
 def prepare(build: Build) -> None:
-    """Remove what an earlier try left, and make the files that dbt attaches."""
+    """Remove files of an earlier attempt, and create those that dbt attaches."""
     build.made.unlink(missing_ok=True)
     build.verdict.unlink(missing_ok=True)
     for path in (build.file, build.empty):
@@ -181,9 +183,9 @@ def _audit(build: Build, now: datetime, report: Report, clock: Callable[[], date
         return read_verdict(build)
     if not build.made.exists():
         raise Permanent(
-            f"the tables of build {build.build_id} were not made, so there is nothing to audit",
+            f"the tables of build {build.build_id} were not built, so there is nothing to audit",
             where=str(build.folder),
-            todo="clearwell build, or run the transform of this build again",
+            todo="run `clearwell build`; or in Airflow, clear the task `transform` of this run",
         )
     held: list[Finding] = []
     while True:
@@ -193,19 +195,19 @@ def _audit(build: Build, now: datetime, report: Report, clock: Callable[[], date
             report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
             return verdict
         for finding in verdict.findings:
-            report(f"{finding.check_name} fails in {finding.failed_rows} rows. {finding.message}")
+            report(f"{finding.check_name} failed on {finding.failed_rows} rows. {finding.message}")
         held += verdict.findings
         hold(build, verdict.hold)
-        report("building the rest without them")
+        report("building again without the held batches")
         _transform(build, report)
 
 
 def _publish(build: Build, report: Report) -> None:
     read_verdict(build)
     with lock(build.home, report):
-        report("apply: the state takes the build, in one transaction")
+        report("apply: changing the state, in one transaction")
         apply(build)
-        report("publish: readers get the new file, by one rename")
+        report("publish: renaming the new file into place for readers")
         publish_build(build)
     _tidy(build)
 
@@ -217,7 +219,7 @@ def touched_dates(build: Build) -> tuple[state.Row, ...]:
 
 
 def rebuild_aside(home: Home, now: datetime) -> list[Difference]:
-    """Build everything that the state took again from bronze, aside, and compare every table. Nothing is changed."""
+    """Rebuild everything in the state from bronze into another file, and compare every table. Nothing is changed."""
     with lock_aside(home):
         build = Build(home, _RECOUNT)
         shutil.rmtree(build.folder, ignore_errors=True)
@@ -232,7 +234,7 @@ def rebuild_aside(home: Home, now: datetime) -> list[Difference]:
 def parse_aside(
     home: Home, project: Path, dataset: str, manifests: Sequence[Manifest], query: str, now: datetime
 ) -> list[state.Row]:
-    """Parse some batches under another project's contract, aside; ask the result a question beside the state."""
+    """Parse some batches under another project's contract, in another file, and run a query over the result and the state."""
     with lock_aside(home):
         build = Build(home, _PROPOSAL)
         shutil.rmtree(build.folder, ignore_errors=True)
@@ -248,9 +250,9 @@ def parse_aside(
 
 
 def _tidy(build: Build) -> None:
-    """Drop the large files of a published build and of those that can never be; their plans, findings and logs stay.
+    """Drop the large files of a published build and of those that can never be applied; keep plans, findings and logs.
 
-    Of builds that were killed, no process knows any more; they were planned over a state that is gone now.
+    Builds that were killed are among the latter: they were planned over an older state.
     """
     home, refused = build.home, last_refused(build.home)
     aside = made_aside(home)

@@ -1,6 +1,6 @@
-"""Comments on tables and columns: the published file says what it holds, in the words of the models' YAML.
+"""Comments on the tables and columns of the published file, from the descriptions in the models' YAML.
 
-The state bears the comments of what is published, so that every copy of it can take them along.
+The state has the comments of the published tables, so that every copy of it gets them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from warehouse.dbt import Change
 
 @dataclass(frozen=True)
 class Comment:
-    """What is said of one table, and of its columns by name in lower case."""
+    """The comment of one table, and those of its columns by lower-case name."""
 
     table: str
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -23,7 +23,7 @@ Comments = Mapping[tuple[str, str], Comment]
 
 
 def of_changes(changes: Iterable[Change]) -> dict[tuple[str, str], Comment]:
-    """Return what the models say of the tables that readers are given."""
+    """Return the models' descriptions of the published tables."""
     return {
         (change.schema, change.table): Comment(change.description, change.descriptions)
         for change in changes
@@ -43,9 +43,9 @@ def read(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str
 
 
 def write(connection: duckdb.DuckDBPyConnection, comments: Comments) -> None:
-    """Comment the tables and columns of the connected file that are there and say something else, or nothing.
+    """Set the comments of the connected file's tables and columns where they differ.
 
-    A comment costs about 0.5 ms, so that only the first build under a text pays.
+    A comment costs about 0.5 ms; only the first build after a change of texts pays for it.
     """
     (database,) = connection.execute("select current_database()").fetchall()[0]
     for statement in _statements(read(connection, database), comments):

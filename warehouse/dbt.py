@@ -1,4 +1,4 @@
-"""Run dbt: the only place that does, and the only way to."""
+"""Run dbt. No other module does."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from warehouse.version import model_version
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one dbt node. Of a test, `sql` selects the rows that fail it, and `models` are those it looks at.
+    """The result of one dbt node. For a test, `sql` selects the rows that fail it, and `models` are those it checks.
 
     `on_failure` says what a failed test does: `hold` the batches behind the rows, `alert`, or `stop` the build.
     """
@@ -66,10 +66,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Declared:
-    """A table as its model declares it: (schema, name), its columns with their types, those that say which row is which, and
-    those that must not be null. `grain` is what no two rows share, where the model says so.
+    """A table as its model declares it: (schema, name), its columns with their types, those that identify a row, and those
+    that must not be null. `grain` is the declared unique columns, empty if there are none.
 
-    One that is made whole has no rows that an earlier build made.
+    A table that is made whole has no rows of an earlier build.
     """
 
     name: tuple[str, str]
@@ -97,9 +97,9 @@ def run_models(
     choose: Sequence[str] = (),
     built: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
-    """Build every model aside, or those that dbt's options choose, in the build's own file. One that fails is an error.
+    """Build every model, or those that dbt's options choose, in the build's own file. A failed model is an error.
 
-    `built` is told after each model how many are built, and of how many.
+    `built` is called after each model with the number of models built, and of all.
     """
     results = _invoke(
         build,
@@ -119,17 +119,17 @@ def run_models(
 
 
 def _failed(results: Sequence[Result], *, where: str) -> ClearwellError:
-    """Say what kind of failure that of some models is, and what to do about it. A fault of the machine may break more than one."""
+    """Return the error for failed models. A fault of the machine, which may break several, takes precedence."""
     first = results[0]
     return next((fault for one in results if (fault := _fault(one, where))), None) or Permanent(
-        f"dbt could not build {first.name}: {first.message}",
+        f"dbt could not build the model {first.name}: {first.message}",
         where=where,
         todo="fix the model and run `clearwell build` again",
     )
 
 
 def _fault(result: Result, where: str) -> ClearwellError | None:
-    """Say which fault of the machine kept dbt from a model or test, which has no fault of its own then."""
+    """Return the fault of the machine that kept dbt from running a model or test; None if the fault is the model's own."""
     found = faults.fault_in(result.message)
     if not found:
         return None
@@ -138,9 +138,9 @@ def _fault(result: Result, where: str) -> ClearwellError | None:
 
 
 def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:
-    """Run the data tests on the build's tables, but those that dbt's selectors name and those that have no row to look at.
+    """Run the data tests on the build's tables, except those that `exclude` selects and those without rows to check.
 
-    One that the machine kept from running is an error.
+    A test that a fault of the machine kept from running is an error.
     """
     results = _invoke(build, "test", "--exclude", "test_type:unit", *_without_rows(build), *exclude)
     for result in results:
@@ -154,7 +154,7 @@ _BY_ROW = ("accepted_values", "complete", "one_content_per_version", "one_curren
 
 
 def _without_rows(build: Build) -> list[str]:
-    """Name the tests by row whose table the build left empty. Each would cost a statement, and most builds touch few tables."""
+    """Return the options that exclude row-wise tests of empty tables. Each costs a statement; most builds touch few tables."""
     with connect(build.file) as connection:
         tables = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
         empty = {
@@ -173,7 +173,7 @@ def _without_rows(build: Build) -> list[str]:
 
 
 def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:
-    """Spell out a dbt command line for a build."""
+    """Return dbt's command line for a build."""
     folder = str(project or PROJECT)
     variables = {
         "plan": str(build.batches),
@@ -185,7 +185,7 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         command,
         *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
         *("--target-path", str(build.target)),
-        # dbt writes each of its thousands of debug lines before it drops it: `_log` keeps those that say something
+        # dbt formats each of its thousands of debug lines before it drops it: `_log` keeps the useful ones instead
         *("--log-path", str(build.folder / "logs"), "--log-level-file", "none"),
         *(
             "--vars",
@@ -208,7 +208,7 @@ def changes(build: Build) -> list[Change]:
 
 
 def declared(build: Build) -> list[Declared]:
-    """Read what the models declare of the tables that the state takes: as they are now, or were when the build was made."""
+    """Read the models' declarations of the tables that are applied: today's, or those from when the build was made."""
     if build.made_by.is_file():
         nodes = _nodes(build)
     else:
@@ -218,9 +218,9 @@ def declared(build: Build) -> list[Declared]:
     for node in models:
         if node["schema"] in ("gold", "ops") and not node["config"].get("meta", {}).get("apply"):
             raise Permanent(
-                f"{node['name']} does not say how the state takes its rows, so nobody would ever read it",
+                f"the model {node['name']} does not say how its rows are applied to the state",
                 where=_file(node),
-                todo="add apply to its config: {meta: …}, as docs/new-dataset.md has it",
+                todo="add `apply` to its config: {meta: …}, as docs/new-dataset.md shows",
             )
     return [_declared(node) for node in models if node["config"].get("meta", {}).get("apply")]
 
@@ -250,12 +250,12 @@ def _declared(node: dict[str, Any]) -> Declared:
 
 
 def _file(node: dict[str, Any]) -> str:
-    """Name the YAML of a model, or its SQL if nothing is said of it."""
+    """Return the path of a model's YAML, or of its SQL if it has no YAML."""
     return str(node.get("patch_path") or node["original_file_path"]).split("://")[-1]
 
 
 def expectations(build: Build) -> dict[str, list[Expectation]]:
-    """Read from dbt's manifest what is expected of each table of gold: `expectations` in the YAML beside its model."""
+    """Read each gold table's expectations from dbt's manifest: `expectations` in the YAML beside its model."""
     return {
         model["alias"]: [
             Expectation(name, arguments)
@@ -268,7 +268,7 @@ def expectations(build: Build) -> dict[str, list[Expectation]]:
 
 
 def datasets_behind(build: Build, names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Say whose batches may be behind odd rows of some models: first the datasets they are mainly made of, then all they read.
+    """Return the datasets whose batches may be behind bad rows of some models: first the main ones, then all they read.
 
     A model names its main dataset in its YAML (`dataset`, or the table that `trace` is from), or bears its name.
     """
@@ -286,7 +286,7 @@ def datasets_behind(build: Build, names: Iterable[str]) -> list[tuple[str, ...]]
         if name not in seen:
             seen.add(name)
             if name == "records_decisions":
-                continue  # what people decide is no data to be held
+                continue  # batches of decisions are never held
             if name.startswith("records_"):
                 every.add(name.removeprefix("records_"))
             else:
@@ -334,7 +334,7 @@ def _invoke(
     project: Path | None = None,
     built: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
-    # Importing dbt costs seconds: only who runs it pays.
+    # Importing dbt costs seconds: import it only to run it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
@@ -355,7 +355,7 @@ def _invoke(
         raise _fault_of(outcome.exception, build) or Permanent(
             f"dbt {command} failed: {outcome.exception}",
             where=str(PROJECT),
-            todo=f"read {build.folder / 'logs' / 'dbt.log'}",
+            todo=f"read {build.folder / 'logs' / 'dbt.log'} and fix the cause; then run the same command again",
         )
     return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
 
@@ -367,7 +367,7 @@ def _count_models(built: Callable[[int, int], None], event: Any) -> None:
 
 @contextmanager
 def _surroundings(build: Build) -> Iterator[None]:
-    """Give dbt the environment of a build, and bring this process back from where it moves."""
+    """Set the environment of a build for dbt, and restore this process's environment and folder afterwards."""
     environment = {
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
@@ -387,14 +387,16 @@ def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:
 
 
 def _parse(build: Build, project: Path) -> Any:
-    """Let dbt read its project, which comes out the same whatever the build."""
+    """Let dbt parse its project; the result does not depend on the build."""
     from dbt.cli.main import dbtRunner
 
     with _log(build) as keep:
         outcome = dbtRunner(callbacks=[keep]).invoke(arguments(build, "parse", project=project))
     if outcome.exception:
         raise _fault_of(outcome.exception, build) or Permanent(
-            f"dbt cannot read its project: {outcome.exception}", where=str(project), todo="fix it"
+            f"dbt cannot read its project: {outcome.exception}",
+            where=str(project),
+            todo="fix the file that the message names",
         )
     return outcome.result
 
@@ -431,7 +433,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _log(build: Build) -> Iterator[Callable[[Any], None]]:
-    """Write what dbt tells at level info and above into the build's `logs/dbt.log`; without room for it, the work goes on."""
+    """Write dbt's messages of level info and above to the build's `logs/dbt.log`. On a full disk the build goes on."""
     path = build.folder / "logs" / "dbt.log"
     path.parent.mkdir(exist_ok=True)
     with path.open("ab", buffering=0) as log:
@@ -447,7 +449,7 @@ def _log(build: Build) -> Iterator[Callable[[Any], None]]:
 
 @contextmanager
 def _folder(folder: Path) -> Iterator[None]:
-    """Come back to this folder: dbt moves into its project."""
+    """Return to this folder afterwards: dbt changes into its project."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a build would change: the difference between its tables and the state, row by row."""
+"""The difference between a build's tables and the state, row by row: what the build would change."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from warehouse.apply import matching
 from warehouse.dbt import Change
 from warehouse.plan import Build
 
-# Which build wrote a row, and under which version, is not what the row says.
+# A row's build and version are not part of its content.
 _STAMPS = ("build_id", "model_version")
 _ROWS = 1000
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How many rows of a table would go and come; and the first thousand, each with `side`: before or after."""
+    """How many rows of a table would be removed and added, and the first thousand, each with `side`: before or after."""
 
     table: str
     gone: int
@@ -33,7 +33,7 @@ def differences(build: Build, schemas: Iterable[str]) -> list[Difference]:
     whole = build.plan().full
     if whole:
         wanted = [change for change in wanted if not change.is_history]
-    # The state is the connection's own file: an attached one would have no rows to be matched by name.
+    # The state is the connection's own file: `matching` does not find rows in an attached one.
     with state.connect(build.home.state) as connection, attached(connection, build.file, "build"):
         compared = [_compare(connection, change, whole=whole) for change in wanted]
     return [one for one in compared if one.gone or one.new]

@@ -41,7 +41,7 @@ def check(build: Build) -> list[Outcome]:
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, table: str, rules: list[Expectation]) -> pd.DataFrame:
-    """Read the columns that the rules name, DECIMAL as doubles: pandas has it as objects, which numeric rules cannot compare."""
+    """Read the columns that the rules name, DECIMAL as doubles: pandas reads it as objects, which rules cannot compare."""
     columns = connection.execute(
         "select column_name, data_type like 'DECIMAL%' or data_type = 'BIGINT' from duckdb_columns() "
         "where schema_name = 'gold' and table_name = $1",
@@ -60,11 +60,11 @@ def _validate(rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.Da
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
-    # Importing Great Expectations costs seconds: only an audit pays.
+    # Importing Great Expectations costs seconds: import it only in an audit.
     import great_expectations as gx
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    # Its import turns this one up again.
+    # Importing it raises this logger's level again.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
@@ -78,9 +78,9 @@ def _validate(rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.Da
             ]
         except (gx.exceptions.GreatExpectationsError, ValueError) as error:
             raise Permanent(
-                f"an expectation of gold.{table} is none that Great Expectations knows: {error}",
+                f"Great Expectations does not accept an expectation of gold.{table}: {error}",
                 where=f"dbt_project/models/gold/gold_{table}.yml",
-                todo="fix its name and arguments",
+                todo="fix the expectation's name or arguments",
             ) from error
         suite = context.suites.add(gx.ExpectationSuite(name=table, expectations=expected))
         definitions.append(gx.ValidationDefinition(name=table, data=batch, suite=suite))
@@ -108,6 +108,6 @@ def _outcome(table: str, result: Any) -> Outcome:
 
 
 def _why(info: Mapping[str, Any]) -> str:
-    """Say why a rule could not be checked: Great Expectations tells it of the rule, or of each thing it wanted to measure."""
+    """Return why a rule could not be checked: Great Expectations reports it for the rule or for each of its metrics."""
     told = [info, *(one for one in info.values() if isinstance(one, dict))]
     return "; ".join(dict.fromkeys(str(one["exception_message"]) for one in told if one.get("exception_message")))

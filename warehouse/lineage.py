@@ -1,4 +1,4 @@
-"""Which records the rows of a gold table are made of, read from the YAML beside its model."""
+"""The records behind the rows of a gold table, from the YAML beside its model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,14 +36,14 @@ def read_lineage(project: Path = PROJECT) -> dict[str, Lineage]:
     found = {}
     for path, model in read_gold(project):
         if "trace" not in model.get("config", {}).get("meta", {}):
-            continue  # made of other gold or of aggregates: it is those that are traced
+            continue  # made of other gold tables or of aggregates: these are traced instead
         lineage = _lineage(model, path)
         found[lineage.table] = lineage
     return found
 
 
 def read_gold(project: Path = PROJECT) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Read what every gold table says of itself in its YAML: the file, and the model as dbt has it there."""
+    """Read the YAML of every gold table: the file, and the model in it."""
     for path in sorted((project / "models" / "gold").glob("gold_*.yml")):
         for model in read_entries(path, "models"):
             yield path, model
@@ -65,7 +65,9 @@ def _lineage(model: dict[str, Any], path: Path) -> Lineage:
         )
     except KeyError as error:
         raise Permanent(
-            f"gold model {model['name']} does not say its {error.args[0]}", where=str(path), todo="add it to its meta"
+            f"the gold model {model['name']} has no {error.args[0]}",
+            where=str(path),
+            todo="add it to its config: {meta: …}",
         ) from None
 
 

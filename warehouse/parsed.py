@@ -1,4 +1,4 @@
-"""The dbt project as dbt parses it, which takes seconds: kept in memory and in the home until a file of the project changes."""
+"""Cache the parsed dbt project, as parsing takes seconds: in memory and in the home, until a file of the project changes."""
 
 import json
 import os
@@ -13,21 +13,21 @@ from typing import Any
 from ingestion.home import Home
 from warehouse.version import MAKING_TABLES, source_files
 
-# A home may serve two checkouts, or one that goes back and forth between two versions.
+# A home may serve two checkouts, or one that switches between two versions.
 _KEPT = 4
 _IN_MEMORY: dict[str, "_Files"] = {}
 
 
 @dataclass(frozen=True)
 class _Files:
-    """The manifest twice: as dbt's objects, packed, and as the JSON that everybody else reads."""
+    """The manifest in both forms: dbt's objects, pickled, and the JSON that all other code reads."""
 
     packed: bytes
     listed: bytes
 
 
 def project_key(project: Path) -> str:
-    """Return 16 hex digits that stay as long as dbt would parse the same: its version, the project's files, when each changed."""
+    """Return 16 hex digits of what dbt's parsing depends on: its version, the project's files, and when each changed."""
     profile = project / "profiles.yml"
     files = [*source_files(project, (*MAKING_TABLES, "tests")), (str(profile), profile.stat().st_mtime_ns)]
     return sha256(json.dumps([version("dbt-core"), version("dbt-duckdb"), str(project), files]).encode()).hexdigest()[
@@ -44,7 +44,7 @@ def parsed(home: Home, project: Path, parse: Callable[[], Any]) -> tuple[Any, by
     key = project_key(project)
     files = _IN_MEMORY.get(key) or _read(home, key)
     if files:
-        with suppress(Exception):  # whatever broke in the file: it is made again
+        with suppress(Exception):  # if the file is damaged in any way, it is made again
             manifest = _unpack(files.packed)
             _remember(home, key, files)
             return manifest, files.listed
@@ -74,7 +74,7 @@ def _read(home: Home, key: str) -> _Files | None:
 
 
 def _remember(home: Home, key: str, files: _Files) -> None:
-    """Keep the manifest in memory, and in the home if it is not there; of the home's, forget the oldest."""
+    """Keep the manifest in memory, and in the home if it is not there yet; delete the oldest ones in the home."""
     _IN_MEMORY.clear()
     _IN_MEMORY[key] = files
     folder = _folder(home)

@@ -1,7 +1,7 @@
-"""What of a published table is personal data that its readers do not need: those columns stay in the state alone.
+"""Keep columns of personal data, which readers do not need, out of the published tables: they stay in the state.
 
-A column's contract says that it is personal. Of a table of silver that is published, its dataset's personal columns are left
-out, but for its key, unless the contract says `publish_personal: true`. No gold table bears one: a test holds that.
+A column's contract says whether it is personal. A published silver table leaves out its dataset's personal columns, except
+the key, unless the contract says `publish_personal: true`. No gold table has one, which a test checks.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ SILVER = "silver"
 
 
 def left_out(contracts: Mapping[str, Contract] | None = None) -> dict[str, frozenset[str]]:
-    """Name the columns that readers are not given, by table of silver, lower case."""
+    """Return the columns that are not published, by silver table, in lower case."""
     found = read_contracts() if contracts is None else contracts
     return {
         name: frozenset(column.name.lower() for column in one.columns if column.personal and column.name not in one.key)
@@ -26,7 +26,7 @@ def left_out(contracts: Mapping[str, Contract] | None = None) -> dict[str, froze
 
 
 def published_silver(project: Path = PROJECT) -> tuple[str, ...]:
-    """Name the tables of silver whose YAML says `publish: true`."""
+    """Return the silver tables whose YAML says `publish: true`."""
     models = [
         model
         for path in sorted((project / "models" / SILVER).glob("silver_*.yml"))
@@ -40,7 +40,7 @@ def published_silver(project: Path = PROJECT) -> tuple[str, ...]:
 
 
 def published_layers(project: Path = PROJECT) -> tuple[str, ...]:
-    """Name the schemas that are published whole: dbt_project.yml says `publish: true` of their folder."""
+    """Return the schemas that are published whole: dbt_project.yml says `publish: true` for their folder."""
     folders = read_yaml(project / "dbt_project.yml")["models"]["clearwell"]
     return tuple(
         name for name, config in folders.items() if isinstance(config, dict) and config.get("+meta", {}).get("publish")
@@ -48,12 +48,12 @@ def published_layers(project: Path = PROJECT) -> tuple[str, ...]:
 
 
 def hidden(schema: str, table: str, without: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Name the columns of one table that readers are not given."""
+    """Return the columns of one table that are not published."""
     return without.get(table, frozenset()) if schema == SILVER else frozenset()
 
 
 def for_readers(change: Change, without: Mapping[str, frozenset[str]]) -> Change:
-    """Return a change as the published file takes it."""
+    """Return a change without the columns that are not published."""
     away = hidden(change.schema, change.table, without)
     kept = [(name, kind) for name, kind in zip(change.columns, change.types, strict=True) if name.lower() not in away]
     return replace(change, columns=tuple(name for name, _ in kept), types=tuple(kind for _, kind in kept))

@@ -1,4 +1,4 @@
-"""What a build will take: the batches that enter, those that leave, and the state it starts from."""
+"""Plan a build: the batches that enter, those that leave, and the state it starts from."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -20,9 +20,9 @@ from warehouse import state
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a build: what is new; or a half-open range of dates, or everything, again from bronze.
+    """What a build is asked for: new batches; or a half-open range of dates, or everything, again from bronze.
 
-    `taken_only` leaves out what the state has not taken.
+    `taken_only` leaves out batches that are not in the state.
     """
 
     from_date: date | None = None
@@ -34,11 +34,14 @@ class Request:
 
     def __post_init__(self) -> None:
         if (self.from_date is None) != (self.to_date is None):
-            raise Permanent("a range needs both ends", todo="give --from and --to")
+            raise Permanent("a range needs a start and an end", todo="give --from and --to")
         if self.from_date and self.to_date and self.from_date >= self.to_date:
-            raise Permanent(f"the range {self.from_date} to {self.to_date} is empty", todo="give an earlier --from")
+            raise Permanent(
+                f"the range {self.from_date} to {self.to_date} is empty",
+                todo="give a --from before --to; the date of --to is not part of the range",
+            )
         if self.full and self.from_date:
-            raise Permanent("everything and a range cannot be asked together", todo="leave out --full, or the range")
+            raise Permanent("--full and a range cannot be combined", todo="leave out --full, or the range")
 
     @property
     def is_replay(self) -> bool:
@@ -47,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """A build to be: `base` is the build the state holds now, and must still hold when this one is applied."""
+    """A planned build. `base` is the state's last build, now and when this one is applied."""
 
     build_id: str
     base: str
@@ -57,7 +60,7 @@ class Plan:
     planned_at: str
     entering: tuple[str, ...]
     leaving: tuple[str, ...]
-    # What the audit of this build holds, each batch with the check that it fails.
+    # The batches that the audit of this build holds, each with the check that it fails.
     held: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
@@ -72,7 +75,7 @@ VERDICT = "findings.json"
 
 @dataclass(frozen=True)
 class Build:
-    """The folder of one build, and what lies in it."""
+    """The folder of one build, and the paths in it."""
 
     home: Home
     build_id: str
@@ -104,12 +107,12 @@ class Build:
 
     @property
     def verdict(self) -> Path:
-        """What the audit found, as JSON. Not there: the build was not audited."""
+        """The audit's verdict as JSON. Without this file the build was not audited."""
         return self.folder / VERDICT
 
     @property
     def made(self) -> Path:
-        """Empty, and there once every table of the build is made: a transform that broke off leaves some."""
+        """An empty file that exists once every table of the build is complete: an interrupted transform leaves only some."""
         return self.folder / "made"
 
     @property
@@ -138,13 +141,13 @@ class Build:
 
     @property
     def empty(self) -> Path:
-        """A file without tables: what a full build starts from."""
+        """A file without tables, which a full build starts from."""
         return self.folder / "empty.duckdb"
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """The batches in bronze that no build has taken and that are not held; and those that are damaged, which stay out, each with why."""
+    """The batches in bronze that no build has taken and that are not held; and the damaged ones, each with its fault."""
 
     manifests: tuple[Manifest, ...]
     broken: Mapping[BatchRef, str]
@@ -160,7 +163,7 @@ def look(home: Home) -> Waiting:
     found = bronze.look(home, taken(home), partial(verify, home, anew=False))
     waiting = found.manifests
     held = _held(home)
-    # A batch that did not change between two snapshots, of which only the other waits for a person, enters with this one.
+    # A batch shared by two snapshots enters with this one, even if the other is held.
     shared = {
         batch_id
         for manifest in waiting
@@ -173,12 +176,15 @@ def look(home: Home) -> Waiting:
 
 
 def pending(home: Home) -> bool:
-    """Say whether there are any."""
+    """Say whether any batches wait for a build."""
     return bool(waiting_batches(home))
 
 
 def make_plan(home: Home, request: Request, now: datetime, report: Report = silent) -> Plan | None:
-    """Write down the next build; None when there is nothing to do. A damaged batch stays out, unless it must be read again: then it is Broken."""
+    """Write the plan of the next build; None if there is nothing to do.
+
+    A damaged batch is left out. If it is in the state and must be read again, it is Broken.
+    """
     waiting = look(home)
     for ref, why in waiting.broken.items():
         report(f"batch {ref.batch_id} of {ref.dataset}, {ref.date}, stays out: {why}. Next: clearwell repair")
@@ -207,7 +213,7 @@ def make_plan(home: Home, request: Request, now: datetime, report: Report = sile
 
 
 def make_trial_plan(build: Build, manifests: Iterable[Manifest], now: datetime) -> None:
-    """Write down a plan of some batches that will never be applied."""
+    """Write a plan for some batches that will never be applied."""
     listed = list(manifests)
     entering = tuple(sorted(manifest.batch_id for manifest in listed))
     _save(build.home, Plan(build.build_id, "", 0, True, "trial", now.isoformat(), entering, ()), listed)
@@ -221,8 +227,8 @@ def _save(home: Home, plan: Plan, manifests: Iterable[Manifest]) -> None:
 
 
 def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
-    """Write down a full build of exactly what the state took, held batches included: it must come out the same."""
-    # The ledger as well: a row lost from the list of batches must not go unseen.
+    """Write a plan for a full build of exactly the state's batches, held ones included. Its result must equal the state."""
+    # The ledger as well: a row lost from the list of batches must not go unnoticed.
     taken = {
         row["batch_id"]
         for name in ("batches", "ledger", "held")
@@ -238,7 +244,7 @@ def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
 
 
 def verify(home: Home, manifest: Manifest, *, anew: bool = True) -> None:
-    """Compare a batch's files with its manifest, as bronze does. Of a retracted one nothing is read, whatever it is."""
+    """Compare a batch's files with its manifest, as bronze does. The files of a retracted batch are not read."""
     try:
         bronze.verify(home, manifest, anew=anew)
     except Broken:
@@ -252,13 +258,13 @@ def _read_again(home: Home, ref: BatchRef) -> Manifest:
         manifest = bronze.read_manifest(home, ref)
         verify(home, manifest, anew=False)
     except Broken as error:
-        what = f"batch {ref.batch_id} of {ref.dataset}, {ref.date}, must be read again, and is damaged: {error.what}"
+        what = f"batch {ref.batch_id} of {ref.dataset}, {ref.date}, must be read again but is damaged: {error.what}"
         raise Broken(what, where=error.where) from error
     return manifest
 
 
 def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[str]) -> Iterable[str]:
-    """Yield one JSON line a batch: its manifest, the folder its files lie in, and whether it enters and leaves."""
+    """Yield one JSON line per batch: its manifest, the folder of its files, and whether it enters and leaves."""
     for manifest in sorted(manifests, key=lambda one: one.batch_id):
         body = json.loads(manifest.to_json())
         folder = f"{bronze.batch_folder(home, bronze.reference(manifest))}/"
@@ -267,20 +273,20 @@ def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[st
 
 
 def hold(build: Build, held: Mapping[str, str]) -> None:
-    """Let a plan hold these batches too, each for the check that it fails."""
+    """Add held batches to a plan, each with the check that it fails."""
     plan = build.plan()
     replace(plan, held={**plan.held, **held}).save(build.folder)
 
 
 def taken(home: Home) -> frozenset[str]:
-    """Return the batches that the state has taken."""
+    """Return the ids of the batches in the state."""
     return frozenset(
         row["batch_id"] for row in state.read(home.state, "ops.batches", "select batch_id from ops.batches")
     )
 
 
 def _held(home: Home) -> dict[str, str]:
-    """Return the batches that wait for a person, each with the one it is held for. One accepted, or taken out, holds nobody."""
+    """Return the held batches, each with the batch it is held for. An accepted or retracted batch holds no others."""
     rows = state.read(home.state, "ops.held", "select batch_id, broken_batch_id from ops.held")
     settled = decisions.settled(home) if rows else frozenset()
     return {
@@ -291,9 +297,9 @@ def _held(home: Home) -> dict[str, str]:
 
 
 def _decided(home: Home, new: Iterable[Manifest], replayed: frozenset[str]) -> list[Manifest]:
-    """Read the manifests of the batches in the state that a new decision takes out, or brings back, as a whole.
+    """Read the manifests of the batches in the state that a new decision retracts or restores.
 
-    They leave and enter again: a retracted batch is not parsed, and one that is restored is.
+    They leave and enter again: a retracted batch is not parsed, a restored one is.
     """
     batches = [manifest for manifest in new if manifest.dataset == decisions.DATASET]
     if not batches:
@@ -307,7 +313,7 @@ def _decided(home: Home, new: Iterable[Manifest], replayed: frozenset[str]) -> l
 
 
 def _held_again(home: Home, request: Request) -> list[Manifest]:
-    """Read the manifests of the held batches in the range asked for: a fixed contract may read them now."""
+    """Read the manifests of the held batches in the requested range: a fixed contract may accept them now."""
     if not request.is_replay:
         return []
     query = "select dataset, window_date, batch_id from ops.held where $1 or (window_start < $3 and window_end > $2)"
@@ -319,7 +325,7 @@ def _held_again(home: Home, request: Request) -> list[Manifest]:
 
 
 def _replayed(home: Home, request: Request) -> list[Manifest]:
-    """Read the manifests of the batches in the state that have a record, or a window, on the dates asked for."""
+    """Read the manifests of the batches in the state that have a record or a window on the requested dates."""
     query = "select distinct dataset, window_date, batch_id from ops.batches"
     parameters: list[object] = []
     if not request.full:

@@ -1,4 +1,4 @@
-"""Publish: readers see the whole new file, or still the whole old one."""
+"""Publish the state: readers see the whole new file or the whole old one, never a mix."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ KEPT_STATES = 3
 
 
 def publish(build: Build) -> None:
-    """Bring the published file to the state of this build, in one rename."""
+    """Update the published file to the state of this build, in one rename."""
     home, plan = build.home, build.plan()
     if pinned(home):
         return
@@ -42,7 +42,7 @@ def publish(build: Build) -> None:
 
 
 def publish_state(home: Home) -> None:
-    """Publish what the state holds: the first time, after a full build, and after a crash between apply and publish."""
+    """Publish the whole state: the first time, after a full build, and after a crash between apply and publish."""
     aside = _aside(home)
     with state.connect(home.state) as connection:
         applied.check_ledger(connection)
@@ -51,7 +51,7 @@ def publish_state(home: Home) -> None:
 
 
 def _copy(source: Path, aside: Path) -> None:
-    """Copy what readers are given of a file that holds it: the state, or a state that was kept."""
+    """Copy the published tables and columns from the state, or from a kept one."""
     without = left_out()
     with state.connect(source) as connection:
         tables = [
@@ -70,7 +70,7 @@ def _copy(source: Path, aside: Path) -> None:
 
 
 def _is_for_readers(home: Home, without: Mapping[str, frozenset[str]]) -> bool:
-    """Say whether the published file has the columns of the state but for those that are left out: a contract may change."""
+    """Say whether the published file has exactly the state's columns that are published: a contract may have changed."""
     with state.connect(home.state) as connection, attached(connection, home.published, "published"):
         found = state.rows(connection, _SILVER_COLUMNS, [list(published_silver())])
     return all(
@@ -88,7 +88,7 @@ def catch_up(home: Home) -> None:
 
 @dataclass(frozen=True)
 class Pin:
-    """An older state that readers are given for now: which, why, by whom and since when."""
+    """An older state that readers see for now: which, why, by whom and since when."""
 
     build_id: str
     reason: str
@@ -97,7 +97,7 @@ class Pin:
 
 
 def pinned(home: Home) -> Pin | None:
-    """Return what is pinned; None when readers get each new state. A pin that cannot be read still pins."""
+    """Return the pin; None if readers get each new state. A pin that cannot be read still pins."""
     try:
         return read_pin(home)
     except Broken as error:
@@ -105,13 +105,13 @@ def pinned(home: Home) -> Pin | None:
 
 
 def read_pin(home: Home) -> Pin | None:
-    """Read the pin, if there is one; Broken if it is none."""
+    """Read the pin, if there is one; Broken if its file is damaged."""
     try:
         return Pin(**json.loads(_pin(home).read_text()))
     except FileNotFoundError:
         return None
     except (TypeError, ValueError) as error:
-        raise Broken("what is pinned cannot be read", where=str(_pin(home))) from error
+        raise Broken("the file that says which build is pinned cannot be read", where=str(_pin(home))) from error
 
 
 def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
@@ -119,11 +119,15 @@ def pin(home: Home, build_id: str, reason: str, by: str, at: datetime) -> None:
     with state.lock(home):
         kept = {path.stem: path for path in kept_states(home)}
         if build_id not in kept:
-            todo = f"name one of those that are: {', '.join(kept)}" if kept else "none is kept before the first build"
+            todo = (
+                f"name one of those that are: {', '.join(kept)}"
+                if kept
+                else "no state is kept yet: `clearwell build` publishes the first one"
+            )
             raise Permanent(f"the state of build {build_id} is not kept", todo=todo)
         write_pin(home, Pin(build_id, reason, by, at.isoformat()))
         aside = _aside(home)
-        # What was kept may be from before a column was said to be personal.
+        # A kept state may be older than a contract's change that makes a column personal.
         _copy(kept[build_id], aside)
         state.durable_rename(aside, home.published)
 
@@ -139,7 +143,7 @@ def unpin(home: Home) -> None:
     """Publish the present state again."""
     with state.lock(home):
         if not pinned(home):
-            raise Permanent("nothing is pinned", todo="nothing: readers are given the present state")
+            raise Permanent("nothing is pinned", todo="nothing: readers see the present state")
         _pin(home).unlink()
         catch_up(home)
 
@@ -150,7 +154,7 @@ def kept_states(home: Home) -> list[Path]:
 
 
 def _last_published(home: Home) -> str:
-    """Return the build that readers have. A file that is damaged is set aside, so that they are given a whole one."""
+    """Return the published build. A damaged published file is set aside, so that a whole one replaces it."""
     try:
         with faults.named():
             return state.last_build(home.published)
@@ -199,7 +203,7 @@ def _aside(home: Home) -> Path:
 
 
 def _name(home: Home, aside: Path) -> None:
-    """Take the published name, and keep the last few states under their builds' ids."""
+    """Rename a file to the published name, and keep the last few states under their builds' ids."""
     kept = _kept(home)
     kept.mkdir(exist_ok=True)
     (kept / f"{state.last_build(aside)}.duckdb").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The shape of the tables: which columns the models declare, of which types, and what that changes of the tables of the state.
+"""Compare the columns and types that the models declare with the state's tables.
 
-A model is changed often. What a build can do of it, it does: a new column or table is filled from that build on, and what no
-model declares any more is dropped. What would leave old rows that mean something else needs everything again.
+Models change often. A build makes the changes that it can: a new column or table is filled from that build on, and one that
+no model declares any more is dropped. A change that would give old rows another meaning needs a full build.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,27 +14,27 @@ from warehouse import dbt, state
 from warehouse.dbt import Declared
 from warehouse.plan import Build
 
-# The layers of the state. The audit writes the two tables of ops that no model makes.
+# The layers of the state. The audit writes two tables of ops, which no model makes.
 LAYERS = ("records", "silver", "gold", "ops")
 KEPT = ("builds", "findings")
 
 Name = tuple[str, str]
-# The type of each column, by the schema and name of its table; a view has no columns of its own.
+# The types of a table's columns, by (schema, name) of the table; a view has none here.
 Shape = Mapping[Name, Mapping[str, str]]
 
-_FULL = "clearwell build --full --reason TEXT makes every table again"
+_FULL = "`clearwell build --full --reason TEXT` rebuilds every table"
 
 
 @dataclass(frozen=True)
 class Reshaping:
-    """What a build changes of the shape of the state, a sentence each; and what it may not, since old rows would be wrong."""
+    """The changes that a build makes to the state's columns, a sentence each; and those refused, as old rows would be wrong."""
 
     done: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
 
 def check_plan(build: Build) -> tuple[str, ...]:
-    """Compare what the models declare with the state, and say what a build over it changes. What needs a full build is Permanent."""
+    """Compare the models' columns with the state; return what a build changes. A change that needs a full build is Permanent."""
     declared = dbt.declared(build)
     if build.plan().full or not build.home.state.exists():
         return ()
@@ -43,22 +43,22 @@ def check_plan(build: Build) -> tuple[str, ...]:
         found = read(connection)
         reshaping = compare(declared, types, found)
         doubled = [
-            f"{_said(one.name)} has rows that are the same but for a column that goes"
+            f"{_said(one.name)} has rows that differ only in a column that is dropped"
             for one in declared
             if one.name in found and set(found[one.name]) - set(one.columns) and _is_doubled(connection, one, found)
         ]
     refused = [*reshaping.refused, *doubled]
     if refused:
         raise Permanent(
-            f"the models no longer fit the tables of the state: {'; '.join(refused)}",
+            f"the models no longer match the tables of the state: {'; '.join(refused)}",
             where="nothing was changed",
-            todo=f"{_FULL}; or take the change of the model back",
+            todo=f"{_FULL}; or undo the change of the model",
         )
     return reshaping.done
 
 
 def check_built(build: Build) -> None:
-    """Hold the tables of a build against what their models declare: the state would take them otherwise than they are."""
+    """Compare the tables of a build with their models' declarations; a difference is Permanent."""
     with state.connect(build.file) as connection:
         declared = dbt.declared(build)
         types, found = canonical(connection, declared), read(connection)
@@ -68,14 +68,14 @@ def check_built(build: Build) -> None:
         if one.is_view or made == wanted:
             continue
         odd = [
-            f"{column} is {made.get(column, 'missing')} where the YAML says {wanted.get(column, 'nothing')}"
+            f"{column} is {made.get(column, 'missing')}, but the YAML says {wanted.get(column, 'nothing')}"
             for column in sorted({*made, *wanted})
             if made.get(column) != wanted.get(column)
         ]
         raise Permanent(
-            f"{_said(one.name)} is not what its YAML declares: {'; '.join(odd)}",
+            f"{_said(one.name)} differs from its YAML: {'; '.join(odd)}",
             where=one.file,
-            todo="correct the YAML or the SQL, and give the same build again",
+            todo="correct the YAML or the SQL, and run the same build again",
         )
 
 
@@ -90,7 +90,7 @@ def read(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> 
 
 
 def canonical(connection: duckdb.DuckDBPyConnection, declared: Iterable[Declared]) -> dict[Name, dict[str, str]]:
-    """Spell the declared types as DuckDB does. One that it does not know is Permanent."""
+    """Convert the declared types to DuckDB's spelling. An unknown type is Permanent."""
     found: dict[Name, dict[str, str]] = {}
     spelled: dict[str, str] = {}
     for one in declared:
@@ -100,9 +100,9 @@ def canonical(connection: duckdb.DuckDBPyConnection, declared: Iterable[Declared
                     row = connection.execute(f"select typeof(cast(null as {kind}))").fetchone()
                 except duckdb.Error as error:
                     raise Permanent(
-                        f"{column} of {_said(one.name)} has a data_type that is none: {kind!r}",
+                        f"{column} of {_said(one.name)} has an unknown data_type: {kind!r}",
                         where=one.file,
-                        todo="correct it: bigint, decimal(18,4), varchar, date, timestamp, boolean",
+                        todo="use a type such as bigint, decimal(18,4), varchar, date, timestamp or boolean",
                     ) from error
                 spelled[kind] = str(row[0]) if row else ""
             found.setdefault(one.name, {})[column] = spelled[kind]
@@ -110,7 +110,7 @@ def canonical(connection: duckdb.DuckDBPyConnection, declared: Iterable[Declared
 
 
 def compare(declared: Iterable[Declared], types: Shape, found: Shape) -> Reshaping:
-    """Say what becomes of the tables `found` in the state where the models declare others. What is not there yet is empty."""
+    """Compare the tables `found` in the state, empty for no state, with those that the models declare."""
     done: list[str] = []
     refused: list[str] = []
     declared = list(declared)
@@ -119,13 +119,13 @@ def compare(declared: Iterable[Declared], types: Shape, found: Shape) -> Reshapi
     for schema in sorted({schema for schema, _ in gone} & {one.name[0] for one in come if not one.is_view}):
         names = ", ".join(_said(one.name) for one in come if one.name[0] == schema and not one.is_view)
         lost = ", ".join(_said(name) for name in gone if name[0] == schema)
-        refused.append(f"{names} came and {lost} went, which may be a new name for old rows")
+        refused.append(f"{names} appeared and {lost} disappeared, which may be a renamed table")
     done += [
-        f"{_said(one.name)} is new: it holds the dates that are built from now on; {_FULL}, older dates too"
+        f"{_said(one.name)} is new: it holds only the dates built from now on; {_FULL}, with the older dates"
         for one in come
         if not one.is_view and not one.is_made_whole
     ]
-    done += [f"no model makes {_said(name)} any more: it goes" for name in gone]
+    done += [f"no model makes {_said(name)} any more: it is dropped" for name in gone]
     for one in declared:
         if one.name in found and found[one.name] and not one.is_view and not one.is_made_whole:
             told, odd = _columns(one, types[one.name], found[one.name])
@@ -145,30 +145,30 @@ def _columns(one: Declared, wanted: Mapping[str, str], had: Mapping[str, str]) -
     come = [name for name in wanted if name not in had]
     gone = [name for name in had if name not in wanted]
     refused = [
-        f"{table}.{name} was {had[name]} and is {wanted[name]}"
+        f"{table}.{name} was {had[name]} and is now {wanted[name]}"
         for name in wanted
         if name in had and had[name] != wanted[name]
     ]
     if come and gone:
-        refused.append(f"{table} has {', '.join(come)} and no longer {', '.join(gone)}, which may be a new name")
+        refused.append(f"{table} has {', '.join(come)} but no longer {', '.join(gone)}, which may be a renamed column")
         return [], refused
     for name in come:
         if name in one.identity:
-            refused.append(f"{table}.{name} is new and says which row is which")
+            refused.append(f"{table}.{name} is new and part of the row's identity")
         elif name in one.required:
-            refused.append(f"{table}.{name} is new and must not be null, and older rows have nothing in it")
+            refused.append(f"{table}.{name} is new and must not be null, but older rows have no value for it")
     if refused:
         return [], refused
     told = [
-        f"{table}.{name} is new: it is filled on the dates that are built from now on, and null before. "
-        "clearwell status lists those that are stale; a range built again, or --full, fills it"
+        f"{table}.{name} is new: it is filled on the dates built from now on, and null on older ones. "
+        "`clearwell status` lists these as stale; building their range again, or --full, fills it"
         for name in come
     ]
-    return [*told, *(f"{table} loses {name}" for name in gone)], []
+    return [*told, *(f"{table}.{name} is dropped" for name in gone)], []
 
 
 def _is_doubled(connection: duckdb.DuckDBPyConnection, one: Declared, found: Shape) -> bool:
-    """Say whether rows of a table that loses columns are the same by the grain that is left."""
+    """Say whether a table that loses columns would have several rows for the same grain."""
     grain = [name for name in one.grain if name in found[one.name]]
     if not grain or one.is_made_whole:
         return False

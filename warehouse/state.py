@@ -1,7 +1,7 @@
-"""The state: the one DuckDB file that builds change, and that readers ask while nobody changes it.
+"""The state: the one DuckDB file that builds change.
 
-A DuckDB database is two files: its own, and a write-ahead file beside it that a killed process leaves with what was committed
-last. So a file is recovered before anything is decided by it, and no name is taken beside a write-ahead file of another.
+A DuckDB database is two files: its own, and a write-ahead log beside it, in which a killed process leaves the last commits.
+So a file is recovered before anything depends on it, and no file is renamed to a name that has another one's log beside it.
 """
 
 import shutil
@@ -37,14 +37,14 @@ __all__ = [
 
 
 def drop(path: Path) -> None:
-    """Remove a DuckDB file, if it is there, and what a killed process left beside it: to be replayed into it, or spilled."""
+    """Remove a DuckDB file, if it exists, with its write-ahead log and the files that it spilled."""
     for left_over in (write_ahead(path), path):
         left_over.unlink(missing_ok=True)
     shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
 
 
 def recover(path: Path) -> None:
-    """Bring what a killed process committed to a DuckDB file into the file itself. Afterwards nothing lies beside it."""
+    """Replay a DuckDB file's write-ahead log, which a killed process left, into the file. Afterwards there is no log."""
     if not write_ahead(path).exists():
         return
     if path.exists():
@@ -54,10 +54,10 @@ def recover(path: Path) -> None:
 
 
 def durable_rename(aside: Path, name: Path) -> None:
-    """Give a finished file its name; after this returns, a power cut does not take it back.
+    """Rename a finished file; once this returns, a power cut does not undo it.
 
-    What a killed process committed to the file that had the name goes into that file first: beside the new one, it would be
-    replayed into it.
+    The write-ahead log of the file that had the name is replayed into that file first: else it would be replayed into the
+    new one.
     """
     name.parent.mkdir(parents=True, exist_ok=True)
     for database in (aside, name):
@@ -68,29 +68,29 @@ def durable_rename(aside: Path, name: Path) -> None:
 
 
 def need(home: Home) -> None:
-    """Raise Permanent where there is no state yet, with what makes one: a build, or first the records for it."""
+    """Raise Permanent if there is no state yet, with the command that makes one: a build, or first an ingest."""
     if not home.state.exists():
         todo = "clearwell build" if home.bronze.is_dir() else "clearwell run --from DATE --to DATE"
         raise Permanent("there is no state yet", where=str(home.state), todo=todo)
 
 
 def lock(home: Home, report: Report = silent) -> AbstractContextManager[None]:
-    """Hold the right to change the state and the published file. The kernel lets go when the process dies."""
+    """Hold the lock on the state and the published file. The kernel releases it when the process dies."""
     return hold(home.root / "state.lock", "changes the state", report)
 
 
 def lock_build(home: Home, report: Report = silent) -> AbstractContextManager[None]:
-    """Hold the right to build, so that no build does minutes of work that another one makes worthless."""
+    """Hold the lock for building, so that no build does minutes of work that another one makes worthless."""
     return hold(home.root / "build.lock", "builds", report)
 
 
 def lock_aside(home: Home, report: Report = silent, patience: float = PATIENCE_SECONDS) -> AbstractContextManager[None]:
-    """Hold the one place where everything is built again to be compared."""
+    """Hold the lock on the folder in which everything is built again to be compared."""
     return hold(home.root / "recount.lock", "builds aside", report, patience)
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str, database: str | None = None) -> bool:
-    """Say whether a table or view is there."""
+    """Say whether a table or view exists."""
     query = """
         select count(*) from information_schema.tables
         where table_schema = $1 and table_name = $2 and table_catalog = coalesce($3, current_database())
@@ -100,7 +100,7 @@ def has_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str, da
 
 
 def read(path: Path, table: str, query: str, parameters: list[Any] | None = None) -> list[Row]:
-    """Run a query on a file; no rows when the file or the named "schema.table" is not there yet."""
+    """Run a query on a file; no rows if the file or the named "schema.table" does not exist yet."""
     if not path.exists():
         return []
     with connect(path) as connection:
@@ -109,6 +109,6 @@ def read(path: Path, table: str, query: str, parameters: list[Any] | None = None
 
 
 def last_build(path: Path) -> str:
-    """Return the id of the build a file holds; empty for none."""
+    """Return the id of the last build in a file; empty if there is none."""
     found = read(path, "ops.builds", "select max_by(build_id, build_number) as build_id from ops.builds")
     return (found[0]["build_id"] or "") if found else ""

@@ -1,4 +1,4 @@
-"""The version of contracts and models: what a date was built under, and whether that is still so."""
+"""The version of contracts and models under which a date was built."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,7 +9,7 @@ from typing import Any
 from ingestion.contract import read_yaml
 
 MAKING_TABLES = ("models", "macros", "seeds")
-# What is said about a table, or checked of it, changes none of its rows.
+# Descriptions and checks of a table change none of its rows.
 _REMARKS = (
     "description",
     "data_tests",
@@ -24,7 +24,7 @@ _REMARKS = (
 
 
 def model_version(project: Path) -> str:
-    """Return 12 hex digits that stay as long as the same records lead to the same tables."""
+    """Return 12 hex digits that change with any file that may change the tables built from the same records."""
     digest = sha256()
     for path, changed in source_files(project):
         digest.update(f"{Path(path).relative_to(project)}\n{_meaning(path, changed)}\n".encode())
@@ -32,7 +32,7 @@ def model_version(project: Path) -> str:
 
 
 def source_files(project: Path, folders: Sequence[str] = MAKING_TABLES) -> tuple[tuple[str, int], ...]:
-    """List the files of a dbt project, each with when it was changed, in nanoseconds; not what dbt wrote beside them."""
+    """List the files of a dbt project, each with its time of change in nanoseconds; files that dbt writes are left out."""
     paths = [project / "dbt_project.yml"]
     paths += [path for folder in folders for path in (project / folder).rglob("*") if path.is_file()]
     return tuple((str(path), path.stat().st_mtime_ns) for path in sorted(paths))
@@ -40,9 +40,9 @@ def source_files(project: Path, folders: Sequence[str] = MAKING_TABLES) -> tuple
 
 @cache
 def _meaning(path: str, changed: int) -> str:
-    """Return a file's text, for YAML without its remarks; read once for each time it was `changed`.
+    """Return a file's text, for YAML without `_REMARKS`; read once for each time it was `changed`.
 
-    The blocks of descriptions (`.md`) are remarks.
+    Files of descriptions (`.md`) count as empty.
     """
     if path.endswith(".md"):
         return ""

@@ -175,7 +175,7 @@ def test_the_rows_kept_of_an_incomplete_table_name_nobody(good: Build, looked: L
 def test_tables_of_a_transform_that_broke_off_are_not_audited(good: Build) -> None:
     """Airflow may be told that it succeeded; what is missing would be blamed on the batches."""
     good.made.unlink()
-    with pytest.raises(Permanent, match="were not made"):
+    with pytest.raises(Permanent, match="were not built"):
         build.audit(good.home, good.build_id, NOW)
     with pytest.raises(Permanent, match="was not audited"):
         build.publish(good.home, good.build_id)

@@ -69,7 +69,7 @@ def test_what_is_as_it_was_built_passes(connection: duckdb.DuckDBPyConnection) -
 )
 def test_rows_that_are_not_the_builds_are_found(connection: duckdb.DuckDBPyConnection, spoil: str) -> None:
     connection.execute(spoil)
-    with pytest.raises(Permanent, match=r"gold\.sales would not hold what was built"):
+    with pytest.raises(Permanent, match=r"gold\.sales would differ from what was built"):
         applied.check_tables(connection, [(SALES, TOUCHED)])
 
 
@@ -120,7 +120,9 @@ def test_another_value_in_one_row_of_any_table_is_found(
     for spoil in spoilt:
         applied.check_tables(state, [(one, "") for one in changes.values()])
         state.execute(f"begin; {spoil}")
-        with pytest.raises(Permanent, match=rf"{layer}\.things would not hold what was built: a row has another value"):
+        with pytest.raises(
+            Permanent, match=rf"{layer}\.things would differ from what was built: a row has different values"
+        ):
             applied.check_tables(state, [(one, "") for one in changes.values()])
         state.execute("rollback")
 
@@ -134,7 +136,7 @@ def test_a_column_that_the_state_keeps_under_an_older_type_is_compared_by_its_va
     )
     applied.check_tables(state, [(changes["silver"], "")])
     state.execute("update silver.things set n = 9 where n = 2")
-    with pytest.raises(Permanent, match="another value"):
+    with pytest.raises(Permanent, match="different values"):
         applied.check_tables(state, [(changes["silver"], "")])
 
 
@@ -151,7 +153,7 @@ def test_a_column_that_the_state_keeps_under_an_older_type_is_compared_by_its_va
 def test_a_ledger_that_the_tables_do_not_bear_out_is_found(connection: duckdb.DuckDBPyConnection, spoil: str) -> None:
     connection.execute(spoil)
     for dates in ("", "build.plan.touched"):
-        with pytest.raises(Permanent, match="tables and ledger differ: orders 2026-01-0"):
+        with pytest.raises(Permanent, match="the tables and the ledger differ: orders 2026-01-0"):
             applied.check_ledger(connection, dates)
 
 
