@@ -1,8 +1,8 @@
 """Airflow on one machine, for the demo and `clearwell up`: start it, ask it for runs, wait for them, stop it.
 
-It is driven by its own command and its REST API; nothing here imports it. Its database is a Postgres of its own: SQLite does not
-stand a busy machine. Its three parts are started side by side, which takes half the time of `airflow standalone`: that
-starts them one import later, with a triggerer nobody needs.
+It is driven by its own command and its REST API; nothing here imports it. Its database is a Postgres of its own, as SQLite
+fails on a busy machine. Its three parts are started in parallel, which takes half the time of `airflow standalone`: that
+starts them after another import, together with an unused triggerer.
 """
 
 import json
@@ -36,7 +36,7 @@ from warehouse.plan import waiting_batches
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("api-server", "scheduler", "dag-processor")
 USER = "admin"
-# Each is many times what a quiet machine needs.
+# Each limit is many times what an idle machine needs.
 _BOOT_SECONDS = 600.0
 _ANSWER_SECONDS = 300.0
 _BACKFILL_SECONDS = 3600.0
@@ -44,13 +44,13 @@ _RUNS_SECONDS = 3600.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 1.0
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-# Builds asked for in one wait, before batches that still wait are somebody's to look at.
+# The most builds to request in one wait: if batches still wait then, a person must look.
 _BUILDS = 5
 _PAGE = 100
 
 
 class Unanswered(Transient):
-    """Airflow's API gave no answer, or one that it will not give again."""
+    """Airflow's API gave no answer, or one that a retry may change."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def environment(home: Home, port: int = 0) -> dict[str, str]:
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__PARALLELISM": "4",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        # Looking at the files again and again costs a core that the runs could use.
+        # Scanning the files all the time would use a core that the runs need.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         "DATABASE__SQL_ALCHEMY_CONN": _database(home),
         "DATABASE__SQL_ALCHEMY_CONN_ASYNC": _database(home),
@@ -124,16 +124,16 @@ def environment(home: Home, port: int = 0) -> dict[str, str]:
 
 
 def migrate(home: Home) -> None:
-    """Bring Airflow's database to this version's shape; at once when it has it already."""
+    """Migrate Airflow's database to this version's schema; returns at once if there is nothing to do."""
     marker = home.airflow / "migrated"
     wanted = version("apache-airflow")
     if marker.exists() and marker.read_text() == wanted:
         return
     if not marker.exists():
-        # What a first migration that was killed has made, half.
+        # Remove what a killed first migration left half done.
         (home.airflow / "airflow.cfg").unlink(missing_ok=True)
         with psycopg.connect(_server(home).url, autocommit=True) as database:
-            # and what may still be at it: whoever started it was killed alone
+            # and end its connection, which may still be at work: only the process that started it was killed
             database.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
             )
@@ -150,15 +150,15 @@ def migrate(home: Home) -> None:
 
 
 def start(home: Home, report: Report = silent) -> Running:
-    """Start Airflow, unless it runs; return when it answers and knows the DAGs, with the pool for builds made."""
+    """Start Airflow, unless it runs; return once it answers and knows the DAGs, and the pool for builds exists."""
     running = read(home)
     if running and _is_whole(running) and _server(home).is_running():
         report(f"Airflow runs already: {running.url}")
         return running
     if running:
-        report(f"stopping what is left of an Airflow that ended; {_STOP_SECONDS:.0f} s at most")
+        report(f"stopping the remaining processes of an earlier Airflow; {_STOP_SECONDS:.0f} s at most")
     stop(home)
-    report("starting Airflow's Postgres, and bringing its tables to this version's shape: a minute the first time")
+    report("starting Airflow's Postgres, and migrating its database: a minute the first time")
     _server(home).start()
     migrate(home)
     _forget_the_dead(home)
@@ -183,9 +183,9 @@ def start(home: Home, report: Report = silent) -> Running:
 
 
 def _forget_the_dead(home: Home) -> None:
-    """Tell Airflow's database that no process of before lives, and drop a file of passwords that was not written to its end.
+    """Mark the jobs of earlier Airflow processes as failed, and delete a password file that was not completely written.
 
-    Airflow finds out by itself that a scheduler was killed, minutes later; until then the tasks it had are nobody's.
+    Airflow itself notices only after minutes that a scheduler was killed; until then no scheduler takes over its tasks.
     """
     with psycopg.connect(_server(home).url) as database:
         database.execute("update job set state = 'failed', end_date = now() where state = 'running'")
@@ -196,7 +196,7 @@ def _forget_the_dead(home: Home) -> None:
 
 
 def read(home: Home) -> Running | None:
-    """Return the Airflow that was started for this home, running or dead; None when it was stopped."""
+    """Return the Airflow that was started for this home, running or dead; None if it was stopped."""
     try:
         body = json.loads(_record(home).read_text())
     except FileNotFoundError:
@@ -206,13 +206,13 @@ def read(home: Home) -> Running | None:
 
 
 def is_running(home: Home) -> bool:
-    """Say whether all of this home's Airflow lives."""
+    """Say whether all parts of this home's Airflow run."""
     running = read(home)
     return bool(running and _is_whole(running))
 
 
 def dag_ids() -> tuple[str, ...]:
-    """Name every DAG: one for each source that is on, the sweep, the build, and the maintenance."""
+    """List every DAG id: one for each source that is on, the sweep, the build, and the maintenance."""
     return (
         *(f"ingest_{source}" for source in source_ends(read_contracts())),
         "sweep_sources",
@@ -229,14 +229,14 @@ def unpause(home: Home, dags: Sequence[str] = (), report: Report = silent) -> No
 
 
 def backfill(home: Home, dag_id: str, start: date, end: date) -> None:
-    """Ask for a run of every window in `[start, end)`, again where there was one. Best done before `unpause`."""
+    """Request a run of every window in `[start, end)`, also where one has run before. Call it before `unpause`."""
     _ask_for(_Api(home), backfill_request(dag_id, start, end))
 
 
 def complete(home: Home, dag_id: str, start: date, end: date, report: Report = silent) -> bool:
-    """Ask for a run of every day in `[start, end)` that has none, or has one that failed; a backfill of before ends first.
+    """Request a run of every day in `[start, end)` that has none, or a failed one; an earlier backfill ends first.
 
-    Return whether anything was asked for; the DAG is paused then.
+    Return whether any run was requested; if so, the DAG is paused.
     """
     api = _Api(home, report)
     telling = Telling(report, _BACKFILL_SECONDS)
@@ -245,25 +245,25 @@ def complete(home: Home, dag_id: str, start: date, end: date, report: Report = s
         for one in active:
             if one["is_paused"]:
                 api.ask("PUT", f"/backfills/{one['id']}/unpause")
-        # Of a DAG that is paused no backfill ever ends.
+        # The backfill of a paused DAG never ends.
         api.pause(dag_id, False)
         if telling.is_over:
             raise Transient(
-                f"a backfill of {dag_id} did not end in {_BACKFILL_SECONDS:.0f} s",
+                f"a backfill of {dag_id} did not end within {_BACKFILL_SECONDS:.0f} s",
                 where=api.running.url,
-                todo="look at its runs, or cancel it there; then give the same command again",
+                todo="open Airflow's page, look at the DAG's runs or cancel the backfill; then run the same command again",
             )
-        telling.tell(f"waiting for the backfill of {dag_id} that was asked for before")
+        telling.tell(f"waiting for an earlier backfill of {dag_id}")
         time.sleep(_POLL_SECONDS)
     done = {run["logical_date"][:10] for run in api.runs_of(dag_id, start, end) if run["state"] != "failed"}
     days = [start + timedelta(days=n) for n in range((end - start).days)]
     if missing := [day for day in days if day.isoformat() not in done]:
         report(f"backfilling {dag_id} through Airflow's API: {len(missing)} days from {missing[0]} to {missing[-1]}")
-        # A scheduler that makes its own run of the last day at the same moment dies of it.
+        # The scheduler crashes if it creates its own run of the last day at the same moment.
         api.pause(dag_id, True)
         _ask_for(api, backfill_request(dag_id, start, end, again="failed"))
     else:
-        report(f"the days from {start} to {end - timedelta(days=1)} were landed before")
+        report(f"the days from {start} to {end - timedelta(days=1)} have landed already")
     return bool(missing)
 
 
@@ -273,17 +273,17 @@ def _ask_for(api: "_Api", request: dict[str, Any]) -> None:
         try:
             api.ask("POST", "/backfills", request)
             return
-        except Transient:  # the backfill before is not closed yet
+        except Transient:  # the earlier backfill is not closed yet
             if telling.is_over:
                 raise
-        telling.tell("waiting for the backfill before to be closed")
+        telling.tell("waiting for the earlier backfill to be closed")
         time.sleep(_POLL_SECONDS)
 
 
 def backfill_request(dag_id: str, start: date, end: date, again: str = "completed") -> dict[str, Any]:
-    """Return the body that asks for `[start, end)`; Airflow's own range holds both its ends.
+    """Return the request body for `[start, end)`; Airflow's own range includes both ends.
 
-    `again` says which runs are done again: those that have `completed`, or only those that have `failed`.
+    `again` says which existing runs are repeated: `completed` ones, or only `failed` ones.
     """
     return {
         "dag_id": dag_id,
@@ -303,11 +303,11 @@ def wait(
     builds: bool = True,
     patience: float = _RUNS_SECONDS,
 ) -> None:
-    """Return when no run of a window `before` a day is under way and, unless `builds` is false, what they landed is built.
+    """Wait until no run of a window `before` a day is active and, unless `builds` is false, their batches are built.
 
-    A run that failed `since` a time, or since Airflow started, is Permanent, and so is a part of Airflow that died; a build
-    that failed is not if a later one succeeded. What comes from that day on is the schedule's own affair. Without `builds`,
-    `build_warehouse` may still be paused: what was landed meanwhile is then one build, not one for each arrival.
+    A run that failed `since` a time, or since Airflow started, is Permanent, and so is a part of Airflow that died. A failed
+    build is not if a later one succeeded. Runs from that day on are left to the schedule. Without `builds`,
+    `build_warehouse` may still be paused: then one build takes all batches, instead of one build for each arrival.
     """
     api = _Api(home, report)
     telling = Telling(report, patience)
@@ -323,28 +323,30 @@ def wait(
             if not builds or not waits_for_build(home, before):
                 return
             if not builds_left:
-                raise Permanent(f"batches wait after {_BUILDS} builds", where=str(home.bronze), todo="clearwell status")
+                raise Permanent(
+                    f"batches still wait after {_BUILDS} builds", where=str(home.bronze), todo="clearwell status"
+                )
             builds_left -= 1
-            # Two runs can miss each other's last look by a moment; nothing else would build before the hour.
+            # A batch may arrive just after a build's last check; nothing else would build it before the next hour.
             api.ask("POST", "/dags/build_warehouse/dagRuns", {"logical_date": None})
         else:
             telling.tell(_progress(home, api, active))
         time.sleep(_POLL_SECONDS)
     raise Transient(
-        f"Airflow did not finish in {patience:.0f} s",
+        f"Airflow's runs did not finish within {patience:.0f} s",
         where=api.running.url,
-        todo="look at its runs; the same command goes on waiting for them",
+        todo="look at the runs on Airflow's page; the same command goes on waiting for them",
     )
 
 
 def command(home: Home, arguments: Sequence[str]) -> int:
-    """Run Airflow's own command on the Airflow of this home, and return its exit status. Of a backfill, both dates are included."""
+    """Run Airflow's own command on this home's Airflow; return its exit status. A backfill includes both of its dates."""
     environ = environment(home, _running(home).port)
     return subprocess.run([str(_bin() / "airflow"), *whole_days(arguments)], env=environ).returncode
 
 
 def whole_days(arguments: Sequence[str]) -> list[str]:
-    """Let the last date of a backfill mean all of it: to Airflow it is its midnight, and an hourly DAG would lack 23 runs."""
+    """Make the last date of a backfill mean the whole day: Airflow reads it as midnight, and 23 hourly runs would be missing."""
     if list(arguments[:2]) != ["backfill", "create"]:
         return list(arguments)
     words = [word for one in arguments for word in (one.split("=", 1) if one.startswith("--to-date=") else [one])]
@@ -355,7 +357,7 @@ def whole_days(arguments: Sequence[str]) -> list[str]:
 
 
 def stop(home: Home) -> None:
-    """End every process of this home's Airflow. What does not go when asked is killed."""
+    """Stop every process of this home's Airflow. Those that do not stop in time are killed."""
     running = read(home)
     if running:
         processes.stop(list(running.parts.values()), _STOP_SECONDS)
@@ -366,7 +368,7 @@ def stop(home: Home) -> None:
 def _running(home: Home) -> Running:
     running = read(home)
     if not running:
-        raise Permanent("Airflow does not run", where=str(home.airflow), todo="clearwell up")
+        raise Permanent("Airflow is not running", where=str(home.airflow), todo="clearwell up")
     return running
 
 
@@ -393,7 +395,7 @@ def _broken(home: Home, what: str) -> Permanent:
     return Permanent(
         f"{what}. Its log ends: {' | '.join(tail)}",
         where=str(_log(home)),
-        todo="read the log; `clearwell up` starts it again and goes on",
+        todo="read the log and fix the cause; `clearwell up` then starts it again",
     )
 
 
@@ -401,7 +403,7 @@ def _broken(home: Home, what: str) -> Permanent:
 
 
 class _Api:
-    """Airflow's REST API, asked as its one user. An answer that a busy machine delays is waited for."""
+    """A client of Airflow's REST API, with its one user. It waits for the answers of a busy machine."""
 
     def __init__(self, home: Home, report: Report = silent) -> None:
         self.home, self.report = home, report
@@ -460,15 +462,15 @@ def _ask(url: str, method: str, body: dict[str, Any] | None = None, token: str =
     except HTTPError as error:
         text = error.read().decode(errors="replace")[:500]
         kind = Unanswered if error.code >= 500 else Transient if error.code == 409 else Permanent
-        raise kind(f"Airflow refused: {error.code} {text}", where=url, todo="look at Airflow's log") from error
+        raise kind(f"Airflow refused: {error.code} {text}", where=url, todo="read Airflow's log") from error
     except (OSError, HTTPException, ValueError) as error:
         raise Unanswered(
-            f"Airflow did not answer: {error}", where=url, todo="clearwell up, which looks whether it runs"
+            f"Airflow did not answer: {error}", where=url, todo="clearwell up, which starts it if it does not run"
         ) from error
 
 
 def _wait_until_up(home: Home, running: Running, report: Report) -> str:
-    """Return the scheduler's own time once all parts answer and every DAG is known."""
+    """Wait until all parts answer and every DAG is known; return the scheduler's own time."""
     telling = Telling(report, _BOOT_SECONDS)
     missing = "Airflow"
     while not telling.is_over:
@@ -478,11 +480,11 @@ def _wait_until_up(home: Home, running: Running, report: Report) -> str:
             return heartbeat
         telling.tell(f"waiting for {missing}")
         time.sleep(0.5)
-    raise _broken(home, f"Airflow was not up after {_BOOT_SECONDS:.0f} s: still waiting for {missing}")
+    raise _broken(home, f"Airflow did not start within {_BOOT_SECONDS:.0f} s: still waiting for {missing}")
 
 
 def _missing(home: Home, running: Running) -> tuple[str, str]:
-    """Say what is not there yet, empty when all is; and the scheduler's last heartbeat."""
+    """Return what is still missing, empty if nothing is, and the scheduler's last heartbeat."""
     try:
         health = _ask(f"{running.url}/api/v2/monitor/health", "GET")
         for part in ("scheduler", "dag_processor"):
@@ -491,20 +493,20 @@ def _missing(home: Home, running: Running) -> tuple[str, str]:
         api = _Api(home)
         broken = api.ask_once("GET", "/importErrors")["import_errors"]
         known = {dag["dag_id"] for dag in api.ask_once("GET", "/dags?limit=100")["dags"]}
-    except (Transient, OSError, ValueError):  # no answer yet, or no file of passwords
+    except (Transient, OSError, ValueError):  # no answer yet, or no password file
         return "the API", ""
     if broken:
         raise Permanent(
-            f"a DAG file does not load: {broken[0]['stack_trace'][-500:]}",
+            f"a DAG file cannot be imported: {broken[0]['stack_trace'][-500:]}",
             where=broken[0]["filename"],
-            todo="fix it, then the same command",
+            todo="fix the file, then run the same command again",
         )
     unknown = sorted(set(dag_ids()) - known)
     return f"the DAGs {', '.join(unknown)}" if unknown else "", health["scheduler"]["latest_scheduler_heartbeat"]
 
 
 def _make_pool(home: Home, report: Report) -> None:
-    """Make the pool that lets one task at a time at the warehouse."""
+    """Create the pool that lets one task at a time use the warehouse."""
     api = _Api(home, report)
     if "warehouse" not in {pool["name"] for pool in api.ask("GET", "/pools?limit=100")["pools"]}:
         body = {"name": "warehouse", "slots": 1, "description": "One task at a time reads or changes the state"}
@@ -512,7 +514,7 @@ def _make_pool(home: Home, report: Report) -> None:
 
 
 def _progress(home: Home, api: _Api, active: Sequence[dict[str, Any]]) -> str:
-    """Say how many runs are done, which are at what, and how far a build is."""
+    """Return a line of progress: how many runs are done, what the active ones do, and how far a build is."""
     done = api.ask("GET", "/dags/~/dagRuns?state=success&limit=1")["total_entries"]
     tasks = api.ask("GET", "/dags/~/dagRuns/~/taskInstances?state=running&limit=100")["task_instances"]
     building = [last_line(home, task) for task in tasks if task["dag_id"] == "build_warehouse"]
@@ -522,7 +524,7 @@ def _progress(home: Home, api: _Api, active: Sequence[dict[str, Any]]) -> str:
 
 
 def last_line(home: Home, task: dict[str, Any]) -> str:
-    """Return what a running task last printed, of its log as Airflow keeps it: one JSON object a line."""
+    """Return the last line that a running task printed, from Airflow's log of it: one JSON object per line."""
     folder = home.airflow / "logs" / f"dag_id={task['dag_id']}" / f"run_id={task['dag_run_id']}"
     log = folder / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
     try:
@@ -542,7 +544,7 @@ def last_line(home: Home, task: dict[str, Any]) -> str:
 
 
 def unmended(ended: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the failed ones of some runs; of builds only those after which none succeeded, since each builds all there is."""
+    """Return the failed runs; of builds only those that no success followed, since each build takes all batches."""
     builds = [run["end_date"] for run in ended if run["dag_id"] == "build_warehouse" and run["state"] == "success"]
     return [
         run
@@ -553,17 +555,17 @@ def unmended(ended: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def starts_before(run: dict[str, Any], day: date) -> bool:
-    """Say whether a run's window starts before a day; a run without a window was asked for by somebody."""
+    """Say whether a run's window starts before a day; a run without a window was triggered by hand."""
     return (run["logical_date"] or "") < day.isoformat()
 
 
 def waits_for_build(home: Home, before: date) -> bool:
-    """Say whether a batch of a window before a day has landed that no build has taken."""
+    """Say whether a landed batch of a window before a day still waits for a build."""
     return any(one.window.start.date() < before for one in waiting_batches(home))
 
 
 def is_waited_for(run: dict[str, Any], before: date, *, builds: bool) -> bool:
-    """Say whether a run has to end first: any build, since it may hold what was landed, and what lands windows before a day."""
+    """Say whether to wait for a run: any build, as it may hold landed batches, and any ingest of a window before a day."""
     return builds if run["dag_id"] == "build_warehouse" else starts_before(run, before)
 
 
@@ -576,7 +578,7 @@ def _failed(home: Home, api: _Api, failed: Sequence[dict[str, Any]]) -> Permanen
     return Permanent(
         f"{len(failed)} Airflow runs failed: {', '.join(tasks)}",
         where=str(home.airflow / "logs"),
-        todo="read the task's log and fix the cause; the same command runs them again",
+        todo="read the tasks' logs and fix the cause; the same command runs them again",
     )
 
 
@@ -599,7 +601,7 @@ def _server(home: Home) -> Server:
 
 
 def _database(home: Home) -> str:
-    """Return the address of Airflow's database as SQLAlchemy wants it, for synchronous and asynchronous use alike."""
+    """Return the SQLAlchemy address of Airflow's database, for synchronous and asynchronous use."""
     return _server(home).url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
@@ -612,5 +614,5 @@ def _record(home: Home) -> Path:
 
 
 def passwords(home: Home) -> Path:
-    """Say where Airflow keeps the password of its user."""
+    """Return the path of the file with the password of Airflow's user."""
     return home.airflow / "simple_auth_manager_passwords.json.generated"

@@ -1,4 +1,4 @@
-"""Rows drawn in the terminal: each measure as a number and a bar beside what the row is about."""
+"""Draw rows in the terminal: each measure as a number and a bar, beside the row's other columns."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -27,7 +27,7 @@ def draw(rows: Sequence[dict[str, Any]], measures: Sequence[str], *, width: int,
     table = Table(title=_text(title, "table.title") if title else None, title_justify="left", box=None, pad_edge=False)
     texts = {name: [escaped(_written(row[name])) for row in rows] for name in names}
     heads = {name: _folded(name, max(map(cell_len, texts[name]))) for name in names}
-    # Numbers, ids and dates are never folded; what has spaces may be, and then needs no more than this.
+    # Numbers, ids and dates are never folded. Text with spaces may be, and then needs no more than this width.
     can_fold = {name for name in others if any(" " in text for text in texts[name])}
     widths = {name: max(map(cell_len, [*heads[name].split("\n"), *texts[name]])) for name in names}
     taken = sum(2 + (min(widths[name], _FOLDED) if name in can_fold else widths[name]) for name in names)
@@ -51,7 +51,7 @@ def draw(rows: Sequence[dict[str, Any]], measures: Sequence[str], *, width: int,
 
 
 def _text(text: str, style: str = "") -> Text:
-    # A Text is no markup, and nothing in it drives the terminal.
+    # Text is not parsed as markup, and cannot send control codes to the terminal.
     return Text(escaped(text, keep="\n"), style)
 
 

@@ -1,4 +1,4 @@
-"""What a proposed contract would have done to past bronze: nothing is changed by asking."""
+"""Try a proposed contract on past bronze. Nothing is changed."""
 
 import shutil
 from datetime import date, datetime
@@ -62,7 +62,7 @@ def propose(home: Home, file: Path, start: date, end: date, now: datetime) -> li
     if not manifests:
         raise Permanent(
             f"no batch of {contract.dataset} from {start} to {end} is in the state",
-            todo="give other dates: clearwell batches list shows the windows there are",
+            todo="give other dates: `clearwell batches list` shows the landed windows",
         )
     with bronze.staged(home, "proposal") as folder:
         project = folder / "dbt_project"

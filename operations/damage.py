@@ -1,4 +1,4 @@
-"""What is no longer as Clearwell wrote it: a glance at what the next build and the readers meet, or a search through everything."""
+"""Find damaged files: by a quick look at those that the next build and the readers need, or by a search of everything."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _TABLES = """
 
 @dataclass(frozen=True)
 class Damage:
-    """One damaged thing: its kind, where it lies, and what is wrong with it. A batch has a reference too.
+    """One damaged file or folder: its kind, where it is, and what is wrong with it. A batch has a reference too.
 
     Kinds: state, published, kept (an older published state), pin, build, batch.
     """
@@ -41,9 +41,9 @@ class Damage:
 
 
 def glance(home: Home) -> list[Damage]:
-    """Look at what the next build and the readers meet, and whether the files of what was taken are there, in their sizes.
+    """Check the files that the next build and the readers need, and that batches in the state have all files in full size.
 
-    No file of what was taken is opened: a byte changed in place is found by the search.
+    The files of batches in the state are not opened: only `search` finds a byte changed in place.
     """
     found = [*_databases(home, is_whole=False), *_pin(home), *_builds(home, newest_only=True)]
     if any(one.kind == "state" for one in found):
@@ -53,7 +53,7 @@ def glance(home: Home) -> list[Damage]:
 
 
 def search(home: Home) -> list[Damage]:
-    """Read everything: each table, each batch, each plan. A retracted batch may be as it is."""
+    """Read everything: each table, each batch, each plan. Retracted batches are not checked."""
     found = [*_databases(home, is_whole=True), *_pin(home), *_builds(home, newest_only=False)]
     broken = bronze.look(home, check=partial(plan.verify, home)).broken
     missing = {} if any(one.kind == "state" for one in found) else _missing(home)
@@ -61,7 +61,7 @@ def search(home: Home) -> list[Damage]:
 
 
 def is_still(home: Home, one: Damage) -> bool:
-    """Look once more at what was found damaged: a build may have been at it. A batch is looked at when it is repaired."""
+    """Check again what was found damaged: a build may have been writing it. A batch is checked when it is repaired."""
     if one.kind == "batch":
         return True
     if one.kind == "pin":
@@ -90,7 +90,7 @@ def _read_database(path: Path, *, is_whole: bool) -> str:
     except Broken as error:
         return error.what
     except duckdb.IOException:
-        if path.exists():  # or else a kept state that a publish replaced meanwhile
+        if path.exists():  # else it is a kept state that a publish replaced meanwhile
             raise
     return ""
 
@@ -110,7 +110,7 @@ def _pin(home: Home) -> Iterator[Damage]:
 
 
 def _builds(home: Home, *, newest_only: bool) -> Iterator[Damage]:
-    """Look at the plans and findings of builds; only at those after the published one, if no other is asked for."""
+    """Check the plans and findings of builds; by default only of those after the published one."""
     folders = sorted(path for path in home.builds.glob("*") if path.is_dir())
     if newest_only:
         published = "" if _read_database(home.published, is_whole=False) else state.last_build(home.published)
@@ -126,7 +126,7 @@ def _builds(home: Home, *, newest_only: bool) -> Iterator[Damage]:
 
 
 def _missing(home: Home) -> dict[BatchRef, str]:
-    """Find the batches that the state has taken and that bronze has no more, or in another size. A retracted one may have any."""
+    """Find the batches of the state that bronze has no longer, or in another size. Retracted ones are not checked."""
     there = bronze.list_files(home)
     query = "select dataset, window_date, batch_id, files, bytes from ops.batches"
     taken = {
@@ -140,8 +140,12 @@ def _missing(home: Home) -> dict[BatchRef, str]:
     }
     retracted = decisions.retracted(home) if odd else frozenset()
     return {
-        **{ref: "its files have not the size they had" for ref in odd if ref.batch_id not in retracted},
-        **{ref: "its folder or its manifest is gone" for ref in taken if ref not in there},
+        **{
+            ref: "its files have another size than when they were written"
+            for ref in odd
+            if ref.batch_id not in retracted
+        },
+        **{ref: "its folder or its manifest is missing" for ref in taken if ref not in there},
     }
 
 

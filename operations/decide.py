@@ -1,4 +1,4 @@
-"""Decisions about batches and records: check that they make sense, and land them. The next build carries them out."""
+"""Check decisions about batches and records, and land them. The next build carries them out."""
 
 import json
 import shutil
@@ -40,7 +40,10 @@ def retract(home: Home, batch_id: str, by: By) -> None:
     """Take a batch out: its records are withdrawn with the next build."""
     target = _batch(home, batch_id)
     if _is_withdrawn(home, target):
-        raise Permanent(f"batch {batch_id} is retracted already", todo=f"clearwell batches restore {batch_id}")
+        raise Permanent(
+            f"batch {batch_id} is retracted already",
+            todo=f"nothing; or undo it with `clearwell batches restore {batch_id}`",
+        )
     decisions.land(home, [decisions.withdraw(target, by.reason, by.name, by.at)])
 
 
@@ -49,7 +52,7 @@ def restore(home: Home, batch_id: str, by: By) -> None:
     target = _batch(home, batch_id)
     if not _is_withdrawn(home, target):
         raise Permanent(f"batch {batch_id} is not retracted", todo=_RETRACTED)
-    bronze.verify(home, bronze.find_manifest(home, batch_id))  # a damaged one cannot be parsed
+    bronze.verify(home, bronze.find_manifest(home, batch_id))  # a damaged batch cannot be parsed
     decisions.land(home, [decisions.keep(target, by.reason, by.name, by.at)])
 
 
@@ -58,14 +61,14 @@ def discard(home: Home, records: Sequence[str], by: By) -> int:
     found = _dead_letters(home)
     unknown = [name for name in records if name not in found]
     if unknown:
-        raise Permanent(f"{unknown[0]} is no dead letter", todo="clearwell dead-letters show")
+        raise Permanent(f"{unknown[0]} is not a dead letter", todo="clearwell dead-letters show")
     targets = [_record(found[name]["dataset"], name) for name in _landings(home, records) if name in found]
     decisions.land(home, [decisions.withdraw(target, by.reason, by.name, by.at) for target in targets])
     return len(targets)
 
 
 def undiscard(home: Home, records: Sequence[str], by: By) -> int:
-    """Undo that: they are dead letters again, with every other landing of the same line. Return how many records."""
+    """Undo `discard`: the records, and every other landing of the same lines, are dead letters again. Return how many."""
     withdrawn = {
         str(target): target
         for (subject, target), decision in decisions.standing(home).items()
@@ -87,17 +90,21 @@ def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
         name, raw = str(entry.get("record")), entry.get("raw")
         if name not in found:
             raise Permanent(
-                f"{name} is no dead letter",
+                f"{name} is not a dead letter",
                 where=str(file),
-                todo=f"leave it out; clearwell trace {name} says what it is",
+                todo=f"leave it out of the file; `clearwell trace {name}` shows what became of it",
             )
         text = raw if isinstance(raw, str) else json.dumps(raw)
         if text == found[name]["raw"]:
-            raise Permanent(f"{name} is not changed", where=str(file), todo="fix its `raw`, or leave it out")
+            raise Permanent(f"{name} is unchanged", where=str(file), todo="fix its `raw`, or leave it out of the file")
         target = _record(found[name]["dataset"], name)
         corrected.append(Correction(target, bronze.find_manifest(home, target.batch_id).window, text))
     if not corrected:
-        raise Permanent("the file has no records", where=str(file), todo="clearwell dead-letters show --json")
+        raise Permanent(
+            "the file has no records",
+            where=str(file),
+            todo="write one with `clearwell dead-letters show --json`, and fix each record's `raw`",
+        )
     return corrections.land(home, corrected, by.reason, by.name, by.at)
 
 
@@ -153,7 +160,7 @@ def open_findings(home: Home) -> list[Open]:
 
 
 def refused_holds(home: Home) -> list[state.Row]:
-    """List the batches that readers have and that the last refused build would hold. Once they are accepted, it may be given again."""
+    """List the published batches that the last refused build would hold. Once they are accepted, the build can be repeated."""
     build = last_refused(home)
     settled = decisions.settled(home) if build else frozenset()
     query = """
@@ -165,7 +172,7 @@ def refused_holds(home: Home) -> list[state.Row]:
 
 
 def drop_build(home: Home, build_id: str) -> None:
-    """Forget a build that was refused, or never published: its folder goes. Nothing else ever came of it."""
+    """Delete the folder of a build that was refused or never published. The build has changed nothing else."""
     folder = Build(home, build_id).folder
     with state.lock(home):
         if any(
@@ -174,19 +181,22 @@ def drop_build(home: Home, build_id: str) -> None:
         ):
             raise Permanent(
                 f"build {build_id} is published",
-                todo="clearwell builds restore BUILD --reason TEXT gives readers an older one",
+                todo="`clearwell builds restore BUILD --reason TEXT` shows readers an older one",
             )
         if not Build(home, build_id).is_planned:
             raise Permanent(
                 f"there is no build {build_id}",
                 where=str(folder),
-                todo="clearwell status names the refused one, if there is one",
+                todo="`clearwell status` names the refused build, if there is one",
             )
         shutil.rmtree(folder)
 
 
 def accept(home: Home, found: Sequence[Open], by: By) -> list[str]:
-    """Accept findings: held batches enter with the next build, refused records and all; differences to a source are known. Name them."""
+    """Accept findings, and return their names.
+
+    A held batch enters with the next build, its refused records included. A difference to a source no longer counts as open.
+    """
     accepting = {"hold": decisions.accept, "difference": decisions.accept_difference}
     targets = {(one.subject, one.target) for one in found}
     if targets:
@@ -198,7 +208,7 @@ def accept(home: Home, found: Sequence[Open], by: By) -> list[str]:
 def select_findings(
     home: Home, finding: str = "", dataset: str = "", start: date | None = None, end: date | None = None
 ) -> list[Open]:
-    """Choose open findings by name, or by dataset and half-open range of dates. None at all is Permanent."""
+    """Choose open findings by name, or by dataset and half-open range of dates. If there are none, raise Permanent."""
     name = finding if ":" in finding or not finding else f"held:{finding}"
     found = [
         one
@@ -210,8 +220,8 @@ def select_findings(
     ]
     if not found:
         raise Permanent(
-            f"there is no open finding {finding or 'of that dataset and range'}",
-            todo="clearwell status lists those there are",
+            f"there is no open finding {finding or 'for this dataset and range'}",
+            todo="`clearwell status` lists the open findings",
         )
     return found
 
@@ -225,7 +235,7 @@ def _batch(home: Home, batch_id: str) -> Target:
     manifest = bronze.find_manifest(home, batch_id)
     if manifest.dataset == decisions.DATASET:
         raise Permanent(
-            "a decision is undone by its opposite, not retracted",
+            "a batch of decisions cannot be retracted; undo a decision by its opposite",
             todo="clearwell batches restore BATCH, or clearwell dead-letters restore RECORD",
         )
     return Target(manifest.dataset, batch_id)
@@ -237,7 +247,7 @@ def _record(dataset: str, name: str) -> Target:
 
 
 def _landings(home: Home, records: Sequence[str]) -> list[str]:
-    """Name every refused record that has the same line as one of these: a line that was landed again is one letter."""
+    """Return every refused record with the same line as one of these: a line that was landed again is one dead letter."""
     query = f"""
         with lines as (select dataset, batch_id || ':' || record_no as record, {LINE} as line from records.refused)
         select distinct lines.record from lines semi join (select * from lines where list_contains($1, record)) as named using (dataset, line)
@@ -264,12 +274,12 @@ def _entries(file: Path) -> list[dict[str, Any]]:
         raise Permanent(
             f"the file is not JSON: {error}",
             where=str(file),
-            todo="give what clearwell dead-letters show --json prints",
+            todo="write it as `clearwell dead-letters show --json` prints it",
         ) from error
     if not all(isinstance(entry, dict) for entry in entries):
         raise Permanent(
             "each entry must be an object with `record` and `raw`",
             where=str(file),
-            todo="give what clearwell dead-letters show --json prints",
+            todo="write it as `clearwell dead-letters show --json` prints it",
         )
     return list(entries)

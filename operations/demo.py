@@ -1,4 +1,4 @@
-"""The demo: a simulated shop, taken to gold by a real Airflow. The only module here that knows the shop is simulated."""
+"""The demo: a simulated shop, whose data a real Airflow takes to gold. No other module here knows that it is simulated."""
 
 import json
 import os
@@ -49,7 +49,7 @@ _REVENUE = """
 
 
 def run(home: Home, now: datetime, days: int, report: Report) -> None:
-    """Take some days of the shop to gold, print what came out, and stop everything that was started."""
+    """Take some days of the shop to gold, print the results, and stop everything that was started."""
     with _alone(home, report):
         had_airflow = airflow.is_running(home)
         had_shop = bool(home.shop_url) or postgres.is_running(home)
@@ -67,7 +67,7 @@ def run(home: Home, now: datetime, days: int, report: Report) -> None:
 
 
 def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
-    """Do the same, and leave it running, with the shop producing as time passes. What runs already is left as it is."""
+    """Do as `run` does and leave all running, with the shop producing as time passes. Running parts are not restarted."""
     with _alone(home, report):
         _take(home, now(), _DAYS, report)
         _start_shop(home, now(), report)
@@ -75,7 +75,7 @@ def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
     print_results(home)
     running = airflow.read(home)
     tell(f"Airflow: {running.url if running else '?'} (user {airflow.USER}, password in {airflow.passwords(home)})")
-    tell("The shop goes on producing; each hour is landed and built when it is over.")
+    tell("The shop keeps producing; each hour is landed and built when it is over.")
     first, last = now() - timedelta(days=_DAYS), now() - timedelta(days=1)
     days = f"--from-date {first:%Y-%m-%d} --to-date {last:%Y-%m-%d}"
     again = f"clearwell airflow backfill create --dag-id sweep_sources {days} --reprocess-behavior completed"
@@ -83,7 +83,7 @@ def up(home: Home, now: Callable[[], datetime], report: Report) -> None:
 
 
 def down(home: Home, report: Report) -> None:
-    """Stop the shop, its Postgres and Airflow, and a `demo` or `up` that is at it. All data stays."""
+    """Stop the shop, its Postgres and Airflow, and a `demo` or `up` in progress. All data stays."""
     if starting := locks.holder(_lock(home)):
         report(f"stopping {starting}; {_STOP_SECONDS:.0f} s at most")
         processes.end(starting.process, _STOP_SECONDS)
@@ -111,17 +111,17 @@ def _take(home: Home, now: datetime, days: int, report: Report) -> None:
     _refuse_a_real_shop(home)
     report(f"simulating the shop from {first} to {today - timedelta(days=1)}")
     simulate.simulate(home, first, today, bulk_orders=True, report=report)
-    # Those that ship with a package may have ended before these days. Whoever names a file is asking for that one.
+    # The rates that ship with a package may end before these days. A file named by the user is left as it is.
     os.environ.setdefault("EXCHANGE_RATES", str(rates.write(home, first, today)))
     airflow.start(home, report)
     has_asked = airflow.complete(home, "sweep_sources", first, today, report)
-    # Not before: a scheduler that makes its own run of the last day at the same moment dies of it.
+    # Not before: the scheduler crashes if it creates its own run of the last day at the same moment.
     airflow.unpause(home, ["sweep_sources"], report)
     airflow.wait(home, report, before=today, since=now, builds=False)
-    # One build for all the days: each arrival would wake its own.
+    # One build for all the days, instead of one for each arrival.
     airflow.unpause(home, ["build_warehouse"], report)
     if has_asked or not home.published.exists() or airflow.waits_for_build(home, today):
-        report("the days are landed; now the build")
+        report("the days have landed; building them")
         airflow.wait(home, report, before=today, since=now)
     else:
         report("the days are built")
@@ -134,21 +134,21 @@ def _refuse_a_real_shop(home: Home) -> None:
         ).fetchone()
     if row and row[0]:
         raise Permanent(
-            "this is a real shop's database, and the demo would write its own orders into it",
+            "this is a real shop's database, and the demo would write simulated orders into it",
             where="SHOP_DATABASE_URL",
-            todo="unset it for the demo; for your own shop: clearwell run --from DATE --to DATE",
+            todo="unset it to run the demo; for your own shop, run `clearwell run --from DATE --to DATE`",
         )
 
 
 def _start_shop(home: Home, present: datetime, report: Report) -> None:
-    """Bring the shop to the present, since an hour without a click is a failure; then leave it producing."""
+    """Simulate the shop up to now, since an hour without clicks is a failure; then leave it producing."""
     running = _live(home)
     if running and running.is_alive:
-        report("the shop produces already")
+        report("the shop is producing already")
         return
     if running:
         processes.stop([running], _STOP_SECONDS)
-    report("bringing the shop to the present")
+    report("simulating the shop up to now")
     live.catch_up(home, present)
     command = [sys.executable, "-m", "cli", "shop", "live"]
     environ = {**os.environ, "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)}
@@ -192,7 +192,7 @@ def print_results(home: Home) -> None:
 
 
 def _print_next(now: datetime, *more: tuple[str, str]) -> None:
-    """Print what can be typed now, as it can be typed here."""
+    """Print the commands to try next, as they can be typed in this shell."""
     lines = [
         ("clearwell status", "is all well?"),
         ("clearwell dead-letters list", "what was refused, and why"),

@@ -1,4 +1,4 @@
-"""What the published tables are: in the words of their comments, with what their YAML says of grain, owner and dashboard."""
+"""Describe the published tables, from their comments, and from the grain, owner and dashboard query in their YAML."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,7 +13,7 @@ from warehouse.lineage import read_gold
 
 @dataclass(frozen=True)
 class Table:
-    """One published table. Grain, owner and dashboard, a query of its own, are known of gold alone."""
+    """One published table. Only gold tables have a grain, an owner and a dashboard query."""
 
     name: str
     rows: int
@@ -55,13 +55,13 @@ def read_table(home: Home, name: str) -> tuple[Table, list[Column]]:
 
 
 def ask_dashboard(home: Home, name: str) -> tuple[Table, list[state.Row], list[str]]:
-    """Ask a gold table its dashboard query: return the table, the rows, and the columns that are measures.
+    """Run a gold table's dashboard query; return the table, the rows, and the columns that are measures.
 
-    A measure is a number that is no part of the grain. A table without a dashboard query is Permanent.
+    A measure is a number that is not part of the grain. A table without a dashboard query is Permanent.
     """
     table, _ = read_table(home, name)
     if not table.dashboard:
-        raise Permanent(f"{table.name} has no dashboard query: gold has", todo="clearwell describe")
+        raise Permanent(f"{table.name} has no dashboard query: only gold tables have one", todo="clearwell describe")
     with state.connect(_published(home)) as connection:
         kinds = connection.sql(table.dashboard)
         measures = [
@@ -83,7 +83,11 @@ def _is_number(kind: Any) -> bool:
 
 def _published(home: Home) -> Path:
     if not home.published.exists():
-        raise Permanent("nothing is published yet", where=str(home.published), todo="clearwell build")
+        raise Permanent(
+            "nothing is published yet",
+            where=str(home.published),
+            todo="clearwell run --from DATE --to DATE; or clearwell build, if batches have landed",
+        )
     return home.published
 
 

@@ -6,15 +6,15 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import state
 
-# Which batch brought a row, where and when is not its content.
+# A row's batch, place and time of landing are not part of its content.
 LINEAGE = ("batch_id", "record_no", "source_file", "source_line")
 LAYERS = ("silver", "gold")
-# A refused record that is landed twice is refused twice; its date may be its window's. Its content is what counts.
+# A record that lands twice is refused twice, and its date may be its window's: only distinct contents count.
 _DISTINCT = {("silver", "dead_letters"): ("dataset", "reasons", "raw")}
 
 
 def read(home: Home, layer: str | None = None) -> list[state.Row]:
-    """Return one row a table of silver and gold, or of one layer: schema, table, rows and hash."""
+    """Return one row per table of silver and gold, or of one layer: schema, table, rows and hash."""
     if layer and layer not in LAYERS:
         raise Permanent(f"there is no layer {layer!r}", todo="name silver or gold")
     state.need(home)
@@ -31,7 +31,7 @@ def hash_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -
         if row["column_name"] not in LINEAGE
     )
     rows = f"select {'distinct' if (schema, table) in _DISTINCT else ''} {', '.join(names)} from {schema}.{table}"
-    # Each value goes in behind its length, so no two rows read the same.
+    # Each value is preceded by its length, so that no two different rows give the same text.
     text = ", ".join(f"coalesce(strlen({name}::varchar) || ':' || {name}::varchar, '-')" for name in names)
     query = f"""
         with hashed as (select md5_number(concat({text})) as number from ({rows}))

@@ -30,7 +30,7 @@ class Ingest:
 
 
 def needed(home: Home, until: datetime | None = None) -> list[Ingest]:
-    """List the ingests that would make every dataset complete, to its latest window or to `until`."""
+    """List the ingests that make every dataset complete, up to its latest window or to `until`."""
     by_dataset = landed(home)
     found = []
     contracts = read_contracts()
@@ -88,7 +88,7 @@ def heal(home: Home, ingests: Iterable[Ingest], now: datetime, report: Report) -
 
 
 def landed(home: Home) -> dict[str, dict[Window, list[Visit]]]:
-    """Return the windows that have landed, by dataset, with what each landing saw of its source."""
+    """Return the landed windows by dataset, each with what its landing saw of the source."""
     found: dict[str, dict[Window, list[Visit]]] = {}
     for row in state.read(home.state, "ops.batches", _WINDOWS):
         window = Window(row["window_start"].replace(tzinfo=UTC), row["window_end"].replace(tzinfo=UTC))

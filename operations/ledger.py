@@ -1,4 +1,4 @@
-"""The accounts: what became of every record, and whether it adds up."""
+"""The accounts: the fate of every record, and whether the counts add up."""
 
 import json
 from collections.abc import Iterable
@@ -95,12 +95,12 @@ def read(home: Home, dataset: str | None = None) -> tuple[list[state.Row], bool]
     """Return the accounts by dataset, and whether each adds up to its manifests and to its source's own count."""
     rows = state.read(home.state, "ops.ledger", _SUMMARY, [dataset])
     if dataset and not rows:
-        raise Permanent(f"the ledger has no dataset {dataset!r}", todo="type `clearwell ledger` to see those it has")
+        raise Permanent(f"the ledger has no dataset {dataset!r}", todo="`clearwell ledger` lists the datasets")
     return rows, all(row["difference"] == 0 and row["counted_by_source"] == row["bronze"] for row in rows)
 
 
 def money(home: Home, dataset: str | None = None) -> tuple[list[state.Row], bool]:
-    """Return the money by dataset and currency: as it was parsed, by fate, and what could not be read; and whether it adds up."""
+    """Return the money by dataset and currency: as parsed, by fate, the unreadable amounts, and whether it adds up."""
     rows = state.read(home.state, "ops.ledger", _MONEY, [dataset])
     return rows, all(not row["difference"] for row in rows)
 
@@ -114,7 +114,7 @@ def recount(home: Home) -> tuple[list[state.Row], bool]:
 
 
 def recompute(home: Home, now: datetime) -> list[state.Row]:
-    """Build everything again from bronze, aside, and return each row of the state and the published file that differs."""
+    """Rebuild everything from bronze in another file; return each row of the state and the published file that differs."""
     if not home.state.exists():
         return []
     found = [
@@ -126,14 +126,14 @@ def recompute(home: Home, now: datetime) -> list[state.Row]:
 
 
 def _row(row: state.Row) -> state.Row:
-    """Name the record where a row has one, and show the rest as JSON."""
+    """Return the record that a row names, if any, and the rest of the row as JSON."""
     rest = {name: value for name, value in row.items() if name != "side"}
     record = f"{row['batch_id']}:{row['record_no']}" if row.get("record_no") is not None else row.get("batch_id", "")
     return {"record": record, "row": json.dumps(rest, default=str)}
 
 
 def _published(home: Home) -> list[state.Row]:
-    """Hold the published tables against those of the state, in every column but those that readers are not given."""
+    """Compare the published tables with those of the state, in every published column."""
     if not home.published.exists() or pinned(home):
         return []
     found, without = [], left_out()
@@ -143,7 +143,7 @@ def _published(home: Home) -> list[state.Row]:
             ours, theirs = (_columns(connection, base, schema, name) for base in (home.state.stem, "published"))
             wanted = [column for column in ours if column.lower() not in away]
             if set(wanted) != set(theirs):
-                what = f"its columns are {', '.join(theirs)}, and not {', '.join(wanted)}"
+                what = f"its columns are {', '.join(theirs)} instead of {', '.join(wanted)}"
                 found.append({"table": f"published {schema}.{name}", "side": "published", "record": "", "row": what})
                 continue
             columns = ", ".join(f'"{column}"' for column in wanted)
@@ -181,14 +181,14 @@ def check(home: Home) -> None:
     differences, balanced = recount(home)
     if not balanced:
         raise Permanent(
-            f"the ledger is off in {len(differences)} places, first: {differences[0]}",
+            f"the ledger is wrong in {len(differences)} places, the first: {differences[0]}",
             where=str(home.state),
-            todo="clearwell ledger --recount lists them all",
+            todo="`clearwell ledger --recount` lists them all",
         )
 
 
 def _recount_tables(home: Home) -> list[state.Row]:
-    """Hold the ledger's cells against the tables that hold the records, in records, money and content."""
+    """Compare the ledger's cells with the tables of records, in number, money and content."""
     cell = "dataset, batch_id, record_date, fate, currency, is_amount_read"
     parts = [
         f"select '{name}' as dataset, batch_id, record_date, fate, {_money(contract)}, {_content(column.name for column in contract.columns)} from records.{name}"
@@ -240,7 +240,7 @@ def _money(contract: Contract) -> str:
 
 
 def _content(names: Iterable[str]) -> str:
-    """Spell out what macros/content.sql does: one number for the values of a record."""
+    """Return the SQL of macros/content.sql: one number for the values of a record."""
     sql = "0::ubigint"
     for name in names:
         sql = f"xor({sql}, case when {name} is null then 0::ubigint else hash('{name}', {name}) end)"
@@ -252,7 +252,7 @@ def _same(table: str, columns: str) -> str:
 
 
 def _odd_records(home: Home, dataset: str, batch_id: str) -> str:
-    """Name the records of a batch that no table holds, or that more than one row holds."""
+    """List the records of a batch that no row holds, or more than one."""
     query = f"""
         with held as (
             select record_no from records.{dataset} where batch_id = $1
@@ -273,7 +273,7 @@ def _odd_records(home: Home, dataset: str, batch_id: str) -> str:
 
 
 def _recount_bronze(home: Home) -> list[state.Row]:
-    """Hold the ledger against the manifests, and the files against both."""
+    """Compare the ledger with the manifests, and the files with both."""
     cells = """
         select dataset, window_date, batch_id, coalesce(sum(records), 0)::bigint as in_ledger
         from ops.batches
@@ -295,7 +295,7 @@ def _recount_bronze(home: Home) -> list[state.Row]:
 
 
 def _strangers(home: Home, known: set[str]) -> list[state.Row]:
-    """Find folders of bronze that are not what they say they are."""
+    """Find folders of bronze whose name and manifest do not match."""
     found = []
     for ref in bronze.list_batches(home):
         if ref.batch_id not in known:
@@ -309,7 +309,7 @@ def _strangers(home: Home, known: set[str]) -> list[state.Row]:
 
 
 def _difference(batch: state.Row, what: str, counted: int | None) -> state.Row:
-    """Shape a difference of a whole batch like one of a cell."""
+    """Return a difference of a whole batch in the form of one of a cell."""
     return {
         "dataset": batch["dataset"],
         "batch_id": batch["batch_id"],

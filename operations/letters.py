@@ -1,7 +1,7 @@
-"""Dead letters: each refused line once, however often it was landed, and what has become of it since.
+"""Dead letters: each refused line once, however often it was landed, and whether it is settled.
 
-A letter is open until somebody decides about its line, or a valid record of its key is there that is not older. It is worked out
-from the tables when it is asked, so it follows every build; the accounts count each refused record, every time.
+A letter is open until a person decides about its line, or until there is a valid record of its key that is not older. This
+is computed from the tables on each call, so it follows every build. The accounts, in contrast, count each refused record.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from warehouse import state
 
 # A refused record without the end of its line, which the last one of a file may lack.
 LINE = "rtrim(raw, chr(10) || chr(13))"
-# Digits and letters alone: the value may be personal data.
+# Only the kinds of characters are kept: the value may be personal data.
 SHAPE = "regexp_replace(regexp_replace(left({0}, 40), '\\p{{N}}', '9', 'g'), '\\p{{L}}', 'a', 'g')"
-# What the raw record says under a name, as text.
+# The raw record's value of a name, as text.
 _SAID = "case when json_valid(raw) then json_extract_string(raw, '$.\"{name}\"') end"
 _LETTERS = f"""
     create temp table letters as
@@ -99,7 +99,7 @@ def ask(home: Home, query: str, parameters: list[object] | None = None) -> list[
 
 
 def settled(home: Home, records: Sequence[str]) -> dict[str, str]:
-    """Say of some refused records, each as batch:record_no, what settled their letters, or that they are open."""
+    """Return what settled the letters of some refused records, each named as batch:record_no, or that they are open."""
     query = f"""
         select refused.record, coalesce(letters.settled || coalesce(' by ' || letters.settled_by, ''), 'open') as settled
         from (select dataset, batch_id || ':' || record_no as record, {LINE} as line from records.refused) as refused
@@ -117,7 +117,7 @@ def _contracts_of(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Contrac
 
 
 def _same_record(contract: Contract) -> dict[str, str]:
-    """Say when a record is of a letter's key, and not older: of no lesser version, or landed later where there is none to compare."""
+    """Return the condition on a record of a letter's key that is not older: by version, or by landing without a version."""
     types = {column.name: column.type for column in contract.columns}
     same = [f"records.{name} = {_typed(name, types.get(name, 'varchar'))}" for name in contract.key]
     version = contract.version_column

@@ -1,4 +1,4 @@
-"""Lists of what there is: batches, dead letters, builds."""
+"""List batches, dead letters and builds."""
 
 import json
 
@@ -20,12 +20,12 @@ _CAUSES = """
 """
 
 
-# Of an old build, whose files `maintain` has removed.
+# For an old build, whose files `maintain` has removed.
 _FINDINGS = "select * exclude (build_id) from ops.findings where build_id = $1 order by all"
 
 
 def batches(home: Home) -> list[state.Row]:
-    """List the batches of bronze, and the build each entered with; none if it is still to enter."""
+    """List the batches of bronze, each with the build it entered in; empty if it has not entered yet."""
     entered = {
         row["batch_id"]: row["build_id"]
         for row in state.read(home.state, "ops.batches", "select batch_id, build_id from ops.batches")
@@ -44,7 +44,7 @@ def batches(home: Home) -> list[state.Row]:
 
 
 def batch(home: Home, batch_id: str) -> state.Row:
-    """Return one batch: its manifest's fields, and under `fates` how many of its records have which."""
+    """Return one batch: its manifest's fields, and under `fates` the number of its records by fate."""
     body = json.loads(bronze.find_manifest(home, batch_id).to_json())
     fates = (
         "select fate, sum(records)::bigint as records from ops.ledger where batch_id = $1 group by fate order by fate"
@@ -54,7 +54,7 @@ def batch(home: Home, batch_id: str) -> state.Row:
 
 
 def dead_letters(home: Home, *, by_file: bool = False) -> list[state.Row]:
-    """Count the refused lines by cause and by what settled them: each line once, with an example, and since when.
+    """Count the refused lines by cause and by what settled them: each line once, with an example and the first time seen.
 
     `settled` is missing for those that are open.
     """
@@ -69,7 +69,7 @@ def dead_letter_records(
     *,
     settled: bool = False,
 ) -> list[state.Row]:
-    """Return refused lines, raw: the open ones or the settled ones, each by the first record that brought it."""
+    """Return raw refused lines, the open or the settled ones, each with the first record that has it."""
     query = """
         select
             dataset, record, record_date, reasons, raw, source_file, source_line, records, first_seen,
@@ -93,7 +93,7 @@ def builds(home: Home) -> list[state.Row]:
 def build(home: Home, build_id: str) -> list[state.Row]:
     """Return the findings of one build, refused ones included; failures first."""
     order = {"fail": 0, "warn": 1, "pass": 2}
-    # Looked up by its name, never by a path: an id may be any text.
+    # Looked up in a listing, never used as a path: an id typed by the user may be any text.
     path = next((one for one in home.builds.glob(f"*/{VERDICT}") if one.parent.name == build_id), None)
     try:
         found = json.loads(path.read_text()) if path else state.read(home.state, "ops.findings", _FINDINGS, [build_id])
@@ -101,5 +101,5 @@ def build(home: Home, build_id: str) -> list[state.Row]:
     except (KeyError, TypeError, ValueError) as error:
         raise Broken("the findings of a build cannot be read", where=str(path)) from error
     if not found:
-        raise Permanent(f"there are no findings of a build {build_id}", todo="clearwell builds list")
+        raise Permanent(f"there is no build {build_id} with findings", todo="clearwell builds list")
     return found

@@ -1,4 +1,4 @@
-"""How rows are shown: a table for people, JSON for programs. Values are data: none is markup, and none drives the terminal."""
+"""Show rows: as a table for people, as JSON for programs. Values are never parsed as markup or sent as control codes."""
 
 import csv
 import json
@@ -21,24 +21,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Control characters, marks that turn the direction of writing or have no width, halves of characters, and line ends.
+# Control characters, marks that change the direction of writing or have no width, halves of characters, and line ends.
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # A longer word is no number, date or id, and may be folded anywhere; so may one of half that length that has several parts, such as
 # a line of JSON, an address, or the name of a check.
 _LONGEST_WORD = 80
 _PARTS = re.compile(r"[_/{}\",&?=]")
-# Text that is folded at its spaces is given at least this width.
+# The least width of text that is folded at its spaces.
 _TEXT_WIDTH = 20
-# Spaces between two columns: one, where two would leave a column out.
+# Spaces between two columns: one, if with two a column would be left out.
 _GAP, _CLOSE = 2, 1
 # Money has at least two decimals.
 _DECIMALS = 2
-# Under this name a command's context says that something was printed.
+# The key in a command's context that records that something was printed.
 _PRINTED = f"{__name__}.printed"
 _COUNT = re.compile(r"\b(\d+) of (\d+)$")
-# Back to the start of the terminal's line, and clear it.
+# Return to the start of the terminal's line, and clear it.
 _CLEAR = "\r\x1b[K"
-# The line of a count that is not at its end, where the terminal stands in it.
+# An unfinished line of progress in which the terminal's cursor is.
 _counting: list[str] = []
 
 
@@ -66,7 +66,7 @@ def show_one(thing: Mapping[str, Any], *, as_json: bool, title: str = "") -> Non
 
 
 def write_json(rows: Iterable[Mapping[str, Any]], file: TextIO | None = None) -> None:
-    """Write a JSON array, an element a line, as the rows come: however many there are, memory holds one."""
+    """Write a JSON array, one element per line, as rows arrive: only one row is in memory at a time."""
     file = file or sys.stdout
     before = "["
     for row in rows:
@@ -76,19 +76,19 @@ def write_json(rows: Iterable[Mapping[str, Any]], file: TextIO | None = None) ->
 
 
 def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], file: TextIO | None = None) -> None:
-    """Write CSV with a header, as the rows come: however many there are, memory holds one. A missing value is empty."""
+    """Write CSV with a header, as rows arrive: only one row is in memory at a time. A missing value is empty."""
     writer = csv.writer(file or sys.stdout, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([_plain(value) for value in row] for row in rows)
 
 
 def pass_on(text: str) -> None:
-    """Print text that a program may read: as it is, but for a terminal, which would act on it."""
+    """Print text that a program may read: unchanged, but escaped on a terminal, which would act on it."""
     click.echo(escaped(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
 
 
 def with_first(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Put some columns first: what a narrow terminal has room for."""
+    """Put some columns first, since a narrow terminal shows only the first ones."""
     return [{**{name: row[name] for name in names if name in row}, **row} for row in rows]
 
 
@@ -101,8 +101,8 @@ def tell(line: str) -> None:
 def say(line: str) -> None:
     """Report progress where it does not mix with results.
 
-    A line that ends in a count, as `models 34 of 97`, takes the place of the one before on a terminal; elsewhere the last
-    of them alone is printed.
+    On a terminal, a line that ends in a count, such as `models 34 of 97`, replaces the one before; elsewhere only the last
+    of them is printed.
     """
     count = _COUNT.search(line)
     is_last = not count or count[1] == count[2]
@@ -128,7 +128,7 @@ def _escape(character: str) -> str:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column as it will be printed: its cells as text, and the widths between which it may lie."""
+    """A column to print: its cells as text, and its least and greatest width."""
 
     name: str
     cells: Sequence[str]
@@ -155,7 +155,7 @@ def _column(name: str, values: Sequence[Any]) -> _Column:
 
 
 def _folded_width(values: Iterable[Any], cells: Iterable[str]) -> int:
-    """Return the least width that folds text at its spaces alone, and no number, date or time. A word longer than any id folds."""
+    """Return the least width that folds text only at spaces, and never a number, date or time. Very long words may fold."""
     whole, words, widest = 0, 0, 0
     for value, cell in zip(values, cells, strict=True):
         lengths = [cell_len(line) for line in cell.split("\n")]
@@ -173,7 +173,7 @@ def _is_whole(word: str) -> bool:
 
 
 def _name_parts(name: str) -> list[str]:
-    """Cut a column's name where it may be folded: behind its underscores, and at its spaces."""
+    """Split a column's name where it may be folded: after underscores, and at spaces."""
     return re.findall(r"[^_\s]*_+|[^_\s]+", name) or [""]
 
 
@@ -187,12 +187,12 @@ def _folded_name(name: str, width: int) -> str:
 
 
 def has_width() -> bool:
-    """Say whether somebody reads along, on a terminal; a pipe has no width."""
+    """Say whether the output is a terminal; a pipe has no width."""
     return _width() is not None
 
 
 def _width() -> int | None:
-    """Return how wide a line may be: of the terminal, or what COLUMNS says. A pipe has no width."""
+    """Return the width of a line: the terminal's, or COLUMNS. A pipe has no width."""
     if os.environ.get("COLUMNS", "").isdecimal() or sys.stdout.isatty():
         return max(shutil.get_terminal_size().columns, 1)
     return None
@@ -204,7 +204,7 @@ def _print_table(rows: Sequence[dict[str, Any]], title: str) -> None:
     if width is not None and len(_fitting(columns, width, gap)) < len(columns):
         gap = _CLOSE
     kept = columns if width is None else _fitting(columns, width, gap)
-    if not kept:  # each row is shown by itself
+    if not kept:  # show each row by itself
         for number, row in enumerate(rows, 1):
             _print_fields(row, f"{title}, {number} of {len(rows)}" if title else f"{number} of {len(rows)}")
         return
@@ -227,7 +227,7 @@ def _where_all_is() -> str:
 
 
 def _fitting(columns: Sequence[_Column], width: int, gap: int) -> list[_Column]:
-    """Choose the columns that fit at their narrowest, from the left; none where the first does not: it names the row."""
+    """Choose the columns that fit at their least width, from the left; none if the first, which names the row, does not."""
     if columns[0].narrowest > width:
         return []
     kept, used = [], 0
@@ -239,7 +239,7 @@ def _fitting(columns: Sequence[_Column], width: int, gap: int) -> list[_Column]:
 
 
 def _shared(columns: Sequence[_Column], width: int, gap: int) -> list[int]:
-    """Share a width among columns: each has its narrowest, and what is left goes to the narrowest of those that want more."""
+    """Share a width among columns: each gets its least, and the narrowest that need more share the rest."""
     widths = [one.narrowest for one in columns]
     left = width - sum(widths) - gap * (len(widths) - 1)
     wanting = [place for place, one in enumerate(columns) if one.widest > one.narrowest]
@@ -258,7 +258,7 @@ def _print_fields(row: Mapping[str, Any], title: str) -> None:
     own = max(map(cell_len, names), default=0)
     widest = max((cell_len(line) for cell in cells for line in cell.split("\n")), default=0)
     width = _width()
-    # What may not be folded keeps its width: a terminal then breaks the line itself, and nothing is lost.
+    # A value that may not be folded keeps its width: the terminal then breaks the line, and nothing is lost.
     room = widest if width is None else min(widest, max(_folded_width(row.values(), cells), width - own - _GAP))
     table = _grid(None, _GAP)
     table.add_column(width=own, style="bold")
@@ -269,7 +269,7 @@ def _print_fields(row: Mapping[str, Any], title: str) -> None:
 
 
 def _grid(rule: box.Box | None, gap: int) -> Table:
-    # What parts two columns is the rule's own space, where there is a rule, and the padding.
+    # Two columns are separated by the rule's own space, if there is a rule, and the padding.
     padding = gap - 1 if rule else gap
     return Table(box=rule, show_header=rule is not None, show_edge=False, pad_edge=False, padding=(0, padding, 0, 0))
 
@@ -286,7 +286,7 @@ def _print(table: Table, title: str, width: int, note: str = "") -> None:
 
 
 def _has_printed() -> bool:
-    """Say whether this command has printed a result before, and note that it does now: an empty line parts what has a title."""
+    """Say whether this command has printed a result before, and record that it has: titled results get an empty line between."""
     context = click.get_current_context(silent=True)
     if context is None:
         return False
@@ -296,7 +296,7 @@ def _has_printed() -> bool:
 
 
 def _text(text: str, style: str = "") -> Text:
-    # A Text is no markup: neither [/b] nor :x: means anything in it.
+    # Text is not parsed as markup: neither [/b] nor :x: has a meaning in it.
     return Text(escaped(text, keep="\n"), style)
 
 
@@ -305,7 +305,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _decimals(numbers: Iterable[Any]) -> int:
-    """Return how many decimals to show of a column's amounts: two, or all they have where two would lose a digit."""
+    """Return the decimals to show of a column's amounts: two, or all of them if two would lose a digit."""
     amounts = [one for one in numbers if isinstance(one, Decimal) and one.is_finite()]
     if all(one == round(one, _DECIMALS) for one in amounts):
         return _DECIMALS
@@ -313,7 +313,7 @@ def _decimals(numbers: Iterable[Any]) -> int:
 
 
 def _written(value: Any, decimals: int = _DECIMALS) -> str:
-    """Write a value; a list of texts one a line."""
+    """Write a value; a list of texts with one text per line."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -330,7 +330,7 @@ def _written(value: Any, decimals: int = _DECIMALS) -> str:
 
 
 def _is_nested(value: Any) -> bool:
-    """Say whether a value is written as JSON: all that holds others, but a list of texts."""
+    """Say whether a value is written as JSON: a mapping or a list, except a list of texts."""
     return isinstance(value, Mapping) or (isinstance(value, list) and not all(isinstance(one, str) for one in value))
 
 
@@ -350,7 +350,7 @@ def _json(value: Any, indent: int | None = None) -> str:
 
 
 def _jsonable(value: Any) -> Any:
-    """Return a value as JSON can hold it: keys are text, and what is no number is text too."""
+    """Convert a value for JSON: keys become text, and so do values that JSON has no type for."""
     if isinstance(value, Mapping):
         return {str(name): _jsonable(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""One page of results, to be opened offline: revenue, the funnel, and what became of every record. HTML and CSS alone."""
+"""Write one page of results that opens offline: revenue, the funnel, and the fate of every record. HTML and CSS only."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from warehouse import state
 
 _FATES = ("current", "superseded", "duplicate", "dead_letter", "withdrawn")
 _FATE_NAMES = {"dead_letter": "dead letter"}
-# Records of ours, not of a source's.
+# Datasets of Clearwell's own, not of a source.
 _OURS = ("decisions", "source_counts")
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a chart: what it is of, how large, as it is written, and what is said beside it."""
+    """One bar of a chart: its label, its size, the size as text, and a note beside it."""
 
     label: str
     size: float
@@ -30,9 +30,13 @@ class Bar:
 
 
 def write(home: Home) -> Path:
-    """Write the page of what is published, as `results.html` in the home; return its path."""
+    """Write the page about the published tables as `results.html` in the home; return its path."""
     if not home.published.exists():
-        raise Permanent("nothing is published yet", where=str(home.published), todo="clearwell build")
+        raise Permanent(
+            "nothing is published yet",
+            where=str(home.published),
+            todo="clearwell run --from DATE --to DATE; or clearwell build, if batches have landed",
+        )
     with state.connect(home.published) as connection:
         found = {name: state.rows(connection, query) for name, query in _QUERIES.items()}
     found["fates"] = [row for row in ledger.read(home)[0] if row["dataset"] not in _OURS]
@@ -45,7 +49,7 @@ def write(home: Home) -> Path:
 
 
 def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Return the page of the answers to its queries, by their names."""
+    """Return the page as HTML, given the rows of its queries by name."""
     parts = [
         _head(found["extent"][0]),
         _tiles(found["totals"][0], found["fates"]),
@@ -74,7 +78,7 @@ def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         ),
         _section(
             "The funnel",
-            "Sessions that got so far, in all of these days, and their share of all sessions.",
+            "Sessions that reached each step, over all of these days, and their share of all sessions.",
             _bars(_steps(found["funnel"][0])),
             "gold.daily_funnel",
         ),
@@ -86,7 +90,7 @@ def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         ),
         _section(
             "Why records were refused",
-            "A refused record is kept as it came: clearwell dead-letters suggest says what would rescue it.",
+            "A refused record is kept unchanged: clearwell dead-letters suggest says what would rescue it.",
             _bars(
                 Bar(row["reason"], row["records"], f"{row['records']:,}", row["dataset"]) for row in found["refused"]
             ),
@@ -130,7 +134,7 @@ def render(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def _sold(label: str, row: Mapping[str, Any]) -> Bar:
-    """Return the bar of what was sold, in dollars, and in how many orders."""
+    """Return a bar of sales in dollars, with the number of orders."""
     return Bar(label, _number(row["net_usd"]), _dollars(row["net_usd"]), f"{row['orders']:,} orders")
 
 
@@ -183,7 +187,7 @@ def _bars(bars: Iterable[Bar]) -> str:
 
 
 def _fates(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One bar a dataset, whole, in the parts of its fates; and the numbers below, since small parts cannot be seen."""
+    """Return one full bar per dataset, divided by fate, and the numbers below, since small parts cannot be seen."""
     legend = "".join(f'<span><i class="{fate}"></i>{_fate(fate)}</span>' for fate in _FATES)
     bars = "".join(
         f'<tr><th scope="row">{_safe(row["dataset"])}</th><td class="bar whole">'
@@ -223,7 +227,7 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequenc
 
 
 def _safe(text: Any) -> str:
-    """Write data as text of the page: it is no markup, and does not turn the direction of writing."""
+    """Escape data for the page: it is not read as markup, and does not change the direction of writing."""
     return escape(escaped(str(text)))
 
 
@@ -236,7 +240,7 @@ def _dollars(amount: Decimal | None) -> str:
 
 
 def _money(amount: Decimal, currency: str) -> str:
-    """Write an amount with the decimals of the currency, as far as they are usual."""
+    """Write an amount with the usual decimals of the currency."""
     return f"{amount:,.0f}" if currency in ("JPY", "KRW") else f"{amount:,.2f}"
 
 

@@ -1,4 +1,4 @@
-"""Processes that outlive the command which started them: known by number and birth, since the system gives numbers out again."""
+"""Processes that outlive the command which started them, identified by process id and start time, as ids are reused."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import psutil
 from ingestion.errors import Permanent
 from ingestion.landing import Report
 
-# The system's clock may be set between two looks at the same birth.
+# The system's clock may be set between two readings of the same start time.
 _SAME_BIRTH_SECONDS = 30.0
 _TELL_EVERY_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.1
@@ -23,7 +23,7 @@ _KILLED_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Leader:
-    """The first process of a session of its own, when it was born (epoch seconds), and in which life of the machine."""
+    """The first process of a session, its start time (epoch seconds), and the machine's boot in which it started."""
 
     pid: int
     born: float
@@ -34,7 +34,7 @@ class Leader:
         return self._has_its_number and _lives(self.pid)
 
     def members(self) -> list[int]:
-        """List the living processes of the session, also when its leader is dead. After a reboot there are none."""
+        """List the running processes of the session, also if its leader is dead. After a reboot there are none."""
         if self.boot != boot() or (psutil.pid_exists(self.pid) and not self._has_its_number):
             return []
         return [pid for pid in psutil.pids() if _session(pid) == self.pid and _lives(pid)]
@@ -49,9 +49,9 @@ class Leader:
 
 
 class Starting:
-    """A process that exists and waits; it starts its work at `go`, and ends if we die before that.
+    """A process that waits; it starts its work at `go`, and ends if this process dies before that.
 
-    So its number can be written down first: nobody is started whom nobody knows.
+    So its id can be recorded first: no process starts work unrecorded.
     """
 
     def __init__(self, command: Sequence[str], environ: dict[str, str], log: Path) -> None:
@@ -63,7 +63,7 @@ class Starting:
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                # a signal to it alone would orphan its children, which keep the port
+                # a signal to the leader alone would orphan its children, which keep the port
                 start_new_session=True,
             )
         self.leader = Leader(self._process.pid, psutil.Process(self._process.pid).create_time(), boot())
@@ -76,7 +76,7 @@ class Starting:
 
 
 def stop(leaders: Sequence[Leader], patience: float) -> None:
-    """End every process of these sessions. What does not go when asked, in `patience` seconds, is killed."""
+    """End every process of these sessions. Those that have not ended after `patience` seconds are killed."""
     number, until = signal.SIGTERM, time.monotonic() + patience
     asked: set[int] = set()
     while living := [pid for leader in leaders for pid in leader.members()]:
@@ -84,7 +84,7 @@ def stop(leaders: Sequence[Leader], patience: float) -> None:
             if number == signal.SIGKILL:
                 raise Permanent(
                     f"the processes {', '.join(map(str, living))} cannot be killed",
-                    todo="look what the machine keeps them busy with, and type the same command again",
+                    todo="check what they wait for (often a disk), then run the same command again",
                 )
             number, until, asked = signal.SIGKILL, time.monotonic() + _KILLED_SECONDS, set()
         for pid in living:
@@ -113,7 +113,7 @@ def end(pid: int, patience: float) -> None:
 
 
 def boot() -> str:
-    """Name this life of the machine; empty where the system does not say."""
+    """Return the id of the machine's current boot; empty if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -121,7 +121,7 @@ def boot() -> str:
 
 
 class Telling:
-    """Say what is waited for, and for how long at most: when it changes, and once a minute."""
+    """Report what is waited for, and for how long at most: when it changes, and once a minute."""
 
     def __init__(self, report: Report, patience: float) -> None:
         self._report, self._until = report, time.monotonic() + patience

@@ -1,7 +1,7 @@
-"""Questions that people type, asked of the state: each one SELECT over its own tables, in bounded memory and time.
+"""Run queries that people type over the state: each one SELECT over its own tables, in bounded memory and time.
 
-What people type passes through here and nowhere else. DuckDB parses it, and its syntax tree says whether it is asked; the
-session could do no harm with what is missed: it is read-only, and sees no other file, no extension and no setting.
+All typed SQL passes through here. DuckDB parses it, and its syntax tree decides whether it is allowed. If something is
+missed, the session cannot do harm: it is read-only, and has no access to other files, extensions or settings.
 """
 
 import json
@@ -23,13 +23,13 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import state
 
-ALLOWED = "ask one SELECT over the state's own tables: no other statement, no file, no extension, no setting"
+ALLOWED = "type one SELECT over the state's own tables: no other statement, no file, no extension, no setting"
 ALLOWED_CONDITION = (
     "give one expression over the table's columns, as \"order_date = '2026-11-01'\":"
     " no subquery, no comment, no semicolon"
 )
 SECONDS = "CLEARWELL_QUERY_SECONDS"
-# DuckDB has table functions that write logs and profiles, read memory by its address, or run text: these do neither.
+# DuckDB has table functions that write logs and profiles, read memory by its address, or run text. These do none of that.
 TABLE_FUNCTIONS = frozenset(
     [
         "range",
@@ -60,26 +60,26 @@ TABLE_FUNCTIONS = frozenset(
     ]
 )
 _LOG_FUNCTIONS = frozenset(["write_log"])
-# Rows that are in memory at once.
+# Rows in memory at a time.
 _AT_ONCE = 1000
 _SAFE = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
-    # Python's own variables are no tables.
+    # Python's variables are not tables.
     "python_enable_replacements": "false",
-    # Nothing is spilled: not even a file of ours is written.
+    # Nothing is spilled to disk: a query writes no file at all.
     "temp_directory": "",
 }
-# Told by the session.
+# Reported by the session.
 _PAST_A_LIMIT = (duckdb.InterruptException, duckdb.OutOfMemoryException)
 Tree = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one question may use: DuckDB's memory, seconds, and rows of an answer that is shown as a table."""
+    """Limits of one query: DuckDB's memory, seconds, and rows of an answer that is shown as a table."""
 
     memory: str = "1GB"
     seconds: float = 300.0
@@ -98,13 +98,13 @@ class Limits:
         text = os.environ.get(SECONDS) or f"{cls.seconds:g}"
         seconds = float(text) if re.fullmatch(r"\d{1,5}(\.\d+)?", text, re.ASCII) else 0.0
         if not 0 < seconds <= 86_400:
-            raise Permanent(f"{SECONDS} is {text!r}", todo="give a number of seconds from 1 to 86400")
+            raise Permanent(f"{SECONDS} is {text!r}", todo="set it to a number of seconds from 1 to 86400, or unset it")
         return cls(memory(), seconds)
 
 
 @contextmanager
 def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the state for what people type. A question that passes a limit is Permanent, and says how to raise it."""
+    """Open the state for typed queries. A query over a limit is Permanent, and says how to raise the limit."""
     state.need(home)
     limits = limits or Limits.from_environment()
     settings = {**_SAFE, "memory_limit": limits.memory}
@@ -118,21 +118,21 @@ def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBP
             yield connection
         except duckdb.InterruptException:
             raise Permanent(
-                f"the question took longer than {limits.seconds:g} seconds, and was stopped",
-                todo=f"ask for less, or set {SECONDS} to more",
+                f"the query took longer than {limits.seconds:g} seconds and was stopped",
+                todo=f"narrow the query, or set {SECONDS} to more",
             ) from None
         except (duckdb.OutOfMemoryException, MemoryError):
             raise Permanent(
-                f"the question needs more than {limits.memory} of memory, and was stopped",
-                todo=f"ask for less, or set {MEMORY} to more, such as 4GB",
+                f"the query needs more than {limits.memory} of memory and was stopped",
+                todo=f"narrow the query, or set {MEMORY} to more, such as 4GB",
             ) from None
 
 
 @contextmanager
 def ask(home: Home, query: str, limits: Limits | None = None) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
-    """Run one query over the state: its column names, and its rows as they come. What is not allowed, or fails, is Permanent.
+    """Run one query over the state; give its column names and an iterator of rows. A refused or failed query is Permanent.
 
-    The state is held while this is open, and no build can apply: read the rows at once, and let go.
+    No build can be applied while this is open: read the rows at once, and close it.
     """
     with session(home, limits) as connection:
         statement = _checked(connection, query)
@@ -153,24 +153,24 @@ def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """Let a query that fails say why. A limit that it passed is told by the session."""
+    """Turn the errors of a failed query into Permanent ones. The session reports those about limits."""
     try:
         yield
     except _PAST_A_LIMIT:
         raise
-    except (duckdb.Error, ValueError, OverflowError) as error:  # not every value of SQL is one of Python
+    except (duckdb.Error, ValueError, OverflowError) as error:  # not every SQL value has a Python equivalent
         raise Permanent(f"the query failed: {_said(error)}", todo=_way_out(error)) from error
 
 
 def _said(error: Exception) -> str:
-    """Return what DuckDB says, without the copy of the line and the mark under it, which take several lines."""
+    """Return DuckDB's message without its copy of the query's line and the mark under it."""
     return re.split(r"\n+LINE \d+:", str(error))[0]
 
 
 def _way_out(error: Exception) -> str:
-    """Say what helps with a query that fails: what there is, where a name is wrong; else the query is to be corrected."""
+    """Return what to do about a failed query: where to look up names if one is wrong, else to correct the query."""
     if isinstance(error, duckdb.CatalogException):
-        return "clearwell sql 'show all tables' lists what is there"
+        return "correct the name: `clearwell sql 'show all tables'` lists the tables"
     if isinstance(error, duckdb.BinderException):
         return "correct the query; clearwell sql 'describe SCHEMA.TABLE' lists the columns of a table"
     return "correct the query"
@@ -182,8 +182,8 @@ def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str]
     names, rows = first(home, query, limits.rows + 1, limits)
     if len(rows) > limits.rows:
         raise Permanent(
-            f"the answer has more than {limits.rows:,} rows",
-            todo="add --csv or --json, which print any number, or --limit",
+            f"the result has more than {limits.rows:,} rows",
+            todo="add --csv or --json, which print any number of rows, or --limit N",
         )
     return names, rows
 
@@ -195,15 +195,15 @@ def first(home: Home, query: str, count: int, limits: Limits | None = None) -> t
 
 
 def parse_condition(connection: duckdb.DuckDBPyConnection, table: str, text: str) -> str:
-    """Return a condition over a table as DuckDB writes it, in parentheses: one expression, whatever was typed."""
+    """Parse a condition over a table; return it in DuckDB's spelling, in parentheses: exactly one expression."""
     if _has_comment(text):
         raise Permanent("the condition holds a comment", todo=ALLOWED_CONDITION)
-    # Bare, it closes no parenthesis that it has not opened; in parentheses, no clause follows it.
+    # Parsed bare, it cannot close a parenthesis that it did not open; parsed in parentheses, no clause can follow it.
     for query in (f"select {text}", f"select ({text})"):
         tree = _tree(connection, query, ALLOWED_CONDITION)
         _hold_one_expression(tree, "select_list", {"type": "EMPTY"})
     written = _text(connection, tree).removeprefix("SELECT ")
-    # What DuckDB wrote is looked at as well, in the very place where it is put.
+    # DuckDB's spelling is checked as well, in the place where it will be used.
     query = f"select * from {table} where ({written})"
     schema, _, name = table.rpartition(".")
     again = _tree(connection, query, ALLOWED_CONDITION)
@@ -218,7 +218,9 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statem
     except _PAST_A_LIMIT:
         raise
     except (duckdb.Error, UnicodeEncodeError) as error:
-        raise Permanent(f"the query cannot be read: {_said(error)}", todo="correct it: one SELECT") from None
+        raise Permanent(
+            f"the query cannot be read: {_said(error)}", todo="correct the query: it must be one SELECT"
+        ) from None
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         kinds = ", ".join(one.type.name for one in statements) or "nothing"
         hint = "; a pivot must list its values: pivot … on … in (…)" if kinds.startswith("CREATE, SELECT") else ""
@@ -235,7 +237,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statem
 
 
 def _hold_one_expression(tree: Tree, place: str, source: Tree) -> None:
-    """Refuse a SELECT that is anything else than one expression in its place, over one source."""
+    """Refuse a SELECT unless it is exactly one expression over one source."""
     node = tree["node"]
     found = node.get(place)
     one = found[0] if place == "select_list" and isinstance(found, list) and len(found) == 1 else found
@@ -252,11 +254,11 @@ def _hold_one_expression(tree: Tree, place: str, source: Tree) -> None:
         inner.get("class") in refused or str(inner.get("function_name", "")).lower() in _LOG_FUNCTIONS
         for inner in _nodes(one)
     ):
-        raise Permanent("the condition is not one plain expression", todo=ALLOWED_CONDITION)
+        raise Permanent("the condition is not a single plain expression", todo=ALLOWED_CONDITION)
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, query: str, todo: str) -> Tree:
-    """Return the syntax tree of one SELECT, as DuckDB has it."""
+    """Return DuckDB's syntax tree of one SELECT."""
     try:
         row = connection.execute("select json_serialize_sql($1::varchar)", [query]).fetchone()
     except _PAST_A_LIMIT:
@@ -297,7 +299,7 @@ def _has_comment(text: str) -> bool:
             for match in re.finditer(r"--|/\*", text)
         )
     except (duckdb.Error, UnicodeEncodeError):
-        return False  # no SQL at all: the parser says so
+        return False  # not SQL at all: the parser reports it
 
 
 def _bytes(text: str, length: int) -> int:
@@ -305,7 +307,7 @@ def _bytes(text: str, length: int) -> int:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Number the names that are there twice: a row shows every column."""
+    """Number repeated column names, so that a row shows every column."""
     found: list[str] = []
     for name in names:
         number, other = 1, name
@@ -317,12 +319,12 @@ def _distinct(names: list[str]) -> list[str]:
 
 @contextmanager
 def _bounded(more: int) -> Iterator[None]:
-    """Let the process have so many bytes more than it has, and what threads reserve without using it.
+    """Limit the process to so many bytes more than it has now, plus what threads reserve without using.
 
-    DuckDB's own limit counts tables and buffers, and not the text that one function makes. The bound is the process's; it
-    goes with the last of the questions asked at once.
+    DuckDB's own limit counts tables and buffers, but not the text that one function makes. The limit applies to the whole
+    process, and is lifted with the last of the simultaneous queries.
     """
-    if not _STATM.exists():  # this system does not say how much a process has
+    if not _STATM.exists():  # this system does not report a process's memory
         yield
         return
     with _ASKED.lock:
@@ -345,7 +347,7 @@ def _bounded(more: int) -> Iterator[None]:
 
 @dataclass
 class _Asked:
-    """How many questions this process asks at once, and what bounded its memory before."""
+    """The number of queries that this process runs at the same time, and the memory limit from before."""
 
     lock: Lock = field(default_factory=Lock)
     count: int = 0
@@ -354,14 +356,14 @@ class _Asked:
 
 _ASKED = _Asked()
 _STATM = Path("/proc/self/statm")
-# Address space: libraries that are loaded late; a thread's stack, and what malloc sets aside for it.
+# Address space: libraries that are loaded late; a thread's stack, and what malloc reserves for it.
 _RESERVED = 500_000_000
 _RESERVED_PER_THREAD = 100_000_000
 
 
 @contextmanager
 def _clock(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt whatever runs on a connection after some seconds, and whatever begins on it then."""
+    """Interrupt the query that runs on a connection after some seconds, and any that starts later."""
     done = Event()
 
     def watch() -> None:

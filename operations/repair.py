@@ -1,4 +1,4 @@
-"""Out of damage: what is broken is moved aside, and made again from what is whole.
+"""Repair damaged files: move each aside, and make it again from sound ones.
 
 A batch comes from its manifest's copy beside the builds, or from its source; the state from bronze; the published file
 from the state.
@@ -27,9 +27,9 @@ from warehouse.apply import copy_tables
 from warehouse.build import Request, build
 
 WAYS = {
-    "pin": "set aside; readers keep what they have until `clearwell builds unpin`",
-    "build": "set aside; nothing is lost with it",
-    "batch": "its manifest from the copy of a build; else set aside, and its window landed again",
+    "pin": "set aside; readers keep the pinned state until `clearwell builds unpin`",
+    "build": "set aside; no data is lost with it",
+    "batch": "its manifest restored from a build's copy; else set aside, and its window landed again",
     "state": "set aside, and built again from bronze",
     "published": "set aside, and published again from the state",
     "kept": "set aside",
@@ -37,11 +37,11 @@ WAYS = {
 
 
 def repair(home: Home, found: Sequence[Damage], now: datetime, report: Report) -> list[str]:
-    """Repair what is damaged; return what is left, each with the next step. What is moved goes to `broken/` of the home."""
-    # What is made of something else comes after it; decisions say which batches are not read.
+    """Repair all damage; return what could not be repaired, each with the next step. Files are moved to `broken/`."""
+    # In the order in which one is made from another. Decisions come first: they say which batches are not read.
     order = list(WAYS)
     left = []
-    # a build at this moment would start from nothing
+    # a build at this moment would start without a state
     with state.lock_build(home, report):
         found = [one for one in found if is_still(home, one)]
         asides = _clear_state(home, found)
@@ -59,7 +59,7 @@ def _is_decision(one: Damage) -> bool:
 
 
 def _clear_state(home: Home, found: Sequence[Damage]) -> list[Path]:
-    """Move a damaged state aside before anything else: what lands again asks a state, and none is better than that one."""
+    """Move a damaged state aside first: landings read the state, and it is better to have none than a damaged one."""
     with state.lock(home):
         return [set_aside(home, one.path, one.what) for one in found if one.kind == "state"]
 
@@ -92,17 +92,17 @@ def _publish(home: Home, one: Damage) -> str:
 
 
 def _pin_again(home: Home, now: datetime) -> None:
-    """Say again what is pinned: what readers have, if that is not the present state."""
+    """Write the pin again, for the published state, if that is not the present one."""
     given = state.last_build(home.published)
     if given and given != state.last_build(home.state):
-        publish.write_pin(home, publish.Pin(given, "what was pinned could not be read", "repair", now.isoformat()))
+        publish.write_pin(home, publish.Pin(given, "the earlier pin could not be read", "repair", now.isoformat()))
 
 
 # --- the state ---
 
 
 class _Elsewhere(Home):
-    """A home within a home: it builds a state of its own, of the same bronze."""
+    """A home within a home, which builds a state of its own from the same bronze."""
 
     @property
     def bronze(self) -> Path:
@@ -110,7 +110,7 @@ class _Elsewhere(Home):
 
 
 def _build_state(home: Home, aside: Path, now: datetime, report: Report) -> str:
-    """Build a new state of what the old one had taken, where some file still says that, else of everything; then publish it."""
+    """Build and publish a new state from the batches of the old one, if a file still lists them, else from all batches."""
     elsewhere = _Elsewhere(home.root / "repair", home.landing, home.shop_url)
     shutil.rmtree(elsewhere.root, ignore_errors=True)
     elsewhere.root.mkdir()
@@ -130,7 +130,7 @@ def _build_state(home: Home, aside: Path, now: datetime, report: Report) -> str:
 
 
 def _remember(home: Home, path: Path) -> bool:
-    """Start a state that knows the batches and builds of another file; False if that file cannot tell."""
+    """Create a state that lists the batches and builds of another file; False if that file cannot be read."""
     state.drop(home.state)
     try:
         with faults.named():
@@ -157,7 +157,7 @@ _OPS = """
 
 @dataclass(frozen=True)
 class _Batch:
-    """A damaged batch, and the ways back to it."""
+    """A damaged batch, and the ways to restore it."""
 
     home: Home
     ref: BatchRef
@@ -170,7 +170,7 @@ class _Batch:
         return bronze.batch_folder(self.home, self.ref)
 
     def repair(self) -> str:
-        """Make the batch whole; return what a person must do if that cannot be."""
+        """Restore the batch; return what a person must do if that is not possible."""
         manifest = _manifest_in_place(self.home, self.ref)
         if manifest and self._is_settled(manifest):
             return ""
@@ -178,14 +178,14 @@ class _Batch:
         if manifest and self._is_whole_under(manifest):
             set_aside(self.home, self._folder / bronze.MANIFEST, self.why)
             bronze.write_manifest(self._folder, manifest)
-            self.report("its manifest is there again, from the copy of a build")
+            self.report("its manifest is restored from a build's copy")
             return ""
         is_taken = self.ref.batch_id in _taken(self.home)
         aside = set_aside(self.home, self._folder, self.why) if self._folder.exists() else None
         trouble = self._land_again(manifest)
         if self._is_there():
             if manifest and self._is_whole_under(manifest):
-                bronze.write_manifest(self._folder, manifest)  # with the time when it first landed
+                bronze.write_manifest(self._folder, manifest)  # with the time of its first landing
             self.report("its window landed again: it is the same batch")
             return ""
         if not is_taken:
@@ -197,7 +197,7 @@ class _Batch:
         return self._left_in_state(trouble, can_retract=bool(aside and manifest))
 
     def _land_again(self, manifest: Manifest | None) -> str:
-        """Land what the batch came from; return why not, if so."""
+        """Land the batch's window again; return why that failed, or an empty text."""
         try:
             for land in self._landings(manifest):
                 land()
@@ -211,14 +211,14 @@ class _Batch:
         if self.ref.dataset == decisions.DATASET:
             yield lambda: decisions.land(self.home, _decisions_in_state(self.home, self.ref.batch_id))
         elif source not in sources.SOURCES:
-            raise Permanent(f"{source} is no source that can be asked again")
+            raise Permanent(f"the source {source} cannot be read again")
         elif is_of_days and (self.ref.dataset == counts.DATASET or (manifest and manifest.part)):
             yield lambda: sources.sweep(source, window, self.home, self.now, self.report, is_backfill=True)
         else:
             yield lambda: sources.ingest(source, window, self.home, self.now, self.report)
 
     def _came_from(self) -> tuple[str, Window]:
-        """Say which window a batch without a manifest came from: as the state has it, or a batch of the same snapshot; else its day."""
+        """Return the window of a batch without a manifest: from the state, or from its snapshot's other batches; else its day."""
         query = "select source, window_start, window_end from ops.batches where batch_id = $1"
         for row in state.read(self.home.state, "ops.batches", query, [self.ref.batch_id]):
             return row["source"], Window(row["window_start"].replace(tzinfo=UTC), row["window_end"].replace(tzinfo=UTC))
@@ -238,7 +238,7 @@ class _Batch:
         return True
 
     def _is_settled(self, manifest: Manifest) -> bool:
-        """Say whether nothing is left to do: the repair of a decision may have taken the batch out."""
+        """Say whether nothing is left to do: the repair of a decision may have retracted the batch."""
         try:
             plan.verify(self.home, manifest)
         except Broken:
@@ -256,15 +256,15 @@ class _Batch:
         told = f"batch {self.ref.batch_id} of {self.ref.dataset}, {self.ref.date}, is set aside in {self.home.broken}"
         if trouble:
             return f"{told}, and its window could not be landed again: {trouble}"
-        self.report(f"{told}; its window landed again, with other content than it had then")
+        self.report(f"{told}; its window was landed again, but the source's content has changed")
         return ""
 
     def _left_in_state(self, trouble: str, *, can_retract: bool) -> str:
-        told = f"batch {self.ref.batch_id} of {self.ref.dataset}, {self.ref.date}, cannot be landed again as it was"
-        way = "Next: restore its folder from a copy"
+        told = f"batch {self.ref.batch_id} of {self.ref.dataset}, {self.ref.date}, cannot be landed again with the same content"
+        way = "Next: restore its folder from a backup"
         if can_retract:
-            way += f", or clearwell batches retract {self.ref.batch_id} --reason TEXT, which takes its records out"
-        return f"{told}{f': {trouble}' if trouble else ''}. Its records are in the state as they were. {way}"
+            way += f", or clearwell batches retract {self.ref.batch_id} --reason TEXT, which withdraws its records"
+        return f"{told}{f': {trouble}' if trouble else ''}. Its records stay in the state. {way}"
 
 
 def _manifest_in_place(home: Home, ref: BatchRef) -> Manifest | None:
@@ -275,7 +275,7 @@ def _manifest_in_place(home: Home, ref: BatchRef) -> Manifest | None:
 
 
 def _copied_manifest(home: Home, ref: BatchRef) -> Manifest | None:
-    """Find a batch's manifest among what the builds were planned with."""
+    """Find a batch's manifest among the copies in the builds' plans."""
     for path in sorted(home.builds.glob("*/batches.jsonl"), reverse=True):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if ref.batch_id in line:
@@ -289,7 +289,7 @@ def _copied_manifest(home: Home, ref: BatchRef) -> Manifest | None:
 
 
 def _taken(home: Home) -> frozenset[str]:
-    """Say which batches the state has taken; where there is none, those that readers have."""
+    """Return the batches of the state; without a state, those of the published file."""
     path = home.state if home.state.exists() else home.published
     try:
         with faults.named():
@@ -300,11 +300,11 @@ def _taken(home: Home) -> frozenset[str]:
 
 
 def _decisions_in_state(home: Home, batch_id: str) -> list[Decision]:
-    """Read the decisions of a batch from the state: they have no other source. If they are the same, so is their batch."""
+    """Read the decisions of a batch from the state, as they have no source. The same decisions give the same batch."""
     query = "select * from records.decisions where batch_id = $1 order by record_no"
     rows = state.read(home.state, "records.decisions", query, [batch_id])
     if not rows:
-        raise Permanent("a decision has no source but the person who made it", todo="make the decision again")
+        raise Permanent("decisions cannot be landed again: they have no source", todo="make the decision again")
     return [
         Decision(
             row["subject"],

@@ -1,4 +1,4 @@
-"""Is all well? Freshness, the last build, what it found."""
+"""Report the health of a home: freshness, the last build and its findings."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -18,9 +18,9 @@ _STALE_AFTER = timedelta(days=2)
 
 
 def read(home: Home, now: datetime) -> dict[str, Any]:
-    """Return what is complete until when, the last build, open findings, what is damaged, and whether all that is healthy.
+    """Return how far each dataset is complete, the last build, open findings, damage, and whether all of it is healthy.
 
-    `unhealthy` says in words what is not well; nothing in it, and all is. Gaps and refused records do not make it unhealthy.
+    `unhealthy` lists the reasons in words, empty if healthy. Gaps and refused records do not make a home unhealthy.
     """
     broken = [{"kind": one.kind, "name": one.name, "what": one.what} for one in damage.glance(home)]
     if {"state", "published"} & {one["kind"] for one in broken}:
@@ -103,10 +103,10 @@ def late_datasets(
     ends: Mapping[str, datetime | None],
     now: datetime,
 ) -> list[str]:
-    """Name the datasets that are not complete until when they should be.
+    """List the datasets that are less complete than they should be by now.
 
-    Nothing is expected where the contract expects no records, of a source that is off, and of one that has ended after
-    its end: old data is late only where newer data should be there.
+    Nothing is expected if the contract expects no records, if the source is off, or after the end of a source that has
+    ended: old data is late only if there should be newer data.
     """
     late = []
     for row in datasets:
@@ -128,7 +128,7 @@ _DIFFERENCES = """
     where is_alert and not is_accepted
     order by all
 """
-# Ranges of dates without a gap that were made, or have a record that was parsed, under another version.
+# Ranges of consecutive dates that were built, or have a record that was parsed, under another version.
 _STALE = """
     with stale as (
         select dataset, record_date from ops.dates where model_version <> $1
@@ -149,7 +149,7 @@ _STALE = """
     group by dataset, range
     order by all
 """
-# Refused lines that are open, by cause: a line is counted once, however often it was landed.
+# Open refused lines by cause: a line is counted once, however often it was landed.
 _REFUSED = """
     select count(*) as letters, cause, dataset, min(first_seen) as since
     from (select dataset, first_seen, unnest(reasons) as cause from letters where settled is null)
@@ -157,7 +157,7 @@ _REFUSED = """
     order by letters desc, dataset, cause
 """
 _HELD = ("dataset", "window_start", "window_end", "refused_records", "records", "cause")
-# With a state or published file that cannot be read, nothing else can be told.
+# If the state or the published file cannot be read, nothing else can be reported.
 _UNKNOWN: dict[str, Any] = {
     "healthy": False,
     "unhealthy": ["damaged"],

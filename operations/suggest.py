@@ -1,4 +1,4 @@
-"""What would rescue the dead letters: by cause, the smallest change of contract or records, and what it brings back."""
+"""Suggest how to rescue dead letters: by cause, the smallest change of contract or records, and what it brings back."""
 
 from dataclasses import dataclass
 
@@ -43,35 +43,35 @@ _CLUSTERS = """
     order by records desc, shaped.dataset, shaped.reasons, shape
 """
 _RECORDS = {
-    "broken_json": "write the lines as JSON: one object a line, no comments, no trailing commas, no NaN",
-    "half_line": "deliver the file again when it is whole: its last line stops within a record",
-    "too_long": "send less in one record, or raise longest_record in the contract",
-    "invalid_utf8": "write it in UTF-8; other bytes are often Latin-1",
-    "ragged_row": "give a field for each column of the header; resubmit the row as a JSON object of its columns",
-    "broken_quoting": "close the quotes, and double those inside; resubmit the row as a JSON object of its columns",
-    "not_an_object": "give one JSON object a line",
-    "duplicate_key": "say each key once: nobody can know which of two values is meant",
-    "too_many_digits": "give amounts of more than 15 digits as strings",
-    "too_many_decimals": "round to 4 decimals, by the shop's own rule",
-    "not_a_number": "give the amount; NaN is none",
-    "infinite": "give the value; infinity is none",
-    "out_of_range": "correct the value, or discard it: no amount or calendar has a meaning for it",
-    "not_matching": "correct the value to the pattern of the contract",
-    "in_future": "correct the time, and look at the clock of whoever wrote it",
-    "wrong_type": "give it in the contract's type: text in quotes, whole numbers without",
+    "broken_json": "write each line as one JSON object: no comments, no trailing commas, no NaN",
+    "half_line": "deliver the complete file again: its last line ends within a record",
+    "too_long": "make the record shorter, or raise longest_record in the contract",
+    "invalid_utf8": "convert it to UTF-8; such bytes are often Latin-1",
+    "ragged_row": "write one field for each column of the header; resubmit the row as a JSON object of its columns",
+    "broken_quoting": "close the quotes, and double quotes within a field; resubmit the row as a JSON object of its columns",
+    "not_an_object": "write one JSON object per line",
+    "duplicate_key": "write each key once: it is unknown which of the two values is meant",
+    "too_many_digits": "write amounts of more than 15 digits as strings",
+    "too_many_decimals": "round to 4 decimals, by the shop's own rounding rule",
+    "not_a_number": "write the amount; NaN is not a number",
+    "infinite": "write the value; infinity is not allowed",
+    "out_of_range": "correct the value, or discard the record: the type cannot hold this value",
+    "not_matching": "correct the value so that it matches the contract's pattern",
+    "in_future": "correct the time, and check the clock of the system that wrote it",
+    "wrong_type": "write it in the contract's type: text in quotes, whole numbers without",
 }
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The smallest change that would let a record through one reason: of the contract, or of the record."""
+    """The smallest change that removes one reason for a refusal: of the contract, or of the record."""
 
     of: str
     change: str
 
 
 def suggestions(home: Home) -> list[state.Row]:
-    """Cluster the dead letters by cause and the shape of the value; nothing is changed by asking."""
+    """Group the dead letters by cause and the shape of the value. Nothing is changed."""
     contracts = read_contracts()
     return [
         {
@@ -91,15 +91,15 @@ def suggestions(home: Home) -> list[state.Row]:
 
 
 def suggest(contract: Contract, reason: str, shape: str | None, listed: str | None) -> Suggestion:
-    """Say what would let a record through one reason."""
+    """Return the change that removes one reason for a refusal."""
     code, _, column = reason.partition(":")
     if code == "missing":
         needed = {*contract.key, contract.event_time, contract.money.currency if contract.money else None}
         if column in needed or column in (contract.money.amount if contract.money else ""):
-            return Suggestion("records", f"give {column}: a record means nothing without it")
+            return Suggestion("records", f"add {column}: a record is useless without it")
         return Suggestion(
             "contract",
-            f"let {column} be optional (required: false), and try it: clearwell contracts try FILE --from DATE --to DATE",
+            f"make {column} optional (required: false), and try it: clearwell contracts try FILE --from DATE --to DATE",
         )
     if code == "not_allowed":
         return Suggestion(
@@ -114,13 +114,13 @@ def suggest(contract: Contract, reason: str, shape: str | None, listed: str | No
 
 def _rewrite(column: str, shape: str) -> str:
     if "," in shape and not any(letter in shape for letter in "a:/"):
-        return f"{column}: write the decimals behind a point, without separators of thousands"
+        return f"{column}: write a decimal point, and no thousands separators"
     if "/" in shape or (":" in shape and "9" in shape):
-        return f"{column}: write the time as ISO 8601, as 2026-11-01T10:00:00Z"
-    return f"{column}: write it as the contract's type says"
+        return f"{column}: write the time as ISO 8601, such as 2026-11-01T10:00:00Z"
+    return f"{column}: write it in the contract's type"
 
 
 def _joined(parts: list[Suggestion]) -> dict[str, str]:
-    """A record with a reason that only a correction fixes needs the correction, whatever the contract says."""
+    """Join suggestions. If one reason needs a correction of the record, the whole does, whatever the contract says."""
     of = "records" if any(part.of == "records" for part in parts) else "contract"
     return {"change": of, "suggestion": "; ".join(dict.fromkeys(part.change for part in parts))}

@@ -1,4 +1,4 @@
-"""From a record to what became of it, and from a number back to the records that add up to it."""
+"""Trace a record to its fate and its gold rows, and a number in gold back to the records that add up to it."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ from operations.query import ALLOWED_CONDITION, parse_condition, session
 from warehouse import state
 from warehouse.lineage import Lineage, read_lineage
 
-# How a summary says each fate, the first of them first.
+# The words of a summary for each fate, in the order in which they are listed.
 _FATES = {
     "current": "current",
     "superseded": "superseded",
@@ -33,7 +33,7 @@ _FATES = {
 
 @dataclass(frozen=True)
 class Behind:
-    """The cells of gold asked for, the records each is made of, and the measures that do not add up: none."""
+    """The requested gold rows, the records behind them, and the measures that do not add up, of which there should be none."""
 
     cells: list[state.Row]
     records: list[state.Row]
@@ -79,7 +79,7 @@ def _records_of(lineage: Lineage, where: str) -> str:
 
 
 def _made(lineage: Lineage) -> str:
-    """Select the silver rows that gold is made of, with the cell each is part of and what it brings to it."""
+    """Select the silver rows behind gold, with the gold row each is part of and what it adds to it."""
     columns = [f"{expression} as cell_{name}" for name, expression in lineage.grain.items()]
     columns += [f"{expression} as count_{name}" for name, expression in lineage.counts.items()]
     columns += [f"({expression}) as {name}" for name, expression in lineage.adds.items()]
@@ -95,7 +95,7 @@ def _same(lineage: Lineage, made: str, cells: str) -> str:
 
 
 def _differences(connection: duckdb.DuckDBPyConnection, lineage: Lineage, where: str) -> list[state.Row]:
-    """Return the measures that the records do not add up to; a table that shows records as they are has none."""
+    """Return the measures that the records do not add up to; a table that shows records unchanged has no measures."""
     measures = {name: f"sum(made.{name})" for name in lineage.adds}
     measures |= {name: f"count(distinct made.count_{name})" for name in lineage.counts}
     grain = ", ".join(f"cells.{name}" for name in lineage.grain)
@@ -119,12 +119,12 @@ def _differences(connection: duckdb.DuckDBPyConnection, lineage: Lineage, where:
 
 
 def record(home: Home, name: str) -> list[dict[str, Any]]:
-    """Tell everything about the records that an id names: batch:record_no, or the first part of a key, as an order id."""
+    """Return everything about the records with an id: batch:record_no, or the first part of a key, such as an order id."""
     contracts = read_contracts()
     with session(home) as connection:
         found = _find(connection, contracts, name)
         if not found:
-            raise Permanent(f"no record is named {name!r}", todo="give an order id, an event id, or batch:record_no")
+            raise Permanent(f"there is no record {name!r}", todo="name an order id, an event id, or BATCH:RECORD_NO")
         told = [_tell(home, connection, contracts[row["dataset"]], row) for row in found]
     refused = [one["record"] for one in told if one["fate"] == "dead_letter"]
     settled = letters.settled(home, refused) if refused else {}
@@ -132,7 +132,7 @@ def record(home: Home, name: str) -> list[dict[str, Any]]:
 
 
 def summary(told: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say in a line per dataset what became of the records that were found, and where in gold they are."""
+    """Return one line per dataset: what became of the records found, and where in gold they are."""
     lines = []
     for dataset in dict.fromkeys(one["dataset"] for one in told):
         its = [one for one in told if one["dataset"] == dataset]
@@ -206,7 +206,7 @@ def _manifest(home: Home, connection: duckdb.DuckDBPyConnection, row: state.Row)
 
 
 def _origin(home: Home, contract: Contract, manifest: Manifest, record_no: int) -> dict[str, Any]:
-    """Read the raw record from bronze: its file and line where it has one, else the row as JSON by the source's names."""
+    """Read the raw record from bronze: its file and line if it has them, else the row as JSON by the source's names."""
     for path in bronze.parquet_files(home, manifest):
         table = pq.read_table(path, filters=pc.field("record_no") == record_no)
         for raw in table.to_pylist():
@@ -244,7 +244,7 @@ def _winner(connection: duckdb.DuckDBPyConnection, contract: Contract, row: stat
 
 
 def _gold_rows(connection: duckdb.DuckDBPyConnection, row: state.Row) -> list[str]:
-    """Name the gold rows that a current record is part of, by their grain."""
+    """List the gold rows that a current record is part of, by their grain."""
     named = []
     for lineage in read_lineage().values():
         if row["dataset"] in lineage.datasets:

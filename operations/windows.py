@@ -11,44 +11,44 @@ from ingestion.sources.postgres import opened
 from ingestion.window import Window, iso
 from operations import heal
 
-# A week from what is landed is a gap; more is another year, or a slip of the pen.
+# Up to a week away from landed data is a gap; more is another period, or a typing error.
 _APART = timedelta(days=7)
 
 
 def check_place(home: Home, window: Window, *, apart: bool = False) -> None:
-    """Raise Permanent for a window before all data of the sources or, unless `apart`, far from what is landed."""
+    """Raise Permanent for a window before all data of the sources or, unless `apart`, far from landed data."""
     check_begun(window, _begins(home, window))
     if not apart:
         check_near(window, _landed(home))
 
 
 def check_past(window: Window, now: datetime) -> None:
-    """Refuse a window that is not over: what it landed would count as complete."""
+    """Refuse a window that is not over: it would count as complete once landed."""
     if window.end <= now:
         return
     hour = now.replace(minute=0, second=0, microsecond=0)
-    over = f"the last hour that is over ends at {iso(hour)}"
+    over = f"the last complete hour ends at {iso(hour)}"
     if window.start >= hour:
-        raise Permanent(f"the window {window} lies in the future: {over}", todo="give --from and --to before that")
+        raise Permanent(f"the window {window} lies in the future: {over}", todo="choose --from and --to before that")
     raise Permanent(
         f"the window {window} is not over: {over}, and the end is not part of a window",
-        todo=f"the same with --to {hour:%Y-%m-%dT%H:%M}Z",
+        todo=f"run the same command with --to {hour:%Y-%m-%dT%H:%M}Z",
     )
 
 
 def check_begun(window: Window, begins: Mapping[str, datetime | None]) -> None:
-    """Refuse a window that ends before any source's first record; of a source whose value is None nothing is there at all."""
+    """Refuse a window that ends before any source's first record; None stands for a source without any records."""
     if not begins or any(one and one < window.end for one in begins.values()):
         return
     told = "; ".join(f"{source} {f'begins at {iso(at)}' if at else 'has none'}" for source, at in begins.items())
     raise Permanent(
-        f"no source has a record before {iso(window.end)}: {told}",
-        todo="give a window in which there are some, or look at the address of the source",
+        f"no source has records before {iso(window.end)}: {told}",
+        todo="choose a later window, or check the address of the source",
     )
 
 
 def check_near(window: Window, landed: Window | None) -> None:
-    """Refuse a window that leaves more than a week between it and what is landed."""
+    """Refuse a window that leaves a gap of more than a week to the landed data."""
     if not landed:
         return
     before, after = landed.start - window.end, window.start - landed.end
@@ -57,8 +57,8 @@ def check_near(window: Window, landed: Window | None) -> None:
     hole = Window(window.end, landed.start) if before > after else Window(landed.end, window.start)
     whole = Window(min(window.start, landed.end), max(window.end, landed.start))
     raise Permanent(
-        f"the window {window} would leave {hole.length.days} days without data, {hole}: what is landed is {landed}",
-        todo=f"all of it: --from {_typed(whole.start)} --to {_typed(whole.end)}; or the same with --apart, and the days between stay missing",
+        f"the window {window} would leave {hole.length.days} days without data, {hole}: landed so far is {landed}",
+        todo=f"include the gap: --from {_typed(whole.start)} --to {_typed(whole.end)}; or add --apart, which leaves the gap",
     )
 
 
@@ -72,7 +72,7 @@ def _landed(home: Home) -> Window | None:
 
 
 def _begins(home: Home, window: Window) -> dict[str, datetime | None]:
-    """Return when the sources that can be asked cheaply have their first record; one that does not answer is left to its landing."""
+    """Return the time of the first record of sources where that is cheap to find; skip a source that does not answer."""
     ways: dict[str, Callable[[Home, Window], datetime | None]] = {"orders": _first_order, "clickstream": _first_hour}
     found = {}
     for source in sorted(set(sources.SOURCES) & set(ways)):
@@ -83,7 +83,7 @@ def _begins(home: Home, window: Window) -> dict[str, datetime | None]:
 
 def _first_order(home: Home, window: Window) -> datetime | None:
     with opened(home.database_url()) as shop:
-        # Ends at the first that is found, which the minimum does only where there is an index.
+        # Stops at the first row found; min() does so only with an index.
         if shop.execute("select 1 from shop.orders where ordered_at < %s limit 1", [window.end]).fetchone():
             return window.start
         row = shop.execute("select min(ordered_at) from shop.orders").fetchone()

@@ -39,7 +39,7 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     [
         (["batches", "retract", "nothing", "--reason", "r"], "there is no batch nothing"),
         (["batches", "restore", "nothing"], "there is no batch nothing"),
-        (["dead-letters", "discard", "a:1", "--reason", "r"], "a:1 is no dead letter"),
+        (["dead-letters", "discard", "a:1", "--reason", "r"], "a:1 is not a dead letter"),
         (["builds", "accept", "held:x", "--reason", "r"], "there is no open finding held:x"),
         (["builds", "restore", "x", "--reason", "r"], "the state of build x is not kept"),
         (["builds", "unpin"], "nothing is pinned"),
@@ -71,7 +71,7 @@ def test_a_decision_asks_for_a_reason(tmp_path: Path) -> None:
         (
             "2026-11-01",
             "2026-11-02",
-            "no source has a record before 2026-11-02T00:00:00Z: clickstream begins at 2026-11-05",
+            "no source has records before 2026-11-02T00:00:00Z: clickstream begins at 2026-11-05",
         ),
     ],
 )

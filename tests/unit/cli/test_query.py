@@ -51,7 +51,7 @@ def test_a_terminal_is_given_the_first_rows(
     lines = shown.stdout.splitlines()[2:]
     assert [line.split() for line in lines] == [[str(n), f"o-{n}"] for n in range(rows)]
     assert shown.stderr.startswith(f"asked {asked.state}\n")
-    assert (f"the first {rows} rows; --limit shows more" in shown.stderr) is (rows < 300)
+    assert (f"the first {rows} rows; --limit N shows more" in shown.stderr) is (rows < 300)
 
 
 def test_a_pipe_is_given_every_row_or_told_how_to_get_them(asked: Home) -> None:
@@ -59,7 +59,7 @@ def test_a_pipe_is_given_every_row_or_told_how_to_get_them(asked: Home) -> None:
     shown = CliRunner().invoke(main, ["sql", "from range(10001)"])
     assert shown.exit_code == 1
     assert shown.output == (
-        "error: the answer has more than 10,000 rows. Next: add --csv or --json, which print any number, or --limit\n"
+        "error: the result has more than 10,000 rows. Next: add --csv or --json, which print any number of rows, or --limit N\n"
     )
 
 
@@ -118,11 +118,11 @@ def test_ctrl_c_ends_it_in_one_line(asked: Home) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("from nothing", "Next: clearwell sql 'show all tables' lists what is there"),
+        ("from nothing", "Next: correct the name: `clearwell sql 'show all tables'` lists the tables"),
         ("select x from numbers", "Next: correct the query; clearwell sql 'describe SCHEMA.TABLE'"),
-        ("select 1 +", "syntax error at end of input. Next: correct it: one SELECT\n"),
+        ("select 1 +", "syntax error at end of input. Next: correct the query: it must be one SELECT\n"),
         ("select name::int from numbers", "Next: correct the query\n"),
-        ("delete from numbers", "Next: ask one SELECT over the state's own tables"),
+        ("delete from numbers", "Next: type one SELECT over the state's own tables"),
     ],
 )
 def test_what_is_said_next_fits_the_error(asked: Home, query: str, said: str) -> None:

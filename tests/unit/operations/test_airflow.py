@@ -173,12 +173,12 @@ def test_only_days_without_a_run_or_with_one_that_failed_are_asked_for(api: Airf
 
 def test_days_that_were_landed_are_not_asked_for_again(api: Airflow, tmp_path: Path) -> None:
     api.runs = {f"2026-01-{day:02}": "success" for day in range(1, 4)} | {"2026-01-03": "running"}
-    assert any("landed before" in line for line in complete(tmp_path)) and api.asked == []
+    assert any("have landed already" in line for line in complete(tmp_path)) and api.asked == []
 
 
 def test_an_unfinished_backfill_ends_first_and_is_waited_for(api: Airflow, tmp_path: Path) -> None:
     api.backfills = [{"id": 7, "completed_at": None, "is_paused": True}]
-    assert any("waiting for the backfill" in line for line in complete(tmp_path))
+    assert any("waiting for an earlier backfill" in line for line in complete(tmp_path))
     assert api.asked[:2] == ["PUT /backfills/7/unpause", 'PATCH /dags/sweep_sources {"is_paused": false}']
     assert api.asked[-1].startswith("POST /backfills")
 
