@@ -1,1 +1,1 @@
-"""The command line. It reads the clock and the environment, and passes both on. Nothing imports it."""
+"""The command line. Only the CLI and dags/ read the clock. Nothing imports it."""

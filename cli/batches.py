@@ -37,7 +37,7 @@ def show_batch(batch_id: str, as_json: bool) -> None:
 @click.argument("batch_id")
 @reason_option
 def retract_batch(batch_id: str, reason: str) -> None:
-    """Take a batch out: its records are withdrawn, and those that lost to them come back."""
+    """Withdraw a batch's records. Records that lost to them become current again."""
     decide.retract(Home.from_environment(), batch_id, by(reason))
     tell(f"batch {batch_id} is retracted. {NEXT}; undo: clearwell batches restore {batch_id}")
 

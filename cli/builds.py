@@ -10,7 +10,7 @@ from operations.output import say, show, tell, with_first
 from warehouse.build import Outcome, Request
 
 _DRY_RUN_ROWS = 40
-# What a narrow terminal has room for.
+# The columns for which a narrow terminal has room.
 _FINDING = ("result", "failed_rows", "check_name", "consequence", "message")
 
 
@@ -30,7 +30,7 @@ def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: 
     if dry_run and outcome.plan:
         _show_dry_run(outcome, as_json=as_json)
     elif outcome.plan:
-        done = "published" if outcome.is_published else "applied, and not published: readers are given a pinned state"
+        done = "published" if outcome.is_published else "applied but not published: readers see a pinned state"
         tell(f"build {outcome.plan.build_id}: {done}")
 
 
@@ -45,7 +45,7 @@ def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:
         tell(f"batches that would leave: {', '.join(plan.leaving) or 'none'}")
     show(outcome.dates, as_json=False, title="dates that would differ", nothing="no date would differ")
     for one in outcome.differences:
-        title = f"{one.table}: {one.gone} rows would go, {one.new} come"
+        title = f"{one.table}: {one.gone} rows would be removed, {one.new} added"
         show(one.rows[:_DRY_RUN_ROWS], as_json=False, title=title)
     if not outcome.differences:
         tell("gold would not change")
@@ -119,4 +119,4 @@ def unpin_builds() -> None:
     from warehouse import publish
 
     publish.unpin(Home.from_environment())
-    tell("the present state is published")
+    tell("the current state is published")

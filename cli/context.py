@@ -1,4 +1,4 @@
-"""What a command takes from its surroundings: the time and who types it."""
+"""The time of a command, and the user who types it."""
 
 import getpass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ def now() -> datetime:
 
 
 def by(reason: str) -> By:
-    """Say who decides: whoever is logged in."""
+    """Return the author of a decision: the logged-in user, now."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):

@@ -33,7 +33,7 @@ def check_contracts(as_json: bool) -> None:
 @click.argument("dataset")
 def release_contract(dataset: str) -> None:
     """Release the current contract of DATASET as its next version."""
-    tell(f"{dataset}: version {releases.release(dataset)} is released. Next: commit it, and clearwell build")
+    tell(f"{dataset}: version {releases.release(dataset)} is released. Next: commit it, then run clearwell build")
 
 
 @contract_group.command("try")

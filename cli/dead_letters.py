@@ -17,7 +17,7 @@ def dead_letters() -> None:
     """Records that were refused."""
 
 
-# What a narrow terminal has room for, of what is suggested.
+# The columns of suggestions for which a narrow terminal has room.
 _FIRST = ("records", "reasons", "suggestion", "example")
 settled_option = click.option(
     "--settled", is_flag=True, help="Those that are settled: discarded, corrected, or replaced by a valid record."
@@ -53,7 +53,7 @@ def list_dead_letters(by_file: bool, settled: bool, as_json: bool) -> None:
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """Put first what a narrow terminal has room for."""
+    """Put the columns first for which a narrow terminal has room."""
     return {
         "letters": row["letters"],
         "cause": row["reasons"],

@@ -1,4 +1,4 @@
-"""What readers are given: what each published table is, and its dashboard drawn."""
+"""Describe the published tables, and draw their dashboard queries."""
 
 import sys
 from dataclasses import asdict
@@ -26,7 +26,7 @@ def describe(table: str | None, as_json: bool) -> None:
             return
         rows = [{"table": one.name, "rows": one.rows, "one row per": ", ".join(one.grain)} for one in tables]
         show(rows, as_json=False)
-        tell("Next: clearwell describe TABLE, or clearwell show TABLE for one of gold")
+        tell("Next: clearwell describe TABLE, or clearwell show TABLE for a gold table")
         return
     found, columns = described.read_table(home, table)
     if as_json:

@@ -10,7 +10,7 @@ from ingestion.home import Home
 from operations import hashes, ledger
 from operations.output import say, show, with_first
 
-# What a narrow terminal has room for.
+# The columns for which a narrow terminal has room.
 _FATES = ("dataset", "bronze", "current", "superseded", "duplicate", "dead_letter", "withdrawn", "difference")
 _MONEY = ("dataset", "currency", "bronze", "difference", "current")
 
@@ -27,7 +27,7 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
         differences, balanced = ledger.recount(home)
         if not as_json:
             show(differences, as_json=False, title="accounts that differ", nothing="recounted: every account balances")
-        say("building everything again from bronze, aside, to compare each row")
+        say("rebuilding everything from bronze in another file, to compare each row")
         rows = ledger.recompute(home, now())
         balanced = balanced and not rows
         if as_json:
@@ -46,7 +46,7 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
             show(
                 with_first(amounts, _MONEY),
                 as_json=False,
-                title="money, by the currency each record names; lines have that of their order",
+                title="money, by the currency that each record names; order lines have the currency of their order",
             )
     sys.exit(0 if balanced else 1)
 

@@ -1,4 +1,4 @@
-"""The command line: its commands, and how an error is said."""
+"""The command line: its commands, and how errors are printed."""
 
 import os
 import sys
@@ -25,16 +25,16 @@ from cli import (
 from ingestion import faults
 from operations.output import say
 
-# What leaves its work done so far, where it is stopped.
+# The commands that keep the work done so far when they are stopped.
 _GOES_ON = ("ingest", "sweep", "run", "build", "heal", "repair", "demo", "up")
-# What DuckDB makes of Ctrl-C while it runs a query.
+# DuckDB's error for Ctrl-C while it runs a query.
 _INTERRUPTED = "Query interrupted"
-# As a shell has it: 128 and the number of the signal.
+# Exit statuses as a shell has them: 128 plus the number of the signal.
 _BY_INTERRUPT, _BY_PIPE = 130, 141
 
 
 class Commands(click.Group):
-    """Turn errors into one clear line, Ctrl-C into a clean stop, and a reader who has enough into a quiet one."""
+    """Turn errors into one clear line. Stop cleanly on Ctrl-C, and silently if the reader of a pipe closes it."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -45,7 +45,7 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             _stop(ctx)
         except BrokenPipeError:
-            # what is left to be printed goes nowhere, instead of to a message about it
+            # discard the remaining output: writing it would print another error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(_BY_PIPE)
         except Exception as error:
@@ -64,13 +64,11 @@ def _stop(ctx: click.Context) -> NoReturn:
 
 
 def _told(error: Exception) -> str:
-    """Say an error in one line; nothing of an exception that nobody foresaw."""
+    """Return an error as one line; empty for an unexpected exception."""
     if found := faults.fault_of(error):
         return str(found)
     if isinstance(error, duckdb.Error):
-        return (
-            f"DuckDB says: {' '.join(str(error).split())}. Next: the same after `clearwell --debug`, which shows where"
-        )
+        return f"DuckDB failed: {' '.join(str(error).split())}. Next: run it again with `clearwell --debug` for the traceback"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Questions about the state: SQL, and where a record or a number comes from."""
+"""Query the state: by SQL, or for the origin of a record or a number."""
 
 import sys
 from dataclasses import asdict
@@ -13,9 +13,9 @@ from ingestion.home import Home
 from operations import output, query, trace
 from operations.output import say, show, show_one, tell
 
-# Rows of an answer that a terminal is given, unless somebody asks for more.
+# The rows that a terminal shows by default.
 _ROWS = 200
-# Characters of an answer that are read at once.
+# The characters of an answer that are read at a time.
 _AT_ONCE = 1 << 16
 
 
@@ -44,11 +44,11 @@ def sql(question: str, limit: int | None, as_csv: bool, as_json: bool) -> None:
     say(f"asked {home.state}")
     show([dict(zip(names, row, strict=True)) for row in rows[:limit]], as_json=False, nothing="no rows")
     if limit and len(rows) > limit:
-        say(f"the first {limit:,} rows; --limit shows more, --csv and --json print all")
+        say(f"these are the first {limit:,} rows; --limit N shows more, --csv and --json print all")
 
 
 def _print_all(home: Home, question: str, limit: int | None, *, as_csv: bool) -> None:
-    """Print an answer of any size. It waits in a file until it is whole: nobody's pager keeps a build from applying."""
+    """Print an answer of any size. It is written to a file first, so that a slow reader does not keep builds from applying."""
     with TemporaryFile("w+", encoding="utf-8", newline="") as file:
         with query.ask(home, question) as (names, rows):
             rows = islice(rows, limit)
@@ -93,7 +93,7 @@ def show_trace(name: str | None, table: str | None, where: str, as_json: bool) -
 
 
 def _told(behind: trace.Behind, table: str) -> str:
-    """Say in a line how many records are behind how many rows, and whether they add up."""
+    """Return one line: how many records are behind how many rows, and whether they add up."""
     ends = f"measures that do not add up: {len(behind.differences):,}" if behind.differences else "the records add up"
     name = f"gold.{table.removeprefix('gold.')}"
     return f"{name}: rows {len(behind.cells):,}, made of records {len(behind.records):,}; {ends}"

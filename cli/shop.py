@@ -13,13 +13,13 @@ from operations.output import say, tell
 
 
 def wake_shop(home: Home) -> None:
-    """Let the simulated shop of a home answer, if it has one and no other is named: start its Postgres, point at its bank."""
+    """Make a home's simulated shop available, if it has one and no other shop is set: start its Postgres, set its rates."""
     from demo import postgres, rates
 
     if rates.published(home).exists():
         os.environ.setdefault("EXCHANGE_RATES", str(rates.published(home)))
     if not home.shop_url and "orders" in sources.SOURCES and postgres.is_asleep(home):
-        say("starting the shop's Postgres, which was stopped. It stays; clearwell shop stop stops it")
+        say("starting the shop's Postgres, which was stopped. It keeps running; clearwell shop stop stops it")
         postgres.start(home)
 
 

@@ -50,7 +50,7 @@ def sweep(start: str, end: str) -> None:
         else:
             tell(f"{source}: {landing.records} records in {len(landing.new)} new batches")
     if failed:
-        say(f"not swept: {', '.join(failed)}. Next: fix the errors above and run the same command again")
+        say(f"not swept: {', '.join(failed)}. Next: fix the errors above, then run the same command again")
         sys.exit(1)
     tell(f"{NEXT}; then clearwell status lists what differs from the sources")
 
@@ -74,7 +74,7 @@ def run(ctx: click.Context, start: str, end: str, apart: bool) -> None:
     if len(failed) < len(names):
         ctx.invoke(build)
     if failed:
-        say(f"not landed: {', '.join(failed)}. Next: fix the errors above and run it again")
+        say(f"not landed: {', '.join(failed)}. Next: fix the errors above, then run the same command again")
         sys.exit(1)
 
 
@@ -103,7 +103,7 @@ def heal_windows(ctx: click.Context, end: str | None, dry_run: bool, as_json: bo
     home = Home.from_environment()
     found = heal.needed(home, parse_time(end) if end else None)
     rows = [{"source": one.source, "from": one.window.start, "to": one.window.end, "why": one.why} for one in found]
-    show(rows, as_json=as_json, title="to be ingested", nothing="every window is there, and whole")
+    show(rows, as_json=as_json, title="to be ingested", nothing="no window is missing or incomplete")
     if dry_run or not found:
         return
     wake_shop(home)

@@ -1,4 +1,4 @@
-"""How the home is."""
+"""Show the health of the home."""
 
 import sys
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from ingestion.home import Home
 from operations import damage, status
 from operations.output import say, show, show_one, tell, with_first
 
-# What fills a home that is empty.
+# The commands that fill an empty home.
 _FIRST = "clearwell run --from DATE --to DATE, or clearwell demo"
-# Causes of refusal that are listed; `dead-letters list` has them all.
+# The number of refusal causes listed here; `dead-letters list` shows all.
 _CAUSES = 5
 
 
@@ -29,7 +29,7 @@ def show_status(as_json: bool) -> None:
         tell(f"home: {found['home']}")
         _show_broken(found["broken"])
         if {"state", "published"} & {one["kind"] for one in found["broken"]}:
-            click.echo("not healthy; what is damaged hides the rest")
+            click.echo("not healthy: a damaged file keeps everything else from being checked")
         else:
             _show_data(found)
             _show_open(found)
@@ -44,7 +44,7 @@ def _show_broken(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _show_data(found: dict[str, Any]) -> None:
-    """Show what readers have, and what the last build said of it."""
+    """Show how far the published data is complete, and the last build's findings."""
     show(
         found["datasets"],
         as_json=False,
@@ -58,43 +58,43 @@ def _show_data(found: dict[str, Any]) -> None:
     if found["refused"]:
         letters = [{**row, "since": row["since"] and row["since"].date()} for row in found["refused"]]
         total = sum(row["letters"] for row in letters)
-        title = f"refused lines that are open: {total:,}, by cause"
+        title = f"open refused lines: {total:,}, by cause"
         if len(letters) > _CAUSES:
-            title += f"; the {_CAUSES} greatest of {len(letters)}"
+            title += f"; the {_CAUSES} most frequent of {len(letters)}"
         show(letters[:_CAUSES], as_json=False, title=title)
         say("Next: clearwell dead-letters list")
 
 
 def _show_open(found: dict[str, Any]) -> None:
-    """Show what waits for a person, each with the commands that lead out."""
+    """Show what waits for a person, each with the commands that resolve it."""
     if found["held"]:
-        show(found["held"], as_json=False, title="held: too many records are refused, or a check fails")
+        show(found["held"], as_json=False, title="held batches: too many records are refused, or a check fails")
         say(
             "Next: fix the source and ingest the window again, or fix the contract and clearwell build --from DATE --to DATE "
             "--reason TEXT; or clearwell builds accept FINDING --reason TEXT; or clearwell batches retract BATCH --reason TEXT"
         )
     if found["differences"]:
-        show(found["differences"], as_json=False, title="not reconciled: the source counts other than what landed")
+        show(found["differences"], as_json=False, title="not reconciled: the source's count differs from what landed")
         say(
-            "Next: clearwell sweep --from DATE --to DATE and clearwell build count again; "
+            "Next: count again with clearwell sweep --from DATE --to DATE and then clearwell build; "
             "or clearwell builds accept FINDING --reason TEXT"
         )
     if found["stale"]:
-        show(found["stale"], as_json=False, title="dates under an older contract or model version")
-        say("Next: clearwell build --from DATE --to DATE --reason TEXT, or --full, makes them again")
+        show(found["stale"], as_json=False, title="stale: dates built under an older contract or model version")
+        say("Next: rebuild them with clearwell build --from DATE --to DATE --reason TEXT, or with --full")
     if found["pinned"]:
         pin = found["pinned"]
         say(
-            f"readers are given build {pin['build_id']} since {pin['pinned_at']}: {pin['reason']}. Next: clearwell builds unpin"
+            f"readers see build {pin['build_id']}, pinned at {pin['pinned_at']}: {pin['reason']}. Next: clearwell builds unpin"
         )
     if found["batches_waiting"]:
-        tell(f"{found['batches_waiting']} batches wait for a build: clearwell build")
+        tell(f"{found['batches_waiting']} batches wait for a build. Next: clearwell build")
     if found["late"] and not found["gaps"]:
-        say("Next: clearwell heal --to DATE lands what is missing up to a date")
+        say("Next: land the missing windows up to a date with clearwell heal --to DATE")
 
 
 def _verdict(found: dict[str, Any]) -> str:
-    """Say in one line whether all is well, and what leads out."""
+    """Return one line: whether all is well, and the next command if not."""
     gaps = len(found["gaps"])
     said = "healthy" if found["healthy"] else f"not healthy: {'; '.join(found['unhealthy'])}"
     if not gaps:
@@ -102,5 +102,5 @@ def _verdict(found: dict[str, Any]) -> str:
     return f"{said}{',' if found['healthy'] else ';'} with {gaps} gap{'s' if gaps > 1 else ''}: clearwell heal"
 
 
-# What a narrow terminal has room for.
+# The columns for which a narrow terminal has room.
 _FINDING = ("result", "failed_rows", "check_name", "consequence", "message")

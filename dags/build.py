@@ -1,14 +1,14 @@
 """From bronze to the published warehouse: `plan >> transform >> audit >> publish`.
 
-It runs when batches arrive, and hourly in case an asset event was missed. With nothing to do, `plan` skips the rest. What fails
-a check of the audit is held, and the rest is published in the same run; accounts that do not balance fail the run, and leave
-the last good state published.
+It runs when batches arrive, and hourly in case an asset event was missed. If there is nothing to do, `plan` skips the rest.
+Batches that fail a check of the audit are held, and the rest is published in the same run. If the accounts do not balance,
+the run fails and the last good state stays published.
 
 Batches that land while a build runs may not wake another one (apache/airflow#56050: at `max_active_runs=1`, asset
-events can wait until an unrelated later one). So `look_again` looks before the run ends, and `build_again` asks for
-another.
+events can wait until an unrelated later one). So `look_again` checks for batches before the run ends, and `build_again`
+triggers another run.
 
-Triggered by hand, it can build a range of dates, or everything, again from bronze; say why.
+Trigger it by hand to rebuild a range of dates, or everything, from bronze. A rebuild needs a reason.
 """
 
 from datetime import date
@@ -33,14 +33,14 @@ def _date(text: str | None) -> date | None:
 @task
 @named()
 def plan(params: dict[str, Any] | None = None) -> str:
-    """Write down the next build and return its id; skip when there is nothing to do."""
+    """Plan the next build and return its id; skip if there is nothing to do."""
     from ingestion.home import Home
     from warehouse import build
 
     asked = params or {}
     request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], asked["reason"] or "")
     if request.is_replay and not request.reason:
-        raise Permanent("building a range or everything again needs a reason", todo="trigger it again, and say why")
+        raise Permanent("rebuilding a range or everything needs a reason", todo="trigger the DAG again with a `reason`")
     planned = build.plan(Home.from_environment(), request, now(), print)
     if planned is None:
         raise AirflowSkipException("nothing to build: no new batches")
@@ -51,7 +51,7 @@ def plan(params: dict[str, Any] | None = None) -> str:
 @task
 @named()
 def transform(build_id: str) -> None:
-    """Build the tables aside."""
+    """Build the tables in the build's own file. The state and the published file do not change."""
     from ingestion.home import Home
     from warehouse import build
 
@@ -61,7 +61,7 @@ def transform(build_id: str) -> None:
 @task
 @named()
 def audit(build_id: str) -> None:
-    """Check what was built. What fails a check is held, and the rest built again; fail when the accounts do not balance."""
+    """Check the build. Batches that fail are held, and the rest is built again. Fail if the accounts do not balance."""
     from ingestion.home import Home
     from warehouse import build
 
@@ -78,11 +78,11 @@ def publish(build_id: str) -> None:
     build.publish(Home.from_environment(), build_id, print)
 
 
-# After a skipped plan too: a batch may land between that look and the end of the run.
+# Also after a skipped plan: a batch may land between the plan and the end of the run.
 @task.short_circuit(trigger_rule=TriggerRule.NONE_FAILED)
 @named()
 def look_again() -> bool:
-    """Say whether batches landed while this run was busy."""
+    """Return whether batches have landed since this run's plan."""
     from ingestion.home import Home
     from warehouse import build
 
@@ -91,7 +91,7 @@ def look_again() -> bool:
 
 with DAG(
     dag_id=DAG_ID,
-    description="Build, audit and publish what is new in bronze",
+    description="Build, audit and publish new batches",
     doc_md=__doc__,
     schedule=AssetOrTimeSchedule(assets=BRONZE, timetable=CronTriggerTimetable("30 * * * *", timezone="UTC")),
     start_date=START,
@@ -99,11 +99,13 @@ with DAG(
     max_active_runs=1,
     default_args={**PERSISTENCE, "owner": PLATFORM, "pool": WAREHOUSE_POOL},
     params={
-        "from": Param(None, type=["null", "string"], format="date", description="First date to build again"),
+        "from": Param(None, type=["null", "string"], format="date", description="First date to rebuild"),
         "to": Param(None, type=["null", "string"], format="date", description="End of the range, not included"),
-        "full": Param(False, type="boolean", description="Build everything again from bronze"),
+        "full": Param(False, type="boolean", description="Rebuild everything from bronze"),
         "reason": Param(
-            None, type=["null", "string"], description="Why a range or everything is built again; kept with the build"
+            None,
+            type=["null", "string"],
+            description="Required for a range or a full rebuild: why. It is kept with the build",
         ),
     },
     tags=["build"],

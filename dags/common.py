@@ -1,4 +1,4 @@
-"""What the DAGs share: who owns a source, how a task fails, the window a run owns, and the task that lands it."""
+"""Shared by the DAGs: a source's owner, the retry policy, the window that a run owns, and the task that lands it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,32 +17,38 @@ SOURCES = tuple(ENDS)
 PLATFORM = CONTRACTS["source_counts"].owner
 BRONZE = Asset("bronze")
 WAREHOUSE_POOL = "warehouse"
-# Backfills go back as far as this; without one, CronDataIntervalTimetable has nowhere to count from.
+# The earliest date of a backfill. CronDataIntervalTimetable needs a date to count from.
 START = datetime(2000, 1, 1, tzinfo=UTC)
 
-# A retry helps what is Transient, and may help what nobody foresaw; it never helps what is Permanent.
+# Retry Transient and unexpected errors; never Permanent ones.
 PERSISTENCE = {
     "retries": 3,
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=15),
-    "retry_policy": ExceptionRetryPolicy([RetryRule(Permanent, RetryAction.FAIL, reason="Somebody must look at it")]),
+    "retry_policy": ExceptionRetryPolicy(
+        [
+            RetryRule(
+                Permanent, RetryAction.FAIL, reason="A retry cannot help: read the error, which names the next step"
+            )
+        ]
+    ),
     "execution_timeout": timedelta(hours=2),
 }
 
 
 def owner(source: str) -> str:
-    """Name who answers for a source."""
+    """Return the owners of a source's datasets."""
     return ", ".join(sorted({one.owner for one in CONTRACTS.values() if one.source == source}))
 
 
 def every(cadence: timedelta) -> CronDataIntervalTimetable:
-    """Return a timetable whose runs own windows of this length; a bare cron string would give windows of no length."""
+    """Return a timetable whose runs own windows of this length; a plain cron string would give empty windows."""
     return CronDataIntervalTimetable(CADENCES[cadence], timezone="UTC")
 
 
 def last_start(source: str) -> datetime | None:
-    """Return the last moment a window of a source may start at: before the source ended, where it did."""
+    """Return the last moment at which a window of a source may start; None if the source has not ended."""
     end = ENDS[source]
     return end - timedelta.resolution if end else None
 
@@ -53,24 +59,26 @@ def cadence(source: str) -> timedelta:
 
 
 def window(logical_date: datetime | None, length: timedelta) -> Window:
-    """Return the window that a run owns: the one of this length that its logical date lies in.
+    """Return the window that a run owns: the one of this length that contains its logical date.
 
-    A run of the schedule or of a backfill bears the start of its window. Airflow would give one that is triggered by hand the
-    window before it, and let it stand in the place of the run that owns the window itself.
+    The logical date of a scheduled or backfill run is the start of its window. Airflow's own data interval of a run triggered
+    by hand would be the window before, and the run would replace the one that owns that window.
 
     A run whose window is not over waits for its end. One whose window has not begun is Permanent.
     """
     if logical_date is None:
-        raise Permanent("this run has no logical date", todo="trigger it with the start of the window it should land")
+        raise Permanent(
+            "this run has no logical date", todo="trigger the DAG again with a logical date within the window to land"
+        )
     owned = Window.around(logical_date, length)
     moment = now()
     if owned.start > moment:
         raise Permanent(
             f"the window {owned} has not begun",
-            todo="delete this run, which stands in the place of the one that the schedule will make",
+            todo="delete this run: it would keep the scheduler from creating its own run of this window",
         )
     if owned.end > moment:
-        print(f"the window {owned} is not over: this run waits until it is")
+        print(f"the window {owned} is not over: this run waits until then")
         raise AirflowRescheduleException(owned.end)
     return owned
 

@@ -1,10 +1,10 @@
-"""One DAG a source: each run lands one window of it in bronze.
+"""One DAG per source: each run lands one window of it in bronze.
 
-A run owns the window that its logical date lies in, whoever makes it: triggered for 05:00, or 05:20, it lands 05:00 to 06:00, once
-that is over. Running it again lands only what is new, so a run may be cleared at any time. A run of the schedule also lands what was
-missed in the two weeks before its window, as after a scheduler that was off.
+A run owns the window that contains its logical date, also if it is triggered by hand: for 05:00, or 05:20, it lands 05:00 to
+06:00, once that is over. Running it again lands only new data, so a run may be cleared at any time. A scheduled run also lands
+windows that were missed in the two weeks before, as when the scheduler was off.
 
-What comes late is brought by `sweep_sources`. Long ranges are backfilled there too: a run a day, not one an hour.
+`sweep_sources` lands late data. Use it to backfill long ranges too: it has one run per day instead of one per hour.
 """
 
 from airflow.sdk import DAG
@@ -14,7 +14,7 @@ from dags.common import PERSISTENCE, SOURCES, START, cadence, every, ingest, las
 for source in SOURCES:
     with DAG(
         dag_id=f"ingest_{source}",
-        description=f"Land {source} in bronze, one window a run",
+        description=f"Land {source} in bronze, one window per run",
         doc_md=__doc__,
         schedule=every(cadence(source)),
         start_date=START,

@@ -1,15 +1,15 @@
-"""Every source again, the day that has just ended and those before it that may still change: late files, late commits.
+"""Land every source again, for the day that has just ended and earlier days that may still change by late files or commits.
 
-Each day is landed again, which brings only what is new, and counted by other means in the same view of its source, by
-event date; what is gone from the source is found. The next build judges the counts. Last, the ledger is recounted from the
-tables and bronze. `clearwell sweep --from D --to D` does the same by hand.
+Landing a day again brings only new data. Each day is also counted by independent code in the same view of its source, by event
+date, and deletions are found. The next build compares the counts. At the end, the ledger is recounted from the tables and
+bronze. `clearwell sweep --from D --to D` does the same by hand.
 
-A run owns the day that its logical date lies in, whoever makes it. A run of the schedule first lands what nobody has landed of the
-two weeks before its day, as after a scheduler that was off; what is older, `clearwell heal` lands.
+A run owns the day that contains its logical date, also if it is triggered by hand. A scheduled run first lands what was missed
+in the two weeks before its day, as when the scheduler was off; `clearwell heal` lands anything older.
 
-This is also how ranges are backfilled: `clearwell airflow backfill create --dag-id sweep_sources --from-date D --to-date D`.
-A backfill comes to each day in turn, so it does not look at earlier ones; nor does it recount the ledger: once a night is
-enough, and each recount reads all of bronze.
+Use this DAG to backfill ranges: `clearwell airflow backfill create --dag-id sweep_sources --from-date D --to-date D`.
+A backfill's run lands its own day only, and does not recount the ledger: once a night is enough, as a recount reads all of
+bronze.
 """
 
 from datetime import datetime
@@ -26,9 +26,9 @@ from ingestion.window import DAY
 @task(outlets=[BRONZE])
 @named()
 def sweep(source: str, logical_date: datetime | None = None, dag_run: Any = None) -> dict[str, int]:
-    """Land the day of one source again, and the days before it that may still change; count them, and find what is gone.
+    """Land one source's day again, and earlier days that may still change; count them, and find deletions.
 
-    A run of the schedule first lands what was missed before its day.
+    A scheduled run first lands what was missed before its day.
     """
     from ingestion import sources
     from ingestion.home import Home
@@ -50,13 +50,13 @@ def recount_ledger(dag_run: Any = None) -> None:
     from operations import ledger
 
     if dag_run.run_type == "backfill":
-        raise AirflowSkipException("the nightly run recounts the ledger")
+        raise AirflowSkipException("a backfill does not recount the ledger: the nightly run does")
     ledger.check(Home.from_environment())
 
 
 with DAG(
     dag_id="sweep_sources",
-    description="Land the days before again, count them at the source, and recount the ledger",
+    description="Land recent days again, count them at the source, and recount the ledger",
     doc_md=__doc__,
     schedule=every(DAY),
     start_date=START,

@@ -13,25 +13,25 @@ _CATCH_UP = timedelta(days=7)
 
 
 def run(home: Home, now: Callable[[], datetime], sleep: Callable[[float], None], report: Report = silent) -> None:
-    """Bring the shop to the present each minute, until interrupted: orders as they come, clicks by whole hours."""
+    """Simulate the shop up to now each minute, until interrupted: orders continuously, clicks by whole hours."""
     while True:
         present = now()
         try:
             catch_up(home, present)
             report(f"the shop is at {present:%Y-%m-%d %H:%M}")
         except Transient as error:
-            # Restarted, or stopped for a while: the days are pure functions, so nothing is lost by trying again.
+            # Postgres is restarting or stopped for a while. The days are pure functions: trying again loses nothing.
             report(str(error))
         sleep(_PAUSE_SECONDS)
 
 
 def catch_up(home: Home, present: datetime) -> None:
-    """Bring the shop to the present, once."""
+    """Simulate the shop up to now, once."""
     open_days(home, [Day(day) for day in _missing(last_day(home), present.date())])
     advance(home, present)
 
 
 def _missing(last: date | None, today: date) -> list[date]:
-    """List the days to open up to today: also those on which nothing ran, a week at most."""
+    """List the days to open up to today, a week back at most, including those on which nothing ran."""
     first = max(last + timedelta(days=1), today - _CATCH_UP) if last and last < today else today
     return [first + timedelta(days=n) for n in range((today - first).days + 1)]

@@ -31,12 +31,12 @@ def stop(home: Home) -> None:
 
 
 def is_running(home: Home) -> bool:
-    """Say whether the server lives and answers."""
+    """Say whether the server runs and answers."""
     return _server(home).is_running()
 
 
 def is_asleep(home: Home) -> bool:
-    """Say whether there is a server that was stopped."""
+    """Say whether there is a stopped server."""
     return (_server(home).data / "PG_VERSION").exists() and not is_running(home)
 
 

@@ -1,4 +1,4 @@
-"""The bank that the simulated shop asks: the rates that ship with a package end on the day the package was made."""
+"""The simulated shop's exchange rates: those that ship with a package end on the day the package was made."""
 
 import csv
 from datetime import date, timedelta
@@ -15,7 +15,7 @@ _BEFORE, _AFTER = timedelta(days=7), timedelta(days=366)
 def write(home: Home, first: date, last: date) -> Path:
     """Write the rates of every weekday from a week before the first date to a year after the last; return the file.
 
-    What it holds of earlier and later dates it keeps: a rate that vanished would be one that the bank took back.
+    Rates of earlier and later dates in the file are kept: a missing rate would look withdrawn by the bank.
     """
     path = published(home)
     start, end = first - _BEFORE, last + _AFTER
@@ -36,11 +36,11 @@ def write(home: Home, first: date, last: date) -> Path:
 
 
 def published(home: Home) -> Path:
-    """Name the file in which this bank publishes its rates."""
+    """Return the path of the file of rates."""
     return home.shop / "exchange_rates.csv"
 
 
 def quote(day: date, currency: str) -> Decimal:
-    """Return what one euro costs on a date: up to a hundredth above or below the usual, the same at every call."""
+    """Return the price of one euro on a date: within 1 % of the usual one, and the same on every call."""
     chance = int(md5(f"{day} {currency}".encode()).hexdigest()[:8], 16) % 20_001
     return (PER_EURO[currency] * (990_000 + chance) / 1_000_000).quantize(Decimal("0.0001"))

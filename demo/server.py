@@ -1,4 +1,4 @@
-"""A Postgres of one's own: server binaries from a wheel, run as root or not, on loopback alone."""
+"""Run a private Postgres: server binaries from a wheel, started by root or any user, on loopback only."""
 
 import os
 import pwd
@@ -22,21 +22,21 @@ from ingestion.locks import hold
 
 _BOUND_SECONDS = 60
 _TRIES = 5
-# Below those that the system gives to whoever calls: one of these would be taken by the time a server opens it.
+# Below the ports that the system assigns to clients: such a port might be taken before the server opens it.
 _PORTS = range(20_000, 30_000)
-# To make the data folder, start the server and prepare it, on a busy machine.
+# The time to create the data folder, start the server and prepare it, on a busy machine.
 _PATIENCE_SECONDS = 300.0
 _NOBODY = 65534
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server whose data and log lie in a folder. `name` is what errors call it, `todo` what they say to type."""
+    """A server whose data and log are in a folder. Errors call it `name`, and name `todo` as the next command."""
 
     folder: Path
     name: str
     todo: str
-    # What is lost with the machine can be made again: nothing is forced to disk.
+    # The data can be made again after a crash of the machine: nothing is forced to disk.
     is_disposable: bool = False
 
     @property
@@ -45,11 +45,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where the running server is: `postgresql://postgres@127.0.0.1:port/postgres`. One that does not run is Permanent."""
+        """The running server's address: `postgresql://postgres@127.0.0.1:port/postgres`. Permanent if it does not run."""
         try:
             return f"postgresql://postgres@127.0.0.1:{self._postmaster()[1]}/postgres"
         except (OSError, IndexError, ValueError):
-            raise Permanent(f"{self.name} does not run", where=str(self.data), todo=self.todo) from None
+            raise Permanent(f"{self.name} is not running", where=str(self.data), todo=self.todo) from None
 
     def start(
         self,
@@ -57,11 +57,11 @@ class Server:
         report: Report = silent,
         patience: float = _PATIENCE_SECONDS,
     ) -> str:
-        """Start the server, or find it running; let one at a time `prepare` it, given its address; return that.
+        """Start the server unless it runs; call `prepare` with its address, one process at a time; return the address.
 
-        Whoever comes second waits `patience` seconds at most; then Transient.
+        A second process waits `patience` seconds at most; then Transient.
         """
-        # Two that start at once: the second would take the first's pid file for a dead server's.
+        # If two processes start at once, the second would take the first's pid file for a dead server's.
         with hold(self.folder / "postgres.lock", f"starts {self.name}", report, patience):
             if not (self.data / "PG_VERSION").exists():
                 self._initialise()
@@ -76,7 +76,7 @@ class Server:
             self._run(["pg_ctl", "stop", "-D", self.data.name, "-m", "fast", "-w", "-t", str(_BOUND_SECONDS)])
 
     def is_running(self) -> bool:
-        """Say whether the server lives and answers. One that was killed leaves its pid file, and perhaps its port to others."""
+        """Say whether the server runs and answers. A killed one leaves its pid file, and perhaps its port to others."""
         try:
             with socket.create_connection(("127.0.0.1", self._postmaster()[1]), timeout=5):
                 return self._lives()
@@ -84,7 +84,7 @@ class Server:
             return False
 
     def _lives(self) -> bool:
-        """Say whether the process of the pid file is the server of this folder, and no other that was given its number."""
+        """Say whether the process of the pid file is this folder's server, and not another that got its process id."""
         try:
             return self._mark in psutil.Process(int(self._pid_file.read_text().split()[0])).cmdline()
         except (OSError, IndexError, ValueError, psutil.Error):
@@ -92,7 +92,7 @@ class Server:
 
     @property
     def _mark(self) -> str:
-        """The setting by which the server of this folder is known among others: its command line has no path."""
+        """The setting that identifies this folder's server among others: its command line has no path."""
         return f"cluster_name=clearwell-{sha256(str(self.data).encode()).hexdigest()[:16]}"
 
     @property
@@ -105,10 +105,10 @@ class Server:
         return int(lines[0]), int(lines[3])
 
     def _start(self) -> None:
-        """Start the server, and wait until it answers. Its port may be taken meanwhile, or what a killed one left may still end."""
+        """Start the server, and wait until it answers. Retry if its port is taken, or a killed server's processes still end."""
         for one in range(_TRIES):
             if not self._lives() and self._is_given_out():
-                # Postgres would take the process that has the number now for itself.
+                # Postgres would mistake the process that has this id now for a server.
                 self._pid_file.unlink(missing_ok=True)
             options = f"-p {free_port(f'{self.data} {one}')} -c {self._mark}"
             options += " -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
@@ -119,18 +119,18 @@ class Server:
             give(log, self.data)
             how = ["-w", "-t", str(_BOUND_SECONDS), "-l", log.name, "-o", options]
             try:
-                if not self._lives():  # one that was left while it started is waited for
+                if not self._lives():  # wait for a server that another process left while it was starting
                     self._run(["pg_ctl", "start", "-D", self.data.name, *how])
                 self._wait()
                 return
             except Permanent:
                 if one == _TRIES - 1:
                     raise
-                # what a killed server left ends by itself, in its own time
+                # the processes that a killed server left end by themselves
                 time.sleep(1 + 5 * one)
 
     def _is_given_out(self) -> bool:
-        """Say whether the number in the pid file is that of a living process."""
+        """Say whether the process id in the pid file is that of a running process."""
         try:
             return psutil.pid_exists(int(self._pid_file.read_text().split()[0]))
         except (OSError, IndexError, ValueError):
@@ -148,7 +148,7 @@ class Server:
             time.sleep(0.1)
 
     def _initialise(self) -> None:
-        """Make the data folder aside, so that a killed run leaves nothing half made."""
+        """Create the data folder under another name first, so that a killed run leaves nothing half made."""
         aside = self.data.with_name("postgres.new")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True, mode=0o700)
@@ -156,7 +156,7 @@ class Server:
         how = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
         done = call(["initdb", "-D", aside.name, *how], self.folder)
         if done.returncode:
-            raise Permanent(f"{self.name} cannot be made: {done.stderr}", where=str(self.data))
+            raise Permanent(f"{self.name} cannot be created: {done.stderr}", where=str(self.data), todo=self.todo)
         aside.replace(self.data)
 
     def _run(self, command: Sequence[str]) -> None:
@@ -164,7 +164,7 @@ class Server:
         if done.returncode:
             told = done.stderr or done.stdout or "its log says why"
             raise Permanent(
-                f"{self.name} did not obey `{' '.join(command[:2])}`: {told}",
+                f"{self.name} failed to run `{' '.join(command[:2])}`: {told}",
                 where=str(self.folder / "postgres.log"),
                 todo=f"read the log, then `{self.todo}`",
             )
@@ -173,10 +173,10 @@ class Server:
 def call(command: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run one of Postgres's programs, found by its name, as a user it accepts.
 
-    They give paths to a shell as they are, so a path that may hold a quote is given relative to a `folder`.
+    They pass paths to a shell unescaped, so a path that may hold a quote is given relative to a `folder`.
     """
     binary = str(_binaries() / command[0])
-    # A server that keeps our pipes open would keep us waiting for them to close: it writes to its own log.
+    # The server writes to its own log: if it kept our pipes open, we would wait for them to close.
     return subprocess.run(
         [*_unprivileged(), binary, *command[1:]],
         stdin=subprocess.DEVNULL,
@@ -190,16 +190,16 @@ def call(command: Sequence[str], folder: Path | None = None) -> subprocess.Compl
 
 
 def _unprivileged() -> list[str]:
-    """Postgres refuses to run as root, or as a user without a name: be somebody else."""
+    """Return how to run as another user: Postgres refuses to run as root, or as a user without a name."""
     if os.geteuid() != 0 and _has_name():
         return []
     if _has_namespaces():
-        # in a user namespace of its own: another name for the same files
+        # in a user namespace, in which the same files have another owner
         return ["unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}"]
     if os.geteuid() == 0 and shutil.which("setpriv"):
         return ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
     raise Permanent(
-        "Postgres refuses to run as root or as a user without a name, and there is no way to be another",
+        "Postgres refuses to run as root or as a user without a name, and this process cannot become another user",
         todo="run as an ordinary user, or set SHOP_DATABASE_URL",
     )
 
@@ -213,7 +213,7 @@ def _has_name() -> bool:
 
 @cache
 def _has_namespaces() -> bool:
-    """Say whether a user namespace may be made. Many containers forbid it."""
+    """Say whether user namespaces are allowed. Many containers forbid them."""
     try:
         return subprocess.run(["unshare", "--user", "true"], capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
@@ -221,7 +221,7 @@ def _has_namespaces() -> bool:
 
 
 def give(*paths: Path) -> None:
-    """Let whoever the server runs as own these, and all in them."""
+    """Make the server's user the owner of these paths and everything in them."""
     if os.geteuid() == 0:
         owner = 0 if _has_namespaces() else _NOBODY
         for path in (below for top in paths for below in (top, *top.rglob("*"))):
@@ -236,15 +236,17 @@ def _binaries() -> Path:
 
 
 def free_port(whose: str = "") -> int:
-    """Find a port of the loopback that nobody listens on now: the same for the same `whose` each time, unless it is taken."""
+    """Find a free loopback port: the same one for the same `whose` each time, unless it is taken."""
     first = zlib.crc32((whose or f"{os.getpid()}").encode()) % len(_PORTS)
     for port in (*_PORTS[first:], *_PORTS[:first]):
         with socket.socket() as probe:
-            # one that was closed a moment ago is free
+            # a port that was closed a moment ago is free
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
-    raise Permanent(f"no port from {_PORTS[0]} to {_PORTS[-1]} is free", todo="stop what uses them")
+    raise Permanent(
+        f"no port from {_PORTS[0]} to {_PORTS[-1]} is free", todo="stop the programs that use them, such as other demos"
+    )

@@ -1,4 +1,4 @@
-"""Let time pass in the shop: orders in its Postgres, clicks in the landing folder.
+"""Simulate the passing of time in the shop: orders in its Postgres, clicks in the landing folder.
 
 Each day is a pure function of the day, the seed and the sizes, so days may be simulated at once or one by one. What
 is seen of a day grows with time: an order goes through its versions, and a late click arrives up to two days after.
@@ -65,7 +65,7 @@ def simulate(
 
 
 def open_days(home: Home, days: Sequence[Day]) -> None:
-    """Let days exist; time has still to pass. Those that exist stay as they are."""
+    """Create days, in which no time has passed yet. Existing days stay unchanged."""
     with opened(home.database_url()) as shop:
         _prepare(shop)
         shop.cursor().executemany(
@@ -83,7 +83,7 @@ def last_day(home: Home) -> date | None:
 
 
 def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
-    """Let time pass up to `until`, which is not included; clicks arrive by whole hours. Time never goes back."""
+    """Advance time up to `until`, not included; clicks arrive by whole hours. Time never goes back."""
     with opened(home.database_url()) as shop, _laboratory(home) as laboratory:
         _prepare(shop, report)
         days = [Day(*row) for row in shop.execute("select * from simulation.days order by day").fetchall()]
@@ -103,20 +103,20 @@ def advance(home: Home, until: datetime, *, report: Report = silent) -> Path:
 
 
 def _prepare(shop: psycopg.Connection, report: Report = silent) -> None:
-    """Take the turn to let time pass, which one connection has at a time until it ends; then make what is not there."""
+    """Take the lock for advancing time, which one connection holds until it ends; then create missing tables and rows."""
     for second in range(_TURN_SECONDS):
-        # Not a lock that the database waits for: on a busy machine others take longer than its bound for locks.
+        # Poll instead of waiting for the lock: on a busy machine others hold it longer than the database's lock timeout.
         if shop.execute("select 1 where pg_try_advisory_lock(hashtext('simulation'))").fetchone():
             break
         shop.commit()
         if second % 60 == 0:
-            report(f"waiting for the process that lets time pass in the shop; {_TURN_SECONDS - second} s more at most")
+            report(f"waiting for another process that simulates the shop; {_TURN_SECONDS - second} s more at most")
         sleep(1)
     else:
         raise Transient(
-            f"another process lets time pass in the shop, for {_TURN_SECONDS} s now",
+            f"waited {_TURN_SECONDS} s for another process that simulates the shop",
             where="the shop's Postgres",
-            todo="the same command later, or clearwell down",
+            todo="run the same command later; or stop the other process with clearwell down",
         )
     postgres.make_tables(shop)
     shop.execute(_PRODUCTS, {"products": PRODUCTS})
@@ -125,7 +125,7 @@ def _prepare(shop: psycopg.Connection, report: Report = silent) -> None:
 
 @contextmanager
 def _laboratory(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the DuckDB in which days are drawn: in memory, with a bound."""
+    """Open the DuckDB in which days are generated: in bounded memory."""
     home.shop.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(
         config={"threads": 2, "memory_limit": "700MB", "temp_directory": str(home.shop / "spill")}
@@ -158,7 +158,7 @@ def _sell(
     since: datetime | None,
     until: datetime,
 ) -> bool:
-    """Bring a day's orders from what they were to what they are; say whether they could change. A settled day is left."""
+    """Update a day's orders to the present time; return whether they could change. A settled day is skipped."""
     start = datetime.combine(day.day, time(), UTC)
     settled = start + timedelta(days=1) + _ORDER_REACH
     if start >= until or (since and since >= settled and day.is_begun):
@@ -179,9 +179,9 @@ def _sell(
 
 
 def _click(laboratory: duckdb.DuckDBPyConnection, home: Home, days: Sequence[Day], day: Day, until: datetime) -> bool:
-    """Write the files of a day's hours that are over, from its own clicks and those that come late from days before.
+    """Write the files of a day's past hours, from its own clicks and late ones of earlier days.
 
-    A day that is over and written stays as it is; what arrived is kept for the truth. Say whether there was anything to do.
+    A past day that is written stays unchanged; the arrivals are kept for the truth. Return whether there was work to do.
     """
     start = datetime.combine(day.day, time(), UTC)
     arrived = home.shop / "arrived" / f"{day.day}.parquet"
@@ -220,7 +220,7 @@ def _write_hour(laboratory: duckdb.DuckDBPyConnection, home: Home, start: dateti
 
 
 def _keep_arrived(laboratory: duckdb.DuckDBPyConnection, stage: Path, day: date, target: Path | None) -> None:
-    """Remember what a day's files hold, in `target`; without one the day is not over, and this run alone remembers."""
+    """Record the content of a day's files in `target`; without one the day is not over, and only this run remembers it."""
     rows = "*/*/*/*.parquet"
     if not any(stage.glob(rows)):
         return
@@ -235,7 +235,7 @@ def _keep_arrived(laboratory: duckdb.DuckDBPyConnection, stage: Path, day: date,
 
 
 def _recall_arrived(laboratory: duckdb.DuckDBPyConnection, home: Home, days: Sequence[Day]) -> None:
-    """Let `arrivals` be all that ever arrived."""
+    """Create the view `arrivals` of everything that ever arrived."""
     kept = [home.shop / "arrived" / f"{day.day}.parquet" for day in days]
     files = ", ".join(database.literal(path) for path in kept if path.exists())
     more = f"union all by name from read_parquet([{files}])" if files else ""
@@ -246,7 +246,7 @@ def _recall_arrived(laboratory: duckdb.DuckDBPyConnection, home: Home, days: Seq
 def _pack(path: Path, suffix: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
     with path.open("wb") as file:
         if suffix.endswith("gz"):
-            # neither name nor time in the header: the same clicks are the same bytes
+            # no name or time in the gzip header, so that the same clicks give the same bytes
             with gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
                 yield packed
         elif suffix.endswith("zst"):
@@ -256,7 +256,7 @@ def _pack(path: Path, suffix: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
             yield file
 
 
-# On disk and by file, so that memory stays the same whatever the size of a day.
+# On disk and by file, so that memory does not grow with the size of a day.
 _STAGE = """
     select
         i, event_type, visitor_id, plant, event_date, cast(date_part('hour', arrived_at) as int) as hour,

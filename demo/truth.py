@@ -1,4 +1,4 @@
-"""Write what a perfect pipeline must find, known from what was simulated. It uses none of the pipeline's code.
+"""Write what a perfect pipeline must find, from what was simulated, without any of the pipeline's code.
 
 `shop/truth.json` holds lists of objects:
     fates         dataset, date, fate, records

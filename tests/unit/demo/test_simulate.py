@@ -244,7 +244,7 @@ def test_whoever_waits_for_the_turn_is_told_and_no_bound_on_locks_ends_it(
         other.execute("select pg_advisory_lock(hashtext('simulation'))")
         monkeypatch.setattr(simulate, "sleep", lambda _: other.execute("select pg_advisory_unlock_all()"))
         simulate.advance(at_once, datetime(2026, 11, 4, tzinfo=UTC), report=said.append)
-        assert any(line.startswith("waiting for the process that lets time pass") for line in said)
+        assert any(line.startswith("waiting for another process that simulates") for line in said)
         other.execute("select pg_advisory_lock(hashtext('simulation'))")
         monkeypatch.setattr(simulate, "sleep", lambda _: None)
         with pytest.raises(Transient, match="another process"):
