@@ -159,11 +159,13 @@ def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
             findings.append(finding)
     for one in expectations.check(build):
         result_name = "pass" if one.success else "fail"
-        finding = Finding(f"expectation {one.name}", result_name, one.failed_rows, one.message, one.examples)
+        table = f"gold_{one.name.split('.')[0]}"
+        message = "" if one.success else one.message or f"these values break an expectation in {table}.yml."
+        finding = Finding(f"expectation {one.name}", result_name, one.failed_rows, message, one.examples)
         if one.success:
             findings.append(finding)
         else:
-            behind = tuple(dbt.datasets_behind(build, [f"gold_{one.name.split('.')[0]}"]))
+            behind = tuple(dbt.datasets_behind(build, [table]))
             failures.append(_Failure(finding, "stop" if one.message else "hold", behind))
     return findings, failures
 

@@ -401,12 +401,18 @@ def _parse(build: Build, project: Path) -> Any:
     return outcome.result
 
 
+def _message(one: Any) -> str:
+    """Return what a node's result says: for a failed test the `finding` of its config, else dbt's own message."""
+    finding = (getattr(one.node.config, "meta", None) or {}).get("finding")
+    return str((finding if str(one.status) in ("fail", "warn") else "") or one.message or "")
+
+
 def _result(one: Any) -> Result:
     return Result(
         name=one.node.name,
         kind=str(one.node.resource_type),
         status=str(one.status),
-        message=str(one.message or ""),
+        message=_message(one),
         failures=int(one.failures or 0),
         sql=getattr(one.node, "compiled_code", None) or "",
         severity=str(getattr(one.node.config, "severity", "")).lower(),

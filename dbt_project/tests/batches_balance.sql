@@ -1,5 +1,5 @@
 -- Nothing is lost: a batch's cells of the ledger add up to its manifest, and to what its source counted.
-{{ config(severity='error', meta={'on_failure': 'stop', 'promise': 'every record has exactly one fate'}) }}
+{{ config(severity='error', meta={'finding': 'the ledger of these batches does not add up to their manifests or to their source\'s counts. Next: clearwell ledger --recount', 'on_failure': 'stop', 'promise': 'every record has exactly one fate'}) }}
 -- depends_on: {{ ref('plan_touched') }} {{ ref('plan_batches') }}
 with batches as (
     {{ whole('ops_batches') }}

@@ -1,5 +1,5 @@
 -- The total the shop shows, held against the lines of the order. It is never used as revenue.
-{{ config(severity='warn') }}
+{{ config(severity='warn', meta={'finding': 'total_amount of these orders differs from the sum of their lines, which is what revenue uses. Next: compare the orders in the shop'}) }}
 with lines as (
     select order_id, sum(line_amount) as line_amount from {{ ref('silver_order_items') }} where is_known_order group by order_id
 )

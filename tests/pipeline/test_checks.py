@@ -90,6 +90,7 @@ class Looked:
     skipped: set[str]
     noticed: set[str]
     sql: dict[str, str]
+    messages: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +101,14 @@ def looked(good: Build) -> Looked:
         checks(good).keys() - {one.name for one in well},
         set(),
         {one.name: one.sql for one in well},
+        {},
     )
     for how in ("double", "empty", "alter"):
         spoil(good, how)
         results = dbt.run_tests(good)
         found.sql |= {one.name: one.sql for one in results}
         found.noticed |= {one.name for one in results if one.status not in ("pass", "success")}
+        found.messages |= {one.name: one.message for one in results if one.status in ("fail", "warn")}
         found.noticed |= {one.name for one in expectations.check(good) if not one.success}
     shutil.copyfile(good.folder / "good.duckdb", good.file)
     return found
@@ -141,6 +144,15 @@ def test_every_check_can_fail(good: Build, looked: Looked) -> None:
     assert looked.failed == set()
     every = {*checks(good), *(one.name for one in expectations.check(good))}
     assert every - looked.noticed == set()
+
+
+def test_a_failed_check_says_what_its_rows_mean(good: Build, looked: Looked) -> None:
+    own = {name for name, node in checks(good).items() if node["config"]["meta"].get("finding")}
+    assert (
+        {name for name, message in looked.messages.items() if message.startswith("Got ")}
+        == checks(good).keys() - own
+        == set()
+    )
 
 
 def test_what_is_left_out_for_want_of_rows_could_not_fail(good: Build, looked: Looked) -> None:

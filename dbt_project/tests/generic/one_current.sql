@@ -1,6 +1,6 @@
 {# Every key that has a record in the contest has exactly one current record. #}
 {% test one_current(model, key) %}
-{{ config(meta={'on_failure': 'stop'}) }}
+{{ config(meta={'finding': 'these keys do not have exactly one current record. Next: clearwell ledger --recount', 'on_failure': 'stop'}) }}
 select {{ key | join(', ') }}, count(*) filter (where fate = 'current') as current_records
 from {{ model }}
 group by {{ key | join(', ') }}

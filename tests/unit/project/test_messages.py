@@ -14,6 +14,7 @@ from cli.main import main
 ROOT = Path(__file__).resolve().parents[3]
 CODE = ("cli", "dags", "demo", "ingestion", "operations", "warehouse")
 MODULES = [path for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))]
+TESTS = sorted((ROOT / "dbt_project" / "tests").rglob("*.sql"))
 # What stands in a message for a value that is not known before, and in a text for what the reader puts there.
 HOLE = "HOLE"
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*|…|<\w+>")
@@ -136,6 +137,15 @@ def test_what_is_printed_can_be_typed(path: Path) -> None:
     for text, is_docstring in strings(path):
         for command in typed(text):
             can_be_typed(command, mentions=is_docstring)
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_each_dbt_test_says_what_its_rows_mean_and_what_can_be_typed(path: Path) -> None:
+    """A finding is read by somebody who has not seen the test: dbt's own message only counts rows."""
+    found = re.search(r"'finding': '((?:[^'\\]|\\.)+)'", path.read_text())
+    assert found, f"{path.name} has no `finding` in its config's meta"
+    for command in typed(found[1]):
+        can_be_typed(command, mentions=False)
 
 
 def test_the_texts_are_found_and_what_cannot_be_typed_is_told() -> None:

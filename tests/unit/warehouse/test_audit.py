@@ -32,6 +32,7 @@ def test_a_check_that_could_not_be_run_stops_the_build_and_holds_nothing(
         ("is_odd", on_failure),
         ("expectation daily.amount.between", on_failure),
     ]
+    assert failures[1].finding.message == (message or "these values break an expectation in gold_daily.yml.")
 
 
 def test_a_refusal_shows_rows_or_else_what_went_wrong() -> None:
