@@ -1,4 +1,4 @@
-{# Current records of a dataset after this build, on some dates: the untouched ones of the state, and those of the build. #}
+{# The current records of a dataset after this build, on some dates: untouched ones from the state, and those of the build. #}
 
 {% macro current_after(dataset, dates=none, only=none) %}
     {% set columns = (['batch_id', 'record_no', 'record_date'] + column_names(dataset)) | join(', ') %}

@@ -1,5 +1,5 @@
-{# One number for the values of a record, to notice an altered one by. A missing value adds nothing, so that a column that
-   a contract takes later leaves earlier numbers as they are. It never decides a contest: see content_md5. #}
+{# One number for the values of a record, to detect altered records. A missing value does not change it, so that a column
+   added to the contract later leaves earlier numbers unchanged. It never decides a contest: see content_md5. #}
 {% macro content_hash(names) -%}
     {%- set ns = namespace(sql='0::ubigint') -%}
     {%- for name in names -%}

@@ -1,7 +1,7 @@
-{# The contest: which record of a key is current. A record may say that its key is gone: it competes like any version, goes
-   before a record of its own version, and where it is current the key has no row in silver. #}
+{# The contest decides which record of a key is current. A record may say that its key is gone: it competes like any version,
+   wins against a record of its own version, and if it is current, the key has no row in silver. #}
 
-{# The keys that a build touches, with every date on which they stand before or after it. #}
+{# The keys that a build touches, with every date on which they have records before or after it. #}
 {% macro touched_keys(dataset) %}
 {% set meta = contract(dataset).meta %}
 {% set key = key_columns(dataset) %}
@@ -46,7 +46,7 @@ standing as (
     {% if meta.get('dated_key') %}
     select {{ columns }} from touched where false
     {% else %}
-    -- the one look at all of history: a scan of the key columns alone
+    -- the only scan of all history: it reads the key columns only
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     where exists (select 1 from touched where {{ same('touched', 'state', key) }})
     {% endif %}
@@ -66,7 +66,7 @@ select * from final
     {{ return(literals("(select batch_id from " ~ batches ~ " where dataset = '" ~ dataset ~ "' and is_leaving)", "batch_id")) }}
 {% endmacro %}
 
-{# Batches of which a decision may have changed a fate. Decisions are not decided about. #}
+{# The batches with records whose fate a decision may have changed. There are no decisions about decisions. #}
 {% macro decided_batches(dataset) %}
     {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
     {% set decided = ref('plan_decided') %}
@@ -82,7 +82,7 @@ select * from final
 {# The datasets that decisions can be about. #}
 {% macro ruled_datasets() %}{{ return(datasets() | reject('equalto', 'decisions') | list) }}{% endmacro %}
 
-{# The parsed records of the batches that enter: all but those that are held. #}
+{# The parsed records of the entering batches, without held ones. #}
 {% macro entering(dataset) -%}
     select * from {{ ref('staging_' ~ dataset) }}
     {%- if dataset != 'decisions' %}
@@ -91,7 +91,7 @@ select * from final
     {%- endif %}
 {%- endmacro %}
 
-{# The batches that a build moves: those that enter or leave, and those of the state that are withdrawn or restored whole. #}
+{# The batches that a build moves: those that enter or leave, and those of the state that are retracted or restored. #}
 {% macro moved_batches() -%}
     select dataset, batch_id, window_date, inputs from {{ ref('plan_batches') }}
     union all
@@ -99,7 +99,7 @@ select * from final
     where batch_id in (select batch_id from {{ ref('plan_decided') }} where record_no is null)
 {%- endmacro %}
 
-{# The ruling on each record of a relation that has one. A withdrawal goes before a correction. #}
+{# The ruling on each record of a relation that has one. A withdrawal takes precedence over a correction. #}
 {% macro rulings_by_record(relation) -%}
     select
         {{ relation }}.batch_id,
@@ -143,7 +143,7 @@ contestants as (
 ),
 {% endif -%}
 {% set contestants = 'contestants' if is_ruled else 'pool' %}
--- hash() may group, never decide: two keys in one group only cost a few needless comparisons
+-- hash() is used to group, never to decide: two keys in one group only cost a few needless comparisons
 crowded as (
     select hash({{ key | join(', ') or 'null' }}) as key_hash from {{ contestants }} group by all having count(*) > 1
 ),
@@ -188,7 +188,7 @@ final as (
 select * from final
 {% endmacro %}
 
-{# Canonical text of a record, hashed. Each value goes in behind its length, so no two contents read the same. #}
+{# The hash of a record's canonical text. Each value is preceded by its length, so that different contents give different texts. #}
 {% macro content_md5(names) -%}
     md5(concat(
         {%- for name in names %}
@@ -197,8 +197,8 @@ select * from final
     ))
 {%- endmacro %}
 
-{# Whether so many refusals of so many records are beyond what a share of them explains: n KL(refused/n, share) > 20, which chance
-   passes once in 500 million. Three of three may be chance, and 62 of 137 are not. #}
+{# Whether the refusals among some records are too many to be chance, at an expected share: n KL(refused/n, share) > 20, which
+   chance exceeds once in 500 million. 3 of 3 may be chance; 62 of 137 are not. #}
 {% macro is_beyond_chance(refused, records, share) -%}
     coalesce({{ refused }} > {{ share }} * {{ records }} and (
             {{ refused }} * ln(greatest({{ refused }}, 1) / ({{ records }} * {{ share }}))

@@ -1,4 +1,4 @@
-{# What the contract of a dataset says, read from its source YAML. Empty while dbt parses: the graph is not there yet. #}
+{# The contract of a dataset, read from its source YAML. Empty while dbt parses: the graph does not exist yet. #}
 
 {% macro contract(dataset) %}
     {% if not execute %}{{ return({'meta': {'key': [], 'format': 'rows'}, 'columns': []}) }}{% endif %}
@@ -8,7 +8,7 @@
     {{ exceptions.raise_compiler_error("dataset " ~ dataset ~ " has no contract. Next: add models/staging/staging_" ~ dataset ~ ".yml") }}
 {% endmacro %}
 
-{# dbt draws its graph before it knows the sources, so the datasets are listed in dbt_project.yml. #}
+{# dbt builds its graph before it knows the sources, so dbt_project.yml lists the datasets. #}
 {% macro datasets() %}{{ return(var('datasets')) }}{% endmacro %}
 
 {# The columns that identify a key in records: an event's date is part of its key. #}

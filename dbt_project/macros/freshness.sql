@@ -1,4 +1,4 @@
-{# How far what has landed of a dataset reaches, read from the manifests in bronze: a source of Clearwell is files, and no table. #}
+{# The end of the last landed window of a dataset, from the manifests in bronze: Clearwell's sources are files, not tables. #}
 {% macro duckdb__collect_freshness(source, loaded_at_field, filter) %}
     {% set manifests = env_var('CLEARWELL_HOME', '../data') ~ '/bronze/' ~ source.identifier ~ '/*/*/manifest.json' %}
     {% set found = run_query("select count(*) from glob('" ~ manifests ~ "')").columns[0].values()[0] %}

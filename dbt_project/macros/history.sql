@@ -1,5 +1,5 @@
-{# Every version of a dataset's rows that we have seen, with the time it was valid: from its update to the next one, the first
-   from `since`. A version that was overwritten between two ingests was never seen. What a decision took out is not in it. #}
+{# Every version of a dataset's rows that has landed, with the time in which it was valid: from its update to the next one, the
+   first from `since`. A version that was overwritten between two ingests is missing. So is one that a decision withdrew. #}
 {% macro history(dataset, columns, since) %}
 {% set the = contract(dataset) %}
 {% set key = the.meta.key | join(', ') %}
@@ -8,7 +8,7 @@ with versions as (
     select *, {{ content_md5(column_names(dataset)) }} as content_md5
     from {{ ref('records_' ~ dataset) }}
     where fate in ('current', 'superseded') and decision is null and not is_deleted
-    -- of one version with two contents, the one that wins the contest
+    -- if one version has two contents, keep the one that wins the contest
     qualify row_number() over (partition by {{ key or 'null' }}, {{ version }} order by content_md5 desc, batch_id, record_no) = 1
 ),
 

@@ -14,12 +14,12 @@
     { {%- for name, type in manifest_types().items() %}{{ name }}: '{{ type }}'{{ ', ' if not loop.last }}{% endfor -%} }
 {%- endmacro %}
 
-{# No rows, with these columns. #}
+{# A relation without rows, with these columns. #}
 {% macro empty(types) -%}
     select {% for name, type in types.items() %}cast(null as {{ type }}) as {{ name }}, {% endfor %}cast(null as varchar) as manifest_file where false
 {%- endmacro %}
 
-{# The dates that a build typed by hand is narrowed to: the first, and the end, which is not included; none where none is asked. #}
+{# The range of dates that `dbt build` typed by hand is limited to: the first date, and the end, not included; none if not set. #}
 {% macro dates_asked() %}
     {% if var('plan') or not execute %}{{ return((none, none)) }}{% endif %}
     {% set found = [] %}
@@ -28,12 +28,12 @@
         {% set is_date = modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', text)
             and run_query("select try_cast('" ~ text ~ "' as date) is not null").columns[0].values()[0] %}
         {% if text and not is_date %}
-            {{ exceptions.raise_compiler_error("--vars: " ~ name ~ " is '" ~ text ~ "', and must be a date. Next: --vars '{from: 2026-01-01, to: 2026-01-03}'") }}
+            {{ exceptions.raise_compiler_error("--vars: " ~ name ~ " is '" ~ text ~ "', which is not a date. Next: --vars '{from: 2026-01-01, to: 2026-01-03}'") }}
         {% endif %}
         {% do found.append(text or none) %}
     {% endfor %}
     {% if found[0] and found[1] and found[0] >= found[1] %}
-        {{ exceptions.raise_compiler_error("--vars: from " ~ found[0] ~ " to " ~ found[1] ~ " is empty: the end is not included. Next: give a later to") }}
+        {{ exceptions.raise_compiler_error("--vars: from " ~ found[0] ~ " to " ~ found[1] ~ " is empty: the end is not included. Next: set a later `to`") }}
     {% endif %}
     {{ return((found[0], found[1])) }}
 {% endmacro %}

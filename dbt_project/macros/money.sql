@@ -1,4 +1,4 @@
-{# The measures of revenue over counted lines. Gross is what was sold, refunded what came back, net the difference. #}
+{# The measures of revenue over counted lines: gross of sales, refunded of returns, and net, the difference. #}
 
 {% macro revenue_measures() -%}
     count(distinct order_id) as orders,
@@ -13,18 +13,18 @@
         count(*) - count(tax_amount) as lines_without_tax
 {%- endmacro %}
 
-{# Those measures, by name. #}
+{# The names of these measures. #}
 {% macro revenue_columns() -%}
     orders, units, gross_amount, refunded_amount, net_amount, net_usd, lines_without_usd, tax_amount, tax_usd, lines_without_tax
 {%- endmacro %}
 
-{# A mean over a sliding window, dates or hours without a row counted as 0; rounded half-even to four decimals. #}
+{# A mean over a sliding window, in which dates or hours without a row count as 0; rounded half-even to four decimals. #}
 {% macro moving_mean(amount, by, at, length, unit) -%}
     {%- set window -%} sum({{ in_units(amount) }}) over ({{ sliding(by, at, length, unit) }}) {%- endset -%}
     {{ from_units(divided_half_even('(' ~ window ~ ')', length)) }}
 {%- endmacro %}
 
-{# Money of a record by its contract: currency, amount, and whether it could be read; nothing at all where there is none. #}
+{# The money of a record by its contract: currency, amount, and whether it could be read; all null if the dataset has no money. #}
 {% macro money_of(dataset) -%}
     {%- set money = contract(dataset).meta.get('money') -%}
     {%- if money -%}
@@ -36,8 +36,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# A quotient of whole numbers, to the nearest whole number; a half goes to the even one. Decimals divide as doubles in
-   DuckDB, so whatever is divided here is counted in whole units first. The divisor is above 0. #}
+{# A quotient of whole numbers, rounded half-even to a whole number. DuckDB divides decimals as doubles, so amounts are
+   converted to whole units before they are divided here. The divisor is above 0. #}
 {% macro divided_half_even(dividend, divisor) -%}
     {{ in_64_bits_or_128(half_even_quotient, dividend, divisor) }}
 {%- endmacro %}
@@ -59,7 +59,7 @@
     cast({{ dividend }} // {{ divisor }} - case when {{ dividend }} % {{ divisor }} < 0 then 1 else 0 end as hugeint)
 {%- endmacro %}
 
-{# DuckDB divides numbers of 128 bits a hundred times slower than those of 64, and nearly all amounts fit in those. #}
+{# DuckDB divides 128-bit numbers a hundred times slower than 64-bit ones, in which nearly all amounts fit. #}
 {% macro in_64_bits_or_128(quotient, dividend, divisor) -%}
     {%- set most = 4 * 10 ** 18 -%}
     case
@@ -69,7 +69,7 @@
         end
 {%- endmacro %}
 
-{# Whole units of the last of so many decimals, in 64 bits where they fit; and back from ten-thousandths. #}
+{# Convert an amount to whole units of its last decimal, in 64 bits if it fits; and back from ten-thousandths. #}
 {% macro in_units(amount, decimals=4) -%}
     {%- set units = 10 ** decimals -%}
     case
@@ -80,8 +80,8 @@
 {%- endmacro %}
 {% macro from_units(units) -%} cast(cast({{ units }} as decimal(34, 0)) * 0.0001::decimal(5, 4) as decimal(38, 4)) {%- endmacro %}
 
-{# Dollars for an amount, exactly by the two quotes of one euro, each in units of eight decimals; rounded half-even to four
-   decimals. What is too large to be money has none. #}
+{# An amount in dollars, computed exactly from the two quotes of one euro, each in units of eight decimals, and rounded
+   half-even to four decimals. Null if the amount is too large to be money. #}
 {% macro in_usd(amount, usd_units, currency_units) -%}
     case
             when abs({{ amount }}) < 1000000000000000

@@ -1,4 +1,4 @@
-{# A model's schema is its layer, and its table is named without it: silver_orders is silver.orders. #}
+{# A model's schema is its layer, and its table's name omits the layer: silver_orders is silver.orders. #}
 
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {{ custom_schema_name | trim if custom_schema_name else target.schema }}

@@ -1,6 +1,6 @@
-{# From raw text to typed columns, or to the reasons why not. Everything here follows the contract of the dataset. #}
+{# Parse raw text into typed columns, or into the reasons for a refusal, by the contract of the dataset. #}
 
-{# Kinds of JSON value that may stand for a type. An amount may be a number, of up to 15 digits: what a double holds exactly. #}
+{# The kinds of JSON value allowed for a type. An amount may be a number of up to 15 digits, which a double holds exactly. #}
 {% macro json_kinds(data_type) %}
     {% if data_type == 'bigint' or data_type == 'integer' %}{{ return(['BIGINT', 'UBIGINT']) }}
     {% elif data_type.startswith('decimal') %}{{ return(['VARCHAR', 'BIGINT', 'UBIGINT', 'DOUBLE']) }}
@@ -9,7 +9,7 @@
     {% else %}{{ return(['VARCHAR']) }}{% endif %}
 {% endmacro %}
 
-{# How many decimals a decimal type keeps. #}
+{# The number of decimals of a decimal type. #}
 {% macro decimals_of(data_type) %}{{ return(data_type.split(',')[1].rstrip(')') | int) }}{% endmacro %}
 
 {# A typed value from text, or null. The patterns are strict because casts are lenient: a cast to timestamp drops the
@@ -17,7 +17,7 @@
 {% macro typed(text, data_type) -%}
     {%- if data_type == 'timestamp' -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?') and left({{ text }}, 4) <> '0000'
-            {#- DuckDB reads an offset only behind seconds #}
+            {#- DuckDB reads an offset only after seconds #}
             then try_cast(case when substr({{ text }}, 17, 1) in ('Z', '+', '-') then left({{ text }}, 16) || ':00' || substr({{ text }}, 17) else {{ text }} end as timestamptz)
                 at time zone 'UTC' end
     {%- elif data_type == 'date' -%}
@@ -33,8 +33,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# DuckDB reads what is not JSON: a comma before a bracket, NaN and infinity. And it rounds long fractions to a double.
-   A cheap look finds the lines that may have such a thing; the close one looks outside of texts. #}
+{# DuckDB accepts some invalid JSON (a comma before a bracket, NaN, infinity) and rounds long fractions to a double. A cheap
+   test finds the lines that may be affected; the exact one then ignores the insides of strings. #}
 {% macro may_be_lenient(raw) -%}
     regexp_matches({{ raw }}, ',\s*[\]}]') or regexp_matches({{ raw }}, '[0-9.]{16}[0-9.eE]')
             or contains({{ raw }}, 'NaN') or contains({{ raw }}, 'nan') or contains({{ raw }}, 'NAN') or contains({{ raw }}, 'nf') or contains({{ raw }}, 'NF')
@@ -48,14 +48,14 @@
             end
 {%- endmacro %}
 
-{# Values of a contract as SQL: in quotes, whatever they are and hold. #}
+{# Values of a contract as SQL literals: always in quotes, and escaped. #}
 {% macro listed(values) %}
     {% set quoted = [] %}
     {% for value in values %}{% do quoted.append("'" ~ (value | string | replace("'", "''")) ~ "'") %}{% endfor %}
     {{ return(quoted | join(', ')) }}
 {% endmacro %}
 
-{# Pairs of (pattern, reason) for the texts that are no value of a type, but that say what they are. #}
+{# Pairs of (pattern, reason) for texts that are not a value of a type but have a more exact reason than not_parsed. #}
 {% macro unreadable_texts(data_type) %}
     {% set infinite = ('[+-]?inf(inity)?', 'infinite') %}
     {% if data_type in ('timestamp', 'date') %}
@@ -68,14 +68,14 @@
     {{ return(pairs) }}
 {% endmacro %}
 
-{# Whether a time is in the years 1 to 9999, the only ones that every reader has. #}
+{# Whether a time is in the years 1 to 9999, the only ones that every reader of the data supports. #}
 {% macro in_calendar(at) -%} ({{ at }} >= timestamp '0001-01-01' and {{ at }} < timestamp '10000-01-01') {%- endmacro %}
-{# Whether a number as JSON writes it changes when it passes through a double: a fraction, or an exponent, with many digits. #}
+{# Whether a JSON number changes when it is read as a double: a fraction or an exponent with many digits. #}
 {% macro is_rounded(number) -%}
     (regexp_matches({{ number }}, '^-?[0-9]+[.eE]') and {{ significant_digits(number) }} > 15 and try_cast({{ number }} as double)::varchar is distinct from {{ number }})
 {%- endmacro %}
 
-{# A line in which the numbers that would be rounded are texts, marked. Text by text, as numbers within texts stay. #}
+{# The line, with each number that would be rounded replaced by a marked string. Numbers inside strings stay unchanged. #}
 {% macro with_marked_numbers(raw) -%}
     array_to_string(list_transform(
             regexp_extract_all({{ raw }}, '"([^"\\]|\\.)*"|-?[0-9][0-9.]*([eE][+-]?[0-9]+)?|[^"0-9-]+|-'),
@@ -83,7 +83,7 @@
         ), '')
 {%- endmacro %}
 
-{# What a line says for a column, as text: marked numbers as they came. #}
+{# A line's value of a column as text, with marked numbers as the line has them. #}
 {% macro text_in_line(name, data_type) -%}
     {%- set text = 'parsed.' ~ name ~ '::varchar' -%}
     {%- if data_type == 'json' -%}
@@ -95,12 +95,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# How many significant digits a number has: without the zeros before it and those that end its fraction. #}
+{# The number of significant digits of a number, without leading zeros and those that end its fraction. #}
 {% macro significant_digits(number) -%}
     strlen(regexp_replace(regexp_replace({{ number }}, '(\.0*|(\.[0-9]*[1-9])0+)?([eE].*)?$', '\2'), '^-?[0.]*|\.', '', 'g'))
 {%- endmacro %}
 
-{# Pairs of (condition, reason) that send a record to the dead letters. #}
+{# Pairs of (condition, reason) that make a record a dead letter. #}
 {% macro refusals(dataset) %}
     {% set the = contract(dataset) %}
     {% set lines = the.meta.format == 'json_lines' %}
@@ -117,18 +117,18 @@
             {% do pairs.append(("list_contains(not_utf8, '" ~ name ~ "')", 'invalid_utf8:' ~ name)) %}
         {% endif %}
         {% if meta.get('required') %}
-            {# a record that says that its key is gone has nothing but the key #}
+            {# a record that says that its key is gone has only the key #}
             {% set there = '' if name in the.meta.key else ' and not is_deleted' %}
             {% do pairs.append(("(" ~ text ~ " is null or " ~ text ~ " = '')" ~ there, 'missing:' ~ name)) %}
         {% endif %}
         {% if column.data_type not in ('varchar', 'json') %}
             {% set unread = typed_right ~ " and " ~ name ~ " is null and " ~ text ~ " is not null" ~ (" and " ~ text ~ " <> ''" if meta.get('required') else '') %}
-            {# only the few that have no value are looked at so closely #}
+            {# only the few records without a value get the costly test #}
             {% set like = "case when " ~ unread ~ " then regexp_full_match(" ~ text ~ ", '%s', 'i') end" %}
             {% set telling = unreadable_texts(column.data_type) %}
             {% set untold = "not " ~ (like | replace('%s', telling | map('first') | join('|'))) %}
             {% if lines and column.data_type.startswith('decimal') %}
-                {# a JSON number passes through a double, which keeps 15 digits #}
+                {# a JSON number is read as a double, which keeps 15 digits #}
                 {% set digits = "case when " ~ kind ~ " <> 'VARCHAR' and " ~ typed_right ~ " then " ~ significant_digits(text) ~ " > 15 else false end" %}
                 {% set tiny = "(not " ~ digits ~ " and " ~ kind ~ " = 'DOUBLE' and contains(" ~ text ~ ", 'e-'))" %}
                 {% do pairs.append((digits, 'too_many_digits:' ~ name)) %}
@@ -140,7 +140,7 @@
             {% endfor %}
             {% do pairs.append((untold, 'not_parsed:' ~ name)) %}
             {% if column.data_type == 'timestamp' %}
-                {# the offset carries it over the edge of the calendar #}
+                {# converting to UTC moves it out of the calendar #}
                 {% do pairs.append(("not " ~ in_calendar(name), 'out_of_range:' ~ name)) %}
             {% endif %}
         {% endif %}
@@ -160,17 +160,17 @@
             {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in (" ~ listed(meta.allowed) ~ ")", 'not_allowed:' ~ name)) %}
         {% endif %}
     {% endfor %}
-    {# a version ahead of its time would win for ever #}
+    {# a version in the future would win against every later one #}
     {% for column in the.columns if column.name in (the.meta.get('event_time'), the.meta.get('version_column')) and column.data_type in ('timestamp', 'date') %}
         {% do pairs.append((column.name ~ " > landed_at + interval 1 day", 'in_future:' ~ column.name)) %}
     {% endfor %}
     {{ return(pairs) }}
 {% endmacro %}
 
-{# How many bytes a record may have, without the newline that ends it. A longer one is refused unread: no JSON function sees it. #}
+{# The most bytes of a record, without its final newline. A longer one is refused without parsing. #}
 {% macro longest_record(dataset) %}{{ return(contract(dataset).meta.get('longest_record', 1000000)) }}{% endmacro %}
 
-{# Whether bytes that are not UTF-8 only stop within their last character. #}
+{# Whether bytes are not UTF-8 only because they end within their last character. #}
 {% macro stops_within_a_character(bytes) -%}
     ({%- for left in range(1, 4) %}try(decode(array_slice({{ bytes }}, 1, octet_length({{ bytes }}) - {{ left }}))) is not null{{ ' or ' if not loop.last }}{% endfor -%})
 {%- endmacro %}
@@ -209,7 +209,7 @@ read as (
         *,
         case
             when raw_start is not null then 'too_long'
-            -- what stops without a newline may have been landed while its writer was still at it
+            -- a line without a newline may have been landed while it was still being written
             when raw is null
                 then case when is_cut and source <> 'corrections' and {{ stops_within_a_character('raw_bytes') }} then 'half_line' else 'invalid_utf8' end
             when not json_valid(raw) then case when is_cut and source <> 'corrections' then 'half_line' else 'broken_json' end
@@ -235,7 +235,7 @@ shaped as (
 texts as (
     select
         batch_id, record_no, false as is_deleted, window_date, landed_at, bronze_row, kinds,
-        -- one key twice is two answers; only where not every key is one of the contract's is there anything to compare
+        -- a repeated key is refused; compare only if the line has other keys than the contract's
         case
             when unreadable is not null then unreadable
             when len(keys) <> list_count(kinds) then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
@@ -313,7 +313,7 @@ final as (
             {%- set cells %}
                 {%- for column in layout.columns %}{{ literal(column) }}, case when unreadable = 'too_long' then left(bronze_row.cells.c{{ loop.index }}, 100) else bronze_row.cells.c{{ loop.index }} end{{ ', ' if not loop.last }}{% endfor -%}
             {% endset %}
-            {#- what says that a key is gone says so here too; no source has given it that column #}
+            {#- a record that says that its key is gone says so in `raw` too; no source has a column of this name #}
             when reasons is not null and bronze_row.layout = {{ loop.index }} and is_deleted then cast(json_object({{ cells }}, 'is_deleted', true) as varchar)
             when reasons is not null and bronze_row.layout = {{ loop.index }} then cast(json_object({{ cells }}) as varchar)
             {%- endfor %}
@@ -331,7 +331,7 @@ final as (
 select * from final
 {% endmacro %}
 
-{# The records of retracted batches: as many as their manifests say, and no file is read, so that nothing in them can break a build. #}
+{# The records of retracted batches, numbered up to their manifests' counts. No file is read: a damaged one cannot fail a build. #}
 {% macro retracted_records(dataset) %}
     select
         batch_id, unnest(range(1, records_written + 1)) as record_no, window_date as record_date, false as is_deleted,
@@ -340,7 +340,7 @@ select * from final
     where {{ entering_batches(dataset, retracted=true) }}
 {% endmacro %}
 
-{# The batches of a dataset that a decision takes out as a whole, as a list of SQL. #}
+{# The retracted batches of a dataset, as a list of SQL literals. #}
 {% macro retracted_batches(dataset) %}
     {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
     -- depends_on: {{ ref('plan_keys_decisions') }}
@@ -349,7 +349,7 @@ select * from final
     {{ return(literals(decided, 'target_batch_id')) }}
 {% endmacro %}
 
-{# Which of a dataset's batches enter: those that are read, or those that are retracted. A condition over plan.batches. #}
+{# A condition over plan.batches: the entering batches of a dataset that are read, or those that are retracted. #}
 {% macro entering_batches(dataset, retracted=false) %}
     {% set out = retracted_batches(dataset) %}
     {% set condition = "dataset = '" ~ dataset ~ "' and is_entering" %}
@@ -357,7 +357,7 @@ select * from final
     {{ return(condition if out == 'null' else condition ~ ' and batch_id not in (' ~ out ~ ')') }}
 {% endmacro %}
 
-{# The Parquet files of those. #}
+{# The Parquet files of the entering batches that are read. #}
 {% macro entering_files(dataset) %}
     {% set batches = ref('plan_batches') %}
     {% set where = entering_batches(dataset) %}
@@ -365,8 +365,8 @@ select * from final
     {{ return(run_query("select unnest(files) from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
 {% endmacro %}
 
-{# The entering Parquet of a dataset: lines as they are, rows by the columns of the contract, as text_<column>. A column that
-   the contract names and no file has reads as null. #}
+{# The entering Parquet of a dataset: raw lines, or rows with the contract's columns as text_<column>. A column of the contract
+   that no file has is null. #}
 {% macro read_bronze(dataset) %}
     {% if contract(dataset).meta.format == 'json_lines' -%}
         {{ read_lines(dataset) }}
@@ -396,15 +396,15 @@ select * from final
     {% endif %}
 {% endmacro %}
 
-{# Of rows nothing is read by a name that the source gave, but what the contract names: `cells` are the texts of all columns,
-   in the order of the batch's layout. `not_utf8` are the contract's columns of which the source's bytes are no text. #}
+{# Only the contract's columns are read by name, never others of the source: `cells` are the texts of all columns, in the order
+   of the batch's layout. `not_utf8` are the contract's columns in which the source's bytes are not UTF-8. #}
 {% macro read_rows(dataset) %}
     {% set names = column_names(dataset) %}
     {% set layouts = layouts_of(dataset) %}
     {% set width = ([1] + layouts | map(attribute='columns') | map('length') | list) | max %}
     select
         cast(null as bigint) as record_no, cast(null as varchar) as bronze_file, false as is_deleted, cast([] as varchar[]) as not_utf8, 0 as layout,
-        -- a row of a file that could not be cut into columns, as it came
+        -- a raw row of a file that could not be split into columns
         {{ bad_row() }} as bad_row,
         { {%- for n in range(1, width + 1) %}'c{{ n }}': cast(null as varchar){{ ', ' if not loop.last }}{% endfor -%} } as cells
         {%- for name in names %}, cast(null as varchar) as text_{{ name }}{% endfor %}
@@ -432,7 +432,7 @@ select * from final
 
 {% macro bad_row() -%} cast(null as struct(reason varchar, raw varchar, raw_bytes blob, file varchar, line_number bigint)) {%- endmacro %}
 
-{# The entering files of a dataset of rows, by what columns they have: the source's names in order, and those renamed in Parquet. #}
+{# The entering files of a dataset of rows, grouped by their columns: the source's names in order, and those renamed in Parquet. #}
 {% macro layouts_of(dataset) %}
     {% set batches = ref('plan_batches') %}
     {% set where = entering_batches(dataset) %}
@@ -447,7 +447,7 @@ select * from final
     {{ return(layouts) }}
 {% endmacro %}
 
-{# Which column of a source each name of a contract means: as source_columns() in ingestion/names.py says. #}
+{# The column of a source that each name of a contract means, as source_columns() in ingestion/names.py returns it. #}
 {% macro columns_meant(names, columns) %}
     {% set meant = {} %}
     {% for name in names %}
@@ -459,7 +459,7 @@ select * from final
     {{ return(meant) }}
 {% endmacro %}
 
-{# The same, of one column of a source: whether any name of a contract means it. #}
+{# Whether any name of a contract means this column of a source. #}
 {% macro is_meant(column, columns, names) -%}
     ({{ column }} in ('{{ names | join("', '") }}')
         or (lower({{ column }}) in ('{{ names | map('lower') | join("', '") }}') and len(list_filter({{ columns }}, lambda other: lower(other) = lower({{ column }}))) = 1))
@@ -469,10 +469,10 @@ select * from final
 
 {% macro literal(text) %}{{ return("'" ~ text.replace("'", "''") ~ "'") }}{% endmacro %}
 
-{# Files of bronze; a folder of its path that reads like `name=value` is no column. #}
+{# Files of bronze. A folder in a path that looks like `name=value` is not read as a column. #}
 {% macro parquet(files) -%}
     read_parquet(['{{ files | map('replace', "'", "''") | join("', '") }}'], union_by_name = true, hive_partitioning = false, filename = 'bronze_file')
 {%- endmacro %}
 
-{# A name that is empty names nothing. Records keep it as it came, so that it has its part in the contest; silver does not. #}
+{# An empty name counts as missing in silver. Records keep it unchanged, because their content decides the contest. #}
 {% macro empty_as_missing(name) -%} nullif({{ name }}, '') {%- endmacro %}

@@ -1,12 +1,12 @@
-{# How far a changed date reaches: its YAML says `reach: [first, last]`, and a change of a date changes the model's rows of the dates
-   from `first` to `last` days after it. Two zeros while dbt parses: the graph is not there yet. #}
+{# How far a changed date reaches: with `reach: [first, last]` in the model's YAML, a change of a date changes the model's rows
+   from `first` to `last` days after it. Two zeros while dbt parses: the graph does not exist yet. #}
 {% macro reach(model) %}
     {% if not execute %}{{ return([0, 0]) }}{% endif %}
     {% set days = graph.nodes['model.' ~ project_name ~ '.' ~ model].config.meta.reach %}
     {{ return([days[0] | int, days[1] | int]) }}
 {% endmacro %}
 
-{# The dates of a model whose rows a change of some dates changes. #}
+{# The dates of a model whose rows may change when some dates change. #}
 {% macro reached(dates, column, model) -%}
     {%- set days = reach(model) -%}
     select distinct {{ column }} + cast(days as integer) as {{ column }}
@@ -14,7 +14,7 @@
     where {{ column }} is not null
 {%- endmacro %}
 
-{# The dates that are read to build those of a model again. #}
+{# The dates that must be read to rebuild some dates of a model. #}
 {% macro looked_back(dates, column, model) -%}
     {%- set days = reach(model) -%}
     select distinct {{ column }} - cast(days as integer) as {{ column }}
@@ -22,13 +22,13 @@
     where {{ column }} is not null
 {%- endmacro %}
 
-{# The sessions that begin on the dates that are made again. #}
+{# The sessions that begin on the dates that are rebuilt. #}
 {% macro touched_sessions() -%}
     select * from ({{ whole('silver_sessions') }})
     where session_date in ({{ literals(ref('plan_session_dates'), 'session_date') }})
 {%- endmacro %}
 
-{# The rows that only one of two sides has: what a change took away, and what it brought. #}
+{# The rows that only one of two relations has: those that a change removed, and those that it added. #}
 {% macro differing(one, other, columns='*') -%}
     (select {{ columns }} from {{ one }} except select {{ columns }} from {{ other }})
     union

@@ -1,10 +1,10 @@
-{# What readers were given before this build: the state, also of a build that starts over from an empty one. #}
+{# The table of the state before this build, also for a full build, which starts from an empty state. #}
 {% macro relation_given(model) %}
     {% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] %}
     {{ return(adapter.get_relation('previous', node.schema, node.alias) or adapter.get_relation('state', node.schema, node.alias)) }}
 {% endmacro %}
 
-{# The same with the columns of its model as they are now: one that it did not have is null, and so is what is no value of its type. #}
+{# The same table with the model's present columns: a column that it did not have is null, and so is a value of another type. #}
 {% macro given_before(model) -%}
     {%- set relation = relation_given(model) if execute else none -%}
     {%- if relation is none -%} (select * from {{ ref(model) }} where false)
@@ -22,7 +22,7 @@
 
 {% macro is_a_number(type) %}{{ return(type.split('(')[0] in ('bigint', 'hugeint', 'integer', 'decimal', 'double', 'float')) }}{% endmacro %}
 
-{# The columns of a table that are numbers, and no part of its grain. #}
+{# The numeric columns of a table that are not part of its grain. #}
 {% macro measures_of(node) %}
     {% set found = [] %}
     {% for column in node.columns.values() if column.name not in node.config.meta.grain and is_a_number(column.data_type) %}
@@ -31,7 +31,7 @@
     {{ return(found) }}
 {% endmacro %}
 
-{# Those of them that readers were given as well, as numbers: none of a table that had rows of another grain. #}
+{# The measures that the table before this build had as well, as numbers; none if its grain was another one. #}
 {% macro measures_given(model) %}
     {% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] %}
     {% set relation = relation_given(model) %}
@@ -44,8 +44,8 @@
     {{ return(found) }}
 {% endmacro %}
 
-{# The measures of one gold table that differ on dates that readers had: one row a measure. A build that starts over is compared
-   with all that they had, any other with the rows that it replaces. #}
+{# The measures of one gold table that changed on dates published before: one row per measure. A full build is compared with
+   all published rows, any other build with the rows that it replaces. #}
 {% macro restatements_of(model) %}
 {% set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] if execute else {} %}
 {% set measures = measures_given(model) if execute else [] %}
@@ -62,7 +62,7 @@
         {%- if not adapter.get_relation('previous', node.schema, node.alias) %}
         where {{ is_replaced(model) }}
         {%- else %}
-        -- rows that were of another grain have nothing to be compared with
+        -- rows of another grain cannot be compared
         qualify count(*) over (partition by {{ meta.grain | join(', ') }}) = 1
         {%- endif %}
     ),

@@ -1,5 +1,5 @@
-{# The state before this build, with the columns of its model: one that the state does not have, as of a table that it does not
-   have yet, is null, and one that the model no longer has is left out. #}
+{# A table of the state before this build, with the columns of its model. A column that the state does not have is null, and one
+   that the model no longer has is left out. A table that the state does not have yet is empty. #}
 
 {% macro before(model) -%}
     {%- set found = namespace(relation=none) -%}
@@ -17,11 +17,11 @@
     )
 {%- endmacro %}
 
-{# Names as texts. #}
+{# Names as SQL strings. #}
 {% macro quoted(names) -%} '{{ names | join("', '") }}' {%- endmacro %}
 
-{# Whether this build replaces a row that a table of the state had. What is matched is renamed: a name that both sides have would
-   mean the inner side twice, and match every row. #}
+{# Whether this build replaces a row of the state's table. The matched columns are renamed: a name on both sides would refer to
+   the inner side twice, and match every row. #}
 {% macro is_replaced(model) -%}
     {%- set apply = graph.nodes['model.' ~ project_name ~ '.' ~ model].config.meta.apply if execute else {'match': 'plan_batches', 'by': ['batch_id']} -%}
     {%- set by = apply.by if apply.by is mapping else dict(zip(apply.by, apply.by)) -%}
@@ -32,7 +32,7 @@
     )
 {%- endmacro %}
 
-{# Values of one column as literals: DuckDB skips row groups for literals, not for a join. #}
+{# The values of one column as literals: DuckDB skips row groups for literals but not for a join. #}
 {% macro literals(relation, column) %}
     {% if not execute %}{{ return("null") }}{% endif %}
     {% set values = run_query("select distinct " ~ column ~ " from " ~ relation ~ " where " ~ column ~ " is not null order by 1").columns[0].values() %}

@@ -1,5 +1,5 @@
-{#- A table of a build, in two statements where dbt-duckdb takes seven: the file is a build's own and new, so nothing has to be
-    kept while the table is made, swapped and dropped. Typed by hand, `dbt build` replaces the table in one transaction. -#}
+{#- Create a table of a build in two statements, where dbt-duckdb takes seven: a build's file is new, so no earlier table has to
+    be kept and swapped. `dbt build` typed by hand replaces the table in one transaction. -#}
 {% materialization table, adapter="duckdb", supported_languages=["sql", "python"] %}
     {%- set language = model["language"] -%}
     {%- set target_relation = this.incorporate(type="table") -%}

@@ -1,5 +1,5 @@
 {# The tax of each line. An order's tax is rounded once, half-even in the smallest unit of its currency; each line gets its
-   own tax rounded down, and the units left over go to the largest remainders, so that the lines add up to the order. #}
+   own tax rounded down, and the remaining units go to the lines with the largest remainders, so that lines add up to the order. #}
 {% macro taxed_lines(lines, orders) %}
     with rates as (
         select country, valid_from, valid_to, tax_rate, {{ in_units('tax_rate') }} as units from {{ ref('tax_rates') }}

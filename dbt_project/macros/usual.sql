@@ -1,5 +1,5 @@
-{# What an order of the shop usually comes to, as of each date of silver.daily_order_sizes: the median of the daily medians of the
-   var usual_days dates before it, where they hold at least usual_orders orders. A date that has none before it, as the first of all, takes its own. #}
+{# The usual amount of a shop's order, as of each date of silver.daily_order_sizes: the median of the daily medians of the
+   `usual_days` dates before, if they have at least `usual_orders` orders. A date without earlier ones uses its own median. #}
 {% macro usual_amounts(sizes) -%}
     select
         dates.order_date,
@@ -13,7 +13,7 @@
     group by dates.order_date, dates.orders, dates.median_usd
 {%- endmacro %}
 
-{# How many times the usual an amount is: whole times, a million at most; missing where either is. #}
+{# An amount as a multiple of the usual one: a whole number, a million at most; null if either is missing. #}
 {% macro times_usual(amount, usual) -%}
     case when {{ usual }} > 0 and {{ amount }} >= 0 then cast(least({{ divided_down(in_units(amount), in_units(usual)) }}, 1000000) as bigint) end
 {%- endmacro %}

@@ -1,6 +1,6 @@
-{# What a visitor had done in the hour and in the 7 days before a moment: what a recommender learns from. `moments` has
-   visitor_id and as_of; an event at the moment itself, or later, is not seen, so nothing of the future leaks into training.
-   One row a moment, zeros where there was nothing. #}
+{# A visitor's events in the hour and in the 7 days before a moment, as features for a recommender. `moments` has visitor_id and
+   as_of. Events at that moment or later are left out, so that no future data leaks into training. One row per moment, with
+   zeros if there were no events. #}
 {% macro visitor_features(moments, events) -%}
     select
         moments.visitor_id,

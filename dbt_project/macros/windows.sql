@@ -1,22 +1,22 @@
-{# Windows over time. All are half-open: what happens at the end of one belongs to the next. #}
+{# Windows over time. All are half-open: an event at the end of one belongs to the next. #}
 
-{# Tumbling: the start of the hour, day, ... that a time lies in. #}
+{# Tumbling: the start of the hour, day, ... that contains a time. #}
 {% macro tumbling(at, unit) -%} date_trunc('{{ unit }}', {{ at }}) {%- endmacro %}
 
-{# Sliding: the frame of the last so many dates or hours up to a row's own, over rows that are one date or hour each. Those
-   without a row are nothing, not a longer window. #}
+{# Sliding: a frame of the last `length` dates or hours up to the row's own, over rows of one date or hour each. A missing date
+   or hour adds nothing; it does not make the window longer. #}
 {% macro sliding(by, at, length, unit) -%}
     partition by {{ by | join(', ') }} order by {{ at }} range between interval {{ length - 1 }} {{ unit }} preceding and current row
 {%- endmacro %}
 
-{# Hopping: the ends of all the windows of so many minutes that a time lies in, one beginning every so many minutes; to be
-   unnested. The length is a whole number of hops. #}
+{# Hopping: a list of the ends of all windows of `length` minutes that contain a time, one starting every `every` minutes.
+   The length is a multiple of `every`. #}
 {% macro hopping(at, length, every) -%}
     {%- set hop = "time_bucket(interval " ~ every ~ " minutes, cast(" ~ at ~ " as timestamp), timestamp '2000-01-01')" -%}
     range({{ hop }} + interval {{ every }} minutes, {{ hop }} + interval {{ length + every }} minutes, interval {{ every }} minutes)
 {%- endmacro %}
 
-{# Session: number the rows of each actor by the pauses before them. A pause of exactly the gap does not end a session. #}
+{# Session: number each actor's sessions by the pauses between its rows. A pause of exactly the gap does not end a session. #}
 {% macro session_numbers(rows, by, at, tie, minutes) -%}
     select
         * exclude (is_after_gap),

@@ -21,7 +21,7 @@ bought_on as (
     select order_id from purchases where event_date in ({{ dates }})
 ),
 
--- an order that was bought more than once counts for its first purchase
+-- an order with several purchase events counts for the first one
 first_purchases as (
     select * from purchases
     where order_id in (select order_id from bought_on)

@@ -1,4 +1,4 @@
--- Ranks are among all customers, so the table is written whole; what a customer ordered is added up again only where it changed.
+-- Ranks are among all customers, so the table is written whole. A customer's orders are added up again only if they changed.
 with touched as (
     select customer_id from {{ ref('plan_contexts') }} where customer_id is not null
 ),
@@ -78,7 +78,7 @@ final as (
             when recency_score <= 2 then 'lost'
             else 'regular'
         end as rfm_class,
-        -- days without an order against the customer's own mean of days between two, or 90 days where there is no second
+        -- days since the last order, compared with the customer's own mean days between orders, or 90 days after a single order
         case
             when recency_days * greatest(orders - 1, 1) > 3 * case when orders > 1 then greatest(last_order_date - first_order_date, 1) else 90 end then 'high'
             when recency_days * greatest(orders - 1, 1) > 2 * case when orders > 1 then greatest(last_order_date - first_order_date, 1) else 90 end then 'medium'

@@ -14,7 +14,7 @@ given as (
     where activity_date in ({{ looked_back(made, 'activity_date', 'gold_daily_products') }})
 ),
 
--- what was sold, and what was looked at, comes from the state where its own date is not touched
+-- sales and views on untouched dates come from the state
 sold as (
     select
         order_date as activity_date,

@@ -1,4 +1,4 @@
--- a changed date reaches as far as the longest mean: of the dates after it, what they sold comes from the state
+-- a changed date reaches as far as the longest mean; the sales of the dates after it come from the state
 {% set measures = revenue_columns() %}
 
 with sold as (

@@ -9,7 +9,7 @@ with events as (
         and event_date not in (select event_date from {{ ref('plan_event_dates') }})
 ),
 
--- first by five minutes, so that each event is looked at once and not twelve times
+-- first by five minutes, so that each event is read once instead of twelve times
 counted as (
     select time_bucket(interval 5 minutes, event_time) as started_at, event_type, count(*) as events
     from events

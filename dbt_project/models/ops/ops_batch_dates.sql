@@ -1,4 +1,4 @@
--- counted where the records are parsed, before any of them has a fate
+-- counted when the records are parsed, before they have fates
 with final as (
     {% for dataset in datasets() -%}
     select

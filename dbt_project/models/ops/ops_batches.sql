@@ -1,5 +1,5 @@
 -- depends_on: {{ ref('plan_keys_decisions') }} {{ ref('records_decisions') }}
--- of lines, the columns are the keys in the first thousand of a batch
+-- for JSON lines, the columns are the keys in a batch's first thousand lines
 with keys as (
     {% for dataset in datasets() if contract(dataset).meta.format == 'json_lines' -%}
     select regexp_extract(bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1) as batch_id, unnest(json_keys(raw)) as column_name
@@ -18,7 +18,7 @@ final as (
     select
         dataset, batches.batch_id, source, window_start, window_end, window_date, snapshot_id, contract_version, landed_at,
         counted_by_source, records_written, bytes,
-        -- names alone: a home may move
+        -- file names only: a home may be moved
         list_transform(files, lambda file: regexp_extract(file, '[^/\\]+$')) as files,
         coalesce(of_lines.columns, batches.columns) as columns,
         inputs, input_bytes, input_records, waiting, resolved, part,

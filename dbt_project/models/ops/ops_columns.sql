@@ -1,4 +1,4 @@
--- from every batch that has entered, so that it does not matter in which build one did
+-- from every batch that has entered, so that the result does not depend on the order of builds
 with batches as (
     select dataset, batch_id, landed_at, columns from ({{ whole('ops_batches') }}) where source not in ('corrections')
 ),
@@ -6,7 +6,7 @@ with batches as (
 seen as (
     {% for dataset in datasets() -%}
     {% set the = contract(dataset) -%}
-    {# the keys of a JSON object are as they are: no other of its columns may stand for one -#}
+    {# the keys of a JSON object must match exactly: a key that differs by case does not count as the column -#}
     {% set listed = '[]' if the.meta.format == 'json_lines' else 'columns' -%}
     select dataset, column_name, batch_id, landed_at, {{ is_meant('column_name', listed, column_names(dataset)) }} as is_in_contract
     from (select *, unnest(columns) as column_name from batches where dataset = '{{ dataset }}')

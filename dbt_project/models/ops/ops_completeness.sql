@@ -1,7 +1,7 @@
 -- depends_on: {{ ref('plan_batches') }}
--- how far each dataset is complete: to the first window that is missing or short
+-- how far each dataset is complete: up to the first missing or incomplete window
 with batches as (
-    -- a correction holds no window of its source
+    -- corrections do not cover a window of their source
     select * from ({{ whole('ops_batches') }}) where source not in ('decisions', 'corrections')
 ),
 
@@ -16,7 +16,7 @@ settled as (
 ),
 
 short as (
-    -- a held batch is missing from its window, whatever else has landed for it
+    -- a held batch makes its window incomplete, whatever else has landed for it
     select dataset, window_start from {{ ref('ops_held') }} where is_open
     union
     select waiting.dataset, waiting.window_start

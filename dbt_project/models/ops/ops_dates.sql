@@ -1,4 +1,4 @@
--- every date of silver and gold that this build made again
+-- every date of silver and gold that this build rebuilt
 with final as (
     select 'orders' as dataset, order_date as record_date from {{ ref('plan_order_dates') }} where order_date is not null
     union all

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref('plan_keys_source_counts') }} {{ ref('plan_keys_decisions') }}
--- What a source counted and a landing took, where they differ. A later count that agrees closes it; who accepts it accepts just
--- this difference.
+-- A source's count and what a landing took, if they differ. A later count that agrees closes the difference. Accepting it
+-- accepts exactly this difference.
 with counts as (
     select * from ({{ whole('ops_source_counts') }})
     qualify counted_at = max(counted_at) over (partition by dataset, event_date)

@@ -14,7 +14,7 @@ batches as (
 final as (
     select
         *,
-        -- closed once its window has landed again whole, and entered
+        -- closed once its window has landed again completely and entered
         not exists (
             select 1 from batches
             where

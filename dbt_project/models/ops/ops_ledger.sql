@@ -1,4 +1,4 @@
--- every term is counted from the table that holds the records; none is "the rest"
+-- every number is counted from the table that holds the records; none is computed as the rest
 with
 {% for dataset in datasets() %}
 {% set keys = ref('plan_keys_' ~ dataset) %}

@@ -39,7 +39,7 @@ bronze as (
     group by dataset, record_date
 ),
 
--- what lands after a count is not in it
+-- batches that landed after a count are not part of it
 landings as (
     select dates.dataset, dates.record_date, batches.landed_at
     from ({{ whole('ops_batch_dates') }}) as dates

@@ -28,7 +28,7 @@ silver as (
 gold as (
     select order_date, currency, sum(net_amount) as gold_amount
     from {{ ref('gold_daily_revenue') }}
-    -- the means of later dates are made again too, and nothing else of them
+    -- of later dates only the means are rebuilt, nothing else
     where order_date in (select order_date from {{ ref('plan_order_dates') }})
     group by order_date, currency
 ),

@@ -34,7 +34,7 @@ causes as (
     from (select distinct gold_date from restated) as dates
     inner join {{ ref('plan_batches') }} as batches on batches.dataset = 'decisions'
     union
-    -- a rate serves its own date and, where none follows, the days after it
+    -- a rate applies to its own date and, if none follows, to the days after it
     select dates.gold_date, batches.batch_id, batches.landed_at
     from (select distinct gold_date from restated) as dates
     inner join {{ ref('records_exchange_rates') }} as rates

@@ -1,6 +1,6 @@
 {% set manifests = var('plan') or env_var('CLEARWELL_HOME', '../data') ~ '/bronze/*/*/*/manifest.json' %}
 {% set from_date, to_date = dates_asked() %}
-{# A plan that is not there is an error, and not a build of nothing; typed by hand, there may be no batches yet. #}
+{# A missing plan is an error, not an empty build. With `dbt build` typed by hand, there may be no batches yet. #}
 {% set found = execute and (var('plan') or run_query("select count(*) from glob(" ~ literal(manifests) ~ ")").columns[0].values()[0]) %}
 
 with manifests as (

@@ -1,5 +1,5 @@
--- The dates of gold.campaigns: those whose touches or purchases may be other than before, and those of the purchases of an
--- order that changed, or that was also bought on such a date: an order counts where it was bought first.
+-- The dates of gold.campaigns to rebuild: those whose touches or purchases may have changed, and those with purchases of an
+-- order that changed or that also has a purchase on such a date, because an order counts for its first purchase.
 -- depends_on: {{ ref('plan_purchase_dates') }}
 {% set dates = literals(ref('plan_event_dates'), 'event_date') %}
 

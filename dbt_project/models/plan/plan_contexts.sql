@@ -1,5 +1,5 @@
--- The orders whose context is made again: those of the touched dates, and of a customer of whom an order, or what we know, is
--- other than before, all from the time of the change on. Of what we know, an order looks at what was valid from before it.
+-- The orders whose context is rebuilt: those of the touched dates, and, from the time of a change on, those of customers with a
+-- changed order or changed customer data. An order's context uses the customer data that became valid before the order.
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
 {% set columns = 'order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing, ordered_usd' %}
 

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref('plan_batches') }}
--- the dates whose current rows differ, before or after, and those of replayed batches: what silver and gold build again
+-- the dates that silver and gold rebuild: those whose current rows differ after this build, and those of replayed batches
 with
 {% for dataset in datasets() %}
 {% set keys = ref('plan_keys_' ~ dataset) %}

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref('plan_keys_decisions') }}
--- Whose fate a decision may have changed: what the decisions of this build are about; and, where a correction comes,
--- goes or is withdrawn, what it corrects, and the other corrections of the same record.
+-- The records and batches whose fate a decision may have changed: the targets of this build's decisions; and, if a correction
+-- enters, leaves or is withdrawn, the record that it corrects and the record's other corrections.
 with decided as (
     select distinct target_dataset as dataset, target_batch_id as batch_id, target_record_no as record_no
     from {{ ref('plan_keys_decisions') }}

@@ -1,5 +1,5 @@
--- The orders whose features are made again: those with another context, those of the customers of a changed visitor, from
--- the time of the change on, and those that are more or fewer times what an order usually comes to than before.
+-- The orders whose features are rebuilt: those with a changed context; those of the customers of a changed visitor, from the
+-- time of the change on; and those whose amount as a multiple of the usual amount changed.
 -- depends_on: {{ ref('plan_contexts') }} {{ ref('plan_order_dates') }} {{ ref('silver_order_facts') }}
 {% set moved %}(select order_date from {{ ref('plan_usual_amounts') }} where usual_usd is distinct from usual_usd_before){% endset %}
 with customers as (
@@ -20,7 +20,7 @@ final as (
     from ({{ whole('silver_order_context') }}) as orders
     inner join customers on orders.customer_id = customers.customer_id and orders.ordered_at >= customers.changed_at
     union
-    -- of the state alone: those that the build makes have another context
+    -- in the state only: the orders that the build makes have a changed context anyway
     select orders.order_id, orders.order_date
     from {{ before('silver_order_context') }} as orders
     inner join {{ ref('plan_usual_amounts') }} as usual on orders.order_date = usual.order_date

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref('plan_keys_decisions') }}
--- The circuit breaker, and what the audit of this build found: batches that wait for a person. So many refusals that chance
--- does not explain them are an incident upstream, not dirt; by the batch, and by all that has come for the day.
+-- Batches that wait for a person: those of the circuit breaker, and those that this build's audit holds. Too many refusals to be
+-- chance are an incident upstream, not dirt. They are counted for each batch, and for all records of a day.
 with accepted as (
     select target_batch_id from ({{ whole('records_decisions') }}) where fate = 'current' and action = 'accept' and subject = 'hold'
 ),
@@ -22,7 +22,7 @@ entering as (
     where batches.is_entering
 ),
 
--- what the state has of the same days
+-- the state's records of the same days
 standing as (
     select
         batches.dataset, batches.window_date,
@@ -37,7 +37,7 @@ standing as (
     group by batches.dataset, batches.window_date
 ),
 
--- what readers have: it is not held for what others of its day bring
+-- published batches: they are not held because of other batches of their day
 {% set previous = adapter.get_relation('previous', 'ops', 'batches') if execute else none -%}
 given as (
     select batch_id from {{ ref('plan_batches') }} where is_leaving
@@ -98,7 +98,7 @@ broken as (
     group by dataset, batch_id
 ),
 
--- lines without their orders, or orders without their lines, would be half the truth
+-- lines must not enter without their orders, or orders without their lines
 wholes as (
     {% for dataset in ruled_datasets() -%}
     select '{{ dataset }}' as dataset, '{{ contract(dataset).meta.get('part_of', dataset) }}' as whole
@@ -106,7 +106,7 @@ wholes as (
     {% endfor -%}
 ),
 
--- a batch that did not change between two snapshots is in both: either lets it enter
+-- a batch that did not change between two snapshots is in both, and enters with either
 members as (
     select distinct
         snapshots.snapshot_id || wholes.whole as held_with,

@@ -24,7 +24,7 @@ moved_files as (
 ),
 
 half_lines as (
-    -- what becomes of a half line is up to the other landings of its file, all of them of the same hour
+    -- the fate of a half line depends on the other landings of its file, all of the same hour
     select letters.dataset, letters.batch_id, letters.record_no, letters.record_date
     from {{ before('records_refused') }} as letters
     semi join moved_files using (dataset, source_file)

@@ -1,5 +1,5 @@
--- An order date is built again when one of its orders or lines changes, or becomes, or stops being, known to its
--- customers and products, or when the exchange rate it takes changes. Lines without an order have no date; they are few, and looked at again each time.
+-- An order date is rebuilt if one of its orders or lines changes, if their customer or product becomes known or unknown, or if
+-- its exchange rate changes. Lines without an order have no date: they are few, and checked again in each build.
 with lines as (
     select distinct order_id from {{ ref('plan_keys_order_items') }}
 ),
@@ -39,7 +39,7 @@ orders_of_products as (
         and is_known_product <> (product_id in (select product_id from {{ ref('records_products') }} where fate = 'current' and not is_deleted))
 ),
 
--- a rate serves its own date and, where none follows, the five days after it
+-- a rate applies to its own date and, if none follows, to the five days after it
 orders_of_rates as (
     select order_date from {{ before('silver_orders') }}
     where order_date in (

@@ -1,5 +1,5 @@
--- the dates of gold.daily_products: those of touched orders and events, those whose stock cover reaches back to them, and those
--- from which on a product had another stock
+-- the dates of gold.daily_products to rebuild: those of touched orders and events, those whose stock cover looks back to them,
+-- and those from which on a product had another stock
 with changed as (
     select order_date as activity_date from {{ ref('plan_order_dates') }} where order_date is not null
     union
@@ -15,7 +15,7 @@ history_before as (
     where product_id in (select product_id from {{ ref('plan_keys_products') }})
 ),
 
--- the times whose stock came or went; a time that only ends elsewhere does so because of one of these beside it
+-- the periods of a stock level that were added or removed; if only a period's end moved, a neighbouring period is among these
 stocked as (
     {% for one, other in [('history', 'history_before'), ('history_before', 'history')] -%}
     select * from {{ one }}

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref('plan_event_dates') }}
--- the last date with an event, and those before it that the features of its visitors look at
+-- the last date with an event, and the dates before it that its visitors' features use
 with latest as (
     select max(event_date) as event_date from ({{ whole('gold_daily_traffic') }})
 ),

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref('plan_keys_decisions') }}
--- What the decisions say after this build. A correction rules while it is valid and not withdrawn itself; of several
--- corrections of one record the latest does, and the earlier ones are superseded with the record.
+-- The decisions in force after this build. A correction is in force while it is valid and not withdrawn. Of several
+-- corrections of one record only the latest is; the earlier ones are superseded like the record.
 {% set correcting = literals("(select correcting_batch_id from (" ~ whole('records_decisions') ~ "))", 'correcting_batch_id') %}
 with decisions as (
     select * replace (batch_id || ':' || record_no as decision) from ({{ whole('records_decisions') }})

@@ -1,5 +1,5 @@
--- The visitors of whom an event is other than before, and the dates on which sessions of theirs may begin anew: two either
--- side of the event. A session that is not cut is no longer than a day, and what a change joins or parts lies next to it.
+-- The visitors with a changed event, and the dates on which their sessions may have changed: from two days before the event to
+-- two days after it. A session that is not cut lasts a day at most, and a change only joins or splits neighbouring sessions.
 {% set dates = literals(ref('plan_event_dates'), 'event_date') %}
 {% set batches = ref('plan_batches') %}
 {% set days = reach('silver_sessions') %}

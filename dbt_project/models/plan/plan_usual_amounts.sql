@@ -1,5 +1,5 @@
--- What an order usually came to, as of each order date, after this build and before it: where the two differ, orders that this
--- build does not touch may be as many times the usual as they were not before.
+-- The usual amount of an order as of each order date, after this build and before it. If the two differ, the amounts of orders
+-- that this build does not touch may have become another multiple of it.
 -- depends_on: {{ ref('plan_order_dates') }}
 with sizes as (
     select order_date, orders, median_usd from ({{ whole('silver_daily_order_sizes') }})

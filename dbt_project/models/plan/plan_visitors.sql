@@ -1,4 +1,4 @@
--- The visitors who were first seen as a customer, on some date, at another time than before, and the earliest of these times.
+-- The visitors whose first appearance as a customer on some date has changed, and the earliest time of such a change.
 {% set dates = literals(ref('plan_event_dates'), 'event_date') %}
 
 with logins as (

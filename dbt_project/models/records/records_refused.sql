@@ -29,7 +29,7 @@ files as (
 ),
 
 completed as (
-    -- by size, never by arrival: a longer landing of the same file has the line whole, or more of it
+    -- by size, never by arrival: a longer landing of the same file has the whole line, or more of it
     select distinct half_lines.batch_id, half_lines.record_no
     from half_lines
     inner join files as own using (dataset, batch_id, source_file)

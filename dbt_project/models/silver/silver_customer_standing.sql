@@ -1,5 +1,5 @@
--- One word for each customer. Whether somebody is being lost is judged by their own rhythm alone (churn_risk); only of the others
--- do the scores among all customers say more. So that the two never contradict each other here.
+-- One word for each customer. Whether a customer is being lost depends only on their own rhythm of orders (churn_risk); the
+-- scores among all customers classify only the others. So the two never contradict each other.
 with final as (
     select
         customer_id,

@@ -1,4 +1,4 @@
--- what the touched dates sold; of all the others, gold.daily_revenue holds it
+-- the sales of the touched dates; gold.daily_revenue holds those of all others
 with lines as (
     select * from {{ ref('silver_order_items') }} where is_counted
 ),

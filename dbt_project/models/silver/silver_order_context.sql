@@ -13,7 +13,7 @@ touched as (
     select order_date from {{ ref('plan_order_dates') }} where order_date is not null
 ),
 
--- every order of these customers, as it is now
+-- every order of these customers, as of this build
 orders as (
     select {{ own }} from {{ ref('silver_order_facts') }}
     union all

@@ -1,4 +1,4 @@
--- what a context is made of, for the orders of the touched dates; of all the others, silver.order_context holds it
+-- the inputs of a context, for the orders of the touched dates; silver.order_context holds those of all others
 with lines as (
     select
         order_id,

@@ -1,4 +1,4 @@
--- What is known of an order at the moment it is placed; a score may look at this and at nothing else.
+-- Features of an order that are known when it is placed. A score may use these and nothing else.
 -- depends_on: {{ ref('plan_contexts') }} {{ ref('plan_visitors') }}
 with orders as (
     select * from ({{ whole('silver_order_context') }})
@@ -9,14 +9,14 @@ accounts as (
     select visitor_id, customer_id, first_seen_at, accounts_by_then from ({{ whole('silver_visitor_accounts') }})
 ),
 
--- the visitors that the customer had been seen as
+-- the visitors that the customer had appeared as
 visitors as (
     select orders.order_id, orders.ordered_at, accounts.visitor_id
     from accounts
     inner join orders on accounts.customer_id = orders.customer_id and accounts.first_seen_at <= orders.ordered_at
 ),
 
--- a join by time sorts both of its sides: only what can match
+-- a join by time sorts both of its sides: give it only rows that can match
 accounts_of_them as (
     select visitor_id, first_seen_at, accounts_by_then from accounts
     where visitor_id in (select visitor_id from visitors)

@@ -14,7 +14,7 @@ lines_of_the_build as (
     where fate = 'current' and not is_deleted
 ),
 
--- one condition at a time: DuckDB skips what it need not read for either, and not for both
+-- one condition at a time: DuckDB skips row groups for either condition, but not for both in one `or`
 untouched_lines as (
     {% for where_from in ['order_date in (' ~ dates ~ ')', 'order_date is null'] -%}
     select order_id, line_number, product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no

@@ -1,5 +1,5 @@
--- Rules with weights, from seeds/fraud_rules.csv. A trained model may take this model's place: it reads the same features, and
--- gives a score from 0 to 100, the reasons, and its version.
+-- Rules with weights, from seeds/fraud_rules.csv. A trained model may replace this model: it reads the same features and returns
+-- a score from 0 to 100, the reasons, and its version.
 with rules as (
     select
         max(rules_version) as rules_version,

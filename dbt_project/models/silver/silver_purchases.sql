@@ -13,7 +13,7 @@ with purchases as (
         and event_date not in (select event_date from {{ ref('plan_event_dates') }})
 ),
 
--- of the touches at one instant, the one with the greatest id
+-- of several touches at the same time, the one with the greatest id
 touches as (
     select visitor_id, event_time as touched_at, max_by(campaign, event_id) as campaign
     from ({{ whole('silver_campaign_touches') }})

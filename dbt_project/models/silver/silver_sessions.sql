@@ -1,6 +1,6 @@
--- A session ends when a visitor does nothing for longer than the gap; a pause of exactly the gap stays in it. Who goes on for
--- more than a day without one is hardly a person: that chain is cut at each midnight. Whether it is so long can be seen within the
--- dates that a change reaches, so that is how far events are read.
+-- A session ends when a visitor does nothing for longer than the gap; a pause of exactly the gap does not end it. A visitor
+-- without such a pause for more than a day is hardly a person: that session is cut at each midnight. Events are read as far as a
+-- change reaches, which is enough to see whether a session is that long.
 {% set columns = 'visitor_id, event_time, event_id, event_date, event_type, country, campaign, customer_id' %}
 
 with wanted as (

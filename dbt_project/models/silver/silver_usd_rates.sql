@@ -1,4 +1,4 @@
--- the rate that each order date takes: of the date itself, else the last before it, up to five days
+-- the rate of each order date: the date's own, else the last one before it, up to five days back
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
 
 with wanted as (

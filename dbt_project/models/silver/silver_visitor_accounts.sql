@@ -12,7 +12,7 @@ final as (
         customer_id,
         first_seen_at,
         last_seen_at,
-        -- those first seen at the same time count each other
+        -- visitors first seen at the same time count each other
         count(*) over (partition by visitor_id order by first_seen_at) as accounts_by_then,
         count(*) over (partition by visitor_id) = 1 as is_linked
     from pairs
