@@ -32,7 +32,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 demo: setup  ## simulate three days of a shop and take them to gold through Airflow
 	@$(BIN)/clearwell demo
 
-up: setup  ## the same, left running: Airflow's UI on loopback, the shop producing
+up: setup  ## the same, and leave it running: Airflow's UI on loopback, the shop producing
 	@$(BIN)/clearwell up
 
 down: setup  ## stop what `make up` started
@@ -53,7 +53,7 @@ lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released ver
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 	@$(BIN)/clearwell contracts check
 
-bench: setup  ## speed and memory of landing and of a whole run, what accounting costs, what dashboards wait for
+bench: setup  ## measure speed and memory of landing and of a run, the cost of accounting, and dashboard queries
 	@$(BIN)/python bench/landing.py
 	@$(BIN)/python bench/run.py
 	@$(BIN)/python bench/accounting.py

@@ -1,17 +1,17 @@
--- The clicks of one day, each with the time it arrives and what was planted in it. A pure function of day, seed and size.
+-- The clicks of one day, each with its time of arrival and its planted fault. A pure function of day, seed and size.
 create or replace temp table visits as
 select
     v,
-    -- the first four visits are of one machine, from which four customers log in early: the first of them is the busy one of orders.sql
+    -- the first four visits are from one machine, where four customers log in early; the first is the busy one of orders.sql
     case when v < 4 then format('v-{}', strftime(day(), '%Y%m%d')) else format('v-{:08d}', cast(floor(power(u(v, 'visitor'), 1.5) * size()) as bigint)) end as visitor_id,
-    -- the last visits of a day go on after midnight
+    -- the last visits of a day continue after midnight
     day()::timestamp + to_seconds(case when v < 4 then 900 * v else cast(floor(86399 * (u(v, 'start') + 0.12 * sin(2 * pi() * u(v, 'start')))) as bigint) end) as started_at,
     ['DE', 'FR', 'US', 'GB', 'JP'][1 + cast(floor(u(v, 'country') * 5) as int)] as country,
     case when u(v, 'campaign') < 0.2 then ['black-friday', 'newsletter', 'retargeting', 'spring-lamps', 'influencer-anna'][1 + v % 5] end as campaign,
     ['desktop', 'phone', 'phone', 'tablet'][1 + cast(floor(u(v, 'device') * 4) as int)] as device,
     u(v, 'depth') as depth,
     ['shoes', 'café table', 'red lamp', 'Stühle'][1 + v % 4] as wanted,
-    -- some look for what the shop does not have or cannot find: they get an empty page, and search again
+    -- some search for products that the shop does not have or cannot find: they get an empty page, and search again
     case when u(v, 'typo') < 0.12 then ['shose', 'garden gnome', 'gift card', 'red lampp'][1 + cast(floor(u(v, 'typo') * 100 / 3) as int)] end as not_found
 from range(cast(ceil(size() / 10.0) as bigint)) as numbers (v);
 
@@ -19,7 +19,7 @@ create or replace temp view clicks as
 select
     v * 10 + k as i,
     format('e-{}-{:09d}', strftime(day(), '%Y%m%d'), v * 10 + k) as event_id,
-    -- the funnel narrows: who goes deep adds to the cart, who goes deeper buys
+    -- the funnel narrows: of the longer visits some add to the cart, and of the longest some buy
     case
         when k = 0 then 'page_view'
         when k = 1 and campaign is not null then 'ad_impression'
@@ -110,9 +110,9 @@ select
     i, event_type, visitor_id, plant, arrived_at, cast(said_time as date) as event_date,
     case plant
         when 'broken_json' then left(good, 40 + i % 30)
-        -- U+2400 stands for a byte that no UTF-8 text holds, until the file is written
+        -- U+2400 stands for an invalid UTF-8 byte until the file is written
         when 'invalid_utf8' then replace(good, 'shop.example', 'shop' || chr(9216) || 'example')
-        -- left out, empty or null: missing all the same
+        -- left out, empty or null: all count as missing
         when 'missing:visitor_id' then
             replace(good, '"visitor_id":null,', case i % 3 when 0 then '' when 1 then '"visitor_id":"",' else '"visitor_id":null,' end)
         when 'wrong_type:quantity' then regexp_replace(good, '"quantity":\d+', '"quantity":"two"')

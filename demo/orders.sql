@@ -3,8 +3,8 @@ create or replace temp table draws as
 select
     i,
     format('o-{}-{:06d}', strftime(day(), '%Y%m%d'), i) as order_id,
-    -- A few orders that somebody should look at: of each hundred, one of a new account and five of a busy customer within
-    -- hours, four small ones and a large one, all sent abroad; and, where the day has one, a bulk order that is cancelled.
+    -- A few risky orders: of each hundred, one of a new account, and five of a busy customer within hours (four small ones and
+    -- a large one, all sent abroad); and, if the day has one, a bulk order that is cancelled.
     case
         when i % 100 = 11 then 'new'
         when i % 100 between 21 and 24 then 'busy'
@@ -15,7 +15,7 @@ select
     case when starts_with(risk, 'busy') then i - i % 100 + 21 when risk is not null then i end as of_order,
     case
         when starts_with(risk, 'busy') then 0.1 + 0.7 * u(of_order, 'second') + (i - of_order) * 0.02
-        -- early, so that it is cancelled on the same day
+        -- placed early, so that it is cancelled on the same day
         when risk = 'bulk' then 0.25
         else u(i, 'second')
     end as x,
@@ -23,7 +23,7 @@ select
         when risk is not null then cast(strftime(day(), '%Y%m%d') as bigint) * 1000000 + of_order
         else cast(floor(power(u(i, 'customer'), 2) * size() * 5) as bigint)
     end as customer,
-    -- the same on whatever day the customer comes
+    -- the same on every day on which the customer orders
     ['DE', 'DE', 'FR', 'US', 'GB', 'JP'][1 + cast(hash(customer, 'country') % 6 as int)] as home_country,
     case when risk is not null then 0.5 else u(i, 'guest') end as guest,
     case when risk = 'bulk' then 0.99 else u(i, 'fate') end as fate,
@@ -34,7 +34,7 @@ from range(size()) as numbers (i);
 create or replace temp table placed as
 select
     *,
-    -- denser around noon than around midnight
+    -- more orders around noon than around midnight
     day()::timestamp + to_seconds(cast(floor(86400 * (x + 0.12 * sin(2 * pi() * x))) as bigint)) as placed_at,
     case
         when guest < 0.04 then null
@@ -51,7 +51,7 @@ select
     case home_country when 'US' then 'USD' when 'GB' then 'GBP' when 'JP' then 'JPY' else 'EUR' end as currency
 from draws;
 
--- every version an order will ever have, the first when it is placed
+-- every version that an order will ever have, from its placing on
 create or replace temp table versions as
 select order_id, i, placed_at as ordered_at, placed_at as updated_at, 'created' as status from placed
 union all
@@ -63,7 +63,7 @@ select order_id, i, placed_at, placed_at + to_seconds(60000 + cast(floor(x * 400
 union all
 select
     order_id, i,
-    -- somebody fixes the day an order was placed
+    -- a person corrects the date on which an order was placed
     case when moved < 0.005 then placed_at + interval 20 hour else placed_at end,
     placed_at + to_seconds(120000 + cast(floor(x * 100000) as bigint)), 'completed'
 from placed where fate < 0.92

@@ -19,7 +19,7 @@ create index if not exists orders_ordered_at on shop.orders (ordered_at);
 create index if not exists orders_updated_at on shop.orders (updated_at);
 create index if not exists order_items_updated_at on shop.order_items (updated_at);
 
--- What was simulated so far: the days that exist, and how far time has passed.
+-- The state of the simulation: the days that exist, and up to when time has passed.
 create schema if not exists simulation;
 create table if not exists simulation.days (
     day date primary key, seed int, orders_per_day int, events_per_day int, is_begun boolean default false
