@@ -165,11 +165,11 @@ def test_what_would_leave_old_rows_that_are_wrong_is_said_before_anything_is_bui
     with pytest.raises(Permanent) as caught:
         plan(home, Request(date(2020, 12, 24), date(2021, 1, 10), reason="test"), next(clock))
     for said in (
-        "gold.daily_traffic.visitors was BIGINT and is VARCHAR",
-        "gold.daily_sessions.events was BIGINT and is DECIMAL(18,2)",
+        "gold.daily_traffic.visitors was BIGINT and is now VARCHAR",
+        "gold.daily_sessions.events was BIGINT and is now DECIMAL(18,2)",
         "gold.search_terms has times_searched but no longer searches",
         "gold.daily_funnel.orders_seen is new and must not be null",
-        "gold.customer_cohorts came and gold.cohorts went",
+        "gold.customer_cohorts appeared and gold.cohorts disappeared",
     ):
         assert said in caught.value.what
     assert "clearwell build --full --reason" in caught.value.todo
