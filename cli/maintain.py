@@ -1,4 +1,4 @@
-"""Remove what nothing reads any more."""
+"""Remove files that nothing reads any more."""
 
 import click
 

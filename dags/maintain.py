@@ -3,7 +3,7 @@
 Batches, the state, the published file and everything in `broken/` stay. `clearwell maintain` does the same by hand, and
 `clearwell maintain --dry-run` lists what would go.
 
-Airflow's own history is not Clearwell's to remove: `airflow db clean` does that.
+It does not remove Airflow's own history: use `clearwell airflow db clean`.
 """
 
 from airflow.sdk import DAG, task
@@ -16,7 +16,7 @@ from ingestion.window import DAY
 @task(pool=WAREHOUSE_POOL)
 @named()
 def remove_leftovers() -> int:
-    """Remove what nothing reads any more; return its bytes."""
+    """Remove files that nothing reads any more; return their size in bytes."""
     from ingestion.home import Home
     from operations import maintain
 

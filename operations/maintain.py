@@ -1,7 +1,7 @@
-"""Remove what nothing reads any more: logs of old builds, and what killed processes left.
+"""Remove files that nothing reads any more: logs of old builds, and what killed processes left.
 
-Bronze, the state, what readers have and what was set aside are never touched. Of an old build its plan and its copies of manifests
-stay, which `repair` reads; its findings stay in `ops.findings`.
+Bronze, the state, the published files and `broken/` are never touched. An old build's plan and its copies of manifests stay,
+as `repair` reads them; its findings stay in `ops.findings`.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from warehouse.audit import last_refused
 from warehouse.plan import Build
 
 KEEP_DAYS = 90
-# A query that is still running has written to its file by then.
+# Spilled data older than this belongs to no running query: a running one keeps writing to its file.
 _IDLE = timedelta(days=1)
 
 
@@ -54,7 +54,7 @@ def maintain(
 
 
 def _builds(home: Home, now: datetime, keep_days: int) -> Iterator[tuple[str, Path]]:
-    """Find what builds left that were killed, and all but the plan of those that are old. No build runs meanwhile."""
+    """Find the files of killed builds, and those of old builds except the plan. No build runs meanwhile."""
     oldest = f"{now - timedelta(days=keep_days):%Y%m%dT%H%M%S}"
     spared = {last_refused(home), Build(home, state.last_build(home.state)), *build.made_aside(home)}
     for folder in sorted(home.builds.glob("*")):
@@ -69,7 +69,7 @@ def _builds(home: Home, now: datetime, keep_days: int) -> Iterator[tuple[str, Pa
 
 
 def _spilled(home: Home, now: datetime) -> Iterator[tuple[str, Path]]:
-    """Find what DuckDB moved out of memory to disk, beside a file that people read, and whose process was killed."""
+    """Find data that killed queries spilled to disk, beside the files that people query."""
     oldest = (now - _IDLE).timestamp()
     for folder in {home.root, home.published.parent}:
         for path in folder.glob("*.duckdb.tmp/*"):

@@ -48,7 +48,7 @@ _RECOUNT, _PROPOSAL = "recount", "proposal"
 
 
 def made_aside(home: Home) -> tuple[Build, ...]:
-    """Name the builds that are made to be compared, under a lock of their own."""
+    """Return the builds that are made only to be compared, under a lock of their own."""
     return Build(home, _RECOUNT), Build(home, _PROPOSAL)
 
 
