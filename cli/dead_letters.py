@@ -31,7 +31,7 @@ settled_option = click.option(
 def list_dead_letters(by_file: bool, settled: bool, as_json: bool) -> None:
     """Count the open ones by cause. A line is one letter, however often it was landed.
 
-    An open letter leaves this list when somebody discards or corrects it, or when a valid record of the same key lands.
+    An open letter leaves this list when a person discards or corrects it, or when a valid record of the same key lands.
     """
     found = listings.dead_letters(Home.from_environment(), by_file=by_file)
     chosen = [row for row in found if (row["settled"] is not None) is settled]

@@ -17,7 +17,7 @@ from operations.output import escaped, show, tell
 @click.argument("table", required=False)
 @json_option
 def describe(table: str | None, as_json: bool) -> None:
-    """Say what the published tables are, or what one is: grain, owner, definition, columns, dashboard query."""
+    """Describe the published tables, or one of them: grain, owner, definition, columns, dashboard query."""
     home = Home.from_environment()
     if not table:
         tables = described.read_tables(home)
@@ -45,7 +45,7 @@ def describe(table: str | None, as_json: bool) -> None:
 @click.argument("table", metavar="GOLD_TABLE")
 @json_option
 def draw(table: str, as_json: bool) -> None:
-    """Ask GOLD_TABLE its dashboard query, over what is published, and draw the answer."""
+    """Run the dashboard query of GOLD_TABLE over the published file, and draw the result."""
     found, rows, measures = described.ask_dashboard(Home.from_environment(), table)
     if as_json or not rows:
         show(rows, as_json=as_json, nothing=f"{found.name} has no rows")

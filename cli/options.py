@@ -12,7 +12,7 @@ _AGO = re.compile(r"(\d{1,5})-days?-ago")
 
 
 def named_date(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    """Write `today`, `yesterday` and `3-days-ago` as UTC dates; leave all else as it is."""
+    """Write `today`, `yesterday` and `3-days-ago` as UTC dates; leave other texts unchanged."""
     name = (text or "").strip().lower()
     days = {"today": 0, "yesterday": 1}.get(name)
     if found := _AGO.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Find and repair what is damaged."""
+"""Find and repair damage."""
 
 import sys
 

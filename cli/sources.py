@@ -58,7 +58,7 @@ def sweep(start: str, end: str) -> None:
 @click.command()
 @from_option
 @to_option
-@click.option("--apart", is_flag=True, help="Allow a window more than a week away from what is landed.")
+@click.option("--apart", is_flag=True, help="Allow a window more than a week away from the landed data.")
 @click.pass_context
 def run(ctx: click.Context, start: str, end: str, apart: bool) -> None:
     """Ingest every source, then build. A source that fails does not stop the others; then the exit status is 1.

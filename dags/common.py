@@ -93,7 +93,7 @@ def now() -> datetime:
 def ingest(source: str, logical_date: datetime | None = None, dag_run: Any = None) -> dict[str, int]:
     """Land the run's window of one source. What was landed before is not landed again.
 
-    A run of the schedule also lands what was missed before its window, since a scheduler that was off skips windows.
+    A scheduled run also lands what was missed before its window: a scheduler that was off skips windows.
     """
     from ingestion import sources
     from ingestion.home import Home

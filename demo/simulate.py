@@ -1,7 +1,7 @@
 """Simulate the passing of time in the shop: orders in its Postgres, clicks in the landing folder.
 
 Each day is a pure function of the day, the seed and the sizes, so days may be simulated at once or one by one. What
-is seen of a day grows with time: an order goes through its versions, and a late click arrives up to two days after.
+is visible of a day grows with time: an order goes through its versions, and a late click arrives up to two days later.
 """
 
 import gzip

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 UNREADABLE = "an address that cannot be read"
 _HTTP = ("http://", "https://")
-# A scheme, or what was meant to be one: quotes before it, a slash too few behind it, or a colon with an @ after it.
+# A scheme, also a mistyped one: with quotes before it, a missing slash after it, or a colon with an @ after it.
 _LIKE_ADDRESS = re.compile(r"://|^\W*[a-z][a-z0-9+.-]+:/|:.*@", re.IGNORECASE | re.DOTALL)
 _DATABASE = re.compile(
     r"\W*postgres(ql)?:|\s*(host|hostaddr|port|dbname|user|password|service|sslmode)\s*=", re.IGNORECASE
@@ -46,7 +46,7 @@ def shown(address: str) -> str:
         return str(split_database(address) or UNREADABLE)
     if is_address(address):
         return UNREADABLE
-    # A path, or an address without its scheme: what is behind these may be a query.
+    # A path, or an address without its scheme: the text after these characters may be a query.
     return re.split(r"[?#]", address, maxsplit=1)[0] or UNREADABLE
 
 
@@ -65,7 +65,7 @@ def split_http(address: str) -> SplitResult | None:
     try:
         parts = urlsplit(address)
         behind = parts.path + parts.query + parts.fragment
-        # A password with a / ? or # in it ends the host too early: its rest, and the @, are then behind.
+        # A password with a / ? or # in it ends the host too early: the password's rest, and the @, then follow the host.
         is_doubtful = "\\" in address or ("@" in behind and re.search("[:@]", parts.netloc))
         return None if is_doubtful or not parts.hostname or not host_of(parts) else parts
     except ValueError:
@@ -86,7 +86,7 @@ def split_database(address: str) -> Database | None:
     except (psycopg.Error, UnicodeError, ValueError):
         return None
     host, port, name = (parts.get(part) or other for part, other in _DEFAULTS.items())
-    # A password with a / ? or @ in it ends too early: its rest is then in another part, and the @ behind it as well.
+    # A password with a / ? or @ in it ends too early: its rest, and the @ after it, are then in another part.
     is_doubtful = any("@" in value for part, value in parts.items() if part not in ("user", *_SECRETS))
     if is_doubtful or not _HOST.fullmatch(host) or not all(map(_is_port, port.split(","))):
         return None

@@ -109,7 +109,7 @@ def find_manifest(home: Home, batch_id: str) -> Manifest:
 
 @dataclass(frozen=True)
 class Found:
-    """The batches that are as they were written, and the damaged ones: each with what is wrong with it."""
+    """The intact batches, and the damaged ones, each with its fault."""
 
     manifests: tuple[Manifest, ...]
     broken: Mapping[BatchRef, str]
@@ -191,7 +191,7 @@ def identify(dataset: str, window: Window, content: Iterable[object]) -> str:
 
 @contextmanager
 def staged(home: Home, dataset: str) -> Iterator[Path]:
-    """Give an empty folder to write a batch in; whatever was not committed is gone afterwards.
+    """Give an empty folder to write a batch in. It is deleted afterwards, unless it was committed.
 
     The folder is locked while its process lives. The folder of a killed process has no lock: the next call deletes it.
     """

@@ -65,7 +65,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Money:
-    """Where a record's money is: the column that bears it, the SQL that computes it, and the column of its currency."""
+    """A record's money: the column that holds it, the SQL that computes it, and the column of its currency."""
 
     column: str
     amount: str
@@ -119,7 +119,7 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
         )
     for name, contract in contracts.items():
         if contract.part_of and contract.part_of not in contracts:
-            what = f"names {contract.part_of}, which is no dataset{guess(contract.part_of, contracts)}"
+            what = f"names {contract.part_of}, which is not a dataset{guess(contract.part_of, contracts)}"
             raise bad(paths[name], f"{name}.part_of", what)
     return contracts
 
@@ -235,9 +235,13 @@ def _source(reader: Fields) -> str:
     source = reader.text("source")
     if reader.has("location"):
         if source in (*COUNTED, *_OWN) or reader.meta.get("format") != "rows":
-            raise bad(reader.path, f"{reader.name}.location", "is for a source of its own, whose format is rows")
+            raise bad(
+                reader.path,
+                f"{reader.name}.location",
+                f"needs format: rows, and a source other than {', '.join((*COUNTED, *_OWN))}",
+            )
     elif source not in (*COUNTED, *_OWN):
-        what = f"is {source}, which is not a built-in source{guess(source, COUNTED)} For a CSV, add location: with its path or address"
+        what = f"is {source}, which is not built in and has no location of a CSV{guess(source, COUNTED)}"
         raise bad(reader.path, f"{reader.name}.source", what)
     return source
 

@@ -12,7 +12,8 @@ class ClearwellError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.what} ({self.where})" if self.where else self.what
-        return f"{text}. Next: {self.todo}" if self.todo else text
+        end = "" if text.endswith("?") else "."
+        return f"{text}{end} Next: {self.todo}" if self.todo else text
 
     def __reduce__(self) -> tuple[type, tuple[str], dict[str, str]]:
         # Airflow carries exceptions between processes: keyword arguments alone would not survive pickling.

@@ -1,6 +1,6 @@
 """Recognize faults of the machine: a full disk, missing rights, a busy or damaged file.
 
-Whatever library meets one says so in words of its own. Here they become errors that say what to do, once, for every
+Each library reports them in its own words. Here they become errors that say what to do, in one place for every
 command and every task.
 """
 

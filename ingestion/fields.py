@@ -114,9 +114,9 @@ class Fields:
         """Refuse unknown fields and fields without a value."""
         for field, value in self.meta.items():
             if field not in known:
-                what = f"is not known{guess(field, known)}"
+                what = f"is not known{guess(field, known) or '.'}"
                 if not isinstance(field, str):
-                    what += " YAML reads on, yes, no and dates as other types than text"
+                    what += " YAML reads on, yes, no and dates as other types than text, unless they are in quotes."
                 raise bad(self.path, f"{self.name}.{field}", f"{what} Known are: {', '.join(known)}")
             if value is None:
                 raise bad(self.path, f"{self.name}.{field}", "is empty or missing: give it a value, or leave it out")

@@ -25,7 +25,7 @@ class Run:
     contracts: Mapping[str, Contract]
     landed_at: datetime
     report: Report = silent
-    # Whether to count the window, of whole days, at the source as well, and to find what is gone from it.
+    # Whether to count the window, of whole days, at the source as well, and to find deletions.
     is_sweep: bool = False
     # The days before the window that this sweep also lands whole.
     swept: tuple[Window, ...] = ()

@@ -63,7 +63,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One batch: what it holds, where it came from, and what the source said it should hold.
+    """One batch: its content, its origin, and the number of records that the source counted.
 
     `columns` are the source's own names; `renamed` maps those that Parquet has under another name.
     """
@@ -174,7 +174,7 @@ def _hold_types(one: Any) -> None:
             raise TypeError(f"{known.name} is {value!r}")
         inner = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, tuple) else ()
         if any(not isinstance(text, str | File | Input | Waiting) for text in inner):
-            raise TypeError(f"{known.name} holds what is no text")
+            raise TypeError(f"{known.name} holds a value that is not text")
 
 
 def still_waiting(manifests: Iterable[Manifest]) -> tuple[Waiting, ...]:

@@ -386,7 +386,9 @@ def _is_whole(running: Running) -> bool:
 def _check_alive(home: Home, running: Running) -> None:
     if dead := _dead(running):
         if read(home) is None:
-            raise Transient("Airflow was stopped meanwhile", where=str(home.airflow), todo="clearwell up")
+            raise Transient(
+                "Airflow was stopped while this command waited", where=str(home.airflow), todo="clearwell up"
+            )
         raise _broken(home, f"Airflow's {' and '.join(dead)} died")
 
 

@@ -1,4 +1,4 @@
-"""The content hash of each table: the same rows give the same hash, in whatever order and from whatever batch."""
+"""The content hash of each table: the same rows give the same hash, in any order and from any batch."""
 
 import duckdb
 

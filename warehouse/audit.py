@@ -116,7 +116,7 @@ def last_refused(home: Home) -> Build | None:
 
 @dataclass(frozen=True)
 class _Failure:
-    """A failed check, what it does, the datasets whose batches may be behind it (the likeliest first), and the batches its rows name."""
+    """A failed check, its consequence, the datasets that may have caused it (the likeliest first), and the batches its rows name."""
 
     finding: Finding
     on_failure: str

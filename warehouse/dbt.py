@@ -270,7 +270,7 @@ def expectations(build: Build) -> dict[str, list[Expectation]]:
 def datasets_behind(build: Build, names: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the datasets whose batches may be behind bad rows of some models: first the main ones, then all they read.
 
-    A model names its main dataset in its YAML (`dataset`, or the table that `trace` is from), or bears its name.
+    A model names its main dataset in its YAML (`dataset`, or the table that `trace` is from), or has its name.
     """
     models = _models(build)
     main: set[str] = set()

@@ -54,7 +54,7 @@ def sweep(
     *,
     is_backfill: bool = False,
 ) -> Landing:
-    """Land the whole days of a window again, count them at the source in the same view of it, and find what is gone from them.
+    """Land the whole days of a window again, count them at the source in the same view of it, and find deletions.
 
     The landed days before the window that may still change, by the contract's lateness, are swept as well, each on its
     own. A backfill skips them, as it sweeps each day in turn. A source without a second count only lands.

@@ -221,7 +221,7 @@ def _parse(chunk: bytearray, schema: pa.Schema) -> pa.Table:
             ),
         )
     except pa.ArrowInvalid:
-        bytes(chunk).decode()  # says so itself if this is why
+        bytes(chunk).decode()  # raises the reason, if this is it
         raise
 
 

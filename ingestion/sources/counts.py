@@ -90,9 +90,9 @@ _LANDED_LINES = """
 
 @dataclass(frozen=True, order=True)
 class Count:
-    """What a source holds for one date and what the landing took of it: records, and money of one currency. All text, as in bronze.
+    """A source's count for one date, and what the landing took: records, and money of one currency. All text, as in bronze.
 
-    `note` names what the source holds and the landing cannot read.
+    `note` names what the source holds but the landing cannot read.
     """
 
     dataset: str
@@ -184,8 +184,8 @@ def _lines_by_date(connection: psycopg.Connection[Any], values: Mapping[str, Any
 def beside(shop: Shop, window: Window, landed: Mapping[str, list[str]], primary: Sequence[Shop] = ()) -> list[Count]:
     """Compare what the shop holds for some days with what the landed Parquet files hold.
 
-    `primary` is what the shop's primary held before and after: on a date on which it stood still, its count goes
-    first, and says so where it is another.
+    `primary` holds the primary's counts before and after the landing. On a date on which they agree they are used, with a
+    note if they differ from the copy's.
     """
     dates = [day.date.isoformat() for day in window.days()]
     landed_orders, landed_lines = _landed(dates, landed)
@@ -265,7 +265,7 @@ class Listed:
 
 
 def list_files(home: Home, window: Window) -> dict[date, list[Listed]]:
-    """List every file that lies under a folder of each day, whatever its name, and however the folder writes the date."""
+    """List every file under a folder of each day, with any name, and however the folder's name spells the date."""
     return {day: [*_walk(home, folders)] for day, folders in _folders(home.landing, window).items()}
 
 

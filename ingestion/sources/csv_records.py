@@ -20,7 +20,7 @@ Row = tuple[str | None, ...]
 
 
 class Record(NamedTuple):
-    """One record as it came, and the number of its first line. `fields` are its texts, as far as it could be split."""
+    """One raw record, and the number of its first line. `fields` are its texts, as far as it could be split."""
 
     line: int
     raw: bytes
@@ -44,7 +44,7 @@ def read(body: bytes, where: str) -> Table:
 
 
 class _Lines:
-    """Give the parser lines as text, and keep the bytes of what it takes until it is known which record they are."""
+    """Give the parser lines as text, and keep their bytes until it is known to which record they belong."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body

@@ -42,9 +42,8 @@ class Limits:
     """The limits in seconds. Each can be set by a variable SHOP_…_SECONDS, such as SHOP_FIRST_ROW_SECONDS.
 
     `first_row` is how long a query may be silent before its answer begins; `progress` how long nothing may come of an
-    answer that has begun. The server is told the rest: how long a `statement` may take in all, how long we wait for a
-    `lock` and let anybody wait for ours, how long it keeps a transaction that asks nothing (`idle`: a landing looks into
-    Clearwell's state meanwhile).
+    answer that has begun. The server enforces the others: how long a `statement` may take in all, how long we wait for a
+    `lock` and others for ours, and how long a transaction may be `idle` (a landing reads Clearwell's state meanwhile).
     """
 
     connect: float = 10

@@ -1,4 +1,4 @@
-"""Interpret names in the landing folder: the date and hour of a file, and what is not read and why."""
+"""Interpret names in the landing folder: a file's date and hour, and why a file is not read."""
 
 import os
 import re

@@ -260,7 +260,7 @@ def _paths(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _array(ids: Sequence[str]) -> str:
-    """Write ids as a literal that Postgres takes for an array of whatever type the ids are."""
+    """Write ids as a literal that Postgres accepts as an array of the ids' type, whatever it is."""
     quoted = (one.replace("\\", "\\\\").replace('"', '\\"') for one in ids)
     return "{" + ",".join(f'"{one}"' for one in quoted) + "}"
 

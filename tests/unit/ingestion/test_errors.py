@@ -7,6 +7,7 @@ def test_an_error_is_one_line_with_what_where_and_next():
     error = Permanent("the table\n is missing.", where="shop.orders", todo="create it")
     assert str(error) == "the table is missing (shop.orders). Next: create it"
     assert str(Transient("no answer")) == "no answer"
+    assert str(Permanent("no table x; did you mean y?", todo="name it")) == "no table x; did you mean y? Next: name it"
 
 
 def test_an_error_survives_the_way_between_processes():
