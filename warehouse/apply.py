@@ -72,9 +72,13 @@ def change_tables(
         for change in changes:
             for statement in statements(connection, change, had, built):
                 connection.execute(statement)
-        applied.check_tables(
-            connection, [(change, matching(connection, change)) for change in changes if not change.view_sql]
-        )
+        # all rows of a new table are the build's
+        conditions = [
+            (change, matching(connection, change) if (change.schema, change.table) in had else "")
+            for change in changes
+            if not change.view_sql
+        ]
+        applied.check_tables(connection, conditions)
         if is_state:
             applied.check_ledger(connection, "build.plan.touched")
         kept = {key: comment for key, comment in comments.read(connection, "build").items() if key[1] in KEPT}
