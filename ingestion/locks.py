@@ -15,6 +15,8 @@ from ingestion.errors import Transient
 
 # Long enough for a full build of a long history. A change of the state takes seconds.
 PATIENCE_SECONDS = 3600.0
+# A folder is locked while a name is chosen or a batch is staged.
+_FOLDER_PATIENCE_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.1
 _TELL_EVERY_SECONDS = 60.0
 
@@ -57,10 +59,17 @@ def holder(path: Path) -> Holder | None:
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a folder. Without `wait`, raise BlockingIOError if another process holds it."""
+    """Hold the lock of a folder. Wait for at most two minutes, then raise Transient.
+
+    Without `wait`, raise BlockingIOError if another process holds it.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if wait:
+            who = f"another process that holds {folder}"
+            _wait(lambda: _is_taken(descriptor, fcntl.LOCK_EX), lambda: who, _silent, _FOLDER_PATIENCE_SECONDS)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)
@@ -84,7 +93,7 @@ def _turnstile(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
-def _is_taken(file: IO[str], how: int) -> bool:
+def _is_taken(file: IO[str] | int, how: int) -> bool:
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:

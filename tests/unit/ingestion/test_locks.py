@@ -128,3 +128,17 @@ def test_a_file_without_writers_needs_no_turn(tmp_path: Path) -> None:
     duckdb.connect(str(file)).close()
     with database.connect(file):
         assert [path.name for path in tmp_path.iterdir()] == ["other.duckdb"]
+
+
+def test_a_folder_is_waited_for_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_FOLDER_PATIENCE_SECONDS", 0.2)
+    with locks.locked(tmp_path):
+        with (
+            pytest.raises(Transient, match=f"waited 0 seconds for another process that holds {tmp_path}"),
+            locks.locked(tmp_path),
+        ):
+            pass
+        with pytest.raises(BlockingIOError), locks.locked(tmp_path, wait=False):
+            pass
+    with locks.locked(tmp_path):
+        pass
