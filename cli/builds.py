@@ -1,5 +1,9 @@
 """Build, and the builds there were."""
 
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
 import click
 
 from cli.context import NEXT, by, now
@@ -32,6 +36,14 @@ def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: 
     elif outcome.plan:
         done = "published" if outcome.is_published else "applied but not published: readers see a pinned state"
         tell(f"build {outcome.plan.build_id}: {done}")
+
+
+def build_and_exit(ctx: click.Context, left: Sequence[str], undone: str) -> NoReturn:
+    """Build, list what is left `undone`, and exit with 1 if anything is."""
+    ctx.invoke(build)
+    for line in left:
+        say(f"{undone}: {line}")
+    sys.exit(1 if left else 0)
 
 
 def _show_dry_run(outcome: Outcome, *, as_json: bool) -> None:

@@ -1,10 +1,8 @@
 """Find and repair damage."""
 
-import sys
-
 import click
 
-from cli.builds import build
+from cli.builds import build_and_exit
 from cli.context import now
 from cli.options import json_option
 from cli.shop import wake_shop
@@ -33,8 +31,4 @@ def repair_home(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
     if dry_run or not found:
         return
     wake_shop(home)
-    left = repair.repair(home, found, now(), say)
-    ctx.invoke(build)
-    for line in left:
-        say(f"not repaired: {line}")
-    sys.exit(1 if left else 0)
+    build_and_exit(ctx, repair.repair(home, found, now(), say), "not repaired")

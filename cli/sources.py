@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from cli.builds import build
+from cli.builds import build, build_and_exit
 from cli.context import NEXT, now
 from cli.options import from_option, json_option, named_date, to_option
 from cli.shop import wake_shop
@@ -107,8 +107,4 @@ def heal_windows(ctx: click.Context, end: str | None, dry_run: bool, as_json: bo
     if dry_run or not found:
         return
     wake_shop(home)
-    failed = heal.heal(home, found, now(), say)
-    ctx.invoke(build)
-    for line in failed:
-        say(f"not healed: {line}")
-    sys.exit(1 if failed else 0)
+    build_and_exit(ctx, heal.heal(home, found, now(), say), "not healed")

@@ -1,6 +1,6 @@
 """Apply a build to a DuckDB file: every table, the ledger and the plan in one transaction."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -65,8 +65,8 @@ def change_tables(
     # DuckDB takes a table filled in this transaction for empty, and would load all of it into memory to find its rows.
     connection.execute("set disabled_optimizers = 'build_side_probe_side'")
     with attached(connection, build.file, "build"), _transaction(connection):
-        changes += [_kept(connection, name) for name in KEPT]
         had, built = shape.read(connection), shape.read(connection, "build")
+        changes += [_kept(name, built["ops", name]) for name in KEPT]
         for table in left_over(changes, had):
             connection.execute(f"drop {'table' if had.pop(table) else 'view'} {'.'.join(table)}")
         for change in changes:
@@ -97,9 +97,8 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.execute("commit")
 
 
-def _kept(connection: duckdb.DuckDBPyConnection, name: str) -> Change:
+def _kept(name: str, columns: Mapping[str, str]) -> Change:
     """Return the change that adds the rows written by the audit, not by a model, to the table that keeps them for all builds."""
-    columns = connection.execute(f"select column_name, column_type from (describe build.ops.{name})").fetchall()
     return Change(
         model="",
         schema="ops",
@@ -107,8 +106,8 @@ def _kept(connection: duckdb.DuckDBPyConnection, name: str) -> Change:
         match_schema="ops",
         match_table="builds",
         by={"build_id": "build_id"},
-        columns=tuple(column for column, _ in columns),
-        types=tuple(kind for _, kind in columns),
+        columns=tuple(columns),
+        types=tuple(columns.values()),
         view_sql="",
         is_published=True,
     )
