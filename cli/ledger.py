@@ -10,8 +10,7 @@ from ingestion.home import Home
 from operations import hashes, ledger
 from operations.output import say, show, with_first
 
-# The columns for which a narrow terminal has room.
-_FATES = ("dataset", "bronze", "current", "superseded", "duplicate", "dead_letter", "withdrawn", "difference")
+# The columns of the money for which a narrow terminal has room.
 _MONEY = ("dataset", "currency", "bronze", "difference", "current")
 
 
@@ -41,7 +40,7 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
         if as_json:
             rows = [{**row, "money": [one for one in amounts if one["dataset"] == row["dataset"]]} for row in rows]
         nothing = "the ledger is empty. Next: clearwell build"
-        show(rows if as_json else with_first(rows, _FATES), as_json=as_json, title="ledger", nothing=nothing)
+        show(rows if as_json else with_first(rows, ledger.FIRST), as_json=as_json, title="ledger", nothing=nothing)
         if amounts and not as_json:
             show(
                 with_first(amounts, _MONEY),

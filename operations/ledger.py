@@ -16,6 +16,8 @@ from warehouse.build import rebuild_aside
 from warehouse.personal import hidden, left_out
 from warehouse.publish import pinned
 
+# The columns of the summary for which a narrow terminal has room.
+FIRST = ("dataset", "bronze", "current", "superseded", "duplicate", "dead_letter", "withdrawn", "difference")
 _SUMMARY = """
     with cells as (
         select dataset, batch_id, fate, sum(records) as records from ops.ledger group by all
