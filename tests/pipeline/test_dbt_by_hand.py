@@ -46,7 +46,7 @@ def test_it_builds_gold_of_some_dates_from_bronze_and_never_touches_the_state(sh
 
     bad = dbt(shop, "run", "-s", "plan_batches", "--vars", "{from: '2026-11-31'}")
     assert bad.returncode == 1
-    assert "--vars: from is '2026-11-31', and must be a date. Next: --vars '{from: 2026-01-01" in bad.stdout
+    assert "--vars: from is '2026-11-31', which is not a date. Next: --vars '{from: 2026-01-01" in bad.stdout
 
     fresh = dbt(shop, "source", "freshness")
     assert fresh.returncode == 0, fresh.stdout[-3000:]
