@@ -100,6 +100,6 @@ def build(home: Home, build_id: str) -> list[state.Row]:
         found = sorted(found, key=lambda row: order[row["result"]])
     except (KeyError, TypeError, ValueError) as error:
         raise Broken("the findings of a build cannot be read", where=str(path)) from error
-    if not found:
+    if not path and not found:
         raise Permanent(f"there is no build {build_id} with findings", todo="clearwell builds list")
     return found

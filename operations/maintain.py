@@ -1,7 +1,7 @@
 """Remove files that nothing reads any more: logs of old builds, and what killed processes left.
 
 Bronze, the state, the published files and `broken/` are never touched. An old build's plan and its copies of manifests stay,
-as `repair` reads them; its findings stay in `ops.findings`.
+as `repair` reads them; a published build's findings stay in `ops.findings`, and those of an old refused one are gone.
 """
 
 import shutil
