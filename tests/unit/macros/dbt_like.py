@@ -45,7 +45,9 @@ def project(
         for match in _MACRO.finditer(path.read_text()):
             names[match[1]] = _macro(environment, match[1], match[0], names)
     names["contract"] = contract
-    names["retracted_batches"] = lambda _: "null"  # a look at the decisions of a state, which is not there
+    names["retracted_batches"] = lambda _: names[
+        "no_values"
+    ]()  # a look at the decisions of a state, which is not there
     return names
 
 
