@@ -37,7 +37,6 @@ def test_nothing_imports_the_command_line() -> None:
 # Modules that need a whole home, a shop or a build, and the test that covers each.
 SHOWN_BY = {
     "ingestion/sources/giving_way.py": "tests/unit/ingestion/sources/test_deadlines.py",
-    "ingestion/sources/known.py": "tests/unit/ingestion/sources/test_orders.py",
     "warehouse/build.py": "tests/pipeline/test_any_operation.py",
     "warehouse/difference.py": "tests/pipeline/test_any_operation.py",
     "operations/contracts.py": "tests/pipeline/test_drift.py",
