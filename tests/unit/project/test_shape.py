@@ -38,12 +38,8 @@ def test_nothing_imports_the_command_line() -> None:
 SHOWN_BY = {
     "ingestion/sources/giving_way.py": "tests/unit/ingestion/sources/test_deadlines.py",
     "warehouse/build.py": "tests/pipeline/test_any_operation.py",
-    "warehouse/difference.py": "tests/pipeline/test_any_operation.py",
     "operations/contracts.py": "tests/pipeline/test_drift.py",
-    "operations/decide.py": "tests/pipeline/test_decisions.py",
-    "operations/describe.py": "tests/unit/cli/test_gold.py",
     "operations/ledger.py": "tests/pipeline/test_sabotage.py",
-    "operations/listings.py": "tests/pipeline/test_decisions.py",
     "operations/repair.py": "tests/pipeline/test_repair.py",
     "demo/server.py": "tests/unit/demo/test_postgres.py",
     "demo/truth.py": "tests/pipeline/test_truth.py",
