@@ -2,28 +2,10 @@
 
 import os
 import sys
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
-import duckdb
-
-from cli import (
-    batches,
-    builds,
-    contracts,
-    dead_letters,
-    demo,
-    gold,
-    ledger,
-    maintain,
-    query,
-    repair,
-    shop,
-    sources,
-    status,
-)
-from ingestion import faults
-from operations.output import say
 
 # The commands that keep the work done so far when they are stopped.
 _GOES_ON = ("ingest", "sweep", "run", "build", "heal", "repair", "demo", "up")
@@ -31,10 +13,62 @@ _GOES_ON = ("ingest", "sweep", "run", "build", "heal", "repair", "demo", "up")
 _INTERRUPTED = "Query interrupted"
 # Exit statuses as a shell has them: 128 plus the number of the signal.
 _BY_INTERRUPT, _BY_PIPE = 130, 141
+# Each command by name: its module and function, and a line about it. What a command needs is imported only to run it:
+# all of it takes a second.
+COMMANDS = {
+    "airflow": ("demo:airflow", "Run Airflow's own command on what `up` started."),
+    "batches": ("batches:batches", "List, show, retract or restore batches."),
+    "build": ("builds:build", "Build what is new, or rebuild dates; audit; publish."),
+    "builds": ("builds:builds", "List, restore or drop builds; accept their findings."),
+    "contracts": ("contracts:contract_group", "Check, release or try the contracts of datasets."),
+    "dead-letters": ("dead_letters:dead_letters", "List, correct or discard refused records."),
+    "demo": ("demo:demo", "Simulate a shop, run the pipeline on it, show the result."),
+    "describe": ("gold:describe", "Describe the published tables, or one of them."),
+    "down": ("demo:down", "Stop what `up` started. All data stays."),
+    "hash": ("ledger:show_hash", "Show the content hash of each silver and gold table."),
+    "heal": ("sources:heal_windows", "Ingest the windows that are missing, then build."),
+    "ingest": ("sources:ingest", "Land one window of a source in bronze."),
+    "ledger": ("ledger:show_ledger", "Show what became of every record, and of the money."),
+    "maintain": ("maintain:maintain_home", "Remove old logs and what killed processes left behind."),
+    "repair": ("repair:repair_home", "Restore damaged files from intact ones, then build."),
+    "run": ("sources:run", "Ingest every source, then build."),
+    "shop": ("shop:shop", "Start, stop or simulate the demo's shop."),
+    "show": ("gold:draw", "Draw the dashboard query of a gold table."),
+    "sql": ("query:sql", "Run a query over the state, read-only."),
+    "status": ("status:show_status", "Say how far the data is complete, and what is wrong."),
+    "sweep": ("sources:sweep", "Land days again, count sources, find deletions."),
+    "trace": ("query:show_trace", "Tell where a record came from and what became of it."),
+    "up": ("demo:up", "Do the demo, and leave Airflow and the shop running."),
+}
 
 
 class Commands(click.Group):
-    """Turn errors into one clear line. Stop cleanly on Ctrl-C, and silently if the reader of a pipe closes it."""
+    """Import a command when it is used. Turn errors into one clear line.
+
+    Stop cleanly on Ctrl-C, and silently if the reader of a pipe closes it.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"cli.{module}"), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -54,17 +88,21 @@ class Commands(click.Group):
             told = _told(error)
             if ctx.params.get("debug") or not told:
                 raise
-            say(f"error: {told}")
+            _say(f"error: {told}")
             sys.exit(1)
 
 
 def _stop(ctx: click.Context) -> NoReturn:
-    say("stopped; the same command goes on from here" if ctx.invoked_subcommand in _GOES_ON else "stopped")
+    _say("stopped; the same command goes on from here" if ctx.invoked_subcommand in _GOES_ON else "stopped")
     sys.exit(_BY_INTERRUPT)
 
 
 def _told(error: Exception) -> str:
     """Return an error as one line; empty for an unexpected exception."""
+    import duckdb
+
+    from ingestion import faults
+
     if found := faults.fault_of(error):
         return str(found)
     if isinstance(error, duckdb.Error):
@@ -72,21 +110,10 @@ def _told(error: Exception) -> str:
     return ""
 
 
-COMMANDS = (
-    *(sources.ingest, sources.sweep, sources.run, sources.heal_windows),
-    *(builds.build, builds.builds, batches.batches, dead_letters.dead_letters, contracts.contract_group),
-    *(
-        status.show_status,
-        repair.repair_home,
-        maintain.maintain_home,
-        ledger.show_ledger,
-        ledger.show_hash,
-        query.sql,
-        query.show_trace,
-    ),
-    *(gold.describe, gold.draw),
-    *(shop.shop, demo.demo, demo.up, demo.down, demo.airflow),
-)
+def _say(message: str) -> None:
+    from operations.output import say
+
+    say(message)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,7 +125,3 @@ def main(debug: bool) -> None:
     Everything is kept under $CLEARWELL_HOME (default ./data). The shop is $SHOP_DATABASE_URL, or the demo's own.
     Start with `clearwell demo`.
     """
-
-
-for command in COMMANDS:
-    main.add_command(command)

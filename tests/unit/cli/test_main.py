@@ -1,5 +1,7 @@
 """The commands of the fixed interface exist, explain themselves, and turn errors into one line with the next step."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -7,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from tests.unit.cli.commands import COMMANDS, GROUPS
+from tests.unit.cli.commands import COMMANDS, GROUPS, members
 
 # docs and users' scripts rely on these
 INTERFACE = """
@@ -32,6 +34,21 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
             assert f"  {word[-1]} " in shown.output and one.help
     for one in COMMANDS[path].params if path in COMMANDS else []:
         assert not isinstance(one, click.Option) or (one.opts[0] in shown.output and (one.help or one.show_default))
+
+
+def test_the_help_fits_80_columns_and_imports_nothing_that_commands_need() -> None:
+    script = "import sys; from cli.main import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    *lines, modules = shown.splitlines()
+    said = lines[lines.index("Commands:") + 1 :]
+    assert len(said) == len(list(members(main))) and not [line for line in said if len(line) > 80 or "..." in line]
+    assert "click" in modules.split()
+    assert not {"cli.status", "duckdb", "pyarrow", "psycopg", "dbt", "rich"} & set(modules.split())
+
+
+def test_a_misspelled_command_is_recognised() -> None:
+    shown = CliRunner().invoke(main, ["staus"])
+    assert shown.exit_code == 2 and "Did you mean 'status'?" in shown.output
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from cli.main import main
+from tests.unit.cli.commands import members
 
 ROOT = Path(__file__).resolve().parents[3]
 CODE = ("cli", "dags", "demo", "ingestion", "operations", "warehouse")
@@ -52,9 +53,10 @@ def parse(text: str) -> tuple[click.Command, list[str], list[str]]:
             continue
         if PLACEHOLDER.fullmatch(words[0]):
             return command, path, []
-        assert words[0] in command.commands, f"no command {words[0]!r} in {text!r}"
+        known = dict(members(command))
+        assert words[0] in known, f"no command {words[0]!r} in {text!r}"
         path.append(words[0])
-        command = command.commands[words.pop(0)]
+        command = known[words.pop(0)]
     return command, path, list(arguments(command, words, text))
 
 
