@@ -38,7 +38,6 @@ def test_nothing_imports_the_command_line() -> None:
 SHOWN_BY = {
     "ingestion/sources/giving_way.py": "tests/unit/ingestion/sources/test_deadlines.py",
     "warehouse/build.py": "tests/pipeline/test_any_operation.py",
-    "operations/contracts.py": "tests/pipeline/test_drift.py",
     "operations/repair.py": "tests/pipeline/test_repair.py",
     "demo/server.py": "tests/unit/demo/test_postgres.py",
     "demo/truth.py": "tests/pipeline/test_truth.py",
