@@ -214,33 +214,6 @@ def test_a_transaction_that_the_server_ended_for_asking_nothing_says_why(shop: S
         connection.execute("select from shop.orders")
 
 
-def test_the_shop_waits_for_our_locks_no_longer_than_we_for_its(shop: Shop, postgres: str):
-    first = pytest.raises(Transient, match=r"the shop waited.*SHOP_LOCK_SECONDS")
-    with first, snapshot(postgres, limits=Limits(lock=1)) as connection:
-        connection.execute("select from shop.orders")
-        shop.execute("set lock_timeout = '1s'; alter table shop.orders add column more text")
-        connection.execute("select from shop.order_items")
-
-
-def test_also_in_the_midst_of_a_copy_that_nobody_reads(shop: Shop, postgres: str):
-    first = pytest.raises(Transient, match="the shop waited")
-    with first, snapshot(postgres, limits=Limits(lock=1)) as connection:
-        connection.execute("select from shop.orders")
-        with connection.cursor().copy(MANY_ROWS) as rows:
-            assert rows.read()
-            shop.execute("set lock_timeout = '1s'; alter table shop.orders add column more text")
-            assert not [*rows]
-
-
-def test_whoever_waits_for_somebody_else_is_not_our_concern(shop: Shop, postgres: str):
-    with snapshot(postgres, limits=Limits(lock=0.5)) as connection, psycopg.connect(postgres) as other:
-        connection.execute("select from shop.orders")
-        other.execute("lock table shop.products")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            shop.execute("set lock_timeout = '2s'; alter table shop.products add column more text")
-        assert connection.execute("select 1").fetchone() == (1,)
-
-
 def test_our_own_wait_for_a_lock_is_bounded_and_says_what_to_do(shop: Shop, postgres: str):
     with psycopg.connect(postgres) as other, within_bound():
         other.execute("lock table shop.orders")
