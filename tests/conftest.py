@@ -1,4 +1,4 @@
-"""Every test has a home of its own: nothing is read from, or written to, the one of whoever runs the tests."""
+"""Give every test its own home: no test reads or writes the home of the person who runs it."""
 
 import os
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from hypothesis import settings
 
 from ingestion.home import Home
 
-# The machines are noisy: speed is shown by bench/, not by tests. A change is not held up by an example that has nothing
-# to do with it: the examples are the same in each run, and others only where they are asked for (HYPOTHESIS_PROFILE=explore).
+# No deadlines: machines are noisy, and bench/ measures speed. Every run uses the same examples, so that a change does not
+# fail on an example that it did not cause; HYPOTHESIS_PROFILE=explore tries others.
 settings.register_profile("clearwell", deadline=None, max_examples=40, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=200, derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "clearwell"))
@@ -23,7 +23,7 @@ def _no_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home with a running shop, in which no day has passed yet."""
+    """Yield a home with a running shop, in which no day has been simulated yet."""
     from demo import postgres
 
     root = tmp_path_factory.mktemp("home")

@@ -12,8 +12,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session", autouse=True)
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Set Airflow up before anything imports it: its settings are read once."""
-    assert "airflow" not in sys.modules, "Airflow was imported before its settings were made"
+    """Set up Airflow before anything imports it: it reads its settings only once."""
+    assert "airflow" not in sys.modules, "Airflow was imported before its settings were set"
     folder = tmp_path_factory.mktemp("airflow")
     os.environ.update(
         {

@@ -41,7 +41,7 @@ def test_tasks(bag, dag_id):
 
 @pytest.mark.parametrize(("dag_id", "length"), WINDOWS.items())
 def test_a_run_owns_a_whole_window(bag, dag_id, length):
-    """A bare cron string would give windows of no length, which ingest nothing."""
+    """A bare cron string would give zero-length windows, which ingest nothing."""
     import pendulum
     from airflow.serialization.encoders import coerce_to_core_timetable
 
@@ -116,7 +116,7 @@ def test_dags_explain_themselves(bag, dag_id):
 
 
 def test_only_dags_import_airflow():
-    """Looks for the import, not for `operations.airflow`, which drives Airflow from outside."""
+    """Look for imports of Airflow itself, not of `operations.airflow`, which drives it from outside."""
     repository = Path(__file__).resolve().parents[2]
     for package in ("ingestion", "warehouse", "operations"):
         for path in (repository / package).rglob("*.py"):
@@ -143,7 +143,7 @@ def test_a_source_that_is_off_has_no_dag_and_one_that_has_ended_no_new_runs(airf
 
 
 def test_every_task_of_ours_tells_the_faults_of_the_machine(bag):
-    """A full disk must reach Airflow as what it is, or it is retried for nothing; see ingestion/faults.py."""
+    """A full disk must reach Airflow as a permanent error, or the task is retried for nothing; see ingestion/faults.py."""
     import inspect
 
     from ingestion import faults

@@ -1,4 +1,4 @@
-"""Whole runs of the DAGs, in this process: what fails at once, what is tried again, and what is never left behind."""
+"""Whole DAG runs in this process: what fails at once, what is retried, and that no batch is left unbuilt."""
 
 import inspect
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ NOTHING = SimpleNamespace(records=0, new=frozenset(), waiting=(), manifests=(), 
 
 @pytest.fixture
 def run(bag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run a DAG to its end, without pauses between tries; return the state and tries of each task."""
+    """Run a DAG to its end without pauses between tries; return its state, and each task's state and number of tries."""
     monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
 
     def run_dag(
@@ -41,7 +41,7 @@ def run(bag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def fail_with(error: Exception, times: int):
-    """Return a stand-in for `ingest` that fails so many times, and the windows it was called with."""
+    """Return a stand-in for `ingest` that fails `times` times, and the list of windows it is called with."""
     windows: list[Window] = []
 
     def ingest(source, window, *_):
@@ -129,7 +129,7 @@ def test_a_ledger_that_does_not_balance_fails_the_sweep(run, monkeypatch):
 
 @dataclass
 class Warehouse:
-    """Stands in for `warehouse.build`: a list of batches that wait, and what was built."""
+    """Stand-in for `warehouse.build`: hold the waiting batches, and record what is built."""
 
     waiting: list[str]
     lands_during_audit: str = ""
@@ -223,7 +223,7 @@ def test_a_range_asked_by_hand_reaches_the_plan(run, stand_in):
     ]
 
 
-# in full: within one process, a run finds what the one before was asked for
+# every parameter is given: within one process, a run would otherwise see those of the run before
 NEW = {"from": None, "to": None, "full": False, "reason": None}
 
 
@@ -237,6 +237,6 @@ def test_what_is_built_again_has_a_reason_and_what_is_new_needs_none(run, stand_
 
 
 def test_a_form_asks_for_nothing_that_is_not_needed(bag):
-    """Airflow's form will not be sent without a parameter that may not be null."""
+    """Airflow's form cannot be submitted while a parameter that may not be null is empty."""
     params = bag.dags["build_warehouse"].params
     assert all("null" in params.get_param(name).schema["type"] for name in ("from", "to", "reason"))

@@ -1,4 +1,4 @@
-"""A checkout of one's own, in which a page of docs/ is followed: its files where it says they go, its commands as written."""
+"""Follow a page of docs/ in a separate checkout: its files where it says they go, its commands as written."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CODE = ("cli", "dags", "dbt_project", "demo", "ingestion", "operations", "warehouse")
-# Types each line of standard input, and answers with a line of JSON: what was said, and the exit status.
+# Run each line of standard input as a command, and answer with a line of JSON: its output and exit status.
 TYPE = """
 import json, shlex, sys
 from click.testing import CliRunner
@@ -22,7 +22,7 @@ for line in sys.stdin:
 
 
 def make_checkout(root: Path, page: str) -> Path:
-    """Copy the code into a folder, and write the files of a page: a path on a line of its own, then a block."""
+    """Copy the code into a folder, and write the files that a page shows: a path on its own line, then a code block."""
     for folder in CODE:
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
     for name, body in blocks(page):
@@ -58,6 +58,6 @@ def run(checkout: Path, code: str, typed: str = "", **environment: str) -> list[
 
 
 def type_in(checkout: Path, *commands: str, **environment: str) -> list[tuple[str, int]]:
-    """Type commands in the checkout, one after another; return what each said, and its exit status."""
+    """Run commands in the checkout, one after another; return the output and exit status of each."""
     answers = run(checkout, TYPE, "".join(f"{command}\n" for command in commands), **environment)
     return [tuple(json.loads(answer)) for answer in answers]

@@ -1,4 +1,4 @@
-"""What several tests do with a shop: land it in pieces, and look whether what is built of it stays the same."""
+"""Land a shop in pieces, and check that building it again gives the same tables. Shared by several tests."""
 
 import os
 import random
@@ -31,14 +31,14 @@ LINE = ["order_id", "line_number", "product_id", "quantity", "unit_price", "disc
 
 
 def pieces(pick: random.Random, things: list) -> list[list]:
-    """Split things, in any order, into one to three pieces."""
+    """Shuffle things and split them into one to three pieces."""
     shuffled = pick.sample(things, len(things))
     cuts = sorted(pick.sample(range(1, len(things)), pick.randint(0, 2)))
     return [shuffled[start:end] for start, end in zip([0, *cuts], [*cuts, len(things)], strict=True)]
 
 
 def land_rows(home: Home, dataset: str, columns: list[str], rows: list[Row], at: datetime) -> str:
-    """Land rows of a table as a batch, and give its id."""
+    """Land rows of a table as a batch; return its id."""
     schema = pa.schema([(name, pa.string()) for name in columns])
     with bronze.staged(home, dataset) as folder:
         writer = PartWriter(folder, schema, dictionary=[])
@@ -62,19 +62,19 @@ def land_rows(home: Home, dataset: str, columns: list[str], rows: list[Row], at:
 
 
 def land_lines(home: Home, hour: datetime, lines: list[str], at: datetime) -> str:
-    """Write a file of clickstream into the landing folder of an hour, land it as a batch of its own, and give its id."""
+    """Write a clickstream file into the landing folder of an hour, land it as its own batch, and return the batch's id."""
     folder = home.landing / f"{hour:%Y-%m-%d}" / f"{hour:%H}"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"part-{len(list(folder.iterdir()))}.jsonl"
     file.write_text("".join(f"{line}\n" for line in lines))
-    # a file that has lain still is complete
+    # a file that has not changed for a while is complete
     os.utime(file, (hour.timestamp(), hour.timestamp()))
     (batch_id,) = sources.ingest("clickstream", Window(hour, hour + timedelta(hours=1)), home, at).new
     return batch_id
 
 
 def assert_repeats(home: Home, now: datetime) -> None:
-    """Hold that the ledger adds up, that bronze gives the state again, and that a full build ends in the same hashes."""
+    """Assert that the ledger balances, and that a full build from bronze ends in the same hashes."""
     assert ledger.recount(home) == ([], True)
     before = hashes.read(home)
     build(home, Request(full=True, reason="test"), now)

@@ -1,4 +1,4 @@
-"""A shop in motion: orders change date, lines come, go and change, files grow, move and are archived, between any two steps."""
+"""A shop that keeps changing: orders change date, lines come, go and change, files grow, move and are archived."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DAYS = 3
 
 @dataclass
 class Mover:
-    """Change a shop and a landing folder at random, as time passes by an hour for each change."""
+    """Change a shop and a landing folder at random; each change moves the time on by up to 90 minutes."""
 
     pick: random.Random
     shop: psycopg.Connection[Any]
@@ -36,7 +36,7 @@ class Mover:
         self.shop.execute("truncate shop.orders, shop.order_items, shop.customers, shop.products")
 
     def move(self) -> None:
-        """Do one thing, often a small one, sometimes none."""
+        """Move the time on and make one random change, sometimes none."""
         self.now += timedelta(minutes=self.pick.randint(1, 90))
         motion = self.pick.choice(MOTIONS)
         self.done.append(f"{self.now:%d %H:%M} {motion.__name__}")
@@ -56,11 +56,11 @@ class Mover:
         return sources.sweep("orders", self._day(), self.home, self.now)
 
     def sweep_day(self) -> datetime:
-        """A time of the day that a sweep is about."""
+        """Return a time within the day that a sweep covers."""
         return self._day().start + timedelta(hours=5)
 
     def days(self) -> list[Window]:
-        """Every day from the first to today."""
+        """List every day from the first to today."""
         count = (self.now - FIRST).days + 1
         starts = [FIRST + timedelta(days=number) for number in range(count)]
         return [Window(start, start + timedelta(days=1)) for start in starts]
@@ -79,7 +79,7 @@ class Mover:
         return sorted(self.home.landing.glob("*/*/*.jsonl"))
 
     def any_time(self) -> datetime:
-        """A time of the last two days, to the second."""
+        """Return a random time within the last two days, to the second."""
         return max(FIRST, self.now - timedelta(seconds=self.pick.randint(0, 47 * 3600)))
 
 
@@ -172,7 +172,7 @@ MOTIONS: list[Callable[[Mover], None]] = [
 
 
 def counted(home: Home, landings: list[Landing]) -> list[dict[str, Any]]:
-    """Return the rows that sweeps counted: what the source holds of a date beside what landed of it."""
+    """Return the counts that sweeps took: per date, what the source holds and what landed."""
     return [
         row
         for landing in landings

@@ -1,6 +1,6 @@
-"""What orders mean, in plain Python: dollars, tax, context, scores and the gold of orders.
+"""Compute in plain Python what orders mean: dollars, tax, context, scores and the gold tables of orders.
 
-Nothing of `warehouse/` or `dbt_project/` is used, but the seeds, which are data.
+Nothing in `warehouse/` or `dbt_project/` is used except the seeds, which are data.
 """
 
 import csv
@@ -17,7 +17,7 @@ ZERO = Decimal("0.0000")
 
 
 def rounded(value: Fraction, places: int = 4) -> Decimal:
-    """Round exactly, a half to the even neighbour."""
+    """Round exactly, half to even."""
     scaled = value * 10**places
     floor = scaled.numerator // scaled.denominator
     rest = scaled - floor
@@ -83,7 +83,7 @@ class Order:
 
     @property
     def ordered_usd(self) -> Decimal | None:
-        """What was ordered, whatever became of it."""
+        """Return the dollars ordered: lines with a positive quantity, whatever the order's status."""
         return total([line.usd for line in self.lines if line.quantity > 0])
 
 
@@ -182,7 +182,7 @@ def compute_context(shop: dict[str, list[Row]], orders: list[Order]) -> dict[str
 
 
 def compute_times_usual(orders: list[Order]) -> dict[str, int | None]:
-    """Say how many times the shop's usual order each one is: the median of the daily medians of the 28 days before."""
+    """Return each order's amount in usual orders; the usual order is the median of 28 daily medians before it."""
     by_day = defaultdict(list)
     for order in orders:
         if order.ordered_usd is not None and order.ordered_usd > 0:
@@ -321,7 +321,7 @@ def compute_customers(shop: dict[str, list[Row]], orders: list[Order]) -> list[t
 
 
 def compute_standing(customers: list[tuple]) -> list[tuple]:
-    """Say in one word where each customer of `compute_customers` stands."""
+    """Return the standing of each customer of `compute_customers`, such as loyal or lost."""
     rows = []
     for name, _, _, _, count, *_, r, f, m, _, risk in customers:
         if risk != "low":
@@ -392,7 +392,7 @@ def compute_products(
 
 
 def compute_search_documents(shop: dict[str, list[Row]], products: list[tuple]) -> list[tuple]:
-    """Give each product what it is now, and what became of it in the 28 days to the last date of all."""
+    """Return each product as it is now, with its units, views and carts over the 28 days up to the latest date."""
     since = max(day for day, *_ in products) - timedelta(days=27)
     rows = []
     for row in latest(shop["products"], "product_id"):

@@ -1,4 +1,4 @@
-"""What clicks mean, in plain Python: sessions, accounts, purchases, and the gold of clicks."""
+"""Compute in plain Python what clicks mean: sessions, accounts, purchases and the gold tables of clicks."""
 
 import unicodedata
 from collections import defaultdict
@@ -66,7 +66,7 @@ def _summary(visitor: str, piece: list[Event], is_cut: bool) -> dict:
 
 
 def compute_accounts(events: list[Event]) -> list[tuple]:
-    """Each account a visitor gave: when first and last, how many it had given by then, and whether it is the only one."""
+    """List each visitor's accounts: first and last seen, how many were known by then, and whether it is the only one."""
     found = []
     for visitor, mine in by_visitor(events).items():
         seen: dict[str, list[datetime]] = defaultdict(list)
@@ -80,7 +80,7 @@ def compute_accounts(events: list[Event]) -> list[tuple]:
 
 
 def compute_links(events: list[Event]) -> list[tuple]:
-    """Say whose each session is, once the only account of its visitor is known."""
+    """Return the customer of each session: the one it names, or the only account of its visitor."""
     only = {visitor: customer for visitor, customer, *_, is_linked in compute_accounts(events) if is_linked}
     return sorted(
         (
@@ -92,7 +92,7 @@ def compute_links(events: list[Event]) -> list[tuple]:
 
 
 def accounts_on_visitors(order: Order, events: list[Event]) -> int:
-    """Count the accounts by the time of an order on any visitor that its customer had been by then."""
+    """Return the most accounts, as of an order, of any visitor who had used its customer's account."""
     known = [one for one in compute_accounts(events) if one[2] <= order.placed]
     mine = {visitor for visitor, customer, *_ in known if customer == order.customer_id}
     return max((sum(one[0] == visitor for one in known) for visitor in mine), default=0)
@@ -201,7 +201,7 @@ def compute_searches(events: list[Event]) -> list[tuple]:
 
 
 def compute_last_hour(events: list[Event]) -> list[tuple]:
-    """Look at each five minutes of the clock, and count what lies in the hour that ends there."""
+    """Count the events of the hour up to each five-minute mark of the clock."""
     found = []
     at = min(map(when, events)).replace(minute=0, second=0, microsecond=0)
     end = max(map(when, events)) + timedelta(hours=1)
@@ -215,7 +215,7 @@ def compute_last_hour(events: list[Event]) -> list[tuple]:
 
 
 def compute_features(events: list[Event], moments: list[tuple[str, datetime]]) -> list[tuple]:
-    """Say what each visitor had done before a moment, in the last hour and the last 7 days."""
+    """Return what each visitor did in the hour and in the 7 days before a moment."""
     visitors = by_visitor(events)
     found = []
     for visitor, as_of in moments:
@@ -240,7 +240,7 @@ def latest_features(events: list[Event]) -> list[tuple]:
 
 
 def count_products(events: list[Event]) -> dict[tuple[date, str], tuple[int, int]]:
-    """Count the views and the times in a cart of each product on each date."""
+    """Count page views and cart additions per product and date."""
     cells = defaultdict(list)
     for event in events:
         if event["product_id"] and event["event_type"] in ("page_view", "add_to_cart"):

@@ -1,4 +1,4 @@
-"""What a build says that it restated, and the same found by comparing the tables before and after it."""
+"""Compare what a build says it restated with the differences between the tables before and after it."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,14 +13,14 @@ Cells = dict[tuple[str, str], tuple[date, dict[str, Decimal | None]]]
 
 
 def build_and_compare(home: Home, request: Request, now: datetime) -> None:
-    """Build, and hold what the build says that it restated against what became of the tables."""
+    """Build, and compare what the build says it restated with how the tables changed."""
     given = restated_tables(home)
     if build(home, request, now).plan:
         assert restatements(home) == sorted(differences(given, restated_tables(home)))
 
 
 def restated_tables(home: Home) -> Cells:
-    """Read every gold table with a date: by table and grain, the date and the measures."""
+    """Read every gold table that has a date: each row's date and measures, by table and grain."""
     cells: Cells = {}
     if not home.state.exists():
         return cells
@@ -39,7 +39,7 @@ def restated_tables(home: Home) -> Cells:
 
 
 def differences(given: Cells, made: Cells) -> list[tuple]:
-    """Name each measure that is other than it was, on the dates of which readers had something."""
+    """List each measure that changed, on the dates for which its table had rows before."""
     dates = {(table, day) for (table, _), (day, _) in given.items()}
     found = []
     for table, key in {*given, *made}:
@@ -55,7 +55,7 @@ def differences(given: Cells, made: Cells) -> list[tuple]:
 
 
 def restatements(home: Home) -> list[tuple]:
-    """Read what the last build says that it restated."""
+    """Read what the last build says it restated."""
     with duckdb.connect(str(home.state), read_only=True) as state:
         rows = state.sql("""
             select gold_table, gold_date, row_key, measure, value_before, value_after from ops.restatements

@@ -1,4 +1,4 @@
-"""A real scheduler takes backfills of the messy shop to the published file, while a reader polls it."""
+"""A real scheduler runs backfills of the messy shop up to the published file, while a reader polls it."""
 
 import os
 import re
@@ -27,7 +27,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 class Reader(threading.Thread):
-    """Ask the published file again and again for numbers that agree in every whole version."""
+    """Poll the published file for numbers that agree in every complete version."""
 
     QUESTION = """
         select
@@ -60,14 +60,14 @@ class Reader(threading.Thread):
 
 
 def typed(first: date, last: date) -> list[str]:
-    """Return the backfill command as the README has it, for other days."""
+    """Return the README's backfill command, with other days."""
     command = re.search(r"^clearwell airflow (backfill create .*)$", README.read_text(), re.MULTILINE)
     assert command
     return command[1].replace("2026-01-01", first.isoformat()).replace("2026-01-31", last.isoformat()).split()
 
 
 def test_backfills_through_the_scheduler_end_in_the_truth(shop: Home) -> None:
-    # The scheduler adds its own run of yesterday, which has to find a day of the shop as well.
+    # The scheduler also runs yesterday by itself, so the shop needs that day too.
     now = datetime.now(UTC)
     today = now.date()
     first, last = today - timedelta(days=2), today - timedelta(days=1)
@@ -99,7 +99,7 @@ def test_backfills_through_the_scheduler_end_in_the_truth(shop: Home) -> None:
 
 @pytest.mark.long
 def test_a_machine_that_dies_in_mid_backfill_goes_on_when_it_is_started_again(shop: Home, tmp_path: Path) -> None:
-    """Airflow and its database are killed with whatever they run; then started again, with nothing asked anew."""
+    """Airflow, its database and all they run are killed and started again; nothing is requested a second time."""
     home = Home(tmp_path / "home", shop.landing, shop.database_url())
     today = datetime.now(UTC).date()
     first = today - timedelta(days=3)
@@ -108,7 +108,7 @@ def test_a_machine_that_dies_in_mid_backfill_goes_on_when_it_is_started_again(sh
         airflow.start(home)
         airflow.backfill(home, "sweep_sources", first, today)
         airflow.unpause(home, ["sweep_sources", "build_warehouse"])
-        # in the landing of the first days, and in a build
+        # kill during the landing of the first days, and during a build
         for has_come in (home.bronze.exists, lambda: len(bronze.list_batches(home)) > 8, home.state.exists):
             wait_until(has_come)
             kill(home)

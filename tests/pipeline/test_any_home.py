@@ -1,4 +1,4 @@
-"""A home may have any name that a folder can have: nothing is pasted into a query or a shell."""
+"""A home may have any name a folder can have: no path is pasted unquoted into a query or a shell command."""
 
 from pathlib import Path
 

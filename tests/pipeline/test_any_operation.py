@@ -1,4 +1,4 @@
-"""Land, retract, restore, replay, in any order: what is left means what plain Python says, and each build restates what it says."""
+"""Land, retract, restore and replay in any order: tables equal plain Python, and each build restates what it reports."""
 
 import json
 import random
@@ -24,12 +24,12 @@ from tests.pipeline.test_meaning import (
 )
 from warehouse.build import Request
 
-# What may be taken out and leave a whole shop: lines without their orders are another test's.
+# Without these the shop is still complete. Lines without their orders are covered by another test.
 RETRACTED = ("customers", "products", "exchange_rates", "clickstream")
 
 
 class Deliveries:
-    """The batches of a shop: those to come, those that landed, and those of them that were taken out."""
+    """The batches of a shop: still to land, landed, and retracted."""
 
     def __init__(self, home: Home, pick: random.Random, rows: dict[str, list]) -> None:
         self.home, self.pick = home, pick

@@ -1,8 +1,8 @@
-"""The same raw records, however split, repeated, ordered and decided about, end in the same tables: those of plain Python.
+"""The same raw records and decisions, however split, repeated and ordered, give the tables that plain Python computes.
 
-A random shop: orders that change status and move their date, late and doubled records, refused ones, a batch that is
-retracted and restored, one that stays retracted, a dead letter that is corrected. The computation here shares nothing
-with the pipeline but the rules.
+A random shop: orders that change status and date, late, duplicate and refused records, a batch that is retracted and
+restored, one that stays retracted, a dead letter that is corrected. The computation here shares only the rules with
+the pipeline.
 """
 
 import json
@@ -31,7 +31,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 @dataclass
 class Shop:
-    """What the sources deliver, in pieces that may come in any order, and what is decided about it."""
+    """What the sources deliver, in pieces that may arrive in any order, and the records that decisions are about."""
 
     orders: list[Row]
     lines: list[Row]
@@ -110,7 +110,7 @@ def event(pick: random.Random, number: int) -> str:
         "event_time": (FIRST + timedelta(hours=pick.randrange(72))).isoformat(),
         "visitor_id": pick.choice(["v1", "v2", "v3"]),
     }
-    # a field that no contract has, now and then
+    # some events have a field that is in no contract
     return json.dumps(body | ({"experiment": "a"} if number % 4 == 1 else {}))
 
 
@@ -118,7 +118,7 @@ def event(pick: random.Random, number: int) -> str:
 
 
 def drive(root: Path, shop: Shop, seed: int) -> Home:
-    """Deliver the shop's records in pieces, in some order, building in between; decide, and undo."""
+    """Deliver the shop's records in pieces, in random order, with builds in between; make decisions and undo some."""
     pick = random.Random(seed)
     home = Home(root, root / "landing")
     at = iter(NOW + timedelta(minutes=n) for n in range(1000))
@@ -141,7 +141,9 @@ def drive(root: Path, shop: Shop, seed: int) -> Home:
         if columns:
             batch = land_rows(home, dataset, columns, part, next(at))
             if pick.random() < 0.3:
-                assert land_rows(home, dataset, columns, part, next(at)) == batch, "landed again, it is the same batch"
+                assert land_rows(home, dataset, columns, part, next(at)) == batch, (
+                    "landing the same rows again gives the same batch"
+                )
         else:
             hour = LANDED + timedelta(hours=pick.randrange(24))
             land_lines(home, hour, part, NOW + timedelta(days=1))
@@ -195,7 +197,7 @@ def expected(shop: Shop) -> dict[str, object]:
         cell = traffic[datetime.fromisoformat(one["event_time"]).date(), one["event_type"]]
         cell[0] += 1
         cell[1].add(one["visitor_id"])
-    # junk is withdrawn, but for what its contract refuses: that is withdrawn too
+    # all junk is withdrawn, including what its contract refuses
     order_fates.update(withdrawn=len(shop.junk), dead_letter=len(all_orders) - len(good))
     line_fates.update(superseded=1)
     event_fates = Counter(
@@ -234,7 +236,7 @@ def table_hashes(home: Home) -> dict[str, str]:
 
 
 def accounts(home: Home) -> dict[str, list[tuple]]:
-    """Read every table of ops but those that only grow, without what says which build wrote a row."""
+    """Read every table of ops except append-only ones, without the columns that say which build wrote a row."""
     with duckdb.connect(str(home.state), read_only=True) as state:
         tables = state.sql(
             "select distinct table_name, list(column_name order by column_index) from duckdb_columns() where schema_name = 'ops' "

@@ -1,4 +1,4 @@
-"""A shop that is not ours: an encoding without rules, columns of any name, times and numbers that are none. Its accounts hold."""
+"""A shop with an unchecked encoding, odd column names and invalid times and numbers is landed, and its accounts balance."""
 
 import json
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ DAY = Window.parse("2026-11-01", "2026-11-02")
 FIRST, SECOND = datetime(2026, 11, 3, 1, tzinfo=UTC), datetime(2026, 11, 3, 2, tzinfo=UTC)
 NAMES = ["Status", "batch_id", "landed_at", "window_date", "record_no", "bronze_file", "reasons", "raw", "is_deleted"]
 NAMES += ["{{ x }}", "select", 'a "b"', "it's", "🙂", " "]
-# Order: customer, amount, ordered, updated, and why it is refused. Each has one line of 10 EUR.
+# Per order: customer, amount, ordered, updated, and why it is refused. Each order has one line of 10 EUR.
 ODD: dict[str, tuple[bytes, str, str, str, list[str]]] = {
     "\ufeffmark": (b"c1", "10", "2026-11-01T10:00Z", "2026-11-01T10:00Z", []),
     "endless": (b"c1", "10", "infinity", "2026-11-01T10:00Z", ["infinite:ordered_at"]),
@@ -36,7 +36,7 @@ GOOD = 1000
 
 @pytest.fixture(scope="module")
 def other(shop: Home) -> Home:
-    """A home whose shop lies in a database of the encoding SQL_ASCII: whatever bytes it was given, it gives back."""
+    """Return a home whose shop's database has the encoding SQL_ASCII, which accepts and returns any bytes."""
     with psycopg.connect(shop.database_url(), autocommit=True) as connection:
         connection.execute("create database other encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'")
     home = Home(shop.root, shop.landing, shop.database_url().rpartition("/")[0] + "/other")

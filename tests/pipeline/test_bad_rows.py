@@ -1,4 +1,4 @@
-"""Rows of a CSV that cannot be cut into columns: dead letters with a reason, as they came, and the others current."""
+"""CSV rows that cannot be split into columns become dead letters with a reason, kept as they came; the rest is current."""
 
 import json
 from collections.abc import Iterator

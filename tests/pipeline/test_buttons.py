@@ -1,7 +1,7 @@
-"""Airflow's buttons, pressed in any order on the real scheduler: nothing is published that was not audited, and no state is wrong.
+"""Press Airflow's buttons in any order on a real scheduler: nothing unaudited is published, and the state stays right.
 
-The checkout that Airflow runs has one check more, which stops every build that an order called `poison` enters. So there are refused
-builds, which somebody will want to push through.
+The checkout that Airflow runs has an additional check, which stops every build that takes in an order called `poison`.
+So there are refused builds, which people will try to push through.
 """
 
 import json
@@ -42,7 +42,7 @@ select * from {{ ref('silver_orders') }} where order_id = 'poison'
 
 @dataclass
 class Desk:
-    """An Airflow, and somebody who presses its buttons."""
+    """An Airflow, and the buttons that a person can press."""
 
     home: Home
     pick: random.Random
@@ -79,7 +79,7 @@ class Desk:
         self._press("DELETE", self._run(run))
 
     def any_button(self) -> None:
-        """Press one, on some run there is."""
+        """Press a random button on a random run."""
         runs = self.runs()
         run = self.pick.choice(runs)["dag_run_id"] if runs else ""
         task = self.pick.choice(STEPS)
@@ -105,10 +105,10 @@ class Desk:
         self.pressed.append(f"{method} {path} {json.dumps(body)}")
         try:
             self.api.ask(method, path, body)
-        except (Permanent, Transient) as error:  # Airflow has no such button just now
+        except (Permanent, Transient) as error:  # Airflow does not offer this button right now
             assert any(code in str(error) for code in ("400", "404", "409", "422")), self.pressed
 
-    # --- what there is ---
+    # --- the runs ---
 
     def runs(self) -> list[dict[str, Any]]:
         return self.api.ask("GET", f"/dags/{DAG}/dagRuns?limit=100&order_by=run_after")["dag_runs"]
@@ -120,7 +120,7 @@ class Desk:
         return self.api.ask("GET", f"{self._run(run)}/taskInstances/{task}")["state"]
 
     def settle(self) -> None:
-        """Wait until no run is under way. What can never succeed is not tried again and again, so it is not long."""
+        """Wait until no run is active. What can never succeed is not retried, so the wait is short."""
         until = time.monotonic() + SETTLES_SECONDS
         while any(one["state"] in ("queued", "running") for one in self.runs()):
             assert time.monotonic() < until, self.pressed
@@ -132,7 +132,7 @@ class Desk:
     # --- the shop ---
 
     def land(self, *, poison: bool = False) -> str:
-        """Land an order with a line, and an event; return the batch of the order."""
+        """Land an order with one line, and an event; return the order's batch."""
         self.landed += 1
         name, at = "poison" if poison else f"o{self.landed}", STARTED + timedelta(minutes=self.landed)
         row = dict.fromkeys(ORDER) | {"order_id": name, "customer_id": "c1", "status": "paid", "currency": "EUR"}
@@ -149,7 +149,7 @@ class Desk:
         decide.retract(self.home, batch, decide.By("somebody", datetime.now(UTC), "test"))
 
     def look(self) -> None:
-        """Hold that readers and state have only builds that passed their audit, and never what was refused."""
+        """Assert that the state and the published file hold only audited builds, and nothing that was refused."""
         for file in (self.home.state, self.home.published):
             if file.exists():
                 with duckdb.connect(str(file), read_only=True) as connection:
@@ -168,13 +168,13 @@ class Desk:
                     assert findings and not [one for one in findings if one["consequence"] == "stopped"], self.pressed
 
     def end(self, poison: str) -> None:
-        """Take out what refuses every build, build the rest, and hold that the state is what bronze leads to."""
+        """Retract the poison, build the rest, and assert that the state equals a rebuild from bronze."""
         self.settle()
         self.look()
         self.retract(poison)
         self.trigger()
         self.settle()
-        if pending(self.home):  # the last run was one that somebody marked
+        if pending(self.home):  # the last run was one that was marked by hand
             self.trigger()
             self.settle()
         assert not pending(self.home), self.pressed
@@ -188,7 +188,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A home whose Airflow runs a checkout with the stopping check; its first build is published."""
+    """Yield a home whose Airflow runs a checkout with the stopping check, and whose first build is published."""
     checkout = tmp_path / "checkout"
     for folder in ("cli", "dags", "dbt_project", "demo", "ingestion", "operations", "warehouse"):
         shutil.copytree(
@@ -219,22 +219,22 @@ def test_a_refused_build_is_not_pushed_through(desk: Desk) -> None:
     desk.settle()
     run = desk.runs()[-1]["dag_run_id"]
     assert (desk.state(run, "audit"), desk.state(run, "publish")) == ("failed", "upstream_failed")
-    # the click that people make
+    # what people try first
     desk.mark(run, "audit", "success")
     before = desk.tries(run, "publish")
     desk.clear(run, "publish")
     desk.settle()
     desk.look()
-    # it can never succeed, so it is not tried again
+    # it can never succeed, so it is not retried
     assert (desk.state(run, "publish"), desk.tries(run, "publish")) == ("failed", before + 1)
-    # the same of a transform that is told to have succeeded, and of a plan that never was
+    # the same with a transform marked as successful, and with a run marked as successful and deleted
     desk.mark(run, "transform", "success")
     desk.clear(run, "audit", downstream=True)
     desk.settle()
     desk.mark_run(run, "success")
     desk.look()
     desk.delete(run)
-    # an old publish, cleared: what it published is there, or it can never be
+    # clear an old publish: its build is published already, or can never be
     first = desk.runs()[0]["dag_run_id"]
     desk.clear(first, "publish")
     desk.settle()
@@ -250,7 +250,7 @@ def test_any_buttons_in_any_order(desk: Desk) -> None:
         desk.any_button()
         if number % 5 == 2:
             desk.land()
-        # as often in the middle of a run as after it
+        # half of the time, the next button is pressed in the middle of a run
         if desk.pick.random() < 0.5:
             desk.settle()
         desk.look()

@@ -1,4 +1,4 @@
-"""A secret in every address that is set: whatever fails, and where nothing does, it is in no output and in no file."""
+"""A secret in every configured address appears in no output and in no file, whether commands fail or succeed."""
 
 import http.server
 import threading
@@ -72,7 +72,7 @@ RATES = [
 
 
 class Bank(http.server.BaseHTTPRequestHandler):
-    """Gives rates, and other things."""
+    """Serve exchange rates, error codes, garbage and echoes."""
 
     def do_GET(self) -> None:
         name = self.path.split("?")[0].strip("/")
@@ -108,7 +108,7 @@ def bank() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def servers(shop: Home) -> dict[str, str]:
-    """The shop's Postgres by two users: one who is asked for no password, and one whose password is another."""
+    """Return the shop's Postgres as two users: one who needs no password, and one who has a different password."""
     url = shop.database_url()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create role stranger login password 'another'")
@@ -123,7 +123,7 @@ def servers(shop: Home) -> dict[str, str]:
 
 
 def type_everything(home: Path) -> list[int]:
-    """Type every command, and hold that the canary is nowhere."""
+    """Run every command, and assert that the canary appears nowhere."""
     statuses = []
     for command in COMMANDS:
         shown = CliRunner().invoke(main, command)

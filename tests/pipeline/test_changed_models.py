@@ -1,4 +1,4 @@
-"""Models that change from day to day: columns and tables that are added, dropped, renamed or given another type, while somebody reads."""
+"""Change models between builds while a reader is connected: add, drop, rename and retype columns and tables."""
 
 import json
 import re
@@ -37,7 +37,7 @@ select * from final
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home whose models have not changed yet, and a reader who has its published file open all the while."""
+    """Yield a home whose models have not changed yet; a reader keeps its published file open throughout."""
     root = tmp_path_factory.mktemp("home")
     home = Home(root, root / "landing")
     for dataset, rows in make_shop(3).items():
@@ -45,11 +45,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     land_lines(home, LANDED, [json.dumps(event) for event in make_events(3)], NOW)
     build(home, Request(), next(clock))
     first = shapes(home.published)
-    # under a name of its own: within one process, another connection to the same path would be given the old file too
+    # under its own name: within one process, another connection to the same path would also see the old file
     (root / "reader.duckdb").hardlink_to(home.published)
     reader = duckdb.connect(str(root / "reader.duckdb"), read_only=True)
     yield home
-    assert shapes_of(reader) == first, "who reads goes on reading what they have"
+    assert shapes_of(reader) == first, "an open reader keeps the version that it opened"
     reader.close()
 
 
@@ -70,7 +70,7 @@ class Project:
         self.file(table, "yml").write_text(yaml.safe_dump({"models": [model]}, sort_keys=False))
 
     def select(self, table: str, what: str) -> None:
-        """Change what the last select of a model takes of its rows."""
+        """Wrap the last select of a model, taking only `what` from it."""
         path = self.file(table, "sql")
         text, changed = re.subn(
             r"\nselect (.*) from (final|\(.*\) as final)(?=\n)",
@@ -142,7 +142,7 @@ def ask(path: Path, question: str) -> list[tuple]:
 
 
 def measure(project: Project, table: str) -> str:
-    """Name a number of a table that is never null."""
+    """Return a numeric column of a table that is never null."""
     return next(
         column["name"]
         for column in project.describe(table)["columns"]
@@ -197,7 +197,7 @@ def test_columns_and_models_come_and_go_with_the_next_build(home: Home, project:
         assert "scored_by" not in found["order_risk"]
         assert found["daily_lines"] == {"order_date": "DATE", "currency": "VARCHAR", "lines": "BIGINT"}
         for table in DATED:
-            # twice where it was built again, nothing before, and no row has anything else
+            # `twice` is set where rows were rebuilt, null in older rows, and never anything else
             wrong = f"select count(*) from gold.{table} where twice is distinct from 2 * {measure(project, table)} and twice is not null"
             assert ask(file, wrong) == [(0,)], table
         for table in ("daily_revenue", "daily_traffic", "daily_products"):
@@ -219,7 +219,7 @@ def test_columns_and_models_come_and_go_with_the_next_build(home: Home, project:
     assert ask(home.published, "from gold.daily_lines order by all") == ask(
         home.state, f"select order_date, currency, count(*) {lines}"
     )
-    # what has no date of its own stands on that of its landing, out of the range
+    # records without a date have the date of their landing, which is outside the range
     stale = status.read(home, next(clock))["stale"]
     assert not {"orders", "clickstream"} & {row["dataset"] for row in stale}
 
@@ -242,14 +242,14 @@ def test_a_full_build_takes_any_change(home: Home, project: Project) -> None:
     text = "select activity_date, product_id, stock_quantity::bigint from gold.daily_products order by all"
     assert ask(home.published, text) == had
     assert ledger.recount(home) == ([], True)
-    # and the next one goes on from there
+    # the next build continues from there
     land_orders(home, "last")
     build(home, Request(), next(clock))
     assert ledger.recount(home) == ([], True)
 
 
 def land_orders(home: Home, name: str) -> None:
-    """Land an order with a line, and a click, of a date in the middle."""
+    """Land an order with one line, and a click, on a date in the middle."""
     at = LATE.isoformat(sep=" ")
     order = dict.fromkeys(COLUMNS["orders"]) | {
         **{"order_id": name, "customer_id": "c1", "status": "paid", "currency": "EUR", "shipping_country": "DE"},

@@ -1,4 +1,4 @@
-"""Every check can fail: the tables of a good build are spoilt in a few ways, and each check must notice one of them."""
+"""Every check can fail: a good build's tables are damaged in several ways, and each check must notice one of them."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ SPOILT = {
     "DECIMAL(6,4)": "0.1",
     "BOOLEAN": "not coalesce({0}, false)",
 }
-# What a good build has none of, and what spoiling every row alike does not make.
+# Rows that a good build does not have, and that damaging all rows alike does not create.
 ROWS = [
     "insert into silver.order_items (order_date, currency, is_counted) values (date '2026-11-01', 'EUR', true)",
     "insert into gold.daily_funnel (country, sessions, purchase_sessions, conversion_rate) values ('DE', 1, 5, 5)",
@@ -53,7 +53,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def good(shop: Home) -> Build:
-    """A build that was transformed, and not applied."""
+    """Return a build that has been transformed but not applied."""
     simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 2), orders_per_day=80, events_per_day=2500)
     for source in sources.SOURCES:
         sources.ingest(source, DAY, shop, NOW)
@@ -73,7 +73,7 @@ def checks(made: Build) -> dict[str, dict]:
 
 
 def by_row(made: Build) -> dict[str, str]:
-    """Return the tests that are taken to be by row, each with the table it looks at."""
+    """Return the row-level tests, each with the table it checks."""
     nodes = json.loads((made.target / "manifest.json").read_text())["nodes"]
     return {
         name: f"{nodes[node['attached_node']]['schema']}.{nodes[node['attached_node']]['alias']}"
@@ -84,7 +84,7 @@ def by_row(made: Build) -> dict[str, str]:
 
 @dataclass
 class Looked:
-    """What was found by looking at the good build, and at it spoilt in each way; and the SQL of each of dbt's tests that ran."""
+    """Results of dbt's tests on the good build and on each damaged one, and the SQL of each test that ran."""
 
     failed: set[str]
     skipped: set[str]
@@ -165,7 +165,7 @@ def test_what_is_left_out_for_want_of_rows_could_not_fail(good: Build, looked: L
             file.execute(f"begin; delete from {table}")
             assert file.sql(looked.sql[name]).fetchall() == [], name
             file.execute("rollback")
-        # and every other test is run whatever its table holds
+        # every other test runs whatever its table holds
         assert len(tables) < len(checks(good)) == len(looked.sql)
 
 
@@ -181,11 +181,11 @@ def test_the_rows_kept_of_an_incomplete_table_name_nobody(good: Build, looked: L
                 held = {column for column, *_ in file.sql(f"describe {by_row(good)[name]}").fetchall()}
                 seen |= held & personal
                 assert shown >= held - personal - {"raw"}, name
-    assert seen >= {"email", "full_name"}, "tables that have them are among those looked at"
+    assert seen >= {"email", "full_name"}, "the checked tables include some with personal columns"
 
 
 def test_tables_of_a_transform_that_broke_off_are_not_audited(good: Build) -> None:
-    """Airflow may be told that it succeeded; what is missing would be blamed on the batches."""
+    """A person may mark the task as successful in Airflow; the audit would then blame the batches for what is missing."""
     good.made.unlink()
     with pytest.raises(Permanent, match="were not built"):
         build.audit(good.home, good.build_id, NOW)
@@ -201,7 +201,7 @@ def test_a_refusal_leaves_no_trace_but_its_findings(good: Build) -> None:
     spoil(good, "alter")
     with pytest.raises(build.Refused):
         build.audit(good.home, good.build_id, NOW)
-    # whatever Airflow is told about the audit's task
+    # even if the audit's task is marked as successful in Airflow
     with pytest.raises(build.Refused):
         build.publish(good.home, good.build_id)
     assert not good.home.published.exists() and (good.folder / "findings.json").exists()

@@ -1,4 +1,4 @@
-"""dbt, typed by hand with the defaults: models, tests and unit tests into a file of its own, for the dates asked; and how fresh the sources are."""
+"""Run dbt by hand with the defaults: models, tests and unit tests in a separate file for given dates; source freshness."""
 
 import os
 import subprocess

@@ -96,10 +96,10 @@ def test_a_retracted_batch_leaves_its_losers_come_back_and_restore_undoes_it(bui
     )
     assert moved == [(net(revenue(built)) - net(given),)]
     late = ask(built, "select distinct is_late from ops.restatements where gold_table = 'daily_revenue'")
-    assert late == [(True,)], "it was decided weeks after its dates, beyond the two days of the contract"
+    assert late == [(True,)], "decided weeks after its dates, beyond the two days that the contract allows"
     causes = ask(built, "select distinct unnest(batch_ids) from ops.restatements")
     assert {cause for (cause,) in causes} == {batch, *(ref.batch_id for ref in bronze.list_batches(built, "decisions"))}
-    assert ask(built, f"select 1 from records.orders where batch_id = '{batch}'") == [], "it is counted, and not parsed"
+    assert ask(built, f"select 1 from records.orders where batch_id = '{batch}'") == [], "it is counted but not parsed"
     unparsed = f"select distinct fate, reasons, raw from records.refused where batch_id = '{batch}'"
     assert ask(built, unparsed) == [("withdrawn", ["retracted"], None)]
     back = {row[0] for row in ask(built, "select order_id from silver.orders")}
@@ -135,7 +135,7 @@ def test_dead_letters_are_discarded_and_corrected_and_come_back(built: Home, tmp
     assert not left & settled.keys()
     assert ask(built, "select event_id from silver.clickstream where visitor_id = 'v-mended'") == [(event["event_id"],)]
     assert full(built) == after != before
-    # the correction goes: the original is a dead letter again
+    # the correction is retracted: the original is a dead letter again
     decide.retract(built, landed[0].batch_id, by("it was not"))
     decide.undiscard(built, [thrown["record"]], by("it was a person"))
     assert build_all(built) == before
@@ -171,7 +171,7 @@ def test_a_batch_full_of_refusals_is_held_until_a_person_accepts_it(built: Home)
     assert build_all(built) == before
     found = status.read(built, next(clock))
     assert not found["healthy"] and [row["refused_records"] for row in found["held"]] == [150]
-    assert not pending(built), "a held batch wakes no build"
+    assert not pending(built), "a held batch does not start a build"
     short = "select short_windows from ops.completeness where dataset = 'clickstream'"
     assert ask(built, short) == [(1,)]
     decide.accept(built, decide.select_findings(built, found["held"][0]["finding"]), by("we know"))

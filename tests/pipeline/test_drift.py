@@ -1,4 +1,4 @@
-"""A source that changes under us: nothing crashes, nothing is lost, and somebody is told."""
+"""A source changes without notice: nothing crashes, nothing is lost, and a finding reports it."""
 
 import shutil
 from datetime import UTC, date, datetime, timedelta
@@ -30,7 +30,7 @@ def home(shop: Home) -> Home:
 
 
 def land(home: Home, day: tuple[str, str]) -> dict[str, list[dict]]:
-    """Land and build one day; return the findings that are not well, by check, as its examples."""
+    """Land and build one day; return the examples of each finding that did not pass, by check."""
     for source in sources.SOURCES:
         sources.ingest(source, Window.parse(*day), home, next(clock))
     verdict = build(home, Request(), next(clock)).verdict
@@ -57,7 +57,7 @@ def test_a_new_column_is_told_once_and_comes_to_silver_from_its_first_batch(
     check = next(name for name in told if name.startswith("columns_are_in_contract"))
     assert [(row["dataset"], row["column_name"]) for row in told[check]] == [("orders", "channel")]
     first = told[check][0]["first_batch_id"]
-    # the third day has it too, and nobody is told again; an optional column that goes is told
+    # the third day has it too, and it is not reported again; an optional column that disappears is reported
     alter(home, "alter table shop.orders drop column payment_method")
     told = land(home, DAYS[2])
     assert check not in told
@@ -76,7 +76,7 @@ def test_a_new_column_is_told_once_and_comes_to_silver_from_its_first_batch(
     monkeypatch.setattr(ledger, "read_contracts", lambda: read_contracts(project))
     everything = stale(home)
     assert {("orders", date(2026, 11, day)) for day in (1, 2, 3)} <= everything
-    # a range made again is not stale any more, though none of its records has changed its fate
+    # a rebuilt range is no longer stale, although none of its records changed its fate
     build(home, Request(date(2026, 11, 3), date(2026, 11, 4), reason="channel"), next(clock))
     assert ("orders", date(2026, 11, 3)) not in stale(home) and stale(home) < everything
     assert ask(home, "select count(*) from silver.orders where order_date = '2026-11-03' and channel is null") == [(0,)]
@@ -90,7 +90,7 @@ def test_a_new_column_is_told_once_and_comes_to_silver_from_its_first_batch(
 
 
 def stale(home: Home) -> set[tuple[str, date]]:
-    """List the dates that were made under another version than the present one."""
+    """List the dates that were built under another version than the current one."""
     return {
         (row["dataset"], row["from_date"] + timedelta(days=n))
         for row in status.read(home, next(clock))["stale"]
@@ -99,7 +99,7 @@ def stale(home: Home) -> set[tuple[str, date]]:
 
 
 def take(project: Path, dataset: str, column: str) -> None:
-    """Let contract, records and silver take a column, as an analytics engineer would."""
+    """Add a column to contract, records and silver, as an analytics engineer would."""
     entry = {"name": column, "data_type": "varchar", "description": "A new column."}
     for layer in ("staging", "records", "silver"):
         path = project / "models" / layer / f"{layer}_{dataset}.yml"

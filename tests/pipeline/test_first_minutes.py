@@ -1,6 +1,7 @@
-"""Demo, up, down and crashes in any order, on a busy machine: each ends in the same running system, and in the truth.
+"""Run demo, up, down and crashes in any order on a busy machine: the same system runs afterwards, with the right data.
 
-`CLEARWELL_ROUNDS` says how many rounds, `CLEARWELL_SEED` in which order, `CLEARWELL_SPINNERS` how many processes keep it busy.
+`CLEARWELL_ROUNDS` is the number of rounds, `CLEARWELL_SEED` decides their order, and `CLEARWELL_SPINNERS` is the number
+of processes that keep the machine busy.
 """
 
 import os
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def type_in(home: Home, *words: str, limit: float | None = None) -> int | None:
-    """Type a command; kill it and all it started after `limit` seconds, and return None then."""
+    """Run a command and return its exit code; after `limit` seconds, kill it and all it started and return None."""
     log = (home.root.parent / "typed.log").open("a")
     log.write(f"--- {datetime.now(UTC):%H:%M:%S} {' '.join(words)} {'' if limit is None else f'for {limit:.1f} s'}\n")
     log.flush()
@@ -53,7 +54,7 @@ def type_in(home: Home, *words: str, limit: float | None = None) -> int | None:
 
 
 def crash(home: Home, *more: int) -> None:
-    """Kill everything of a home at once, as a machine that loses its power does."""
+    """Kill all processes of a home at once, as a power failure would."""
     doomed = {child.pid for pid in more for child in psutil.Process(pid).children(recursive=True)} | set(more)
     if running := airflow.read(home):
         doomed |= {pid for leader in running.parts.values() for pid in leader.members()}
@@ -85,7 +86,7 @@ def is_dead(pid: int) -> bool:
 
 
 def leave_stale_files(home: Home) -> None:
-    """Let the numbers in the files be those of living strangers, as after a reboot."""
+    """Set the process ids in the files to those of unrelated living processes, as after a reboot."""
     stranger = str(os.getpid())
     for folder in (home.shop, home.airflow):
         pid_file = folder / "postgres" / "postmaster.pid"
@@ -116,7 +117,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 def runs(home: Home) -> set[str]:
-    """Name every run that Airflow knows of."""
+    """List every run that Airflow knows."""
     return {f"{run['dag_id']} {run['dag_run_id']}" for run in airflow._Api(home).all("/dags/~/dagRuns", "dag_runs")}
 
 
@@ -146,7 +147,9 @@ def test_any_order_of_demo_up_down_and_crash_leads_to_the_same_running_system(ho
         assert before <= seen, "a run is gone"
     assert type_in(home, "down") == 0
     assert not [one for one in psutil.process_iter() if str(home.root) in " ".join(cmdline(one))]
-    assert sorted(one.name for one in home.root.parent.iterdir()) == ["home", "typed.log"], "nothing lies outside"
+    assert sorted(one.name for one in home.root.parent.iterdir()) == ["home", "typed.log"], (
+        "nothing is written outside the home"
+    )
     assert_truth(home)
 
 

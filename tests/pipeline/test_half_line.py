@@ -1,4 +1,4 @@
-"""A file that lands while its last line is being written, and again when it is whole: the half line is no dead letter any more."""
+"""A file lands while its last line is being written, and again when complete: its half line is no longer a dead letter."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def clock() -> Iterator[datetime]:
 
 
 def land(home: Home, name: str, content: str, cut: int, at: datetime) -> str:
-    """Land a file of one hour but for its last bytes, after it has lain still; give the batch."""
+    """Land a file of one hour without its last `cut` bytes, as if unchanged for a while; return the batch."""
     path = home.landing / "2026-11-01" / "10" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode()
@@ -58,7 +58,7 @@ def test_a_half_line_is_settled_by_the_landing_that_has_it_whole(tmp_path: Path)
     assert fates(home) == {"current": 4, "duplicate": 9, "superseded": 2, "dead_letter": 1}
     assert letters(home) == [("never.jsonl", 4, ["half_line"])]
 
-    # what completed it goes: of what is left, the longer half line is a dead letter again, and the shorter one is not
+    # the complete file is retracted: the longer half line is a dead letter again, and the shorter one is not
     decide.retract(home, whole, decide.By("tester", next(now), "test"))
     build(home, Request(), next(now))
     assert letters(home) == [("a.jsonl", 4, ["half_line"]), ("never.jsonl", 4, ["half_line"])]

@@ -1,6 +1,6 @@
-"""Kills at random moments, one after the other, each followed by another command: what the commands say in the end is the same.
+"""Kill commands at random moments, each kill followed by another command: the final state is always the same.
 
-The commands are called in processes of their own, each killed at a moment drawn from how long it took undisturbed.
+Each command runs in its own process, and is killed at a random moment within the time it takes undisturbed.
 """
 
 import multiprocessing
@@ -78,7 +78,7 @@ COMMANDS: list[Callable[[Home, datetime], None]] = [
 
 
 def retract(home: Home, now: datetime) -> None:
-    """Take out the first batch of the first day's clicks that has any: the same one, at the same time, in every home."""
+    """Retract the first non-empty batch of the first day's clicks: the same batch, at the same time, in every home."""
     first = next(one for one in clicks_of_first_day(home) if one.records_written)
     decide.retract(home, first.batch_id, By("test", NOW, "test"))
 
@@ -119,14 +119,14 @@ AT_ONCE = (
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: after how many seconds of its work, and whether it was killed at it."""
+    """How a command ended: after how many seconds of work, and whether it was killed."""
 
     seconds: float
     is_killed: bool
 
 
 def timed(home: Home) -> dict[str, float]:
-    """Give all commands undisturbed, and return how long each worked."""
+    """Run all commands undisturbed, and return how many seconds each worked."""
     took: dict[str, float] = {}
     for number, command in enumerate(COMMANDS):
         ended = run(command, home, NOW + timedelta(minutes=number))
@@ -135,7 +135,7 @@ def timed(home: Home) -> dict[str, float]:
 
 
 def run(command: Callable[[Home, datetime], None], home: Home, now: datetime, kill_after: float | None = None) -> Ended:
-    """Give a command in a process of its own, and kill it so many seconds after it began to work, if it has not ended by then."""
+    """Run a command in its own process, and kill it if it works for longer than `kill_after` seconds."""
     told, begins = children.Pipe(duplex=False)
     child = children.Process(target=begin, args=(begins, command, home, now))
     child.start()
@@ -155,7 +155,7 @@ def begin(begins: Connection, command: Callable[[Home, datetime], None], home: H
 
 
 def is_whole(published: Path) -> bool:
-    """Say whether the file that readers have is one whole version, if there is any."""
+    """Return whether the published file, if there is one, is one complete version."""
     if not published.exists():
         return True
     with duckdb.connect(str(published), read_only=True) as connection:
@@ -238,7 +238,7 @@ def test_a_build_that_was_overtaken_ends_before_its_work(shop: Home, tmp_path: P
     with pytest.raises(Permanent, match=f"build {outcome.plan.build_id} has changed the state"):
         warehouse.audit(home, slow.build_id, NOW)
     assert not made.exists()
-    # and one that the state has taken may be done again: nothing is left to do
+    # the steps of a build that has been applied may be repeated: nothing is left to do
     warehouse.transform(home, outcome.plan.build_id)
     assert warehouse.audit(home, outcome.plan.build_id, NOW) == outcome.verdict
     warehouse.publish(home, outcome.plan.build_id)
@@ -246,7 +246,7 @@ def test_a_build_that_was_overtaken_ends_before_its_work(shop: Home, tmp_path: P
 
 
 def leftovers(home: Home) -> list[str]:
-    """List what killed processes left that no process owns."""
+    """List the files and folders that killed processes left behind."""
     strays = [*home.root.rglob("*.wal"), *home.root.rglob(".next.duckdb*")]
     strays += (path for path in home.staging.iterdir() if path.is_dir())
     strays += home.builds.glob("*/*.duckdb*")

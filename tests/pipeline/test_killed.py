@@ -1,7 +1,7 @@
-"""Any process can be killed at any instant, and any call can fail: the same command again ends in the same state.
+"""Any process can be killed at any instant, and any call can fail: running the command again ends in the same state.
 
-The steps are the calls that leave a trace outside the process. At each of a spread of them, or at all of them, a child is killed,
-and a call fails.
+The steps are the calls that change something outside the process. At a sample of them, or at all of them, a child
+process is killed and a call is made to fail.
 """
 
 import errno
@@ -50,14 +50,14 @@ TRACES = {
 SOME, ALL = 5, 0
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 
-# A fresh process a kill, but its imports only once.
+# A new process per kill, but with imports done only once.
 children = multiprocessing.get_context("forkserver")
 children.set_forkserver_preload([__name__, "duckdb", "pyarrow.parquet"])
 
 
 @contextmanager
 def watching(step: int, act: Callable[[object], None]) -> Iterator[Callable[[], int]]:
-    """Count the traces that are left meanwhile, and act before the one with this number. Give the count so far."""
+    """Count the steps, and act before the one with this number. Yield a function that returns the count so far."""
     seen = 0
 
     def count(frame: FrameType, event: str, called: object) -> None:
@@ -75,7 +75,7 @@ def watching(step: int, act: Callable[[object], None]) -> Iterator[Callable[[], 
 
 
 def die_at(step: int, report: Path, work: Callable[..., object], *arguments: object) -> None:
-    """Do the work, and be killed when it leaves its trace number `step`. At step 0, report how many there are."""
+    """Do the work, and kill this process before the given step. With step 0, report how many steps there are."""
     with watching(step, lambda called: os.kill(os.getpid(), signal.SIGKILL)) as seen:
         work(*arguments)
     if not step:
@@ -83,10 +83,10 @@ def die_at(step: int, report: Path, work: Callable[..., object], *arguments: obj
 
 
 def fail_at(step: int, code: int, work: Callable[..., object], *arguments: object) -> None:
-    """Do the work, and let the call that would leave its trace number `step` fail instead."""
+    """Do the work, and make the call at the given step fail."""
 
     def fail(called: object) -> None:
-        if called is not os.close:  # the system closes the file even where it reports an error
+        if called is not os.close:  # the system closes the file even if it reports an error
             raise OSError(code, os.strerror(code))
 
     with suppress(OSError, ClearwellError, duckdb.Error), watching(step, fail):
@@ -94,7 +94,7 @@ def fail_at(step: int, code: int, work: Callable[..., object], *arguments: objec
 
 
 def in_child(step: int, report: Path, work: Callable[..., object], *arguments: object) -> int | None:
-    """Return the child's exit code: minus the signal that killed it."""
+    """Do the work in a child process; return its exit code, which is minus the signal that killed it."""
     child = children.Process(target=die_at, args=(step, report, work, *arguments))
     child.start()
     child.join(120)
@@ -102,7 +102,7 @@ def in_child(step: int, report: Path, work: Callable[..., object], *arguments: o
 
 
 def kill_once_written(path: Path, work: Callable[..., object], *arguments: object) -> None:
-    """Do the work in a child, and kill it while it writes this file."""
+    """Do the work in a child process, and kill it while it writes this file."""
     child = children.Process(target=work, args=arguments)
     child.start()
     for _ in range(1200):
@@ -115,7 +115,7 @@ def kill_once_written(path: Path, work: Callable[..., object], *arguments: objec
 
 
 def steps_of(spread: int, report: Path, work: Callable[..., object], *arguments: object) -> list[int]:
-    """Do the work once, count its steps, and return a spread of so many, the first and the last among them; or all."""
+    """Do the work once, and return `spread` of its step numbers, including the first and last, or all of them."""
     assert in_child(0, report, work, *arguments) == 0
     count = int(report.read_text())
     if spread == ALL:
@@ -129,7 +129,7 @@ def copied(home: Home, folder: Path) -> Home:
 
 
 def versions(home: Home) -> tuple[object, ...]:
-    """Ask the published file for its build, and whether it is whole."""
+    """Return the published file's build number, and whether its numbers agree."""
     with duckdb.connect(str(home.published), read_only=True) as published:
         found = published.sql("""
             select
@@ -153,21 +153,21 @@ def test_an_ingest_killed_anywhere_lands_the_same_batches(shop: Home, tmp_path: 
         for step in steps:
             home = Home(tmp_path / f"{source}-{step}", shop.landing, shop.database_url())
             assert in_child(step, report, sources.ingest, source, window, home, NOW) == -signal.SIGKILL
-            assert set(contents(home).items()) <= set(expected.items()), "a batch that is there is whole"
+            assert set(contents(home).items()) <= set(expected.items()), "every batch in bronze is complete"
             sources.ingest(source, window, home, NOW)
             assert contents(home) == expected
             shutil.rmtree(home.root)
         for step, code in zip(steps, cycle(FAULTS), strict=False):
             home = Home(tmp_path / f"{source}-{step}-failed", shop.landing, shop.database_url())
             fail_at(step, code, sources.ingest, source, window, home, NOW)
-            assert set(contents(home).items()) <= set(expected.items()), "a batch that is there is whole"
+            assert set(contents(home).items()) <= set(expected.items()), "every batch in bronze is complete"
             sources.ingest(source, window, home, NOW)
             assert contents(home) == expected
             shutil.rmtree(home.root)
 
 
 def contents(home: Home) -> dict[str, tuple[object, ...]]:
-    """Return each committed batch with the checksums of its files, counted where they lie."""
+    """Return each committed batch with the checksums of its files."""
     return {
         manifest.batch_id: tuple((file.name, file.sha256) for file in manifest.files)
         for manifest in bronze.committed(home, frozenset())
@@ -217,7 +217,7 @@ def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: 
 
 
 def dies_once_committed(home: Home, build_id: str) -> None:
-    """Kill a publish after the state has committed the build, while all of it lies in the write-ahead file beside it."""
+    """Kill a publish once the state has committed the build, while the change is only in the write-ahead file."""
     child = children.Process(target=die_once_committed, args=(home, build_id))
     child.start()
     child.join(120)

@@ -1,4 +1,4 @@
-"""Few open files, and no room at any stage: one clear error, and the same command with room again ends in the same hash."""
+"""Too few open files, or a full disk at any stage: one clear error, and the same command later ends in the same hash."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ EVENT = '{{"event_id": "{0}", "event_type": "click", "event_time": "2026-11-01T{
 
 
 def make_landing(root: Path) -> Home:
-    """A home without a shop: 60 files of clicks in three hours."""
+    """Make a home without a shop: 60 files of clicks in three hours."""
     home = Home(root / "home", root / "landing")
     for number in range(60):
         folder = home.landing / "2026-11-01" / f"{number % 3:02}"
@@ -54,7 +54,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def audited(landed: Home) -> tuple[Home, str]:
-    """The same home, with a build that is to be applied."""
+    """Return the same home, with a build that is ready to be applied."""
     planned = warehouse.plan(landed, warehouse.Request(), NOW)
     assert planned
     warehouse.transform(landed, planned.build_id)
@@ -75,7 +75,7 @@ def copied(home: Home, root: Path) -> Home:
 
 
 def type_in(home: Home, *words: str, **limits: int) -> subprocess.CompletedProcess[str]:
-    """Type a command under limits of the process, named as in `resource`."""
+    """Run a command under process limits, named as in `resource`."""
 
     def limit() -> None:
         for name, value in limits.items():
@@ -116,7 +116,7 @@ def test_a_file_that_may_not_grow_is_told_and_the_same_command_goes_on(
     line = [words] if words == "build" else [words, "clickstream", "--from", "2026-11-01", "--to", "2026-11-02"]
     assert_one_clear_line(type_in(home, *line, RLIMIT_FSIZE=largest), "a file would exceed the size limit")
     land(home)
-    if largest == 2_000_000:  # once is enough: what comes before leaves no trace
+    if largest == 2_000_000:  # comparing once is enough: the smaller limits leave nothing behind
         warehouse.build(home, warehouse.Request(), NOW)
         assert hashes.read(home) == expected
 

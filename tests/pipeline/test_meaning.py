@@ -1,4 +1,4 @@
-"""Dollars, tax, history, context, scores, visitors and the gold of both, held against plain Python, whatever order things come in.
+"""Compare dollars, tax, history, context, scores, visitors and their gold with plain Python, in any order of arrival.
 
 A random shop over the turn of a year in which a tax changes: rates that come late or are corrected, customers who move or
 arrive after their orders, orders that move or are cancelled, visitors who give one account or several.
@@ -68,7 +68,7 @@ def make_shop(seed: int) -> dict[str, list[Row]]:
     orders, lines = [], []
     for number in range(40):
         customer = pick.choice([None, "", "c0", "c0", "c0", "c1", "c1", "c2", "c3", "c4", "c5", "unknown"])
-        # one who orders often on a few days
+        # c0 orders often, on a few days
         placed = at(pick.choice(day[5:8] if customer == "c0" else day), pick.randrange(86_400))
         currency, country = (
             pick.choice(["EUR", "USD", "JPY", "KWD", "GBP"]),
@@ -93,7 +93,7 @@ def make_shop(seed: int) -> dict[str, list[Row]]:
     rates = []
     for one in [FIRST - timedelta(days=n) for n in range(4)] + day:
         for currency in ("USD", "JPY", "GBP"):
-            # weekends and holidays have none, and now and then there is a gap that is too long
+            # no rates on weekends and holidays, and sometimes a gap that is too long
             if one.weekday() < 5 and pick.random() < 0.7:
                 value = {"USD": "1.2281", "JPY": "126.49", "GBP": "0.89903"}[currency]
                 rates.append(dict(zip(RATE, [str(one), currency, value, at(one, 57600)], strict=True)))
@@ -109,7 +109,7 @@ def make_shop(seed: int) -> dict[str, list[Row]]:
 
 
 def make_events(seed: int) -> list[dict]:
-    """Visitors who come back, some over midnight; their accounts, searches and purchases; times on the edge of windows."""
+    """Make events of returning visitors, some over midnight: accounts, searches, purchases, and times on window edges."""
     pick = random.Random(seed)
     times: list[tuple[str, datetime]] = []
     for visitor in range(9):
@@ -148,7 +148,7 @@ def make_events(seed: int) -> list[dict]:
 
 
 def deliver(root: Path, shop: dict[str, list[Row]], events: list[dict], seed: int) -> Home:
-    """Land the shop in pieces, in some order, and build in between."""
+    """Land the shop in pieces, in random order, and build in between."""
     pick = random.Random(seed)
     home = Home(root, root / "landing")
     work = [
@@ -167,7 +167,7 @@ def deliver(root: Path, shop: dict[str, list[Row]], events: list[dict], seed: in
 
 
 def expected(shop: dict[str, list[Row]], events: list[dict]) -> dict[str, list[tuple]]:
-    # a name that is empty names nothing
+    # an empty name counts as missing
     shop = {
         dataset: [{name: value or None for name, value in row.items()} for row in rows]
         for dataset, rows in shop.items()
@@ -265,7 +265,7 @@ def test_a_shop_means_what_plain_python_says(tmp_path: Path) -> None:
     check(4, tmp_path)
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as state:
         fired = state.sql("select distinct unnest(reasons) from silver.order_scores").fetchall()
-    assert {name for (name,) in fired} == set(plain_orders.RULES), "every rule of the fraud score is seen"
+    assert {name for (name,) in fired} == set(plain_orders.RULES), "every rule of the fraud score fires"
 
 
 def test_a_rate_that_comes_late_restates_and_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A source is counted in the view of it that landed: whatever moves, no count is a false alarm, and a loss is always found."""
+"""A source is counted in the snapshot that landed: no change causes a false alarm, and every loss is found."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -29,9 +29,9 @@ def connection(shop: Home) -> Iterator[psycopg.Connection[Any]]:
 def follow(
     seed: int, shop: Home, connection: psycopg.Connection[Any], root: Path, build_after: Sequence[int] = ()
 ) -> Mover:
-    """Let a shop move for some days, landing and sweeping in between; hold that no count is ever off.
+    """Change a shop for some days, landing and sweeping in between; assert that no count ever differs.
 
-    After some steps, build.
+    Build after the steps numbered in `build_after`.
     """
     home = Home(root, root / "landing", shop.database_url())
     home.landing.mkdir(parents=True)
@@ -54,7 +54,7 @@ def follow(
 
 
 def tolerant(step: Any) -> list[Any]:
-    """Do a step; a shop of a few orders may have a day without any, which is told as an error and is none here."""
+    """Do a step, ignoring the error for a day without records: a shop this small may have one."""
     try:
         return list(step())
     except Exception as error:
@@ -79,7 +79,7 @@ def test_no_interleaving_is_a_false_alarm(shop: Home, connection: psycopg.Connec
 
 @pytest.mark.parametrize("shops", [1, pytest.param(20, marks=pytest.mark.long)])
 def test_silver_follows_the_shop(shops: int, shop: Home, connection: psycopg.Connection[Any], tmp_path: Path) -> None:
-    """Once each day has been swept and all is built, silver holds what the shop does: rows moved, changed, gone and come again."""
+    """After every day is swept and built, silver equals the shop: rows that moved, changed, vanished or came back."""
     for seed in range(2000, 2000 + shops):
         mover = follow(seed, shop, connection, tmp_path / str(seed), build_after=(5, 10))
         settle(mover)
@@ -112,7 +112,7 @@ def differences(home: Home) -> list[state.Row]:
 def test_what_a_landing_loses_is_found(
     what: str, shop: Home, connection: psycopg.Connection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows and lines that a landing would leave out, and no other check of it could see."""
+    """A landing leaves out rows or lines in a way that none of its other checks can see."""
     for seed in range(3):
         mover = follow(100 + seed, shop, connection, tmp_path / str(seed))
         day = mover.sweep_day()
@@ -145,7 +145,7 @@ LOST = {
 
 
 def lose(what: str, patch: pytest.MonkeyPatch) -> None:
-    """Let the landing lose something, and count it as lost: its own accounts still balance."""
+    """Make the landing lose something while its own accounts still balance."""
     losses = {
         "order": ("orders", "select * from ({}) as s where order_id <> 'lost'"),
         "line": ("order_items", "select * from ({}) as s where (order_id, line_number) <> ('lost', 2)"),
@@ -185,7 +185,7 @@ def lose(what: str, patch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_parts_of_a_sweep_are_told_apart(shop: Home, connection: psycopg.Connection[Any], tmp_path: Path) -> None:
-    """What an order loses after it landed is a record of its own, of a batch of its own."""
+    """What is deleted after it landed becomes a separate record in a separate batch."""
     home = Home(tmp_path, tmp_path / "landing", shop.database_url())
     home.landing.mkdir()
     mover = Mover(random.Random(1), connection, home)
@@ -207,4 +207,4 @@ def test_the_parts_of_a_sweep_are_told_apart(shop: Home, connection: psycopg.Con
 
     assert gone(mover.sweep_orders().manifests) == {"orders": 1, "order_items": 1}
     again = mover.sweep_orders()
-    assert gone(again.manifests) == {} and not again.new, "it is said once"
+    assert gone(again.manifests) == {} and not again.new, "a delete is landed only once"

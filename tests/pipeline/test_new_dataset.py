@@ -1,4 +1,4 @@
-"""docs/new-dataset.md, followed as written in a checkout of its own: no Python is added, and the dataset has all that others have."""
+"""Follow docs/new-dataset.md in a separate checkout: without new Python, the dataset gets all that others have."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def type_in(checkout: Path, *commands: str) -> list[tuple[str, int]]:
 
 @pytest.fixture(scope="module")
 def followed(checkout: Path) -> Path:
-    """Every command of the page typed, as written and in its order; before them, one that must complain."""
+    """Run every command of the page as written and in order; before them, run one that must fail."""
     (written,) = re.findall(r"^```\n(clearwell .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     unreleased, *answers = type_in(checkout, "clearwell contracts check", *written.splitlines())
     assert unreleased[1] == 1 and "clearwell contracts release reviews" in unreleased[0]

@@ -1,4 +1,4 @@
-"""A company without clicks, whose records ended years ago: every command is content, once it is said in one place."""
+"""A company without clicks, whose records ended years ago, is healthy once one setting says so."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_a_history_of_one_source_is_healthy(home: Path) -> None:
     assert status.returncode == 0, status.stdout + status.stderr
     assert json.loads(status.stdout)["late"] == []
     times = type_in(home, "sql", "--json", "select audited_at > planned_at as is_later from ops.builds")
-    assert json.loads(times.stdout) == [{"is_later": True}], "each has its own time"
+    assert json.loads(times.stdout) == [{"is_later": True}], "each step has its own time"
     healed = type_in(
         home, "heal", "--to", "2026-11-20", "--dry-run", CLEARWELL_SOURCES="exchange_rates until 2011-12-10"
     )

@@ -1,4 +1,4 @@
-"""Readers of the published file get no names and no addresses, and are told what each column is, whichever way it came to be."""
+"""However a file is published, it holds no names or addresses, and each of its columns is described."""
 
 import shutil
 from dataclasses import replace
@@ -56,7 +56,7 @@ def assert_for_readers(home: Home, ids: set[str]) -> None:
 
 
 def without_comment(path: Path) -> list[str]:
-    """Name the tables and columns of a file that do not say what they are."""
+    """List the tables and columns of a file that have no comment."""
     query = """
         select concat_ws('.', schema_name, table_name, column_name) as name from duckdb_columns()
         where not internal and coalesce(trim(comment), '') = ''
@@ -71,13 +71,13 @@ def without_comment(path: Path) -> list[str]:
 
 def test_no_way_to_publish_gives_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path, tmp_path / "landing")
-    # a copy of the state
+    # publish a copy of the state
     land(home, "c1", "c2")
     build(home, Request(), NOW)
     assert_for_readers(home, {"c1", "c2"})
     assert ledger._published(home) == []
 
-    # the change of one build
+    # publish the change of one build
     land(home, "c3", at=NOW + timedelta(hours=1))
     with monkeypatch.context() as patch:
         patch.setattr(publish, "publish_state", lambda home: pytest.fail("the change alone was to be published"))
@@ -85,7 +85,7 @@ def test_no_way_to_publish_gives_a_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert_for_readers(home, {"c1", "c2", "c3"})
     assert ledger._published(home) == []
 
-    # what was published before a column was personal: the next build, and an older state that was kept
+    # files published before a column was marked personal: a kept state that is restored, and the next build
     first = min(path.stem for path in publish._kept(home).iterdir())
     with monkeypatch.context() as patch:
         patch.setattr(publish, "left_out", dict)
@@ -102,12 +102,12 @@ def test_no_way_to_publish_gives_a_name(tmp_path: Path, monkeypatch: pytest.Monk
     build(home, Request(), NOW + timedelta(hours=2))
     assert_for_readers(home, {"c1", "c2", "c3", "c4"})
 
-    # a row that was changed behind our back is still found
+    # a row that was changed by hand is still found
     with state.connect(home.published, read_only=False) as connection:
         connection.execute("update silver.customers set country = 'FR' where customer_id = 'c1'")
     assert {row["side"] for row in ledger._published(home)} == {"in the state", "published"}
 
-    # a contract that says so gives readers all of it
+    # a contract may publish its personal columns
     contracts = read_contracts()
     said = personal.left_out(contracts | {"customers": replace(contracts["customers"], publish_personal=True)})
     monkeypatch.setattr(publish, "left_out", lambda: said)

@@ -1,4 +1,4 @@
-"""What the shop's primary has and the copy that is read has not, all the way to whoever looks at the status."""
+"""Rows that the shop's primary has and the copy lacks are shown in the status."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

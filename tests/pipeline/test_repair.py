@@ -1,4 +1,4 @@
-"""One broken file stops itself only, `clearwell status` names it, and the named commands end where an undisturbed home ends."""
+"""A broken file stops only itself, `clearwell status` names it, and the commands it names restore an undisturbed home."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ FIRST, SECOND = Window.parse("2026-11-01", "2026-11-02"), Window.parse("2026-11-
 
 @dataclass(frozen=True)
 class Typed:
-    """A home, and a prompt: what is typed there."""
+    """Run command lines in a home."""
 
     home: Home
 
@@ -50,7 +50,7 @@ def land(home: Home, window: Window) -> None:
 
 @pytest.fixture(scope="module")
 def whole(shop: Home) -> Home:
-    """A home with one day built, and another that waits."""
+    """Return a home with one day built, and the next day landed."""
     simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1200)
     land(shop, FIRST)
     build(shop, Request(), NOW)
@@ -65,7 +65,7 @@ def copied(whole: Home, root: Path) -> Home:
 
 @pytest.fixture(scope="module")
 def built(whole: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home that took the second day with nothing broken."""
+    """Return a home that built the second day with nothing damaged."""
     home = copied(whole, tmp_path_factory.mktemp("undisturbed") / "home")
     build(home, Request(), NOW)
     assert status.read(home, NOW)["healthy"]
@@ -85,7 +85,7 @@ def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def typed(whole: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
-    """A copy of the home, to be spoilt."""
+    """Yield a copy of the home that a test may damage."""
     stop_the_clock(monkeypatch)
     yield Typed(copied(whole, tmp_path / "home"))
     shutil.rmtree(tmp_path / "home")
@@ -93,7 +93,7 @@ def typed(whole: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def typed_later(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
-    """The same, of the home in which nothing waits."""
+    """Yield a copy of the home in which nothing waits for a build."""
     stop_the_clock(monkeypatch)
     yield Typed(copied(built, tmp_path / "home"))
     shutil.rmtree(tmp_path / "home")
@@ -105,7 +105,7 @@ def flip(path: Path) -> None:
     path.write_bytes(body)
 
 
-# What may happen to a batch's folder.
+# Ways to damage a batch's folder.
 DEEDS: dict[str, Callable[[Path], object]] = {
     "empty manifest": lambda folder: (folder / bronze.MANIFEST).write_bytes(b""),
     "truncated manifest": lambda folder: (folder / bronze.MANIFEST).write_bytes(
@@ -139,7 +139,7 @@ def test_a_damaged_batch_that_waits_stays_out_alone_and_is_landed_again(
     shown = typed("status")
     assert shown.exit_code == 1 and "clearwell repair" in shown.output
     assert all(ref.batch_id in shown.output for ref in spoilt.values())
-    # an ingest of the day names it, and lands what is else
+    # an ingest of the day names the damage, and lands the rest
     assert "clearwell repair" in typed("ingest clickstream --from 2026-11-02 --to 2026-11-03").output
     built = typed("build")
     assert built.exit_code == 0 and "stays out" in built.output
@@ -195,7 +195,7 @@ def test_a_damaged_batch_without_a_source_can_be_retracted_and_stops_nothing(typ
     assert hashes.read(home) == before
     refused = typed(f"batches restore {ref.batch_id}")
     assert refused.exit_code == 1 and "clearwell repair" in refused.output
-    # the decision has no source but the state, which has it whole
+    # a decision has no source to land from again, but the state holds all of it
     DEEDS["flipped byte"](bronze.batch_folder(home, bronze.list_batches(home, "decisions")[0]))
     mended = typed("repair")
     assert mended.exit_code == 0, mended.output
@@ -227,12 +227,12 @@ def test_a_damaged_state_is_built_again_from_bronze(
     assert mended.exit_code == 0, mended.output
     assert hashes.read(home) == undisturbed and typed("status").exit_code == 0
     known = {row["build_id"] for row in state.read(home.state, "ops.builds", "select build_id from ops.builds")}
-    assert (first in known) == (spoil is spoil_state), "the list of builds comes along where some file has it"
+    assert (first in known) == (spoil is spoil_state), "the list of builds is kept if some file still has it"
     assert (home.broken / "warehouse.duckdb").read_bytes() == b"garbage"
 
 
 def flip_each_block(path: Path) -> None:
-    """Change a byte early in every block of a DuckDB file: some of them are free, and nobody reads those."""
+    """Change a byte early in every block of a DuckDB file, since some blocks are free and never read."""
     body = bytearray(path.read_bytes())
     for block in range(3 * 4096, len(body), 256 * 1024):
         body[block + 100] ^= 1

@@ -1,4 +1,4 @@
-"""A year of a retailer's orders, as ugly as real ones are, and no clickstream: every line accounted for, money exact.
+"""A year of a retailer's orders, as messy as real ones, without clickstream: every line is accounted for, money is exact.
 
 Text codes, returns, negative prices, missing customers, unknown products, lines repeated within an order, invoices
 of one line and of hundreds, no total, no change time. The truth is plain Python over the rows that were inserted.

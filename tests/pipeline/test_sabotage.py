@@ -23,7 +23,7 @@ TABLES = """
     where schema_name in ('records', 'silver', 'gold', 'ops') and estimated_size > 0
     and table_name not in ('builds', 'findings') order by 1
 """
-# What a build looked at, found or judged at its time: nothing can tell what it should say but itself.
+# What a build looked at, found and decided at the time: it cannot be computed again from anything else.
 UNCHECKED = {"ops.builds", "ops.findings", "ops.restatements"}
 
 
@@ -39,7 +39,7 @@ def whole(shop: Home) -> Home:
 
 @pytest.fixture
 def home(whole: Home, tmp_path: Path) -> Iterator[Home]:
-    """A copy to be spoilt."""
+    """Yield a copy of the home that a test may damage."""
     shutil.copytree(whole.root, tmp_path / "home", ignore=shutil.ignore_patterns("shop", "landing"))
     yield Home(tmp_path / "home", whole.landing, whole.database_url())
     shutil.rmtree(tmp_path / "home")
@@ -50,9 +50,9 @@ def test_an_unspoilt_home_has_no_differences(home: Home) -> None:
     assert ledger.recompute(home, NOW) == []
 
 
-# Where a row comes from, not what it says.
+# Columns that say where a row comes from, not what it means.
 STAMPS = ("build_id", "model_version")
-# Rows of different batches: a batch of which each trace is deleted is one that was never taken, and no difference.
+# Rows of different batches: if every trace of one batch were deleted, it would be as if it had never been built.
 ROWS = {
     "ops.batches": "dataset = 'products'",
     "ops.batch_dates": "dataset <> 'products'",
@@ -86,7 +86,7 @@ def test_what_is_done_to_a_row_of_any_table_is_named(home: Home, deed: str) -> N
 
 
 def altered(state: duckdb.DuckDBPyConnection, table: str) -> tuple[str, str]:
-    """Pick the last column that is plain, and another value for it."""
+    """Return the last column of a plain type, and an expression for another value of it."""
     columns = state.sql(
         f"select column_name, data_type from duckdb_columns() where schema_name || '.' || table_name = '{table}' order by column_index"
     ).fetchall()

@@ -1,4 +1,4 @@
-"""A scheduler that was off lands what it missed by itself, when it is back."""
+"""A scheduler that was off lands what it missed once it is started again."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ LIMIT_SECONDS = 900.0
 
 @pytest.mark.long
 def test_off_for_three_days_and_then_for_six_hours(shop: Home, tmp_path: Path) -> None:
-    """It was on until three days ago, off, on for two hours, off again for six, and is started now."""
+    """The scheduler was off for three days, on for two hours and off for six, and is started now."""
     now = datetime.now(UTC)
     hour = now.replace(minute=0, second=0, microsecond=0)
     simulate.simulate(
@@ -39,7 +39,7 @@ def test_off_for_three_days_and_then_for_six_hours(shop: Home, tmp_path: Path) -
         return [one for source in names for one in sources.missed(source, hour, home, contracts)]
 
     assert sum(one.length / HOUR for one in missed("orders")) == 72 + 6
-    # of the files, those that may still be late were looked for
+    # fewer hours of files: the ingest in between also looked for late ones
     assert sum(one.length / HOUR for one in missed("clickstream")) > 6
     try:
         airflow.start(home)

@@ -1,4 +1,4 @@
-"""Sessions, and the gold made of them, held against plain Python, in whatever order the events come."""
+"""Compare sessions and the gold made of them with plain Python, in any order of arrival."""
 
 import json
 import random
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def make_events(seed: int) -> list[dict]:
-    """Visitors with pauses around the gap, some over midnight; two that never pause, one of them broken at a few places."""
+    """Make events of visitors with pauses around the session gap, and of three who go on for a day or more."""
     pick = random.Random(seed)
     times: list[tuple[str, datetime]] = []
     for visitor in range(8):
@@ -49,7 +49,7 @@ def make_events(seed: int) -> list[dict]:
 
 
 def deliver(root: Path, events: list[dict], junk: list[dict], seed: int) -> Home:
-    """Land the events in pieces, in some order, and build in between; a piece of junk comes, and is taken out again."""
+    """Land the events in pieces, in random order, and build in between; land a piece of junk and retract it."""
     pick = random.Random(seed)
     home = Home(root, root / "landing")
     parts = pieces(pick, events) + pieces(pick, pick.sample(events, 10))

@@ -1,4 +1,4 @@
-"""Every cell of gold, computed again in plain Python from the raw records that the trace lists, and from nothing else."""
+"""Recompute every cell of gold in plain Python from nothing but the raw records that its trace lists."""
 
 import json
 from collections import defaultdict
@@ -33,7 +33,7 @@ def built(shop: Home) -> Home:
 
 @pytest.fixture(scope="module")
 def raw(built: Home) -> dict[str, dict]:
-    """Every raw record of bronze by its identity, as text."""
+    """Return every raw record of bronze as text, by its identity."""
     found = {}
     for manifest in bronze.committed(built):
         for path in bronze.parquet_files(built, manifest):

@@ -1,4 +1,4 @@
-"""docs/trained-model.md, followed in a checkout of its own: another score behind the same model, and nothing else touched."""
+"""Follow docs/trained-model.md in a separate checkout: another score behind the same model, and nothing else changes."""
 
 import csv
 import io
@@ -39,11 +39,11 @@ def test_a_model_takes_the_place_of_the_rules(tmp_path: Path) -> None:
     assert {row["scored_by"] for row in found} == {"logistic 2026-11-01"}
     risky = {name for name, (points, _) in expected.items() if points >= 50}
     assert {row["order_id"] for row in json.loads(risk[0])} == risky and 0 < len(risky) < len(expected)
-    assert said[4] == said[6], "everything again from bronze ends in the same hashes"
+    assert said[4] == said[6], "a full build from bronze ends in the same hashes"
 
 
 def score(row: dict) -> tuple[int, list[str]]:
-    """Work the regression out again, as the page says it."""
+    """Compute the regression again, as the page describes it."""
     weights = {one["feature"]: float(one["weight"]) for one in csv.DictReader(io.StringIO(SEED))}
     parts = {
         "order_amount_usd": weights["order_amount_usd"] * float(row["order_amount_usd"]),

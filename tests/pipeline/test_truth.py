@@ -1,4 +1,4 @@
-"""The whole pipeline without Airflow, held against what the shop knows."""
+"""Compare the whole pipeline, without Airflow, with what the shop knows."""
 
 import csv
 import io
@@ -43,14 +43,14 @@ def table_hashes(home: Home) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def built(shop: Home) -> Home:
-    """Three days, landed out of order, and built thrice: late records restate what was published before."""
+    """Return a home with three days landed out of order and built three times: late records restate what was published."""
     days = date(2026, 11, 1), date(2026, 11, 4)
     simulate.simulate(shop, *days, orders_per_day=150, events_per_day=3000, bulk_orders=True)
     land(shop, *DAYS[2])
     build(shop, Request(), NOW)
     land(shop, *DAYS[0])
     build(shop, Request(), NOW.replace(hour=13))
-    # of the day between, the shop's and the rates are missing; the files came along with those of the third day
+    # the middle day lacks orders and rates; its files were landed along with those of the third day
     found = heal.needed(shop)
     assert {(one.source, one.window, one.why) for one in found} == {
         (source, Window.parse(*DAYS[1]), "missing") for source in ("orders", "exchange_rates")
@@ -91,14 +91,14 @@ def test_the_shop_has_something_to_see(built: Home) -> None:
 
 
 def test_the_revenues_reconcile(built: Home) -> None:
-    """Each query of docs/metrics.md, as it stands there."""
+    """Run each query of docs/metrics.md as written."""
     queries = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "metrics.md").read_text(), re.DOTALL)
     assert len(queries) == 4
     for question in queries:
         names, rows = query.run(built, question)
         assert rows and names[-1] == "difference"
         assert [row[-1] for row in rows] == [0] * len(rows), question
-    # what is left out is there, or the queries would say nothing
+    # what the queries leave out is not zero, or they would prove nothing
     assert all(row[2] > 0 for row in query.run(built, queries[0])[1])
     assert all(value > 0 for value in query.run(built, queries[1])[1][0][:-1])
 
@@ -129,7 +129,7 @@ def test_tables_are_described_and_their_dashboards_drawn(built: Home) -> None:
         assert rows and measures, known.name
         lines = drawn(charts.draw(rows, measures, width=100)).splitlines()
         assert len(lines) > len(rows) and all(len(line) <= 100 for line in lines), known.name
-        assert not any("…" in line for line in lines), f"of {known.name}, something is cut"
+        assert not any("…" in line for line in lines), f"part of {known.name} is cut off"
     with pytest.raises(Permanent, match=r"did you mean 'daily_revenue'"):
         describe.read_table(built, "daily_revenu")
 
@@ -151,7 +151,7 @@ def test_the_page_of_results_says_what_the_shop_knows(built: Home) -> None:
     assert net and f"${net[0]:,.0f}" in text and f"{records:,}" in text
     for word in ("shose", "black-friday", "amount over shop", "2026-11-03", "broken_json"):
         assert word in text, word
-    # it is opened offline: nothing of it lies elsewhere
+    # it works offline: it loads nothing from elsewhere
     assert not re.search(r"https?:|<script|<link|url\(|@import|src=", text)
 
 
@@ -174,7 +174,7 @@ def test_another_order_of_days_and_a_full_build_give_the_same_hash(
     other = Home(tmp_path_factory.mktemp("other"), built.landing, built.database_url())
     for day in DAYS:
         land(other, *day)
-    # one build of everything, against three in another order
+    # one build of everything, compared with three in another order
     build(other, Request(), NOW)
     expected = table_hashes(built)
     assert table_hashes(other) == expected
@@ -186,7 +186,7 @@ def test_another_order_of_days_and_a_full_build_give_the_same_hash(
 
 
 def test_counts_that_come_after_their_records_reconcile(built: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The dates of the refused lines are not built again then; their orders are in the state alone."""
+    """The second build does not rebuild the dates of the refused lines; their orders are only in the state."""
     other = Home(tmp_path_factory.mktemp("later"), built.landing, built.database_url())
     window = Window.parse(*DAYS[1])
     sources.ingest("orders", window, other, NOW)
@@ -202,7 +202,7 @@ def test_counts_that_come_after_their_records_reconcile(built: Home, tmp_path_fa
 
 
 def test_what_the_shop_deleted_leaves_with_the_next_sweep(built: Home) -> None:
-    """The lines of the deleted orders stay at the shop, and are lines without an order."""
+    """The lines of the deleted orders stay in the shop, without an order."""
     query = "select count(*) from silver.orders where ordered_at < timestamp '2026-11-01 12:00'"
     with psycopg.connect(built.database_url()) as shop:
         shop.execute("delete from shop.orders where ordered_at < '2026-11-01 12:00+00'")

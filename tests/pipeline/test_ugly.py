@@ -1,4 +1,4 @@
-"""Ugly lines and files: each ends in the dead letters with the right reason, in silver with the right value, or waits by name."""
+"""Each malformed line or file is a dead letter with the right reason, has the right value in silver, or is left waiting."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ def text(**fields: object) -> bytes:
 
 
 def with_end(end: str) -> bytes:
-    """An event that ends in something a JSON library would not write."""
+    """Return an event that ends in text which no JSON library would write."""
     return json.dumps(event())[:-1].encode() + end.encode() + b"}"
 
 
@@ -48,7 +48,7 @@ def without(name: str, end: str) -> bytes:
     return json.dumps({key: value for key, value in event().items() if key != name})[:-1].encode() + end.encode() + b"}"
 
 
-# What it is: the line, and the reasons it is refused for, or what silver says.
+# Name: the line, and either the reasons it is refused for or its values in silver.
 LINES: dict[str, tuple[bytes, list[str] | dict[str, object]]] = {
     "nearly a megabyte": (text(url="x" * 999_000), {"url": "x" * 999_000}),
     "eight megabytes": (text(url="y" * 8_000_000), ["too_long"]),
@@ -140,7 +140,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = home.landing / "2026-11-01" / "10"
     folder.mkdir(parents=True)
     (folder / "ugly.jsonl").write_bytes(b"".join(line + b"\n" for line, _ in LINES.values()))
-    # an hour of nothing but dirt would be held
+    # an hour with nothing but bad lines would be held
     (folder / "plain.jsonl").write_bytes(b"".join(text(event_id=f"plain {n}") + b"\n" for n in range(PLAIN)))
     whole = b"".join(text() + b"\n" for _ in range(500))
     (folder / "cut.jsonl.gz").write_bytes(gzip.compress(whole)[:-100])
@@ -223,7 +223,7 @@ def test_heal_finds_the_missing_and_the_short_windows_and_mends_both_by_one_inge
     assert [(one.window, one.why) for one in found] == [
         (Window.parse("2026-11-01T10:00", "2026-11-01T12:00"), "missing and short")
     ]
-    assert heal.heal(built, found, NOW.replace(hour=2), lambda line: None), "the files are as they were"
+    assert heal.heal(built, found, NOW.replace(hour=2), lambda line: None), "the files are still broken"
     ten = built.landing / "2026-11-01" / "10"
     put(ten / "cut.jsonl.gz", gzip.compress(text() + b"\n"))
     (ten / "cut.jsonl.zst").unlink()
@@ -233,7 +233,7 @@ def test_heal_finds_the_missing_and_the_short_windows_and_mends_both_by_one_inge
     assert ask(built, "select holes, short_windows, complete_until from ops.completeness") == [
         (0, 0, datetime(2026, 11, 1, 13))
     ]
-    # the contract allows two days: this was within them, and the next is not, but gets in all the same
+    # the contract allows two days: this one was in time; the next is not, but is still taken in
     assert ask(built, "select distinct is_late from ops.restatements") == [(False,)]
     put(eleven / "late.jsonl", text() + b"\n")
     sources.ingest("clickstream", Window.parse("2026-11-01T11:00", "2026-11-01T12:00"), built, NOW.replace(day=5))

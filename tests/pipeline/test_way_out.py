@@ -1,4 +1,4 @@
-"""From every state of trouble to healthy, by the commands that the messages name; and what is in no trouble goes on meanwhile."""
+"""Every problem is solved by the commands that its message names, and unaffected data is published meanwhile."""
 
 import gzip
 import json
@@ -26,7 +26,7 @@ WHY = "--reason test"
 
 
 class Desk:
-    """Type commands, and read what the tables say."""
+    """Run commands, and read tables."""
 
     def __init__(self, home: Home, shop: psycopg.Connection) -> None:
         self.home, self.shop = home, shop
@@ -48,7 +48,7 @@ class Desk:
         return self.type(f"sweep {DAY}") + self.type("build")
 
     def change(self, query: str) -> None:
-        """Change rows of the shop, as at the next minute of the day."""
+        """Change rows of the shop, one minute after the last change."""
         self.shop.execute("update shop.clock set now = now + interval '1 minute'")
         self.shop.execute(query)
 
@@ -106,19 +106,19 @@ def connection(shop: Home) -> Iterator[psycopg.Connection]:
 
 @contextmanager
 def at_desk(root: Path, connection: psycopg.Connection, shop: Home) -> Iterator[Desk]:
-    """Sit before a home, with the shop as it was in the beginning."""
+    """Yield a desk for a home, with the shop reset to its first state."""
     connection.execute(SHOP)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEARWELL_HOME", str(root))
         patch.setenv("SHOP_DATABASE_URL", shop.database_url())
-        # the shop of this test is not of today
+        # this shop's data ends on that date
         patch.setenv("CLEARWELL_SOURCES", "orders until 2026-11-02, clickstream until 2026-11-02")
         yield Desk(Home(root, root / "landing" / "clickstream", shop.database_url()), connection)
 
 
 @pytest.fixture(scope="module")
 def healthy(shop: Home, connection: psycopg.Connection, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which all is well."""
+    """Return a healthy home."""
     root = tmp_path_factory.mktemp("healthy")
     with at_desk(root, connection, shop) as desk:
         desk.deliver()
@@ -152,7 +152,7 @@ def test_orders_full_of_refusals_are_held_and_come_back_whole_once_they_are_fixe
     desk.fix_statuses()
     desk.land_and_build()
     desk.status(healthy=True)
-    assert desk.revenue() == 820, "with all lines, also those that did not change between the two landings"
+    assert desk.revenue() == 820, "with all lines, including those that did not change between the two landings"
     before = desk.type("hash")
     desk.type(f"build --full {WHY}")
     assert desk.type("hash") == before
@@ -255,7 +255,7 @@ def test_what_the_source_deletes_leaves_gold_and_comes_back(desk: Desk) -> None:
         {"fate": "current", "is_deleted": True, "n": 1},
         {"fate": "superseded", "is_deleted": False, "n": 1},
     ]
-    # from a backup: the very rows that were deleted, with their old times
+    # restore the deleted rows from a backup, with their old times
     desk.shop.execute(
         "insert into shop.orders select 'o11', null, 'paid', 'EUR', 'card', 'DE', 20, '2026-11-01 10:00Z', '2026-11-01 10:00Z'"
     )
@@ -268,7 +268,7 @@ def test_what_the_source_deletes_leaves_gold_and_comes_back(desk: Desk) -> None:
     desk.shop.execute("delete from shop.orders where order_id = 'o11'")
     desk.shop.execute("delete from shop.order_items where order_id = 'o11'")
     desk.land_and_build()
-    assert desk.revenue() == 770, "gone again"
+    assert desk.revenue() == 770, "deleted again"
     before = desk.type("hash")
     desk.type(f"build --full {WHY}")
     assert desk.type("hash") == before
@@ -339,7 +339,7 @@ def test_a_replay_that_takes_from_readers_is_refused_until_it_is_accepted_or_dro
 
 @contextmanager
 def narrower_contract(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A checkout whose contract of orders allows no status that the shop has."""
+    """Use a project whose contract of orders does not allow the shop's statuses."""
     project = Path(shutil.copytree(PROJECT, root / "project", ignore=shutil.ignore_patterns("target", "logs")))
     path = project / "models" / "staging" / "staging_orders.yml"
     text = path.read_text()

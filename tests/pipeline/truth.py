@@ -1,4 +1,4 @@
-"""Hold a published file against the shop's truth: every table, to the last decimal."""
+"""Compare a published file with the shop's truth: every table, to the last decimal."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ingestion.home import Home
 
 
 def differences(home: Home) -> list[str]:
-    """List every way in which what is published differs from what the shop knows; none when all is right."""
+    """List every difference between what is published and what the shop knows."""
     truth = json.loads((home.shop / "truth.json").read_text())
     with duckdb.connect(str(home.published), read_only=True) as published:
         found = {
@@ -50,13 +50,13 @@ _REVENUE = """
     select order_date, country, currency, orders, units, gross_amount, refunded_amount, net_amount from gold.daily_revenue
 """
 _TRAFFIC = "select event_date, event_type, events, visitors from gold.daily_traffic"
-# How often a row of the database is landed is the windows' business: only its current records are known to the shop.
+# How often a database row is landed depends on the windows; the shop knows only which records are current.
 _FATES = """
     select dataset, record_date, fate, sum(records)::bigint from ops.ledger
     where dataset = 'clickstream' or (dataset in ('orders', 'order_items') and fate = 'current')
     group by all
 """
-# A refused row of the database is refused each time it is landed; it is one row all the same.
+# A refused database row is refused each time it is landed, but counts once.
 _DEAD_LETTERS = """
     with letters as (
         select distinct

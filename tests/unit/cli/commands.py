@@ -1,4 +1,4 @@
-"""The commands there are, walked, so that no test forgets one."""
+"""Walk all commands, so that no test forgets one."""
 
 from collections.abc import Iterator
 

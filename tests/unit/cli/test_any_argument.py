@@ -13,7 +13,7 @@ from cli.main import main
 from ingestion.errors import Permanent
 from tests.unit.cli.commands import COMMANDS
 
-# What no test may start, stop or wait for; the arguments are read all the same.
+# Replaced by no-ops: a test must not start, stop or wait for these. Their arguments are still parsed.
 DOES = (
     *(
         "operations.demo.run",
@@ -24,7 +24,7 @@ DOES = (
     "operations.airflow.command",
     *("demo.postgres.start", "demo.postgres.stop", "demo.live.run", "ingestion.releases.release"),
 )
-# What a process can be given: no NUL, and bytes that are no UTF-8 as halves of characters.
+# What a process can get as an argument: no NUL; bytes that are not UTF-8 appear as lone surrogates.
 TEXTS = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
@@ -59,13 +59,13 @@ SENSIBLE = {
 
 
 def text_for(parameter: click.Parameter) -> st.SearchStrategy[str]:
-    """Type what has a meaning there as often as any text."""
+    """Draw a value that makes sense for a parameter as often as any text."""
     sensible = SENSIBLE.get(parameter.name or "")
     return st.sampled_from(sensible.split()) | VALUES if sensible else VALUES
 
 
 def typed(command: click.Command) -> st.SearchStrategy[list[str]]:
-    """Type some of a command's options and arguments: most that it asks for, with any text in them."""
+    """Draw arguments and options for a command, with any text in them; required ones are nearly always given."""
     parts: list[st.SearchStrategy[list[str]]] = []
     for one in command.params:
         if isinstance(one, click.Option):
@@ -83,7 +83,7 @@ def typed(command: click.Command) -> st.SearchStrategy[list[str]]:
 
 
 def arranged(parts: Sequence[list[str]]) -> list[str]:
-    """Put the options first, and the end of them."""
+    """Put the options first, then `--`, then the arguments."""
     words = [word for part in parts for word in part]
     options = [word for word in words if word.startswith("--")]
     return [*options, "--", *(word for word in words if not word.startswith("--"))]
@@ -145,9 +145,9 @@ def test_any_words(words: list[str]) -> None:
 @settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(value=VALUES)
 def test_any_setting(variable: str, command: list[str], value: str) -> None:
-    """`status` writes nothing: a home may be named that is not ours."""
+    """The home is tried with `status`, which writes nothing, since the value may name a real folder."""
     with pytest.MonkeyPatch.context() as patch:
-        # libpq's own variables name a server that is not there, where the address names none
+        # if the address names no server, libpq's own variables point to one that does not exist
         patch.setenv("PGHOST", "127.0.0.1")
         patch.setenv("PGPORT", "1")
         patch.setenv(variable, value)

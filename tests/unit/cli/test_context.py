@@ -1,4 +1,4 @@
-"""Who decides is who is logged in, also where the system knows no name."""
+"""The author of a decision is the logged-in user, even if the system knows no name for them."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What `dead-letters list` says to a person: the open ones by cause, how many are settled, and what a shape is."""
+"""`dead-letters list` shows the open dead letters by cause, how many are settled, and what a shape is."""
 
 import json
 from datetime import datetime

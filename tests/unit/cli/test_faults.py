@@ -1,4 +1,4 @@
-"""Every command meets a full disk, a missing right or a busy database with one line that says what to do."""
+"""Every command answers a full disk, a missing permission or a busy database with one line that says what to do."""
 
 import errno
 import io
@@ -21,14 +21,14 @@ from ingestion.home import Home
 from tests.pipeline.delivery import ORDER, land_rows
 from tests.unit.cli.commands import COMMANDS
 
-# Airflow's own command line; and what waits for ever.
+# Airflow's own command line, and a command that never ends.
 LEFT_OUT = ("airflow", "shop live")
 VALUES = {"start": "2026-11-01", "end": "2026-11-02", "reason": "test", "question": "select 1", "name": "o-1"}
 LOCK = 'IO Error: Could not set lock on file "x": Conflicting lock is held in bin/python3 (PID 4711).'
 
 
 def line(path: tuple[str, ...], command: click.Command) -> list[str]:
-    """Type a command, with something for each argument that it asks for."""
+    """Return a command line with a value for each argument and required option."""
     words = list(path)
     for one in command.params:
         value = VALUES.get(str(one.name), "x")
@@ -46,7 +46,7 @@ LINES = {" ".join(path): line(path, one) for path, one in COMMANDS.items() if " 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """A home with a batch in bronze and a state. A server that a command started in spite of its fault is stopped."""
+    """Yield a home with a batch in bronze and a state; stop any server that a command started despite the fault."""
     home = Home(tmp_path, tmp_path / "landing" / "clickstream")
     home.landing.mkdir(parents=True)
     land_rows(home, "orders", ORDER, [dict.fromkeys(ORDER, "x")], datetime(2026, 11, 1, tzinfo=UTC))
@@ -63,7 +63,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 
 def break_files(monkeypatch: pytest.MonkeyPatch, home: Home, error: OSError | duckdb.Error) -> list[str]:
-    """Let whatever opens or makes something in the home fail; return where it was tried."""
+    """Make every attempt to open or create something in the home fail; return the list of paths that were tried."""
     tried: list[str] = []
 
     def breaking(function: Any) -> Any:
@@ -94,7 +94,7 @@ def test_every_command_says_a_fault_in_one_line(
         "forbidden": (PermissionError(errno.EACCES, "Permission denied"), "permission denied"),
         "busy": (duckdb.IOException(LOCK), "PID 4711"),
     }[fault]
-    # nobody waits for a busy file here
+    # do not wait for a busy file
     clock = itertools.count(step=1000)
     monkeypatch.setattr(database.time, "monotonic", lambda: next(clock))
     tried = break_files(monkeypatch, home, error)
@@ -109,7 +109,7 @@ def test_every_command_says_a_fault_in_one_line(
 
 
 def test_the_walk_meets_the_faults(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The walk above would also pass if nothing broke: these must."""
+    """The test above would also pass if nothing failed; these commands must fail."""
     tried = break_files(monkeypatch, home, PermissionError(errno.EACCES, "Permission denied"))
     for name in ("status", "build", "ledger", "hash", "trace", "batches list", "heal", "ingest", "sql"):
         tried.clear()

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cli.main import main
 from tests.unit.cli.commands import COMMANDS, GROUPS, members
 
-# docs and people's scripts count on these
+# docs and users' scripts rely on these
 INTERFACE = """
 demo | shop start | shop stop | shop simulate | ingest | build | run | status | ledger | hash | sql | trace | heal | repair
 batches list | batches show | batches retract | batches restore

@@ -1,4 +1,4 @@
-"""Dates may be named by how far back they are, so that what the documents say can be typed on any day."""
+"""Dates may be given relative to today, so that the commands in the docs work on any day."""
 
 from datetime import UTC, date, datetime
 

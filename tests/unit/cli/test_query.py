@@ -1,4 +1,4 @@
-"""How an answer is printed: a table that is bounded, or CSV and JSON of any size; and how printing ends early."""
+"""How a result is printed: as a table of limited size, or as CSV and JSON of any size; and how printing ends early."""
 
 import csv
 import io
@@ -104,7 +104,7 @@ def test_a_closed_pipe_ends_it_quietly(asked: Home, words: tuple[str, ...]) -> N
 
 
 def test_ctrl_c_ends_it_in_one_line(asked: Home) -> None:
-    # it never ends; it has begun when it holds the state
+    # the query never ends; it has begun once the process has the state open
     with start(asked, "sql", "--json", "select count(*) from numbers, range(10000000000000)") as process:
         assert process.stderr
         beginning = psutil.Process(process.pid)

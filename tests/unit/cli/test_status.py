@@ -1,4 +1,4 @@
-"""The last line of `status`: whether all is well, what is not, and what leads out; and the first: which home it is."""
+"""The first line of `status` names the home; the last says whether all is well, what is not, and what to do."""
 
 import json
 from pathlib import Path

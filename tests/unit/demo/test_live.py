@@ -1,4 +1,4 @@
-"""The shop as time passes: minute by minute it becomes what whole days would have been."""
+"""Simulating the shop minute by minute gives the same data as simulating whole days."""
 
 import json
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def test_what_passes_by_and_by_is_what_whole_days_are(shop: Home, other: Home) -
     pass_time(shop, *steps)
     assert max(path.parts[-2] for path in (shop.landing / "2026-11-01").rglob("*.jsonl*")) == "22"
     assert not list((shop.landing / "2026-11-02").rglob("*.jsonl*"))
-    # the whole of a day on which nothing ran, too
+    # this includes a whole day on which nothing ran
     pass_time(shop, datetime(2026, 11, 3, 0, 0, 30, tzinfo=UTC))
 
     simulate.open_days(other, [simulate.Day(first.date() + timedelta(days=n), 1, 40, 400) for n in range(3)])

@@ -1,4 +1,4 @@
-"""The shop's own Postgres: it outlives who started it, and comes back from the dead."""
+"""The shop's own Postgres outlives the process that started it, and can be started again after a crash."""
 
 import os
 import signal

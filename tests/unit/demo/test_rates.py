@@ -1,4 +1,4 @@
-"""The rates of the simulated bank: every weekday, near the usual, the same whenever they are written."""
+"""The simulated bank has rates for every weekday, near the usual ones, and the same whenever they are written."""
 
 import csv
 from datetime import date, timedelta

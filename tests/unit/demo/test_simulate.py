@@ -20,7 +20,7 @@ SIZES = {"orders_per_day": 60, "events_per_day": 1500}
 
 
 def lines(home: Home) -> list[tuple[str, bytes]]:
-    """List file and line, in order."""
+    """List each line with its file, in order."""
     found: list[tuple[str, bytes]] = []
     for path in sorted(home.landing.rglob("*.jsonl*")):
         body = path.read_bytes()
@@ -195,7 +195,7 @@ def told(home: Home, what: str, *columns: str, dataset: str = "clickstream") -> 
 
 
 def read(line: bytes) -> tuple[dict[str, Any] | None, str | None]:
-    """Read a line the slow way: the object, or why it is refused."""
+    """Parse a line in plain Python; return the object, and why it is refused."""
     try:
         event = json.loads(line.decode())
     except UnicodeDecodeError:
@@ -219,7 +219,7 @@ def read(line: bytes) -> tuple[dict[str, Any] | None, str | None]:
 
 
 def count_clicks(home: Home) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]]]:
-    """Count fates and reasons by date, one line after the other."""
+    """Count fates and reasons by date, line by line."""
     fates: Counter[tuple[str, ...]] = Counter()
     reasons: Counter[tuple[str, ...]] = Counter()
     contents: dict[tuple[str, str], set[bytes]] = {}

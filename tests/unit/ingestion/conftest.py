@@ -1,4 +1,4 @@
-"""Contracts, a home and a small shop of its own, for tests that share nothing with the project's contracts."""
+"""Fixtures with their own contracts, home and small shop, independent of the project's contracts."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ create table shop.order_items (order_id text, line_number int, product_id text, 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dbt project with nothing but contracts."""
+    """Return a dbt project that has only contracts."""
     root = tmp_path_factory.mktemp("project")
     folder = root / "models" / "staging"
     folder.mkdir(parents=True)
@@ -99,7 +99,7 @@ def land(home: Home, contracts: dict[str, Contract]) -> Callable[..., Landing]:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Postgres of our own."""
+    """Yield the address of an embedded Postgres."""
     root = tmp_path_factory.mktemp("postgres")
     home = Home(root, root / "landing")
     yield demo_postgres.start(home)
@@ -121,7 +121,7 @@ def shop_home(home: Home, postgres: str) -> Home:
 
 @pytest.fixture
 def replica(postgres: str, tmp_path: Path) -> Iterator[str]:
-    """A standby of the server, made as its operators make one."""
+    """Yield the address of a standby of the server, made with pg_basebackup."""
     primary, data, port = psycopg.conninfo.conninfo_to_dict(postgres), tmp_path / "standby", server.free_port()
     data.mkdir(mode=0o700)
     log = tmp_path / "standby.log"

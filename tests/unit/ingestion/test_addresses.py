@@ -1,4 +1,4 @@
-"""What is shown of an address: host and database, or host and path; of a password never a piece, however it was mistyped."""
+"""Messages show an address's host and database or path, and never part of a password, however it was mistyped."""
 
 from urllib.parse import quote
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingestion.addresses import UNREADABLE, shown, split_database, split_http
 
-# A piece of a password is told from the rest of an address by this letter, which no other part of it has.
+# This character marks passwords; no other part of an address contains it.
 MARK = "☢"
 HOSTILE = [
     "/",

@@ -1,4 +1,4 @@
-"""Any bytes in any file that is read end in records or in one clear line: no traceback, and no record that vanishes."""
+"""Any bytes in any file end as records or as one clear error: no traceback, and no record is lost."""
 
 import json
 import re
@@ -69,7 +69,7 @@ VALUES = st.recursive(
 
 
 def paths(body: object, at: tuple = ()) -> list[tuple]:
-    """List every place in a document."""
+    """List the path to every value in a document."""
     found = [at] if at else []
     inner = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
     for name, value in inner:
@@ -122,7 +122,7 @@ MANIFEST = json.loads(
     "waiting": [{"path": "p", "reason": "r"}],
     "reading": {"read": 1, "landed": 1, "later": 0, "landed_before": 0, "left": 0, "days": {}},
 }
-MANIFEST.pop(CHECKSUM)  # what has one is looked at no further once it is altered
+MANIFEST.pop(CHECKSUM)  # with a checksum, an altered manifest is refused before its fields are read
 
 
 @given(st.text())
@@ -137,7 +137,7 @@ def test_any_value_in_any_place_of_a_manifest(at: tuple, value: object) -> None:
     try:
         text = json.dumps(with_value(MANIFEST, at, value))
     except TypeError:
-        return  # no JSON
+        return  # not JSON
     try:
         found = Manifest.from_json(text, where="here")
     except Permanent as error:
@@ -207,7 +207,7 @@ def test_every_line_of_the_clickstream_lands(
 
 
 def split(body: bytes) -> list[tuple[bytes, bool]]:
-    """Cut at newlines and nowhere else; the last line may have none."""
+    """Split at newlines and nowhere else; return each line, and whether it ended in a newline."""
     *whole, rest = body.split(b"\n")
     return [(line, True) for line in whole] + ([(rest, False)] if rest else [])
 

@@ -101,12 +101,12 @@ def test_a_file_is_read_once_for_as_long_as_nobody_writes_it(home: Home, monkeyp
         while path.stat().st_ctime_ns == written:
             path.write_bytes(content)
 
-    # so fresh that another write could have the same time
+    # as if the file were so new that another write could have the same time
     monkeypatch.setattr(bronze, "_SURELY_ANOTHER_TICK_NS", 10**18)
     assert [verified(), verified()] == [1, 1]
     monkeypatch.setattr(bronze, "_SURELY_ANOTHER_TICK_NS", -(10**18))
     assert [verified(), verified(), verified(anew=True), verified()] == [1, 0, 1, 0]
-    # as many bytes, and the times set back: only the kernel's own time of the change tells
+    # same size, and times set back: only the kernel's change time (ctime) differs
     write(kept[::-1])
     os.utime(path, ns=times)
     for anew in (False, True):

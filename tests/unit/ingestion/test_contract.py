@@ -82,7 +82,7 @@ def test_a_contract_is_read_whole(write):
         ("data_type: varchar, description", "type: varchar, description", "orders.order_id"),
         ("sources:", "sources: {", "not YAML"),
         ("sources:", "sources: 3\nother:", "must be a list"),
-        # what nobody reads
+        # fields that nothing reads
         ("expect_records_every", "expect_record_every", "did you mean expect_records_every"),
         ("owner: us", "owner: us, on: 1", "orders.True is not known"),
         ("personal: true", "personnel: true", "orders.status.personnel is not known; did you mean personal"),
@@ -92,7 +92,7 @@ def test_a_contract_is_read_whole(write):
         ("{name: ordered_at, data_type", "{name: ordered_at, required: true, data_type", "must be under config"),
         ("config: {meta: {required: true}}", "meta: {required: true}", "must be under config"),
         ("expect_records_every: 30 minutes", "expect_records_every: ", "orders.expect_records_every is empty"),
-        # what there is none of
+        # names and values that do not exist
         ("cadence: 1 hour", "cadence: 2 hours", "must be one of: 1 hour or 1 day"),
         (
             "key: [order_id]",
@@ -111,7 +111,7 @@ def test_a_contract_is_read_whole(write):
         ("source: orders", "source: ordres", "did you mean orders"),
         ("owner: us", "owner: us, location: here.csv", "orders.location"),
         ("owner: us", "owner: us, unpivot: [order_id, status]", "orders.unpivot"),
-        # what is of another kind
+        # values of the wrong type
         ("owner: us", "owner: us, dated_key: 'yes'", "orders.dated_key must be true or false"),
         ("owner: us", "owner: no", "orders.owner must be text"),
         ("personal: true", "personal: 1", "orders.status.personal must be true or false"),

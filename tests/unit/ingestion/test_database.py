@@ -14,7 +14,7 @@ HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', fl
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    # a quote must not reach SQL
+    # the quote in the name must be escaped in SQL
     made = tmp_path / "it's.duckdb"
     with duckdb.connect(str(made)) as connection:
         connection.execute("create table t as select 1 as n")
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def other(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the file to write."""
+    """Run another process that has the file open for writing."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Faults of the machine: what the system, DuckDB and dbt say of them, and what Clearwell says."""
+"""Faults of the machine: how the system, DuckDB and dbt report them, and what Clearwell says."""
 
 import errno
 import os
@@ -89,7 +89,7 @@ def test_what_is_no_fault_of_the_machine_is_left_alone(text: str) -> None:
 
 
 def test_a_path_is_no_part_of_what_went_wrong(tmp_path: Path) -> None:
-    """A missing file in a folder named after a fault is missing, and nothing else."""
+    """A missing file in a folder named after a fault is reported as a missing file."""
     folder = tmp_path / "Could not set lock on file, No space left on device"
     with pytest.raises(duckdb.IOException) as caught:
         duckdb.connect(str(folder / "x.duckdb"))

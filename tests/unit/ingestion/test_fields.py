@@ -81,7 +81,7 @@ def test_a_guess_needs_something_near() -> None:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """A dbt project in which a bracket of each model's YAML is not closed."""
+    """Return a dbt project in which each model's YAML has an unclosed bracket."""
     (tmp_path / "dbt_project.yml").write_text("name: clearwell\n")
     for layer in ("silver", "gold"):
         folder = tmp_path / "models" / layer

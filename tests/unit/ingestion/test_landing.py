@@ -1,4 +1,4 @@
-"""A landing counts what it brought: of the batches that hold its window, those that are new."""
+"""A landing counts what it added: those batches of its window that are new."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Who waits for a lock is told for whom; a dead process holds none; and a writer is not starved by readers."""
+"""Waiting for a lock names its holder; a dead process holds no lock; readers do not starve a writer."""
 
 import multiprocessing
 import os

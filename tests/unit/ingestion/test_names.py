@@ -1,4 +1,4 @@
-"""Names of a source's columns: each has one of its own in Parquet, whatever they are."""
+"""Each column of a source gets a unique name in Parquet, whatever its name is."""
 
 import duckdb
 import pytest

@@ -64,7 +64,7 @@ def test_thousands_of_small_inputs_share_a_row_group_in_linear_time(tmp_path: Pa
         writer.begin()
         writer.add(table(str(number)))
         writer.keep()
-    assert time.process_time() - started < 10, "adding up all that waits, for each input, takes minutes"
+    assert time.process_time() - started < 10, "summing everything that waits, once per input, would take minutes"
     (file,) = writer.finish()
     assert pq.ParquetFile(tmp_path / file.name).metadata.num_row_groups == 1
     assert [int(text) for _, text in rows(tmp_path)] == list(range(4000))

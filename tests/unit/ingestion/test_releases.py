@@ -1,4 +1,4 @@
-"""What may become of a contract once somebody relies on it."""
+"""Which changes a contract allows once it has been released."""
 
 import shutil
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_what_breaks_nobody_is_released_as_the_next_version(project: Path) -> No
     assert set(releases.released(project, "orders")) == {1, 2}
     with pytest.raises(Permanent, match="no change to release"):
         releases.release("orders", project)
-    # and now somebody relies on that
+    # the new column is released now, so it may not be removed
     change(project, "orders", lambda table, columns: table["columns"].remove(columns["channel"]))
     assert next((one.rule, one.version) for one in releases.check(project)) == ("removed", 2)
 

@@ -1,4 +1,4 @@
-"""Which sources there are, said in one place."""
+"""One setting says which sources there are."""
 
 from datetime import UTC, datetime
 from pathlib import Path

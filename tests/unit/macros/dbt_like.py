@@ -1,4 +1,4 @@
-"""The macros with what dbt gives them, without dbt: a contract, tables by their names, queries on a DuckDB, and `return`."""
+"""Render macros without dbt, with stand-ins for what it provides: contracts, table names, queries and `return`."""
 
 import json
 import re
@@ -16,13 +16,13 @@ _MACRO = re.compile(r"\{%-? macro (\w+)\(.*?endmacro -?%\}", re.S)
 
 
 class _Return(Exception):
-    """What `return` does: leave the macro with a value that need not be a text."""
+    """Raised by `return`, to leave a macro with a value of any type."""
 
 
 def project(
     connection: duckdb.DuckDBPyConnection, contracts: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Return every macro by its name. `contracts` are tables of a source YAML, which go before the project's own."""
+    """Return every macro by name. `contracts` are tables of a source YAML, which take precedence over the project's own."""
     environment = jinja2.Environment(extensions=["jinja2.ext.do"])
     known = {**_contracts(), **(contracts or {})}
 
@@ -45,9 +45,8 @@ def project(
         for match in _MACRO.finditer(path.read_text()):
             names[match[1]] = _macro(environment, match[1], match[0], names)
     names["contract"] = contract
-    names["retracted_batches"] = lambda _: names[
-        "no_values"
-    ]()  # a look at the decisions of a state, which is not there
+    # it would read the decisions of a state, and there is none
+    names["retracted_batches"] = lambda _: names["no_values"]()
     return names
 
 
@@ -60,7 +59,7 @@ def _macro(environment: jinja2.Environment, name: str, text: str, names: dict[st
     template = environment.from_string(text, names)
 
     def call(*arguments: Any, **named: Any) -> Any:
-        # a macro sees the others that there are when it is called
+        # render at each call, so that a macro sees all others
         try:
             return getattr(template.make_module(names), name)(*arguments, **named)
         except _Return as found:

@@ -1,4 +1,4 @@
-"""What a contract makes of a line or a row, in plain Python: the truth that `macros/parse.sql` is compared with.
+"""Parse lines and rows by a contract in plain Python, to compare with `macros/parse.sql`.
 
 It shares no code with the project. A value is read by Python's own json, decimal and datetime.
 """
@@ -16,7 +16,7 @@ INTEGERS = {"integer": 2**31, "bigint": 2**63}
 
 @dataclass(frozen=True)
 class Column:
-    """What a contract says of a column."""
+    """What a contract says about a column."""
 
     name: str
     data_type: str
@@ -24,7 +24,7 @@ class Column:
 
 
 def value_of(text: str, data_type: str) -> Any:
-    """Return what a text means as a value of a type; None if it means none."""
+    """Return the value of a text as a type, or None if it has none."""
     if data_type == "timestamp":
         return _timestamp(text)
     if data_type == "date":
@@ -72,7 +72,7 @@ def _timestamp(text: str) -> datetime | None:
             return None
         minutes = (1 if parts[1] == "+" else -1) * (int(parts[2]) * 60 + int(parts[3] or 0))
     micros = int((clock[4] or "").ljust(6, "0")[:6])
-    days, hour = (1, 0) if (hour, minute, second, micros) == (24, 0, 0, 0) else (0, hour)  # the end of a day
+    days, hour = (1, 0) if (hour, minute, second, micros) == (24, 0, 0, 0) else (0, hour)  # 24:00 is the end of a day
     try:
         at = datetime(day.year, day.month, day.day, hour, minute, second, micros)
         return at + timedelta(days=days, minutes=-minutes)
@@ -81,12 +81,12 @@ def _timestamp(text: str) -> datetime | None:
 
 
 def changes_in_a_double(number: str) -> bool:
-    """Say whether a fraction is another number once a double has held it and has been written again."""
+    """Return whether a fraction changes when it passes through a double."""
     return bool(re.search(r"[.eE]", number)) and Decimal(repr(float(number))) != Decimal(number)
 
 
 def is_json(line: str) -> bool:
-    """Say whether a line is JSON by the standard, which knows no NaN and no comma before a bracket."""
+    """Return whether a line is standard JSON, which has no NaN and no comma before a closing bracket."""
 
     def refuse(_: str) -> None:
         raise ValueError("no number of JSON's")
@@ -101,9 +101,9 @@ def is_json(line: str) -> bool:
 def reasons_of_row(
     columns: Sequence[Column], row: dict[str, str | None], timed: set[str], landed: datetime
 ) -> set[str]:
-    """Return why the values of a row are refused. `unread` stands for all that a value which is none may be told as.
+    """Return why the values of a row are refused; `unread` stands for any reason why a value cannot be parsed.
 
-    `timed` are the columns that may not be ahead of the landing.
+    `timed` are the columns that must not be ahead of the landing.
     """
     found = set()
     for column in columns:

@@ -1,4 +1,4 @@
-"""The table that a build plans with, for macros that are rendered without dbt."""
+"""The table of a build's planned batches, for macros that are rendered without dbt."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from ingestion.manifest import Manifest
 
 
 def plan_batches(connection: duckdb.DuckDBPyConnection, home: Home, manifests: Sequence[Manifest]) -> None:
-    """Let these batches enter."""
+    """Plan a build in which these batches enter."""
     connection.execute(
         "create table plan_batches (dataset text, batch_id text, source text, window_date date, landed_at timestamp,"
         " records_written bigint, files text[], columns text[], renamed map(text, text), is_entering boolean)"

@@ -1,4 +1,4 @@
-"""The macros as dbt renders them, without dbt: those that need nothing of it but `ref`, which names a table by itself."""
+"""Render, without dbt, macros that need nothing from it but `ref`, which here returns the table's name."""
 
 from typing import Any
 

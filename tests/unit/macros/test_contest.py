@@ -1,4 +1,4 @@
-"""Which decision is told of a record that several took out: the same, whatever order they came in."""
+"""If several decisions withdraw a record, the same one is shown whatever order they came in."""
 
 import math
 
@@ -31,7 +31,7 @@ def test_a_withdrawal_goes_first_and_ties_are_broken_by_name(order: list[int]) -
 def test_a_batch_is_held_for_what_chance_does_not_explain(refused: int, records: int, expected: bool) -> None:
     with duckdb.connect() as connection:
         found = connection.execute(f"select {macros().is_beyond_chance(refused, records, 0.01)}").fetchone()
-        # the bound is safe: by the binomial itself, chance passes what is held less than once in 500 million
+        # the bound is safe: by the exact binomial, chance reaches what is held less than once in 500 million
         chance = sum(math.exp(log_binomial(count, records)) for count in range(refused, min(records, refused + 60) + 1))
     assert found == (expected,)
     assert not expected or chance < 2e-9

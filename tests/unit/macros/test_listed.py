@@ -1,4 +1,4 @@
-"""Values of a contract in SQL are texts in quotes: whatever they hold, they stay what they are."""
+"""A contract's values are quoted in SQL, so that any text stays as it is."""
 
 import duckdb
 import jinja2
@@ -9,7 +9,7 @@ from ingestion.contract import PROJECT
 
 @pytest.fixture
 def listed():
-    """Render the macro, whose `return` is dbt's."""
+    """Return the macro, with a stand-in for dbt's `return`."""
     text = (PROJECT / "macros" / "parse.sql").read_text()
     macro = text[text.index("{% macro listed") : text.index("{% endmacro %}", text.index("{% macro listed"))]
     environment = jinja2.Environment(extensions=["jinja2.ext.do"])

@@ -1,4 +1,4 @@
-"""Exact arithmetic of money, held against fractions: quotients, dollars, moving means, and the tax of each line."""
+"""Compare exact money arithmetic with fractions: quotients, dollars, moving means, and the tax of each line."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from tests.unit.macros.render import macros
 
 MACROS = macros()
 AMOUNTS = st.decimals(-(10**12), 10**12, places=4)
-# Where one way to count and to divide ends, and the other begins.
+# Near the limits at which the arithmetic switches to another method.
 NEAR_64_BITS = [sign * (10**power + off) for sign in (-1, 1) for power in (9, 13, 17) for off in (-1, 0, 1)]
 NEAR_LIMIT = st.integers(4 * 10**18 - 2, 4 * 10**18 + 2)
 RATES = st.decimals(Decimal("0.00000001"), Decimal(10) ** 9, places=8)

@@ -1,4 +1,4 @@
-"""`macros/parse.sql` against a plain Python parser: random texts near the edge of each type, random lines, random rows."""
+"""Compare `macros/parse.sql` with a plain Python parser: random texts near the edges of each type, random lines and rows."""
 
 import json
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from tests.unit.macros.dbt_like import project
 from tests.unit.macros.parsing import LANDED, lines, parsed
 from tests.unit.macros.plain_parser import Column, changes_in_a_double, is_json, reasons_of_row, value_of
 
-# An example is a long list: to shrink one takes minutes, and what differs is shown.
+# No shrinking: an example is a long list that takes minutes to shrink, and the differences are shown anyway.
 PHASES = [Phase.explicit, Phase.generate]
 TYPES = ("timestamp", "date", "decimal(18,4)", "decimal(38,4)", "integer", "bigint", "boolean", "varchar")
 
 
 def grid(*parts: str | list[str]) -> list[str]:
-    """Return every text made of one of each of some parts; parts of a text lie between bars."""
+    """Return every combination of one choice per part, joined; a part given as text is split at `|`."""
     return ["".join(one) for one in product(*(part.split("|") if isinstance(part, str) else part for part in parts))]
 
 
@@ -83,7 +83,7 @@ def ask(connection: duckdb.DuckDBPyConnection, expression: str, values: list[str
 def test_a_text_has_the_value_that_python_reads(connection: Any, macros: dict[str, Any], data_type: str) -> None:
     values = [*NUMBERS, *DAYS, *WORDS, *MOMENTS[:: 1 if data_type == "timestamp" else 97]]
     value = macros["typed"]("given", data_type)
-    if data_type == "timestamp":  # past the calendar there are times that Python has not, and that are refused
+    if data_type == "timestamp":  # DuckDB has times beyond Python's calendar, which are refused
         value = f"case when {macros['in_calendar']('(' + value + ')')} then {value} end"
     wanted = [value_of(text, data_type) for text in values]
     found = ask(connection, value, values)
@@ -102,7 +102,9 @@ JSON_NUMBERS = grid(
 def test_a_number_that_a_double_changes_is_told(connection: Any, macros: dict[str, Any]) -> None:
     told = dict(zip(JSON_NUMBERS, ask(connection, macros["is_rounded"]("given"), JSON_NUMBERS), strict=True))
     assert [text for text, is_told in told.items() if changes_in_a_double(text) and not is_told] == []
-    assert [text for text, is_told in told.items() if is_told and len(text.strip("-")) <= 15] == [], "they are exact"
+    assert [text for text, is_told in told.items() if is_told and len(text.strip("-")) <= 15] == [], (
+        "numbers this short are exact"
+    )
     assert any(told.values())
 
 
@@ -144,7 +146,7 @@ slips = st.sampled_from(["", "", ",]", ", }", "NaN", "-inf", "Infinity", "nan", 
 @settings(max_examples=10, phases=PHASES)
 @given(drawn=st.lists(st.tuples(trees, slips, st.integers(0, 30)), min_size=20, max_size=40))
 def test_a_line_that_is_no_json_is_never_read(connection, macros, drawn: list[tuple[Any, str, int]]) -> None:
-    """Lines with something slipped in: what Python refuses must be refused; what it reads must not be called broken."""
+    """Insert something into lines: what Python refuses must be refused, and what it reads must not be called broken."""
     given_lines = [text[:place] + slip + text[place:] for tree, slip, place in drawn for text in [written(tree)]]
     lenient = f"case when {macros['may_be_lenient']('given')} then {macros['leniently_read']('given')} end"
     broken = f"not json_valid(given) or coalesce({lenient} = 'broken_json', false)"
@@ -163,7 +165,7 @@ def contract(dataset: str) -> tuple[list[Column], dict[str, Any]]:
 
 
 def cell(column: Column) -> st.SearchStrategy[str | None]:
-    """Draw a cell of a column: as often right as wrong."""
+    """Draw a value for a column, valid as often as odd."""
     right = {
         "timestamp": st.sampled_from(["2026-11-01 10:00:00+00", "2026-11-01T23:59:59.5-02:00", "2026-11-03 23:59:59Z"]),
         "bigint": st.sampled_from(["1", "-2", "2147483647"]),
@@ -191,7 +193,7 @@ def test_a_row_is_refused_for_all_its_reasons_and_no_other(dataset: str, data: s
         wanted = reasons_of_row(columns, row, {meta.get("event_time"), meta.get("version_column")}, LANDED)
         given_reasons = set(got["reasons"] or [])
         assert bool(given_reasons) == bool(wanted) or _is_bound(given_reasons - wanted, columns), row
-        # a value that cannot be read is told by what it is: each reason but the exact ones says so
+        # only the exact reasons are compared by name: the others depend on why a value cannot be parsed
         assert {one for one in given_reasons if one.split(":")[0] in EXACT} == {
             one for one in wanted if one.split(":")[0] in EXACT
         }, row
@@ -204,7 +206,7 @@ def test_a_row_is_refused_for_all_its_reasons_and_no_other(dataset: str, data: s
 
 
 def _is_bound(reasons: set[str], columns: list[Column]) -> bool:
-    """Say whether reasons are of columns with bounds or a pattern of their own, which the plain parser does not know."""
+    """Return whether all reasons are about columns with bounds or patterns, which the plain parser does not know."""
     bounded = {
         one.name
         for one in columns

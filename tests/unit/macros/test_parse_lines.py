@@ -1,4 +1,4 @@
-"""Lines and rows to typed columns or reasons, by the macro itself: numbers in JSON against decimals."""
+"""Parse lines and rows with the macro into typed columns or reasons; compare JSON numbers with decimals."""
 
 import json
 from decimal import Context, Decimal
@@ -16,7 +16,7 @@ EVENT = '"event_id":"e","event_type":"click","event_time":"2026-11-01T10:00:00Z"
 
 
 def events(folder: Path, *ends: str, **meta: object) -> list[Row]:
-    """Parse events that each end in something of their own."""
+    """Parse events that each end in different fields."""
     return parsed("clickstream", folder, lines(f"{{{EVENT},{end}}}\n".encode() for end in ends), **meta)
 
 

@@ -1,4 +1,4 @@
-"""Bronze to typed columns or reasons, as the macros render them: names, times, numbers and bytes that only a source has."""
+"""Parse bronze rows with the macros into typed columns or reasons: odd names, times, numbers and bytes."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    # a folder that reads like a partition, and a quote: neither may reach SQL
+    # a folder that looks like a partition, and a quote: neither may change the SQL
     return Home(tmp_path / "status=x" / "it's", tmp_path / "landing")
 
 

@@ -1,4 +1,4 @@
-"""How far a changed date reaches is said once, in the YAML of the model; the dates to build and the dates to read follow from it."""
+"""A model's YAML says how far a changed date reaches; the dates to build and to read are derived from it."""
 
 import re
 from datetime import date, timedelta
@@ -26,7 +26,7 @@ FIRST = date(2026, 1, 1)
 
 
 def dates(macro: str, given_dates: set[date], first: Any, last: Any) -> set[date]:
-    """Let a macro answer for a model whose YAML says [first, last]."""
+    """Return the dates that a macro lists for a model whose YAML says [first, last]."""
     with duckdb.connect() as connection:
         connection.execute("create table changed (day date)")
         connection.executemany("insert into changed values (?)", [(one,) for one in given_dates] + [(None,)])
@@ -69,5 +69,5 @@ def test_no_plan_has_a_reach_of_its_own() -> None:
         for name in re.findall(r"(?:reach\(|reached\([^{}]*|looked_back\([^{}]*)'(\w+)'\) ", text)
     }
     assert called == set(SAID)
-    # plan_order_dates follows the rates, whose reach is a variable that the model reads as well
+    # plan_order_dates uses the reach of the rates, which is a variable that the model reads too
     assert [name for name, text in SQL.items() if re.search(r"\brange\(-?\d", text)] == []

@@ -1,4 +1,4 @@
-"""What a visitor had done before any moment, held against plain Python; and that nothing of the future is seen."""
+"""Compare what a visitor did before any moment with plain Python, and check that nothing of the future is seen."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Every kind of window, held against brute force; times lie on the boundaries as often as beside them."""
+"""Compare every kind of window with brute force; times lie on the boundaries as often as beside them."""
 
 from datetime import datetime, timedelta
 

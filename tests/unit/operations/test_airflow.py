@@ -1,4 +1,4 @@
-"""What is asked of Airflow, and whose run a run is: pure, so tested without one."""
+"""What is requested from Airflow, and which runs are waited for, tested without an Airflow."""
 
 import json
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def test_what_a_task_last_printed_is_read_from_its_log(tmp_path: Path) -> None:
 
 
 class Airflow(ThreadingHTTPServer):
-    """As much of Airflow's API as a backfill needs. Every other answer is an error of a busy machine."""
+    """The part of Airflow's API that a backfill needs. Every second answer is a 500, as from a busy machine."""
 
     daemon_threads = True
 
@@ -124,7 +124,7 @@ class Answer(BaseHTTPRequestHandler):
             return {"access_token": "token"}
         if path == "/backfills" and self.command == "GET":
             listed = [dict(one) for one in self.server.backfills]
-            for one in self.server.backfills:  # one that runs ends soon; one that is paused never
+            for one in self.server.backfills:  # a running backfill ends soon, a paused one never
                 if not one["is_paused"]:
                     one["completed_at"] = "2026-01-04T00:00:00Z"
             return {"backfills": listed}
@@ -141,7 +141,7 @@ class Answer(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_PUT = do
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a glance sees of batches that the state has taken, and what only the search finds."""
+"""Which damage to batches in the state a quick look sees, and which only the search finds."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def folder(home: Home) -> Path:
-    """The folder of a batch that the state has taken."""
+    """Return the folder of a batch that is in the state."""
     with bronze.staged(home, "orders") as folder:
         (folder / "part-0.parquet").write_bytes(b"records")
         manifest = Manifest(

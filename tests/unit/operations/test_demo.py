@@ -1,4 +1,4 @@
-"""The demo writes into no real shop, and what it leaves behind answers when a command asks for it."""
+"""The demo does not write to a real shop, and its shop is started again when a command needs it."""
 
 import os
 from datetime import date

@@ -1,4 +1,4 @@
-"""The content hash: blind to order and lineage, and to nothing else."""
+"""The content hash ignores row order and lineage, and nothing else."""
 
 import duckdb
 import pytest

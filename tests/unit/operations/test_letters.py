@@ -112,7 +112,7 @@ def test_an_event_that_is_there_settles_its_letter(desk: Desk) -> None:
     ("version", "batch", "is_settled"),
     [
         ("2026-11-01 10:00:00+00", "b1", True),  # the shop has fixed it since
-        ("2026-11-01 12:00:01+00", "b1", False),  # what is there is older than what was refused
+        ("2026-11-01 12:00:01+00", "b1", False),  # the valid record is older than the refused one
         ("2026-11-01 14:00:00+02", "b1", True),  # the same version, and landed later
         ("2026-11-01 12:00:00+00", "b9", False),  # the same version, and landed before
         ("nonsense", "b1", True),

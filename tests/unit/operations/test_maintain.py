@@ -1,4 +1,4 @@
-"""What nothing reads any more goes, and nothing else does."""
+"""What nothing reads any more is removed, and nothing else."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def planned(home: Home, build_id: str, result: str = "pass") -> Build:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """A home with builds of many ages, and with what killed processes left."""
+    """Return a home with builds of many ages, and with leftovers of killed processes."""
     home = Home(tmp_path / "home", tmp_path / "landing")
     home.published.parent.mkdir(parents=True)
     for path in (home.state, home.published):

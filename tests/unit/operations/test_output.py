@@ -1,4 +1,4 @@
-"""Values are data for the terminal too: no text is markup, an emoji or an order to the terminal, and none is lost."""
+"""Values are printed as data: no text acts as markup, an emoji code or a terminal control, and none is lost."""
 
 import json
 import sys
@@ -51,7 +51,7 @@ def test_a_table_shows_every_text_as_it_is(capsys: pytest.CaptureFixture, name: 
         show([{name: value, f"{name}s": [value, value], "n": 1}] * count, as_json=False, title=title)
         said = capsys.readouterr().out
         assert is_plain(said)
-        # a title and a name may be of several lines
+        # a title and a name may have several lines
         for shown in (escaped(value), escaped(name, keep="\n"), escaped(title, keep="\n")):
             assert seen(shown) in seen(said)
 
@@ -98,7 +98,7 @@ def test_what_a_terminal_acts_on_is_escaped(text: str, said: str) -> None:
 
 
 WORDS = st.text(st.sampled_from("abcxyz-0123456789"), min_size=1, max_size=30)
-# What a person must be able to read and to type: whole, whatever the width.
+# Values that a person must be able to read and to type again: never cut, whatever the width.
 WHOLE = (
     st.integers(-(10**15), 10**15)
     | st.decimals(-(10**9), 10**9, places=4, allow_nan=False)
@@ -124,7 +124,7 @@ def tables(draw: st.DrawFn) -> list[dict[str, object]]:
 
 
 def as_shown(value: object, column: list[object]) -> str:
-    """Say how a value reads, worked out apart from the code: separators, and two decimals or all four."""
+    """Return how a value is printed, computed independently: with separators, and two decimals or all four."""
     if isinstance(value, Decimal):
         amounts = [one for one in column if isinstance(one, Decimal)]
         return f"{value:,.2f}" if all((one * 100) % 1 == 0 for one in amounts) else f"{value:,.4f}"

@@ -1,4 +1,4 @@
-"""Who is ours is told by number, birth and life of the machine; who is started is known before it does anything."""
+"""Our processes are known by pid, start time and boot; a started process is recorded before it does anything."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What people type asks, and does nothing else: every attack ends in an error that says what is allowed, and no file is touched."""
+"""What people type can only read: every attack ends in an error that says what is allowed, and no file is touched."""
 
 import hashlib
 import resource
@@ -232,7 +232,7 @@ def files(home: Home) -> dict[str, str]:
 
 @pytest.fixture
 def guarded(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home, from an empty folder to type in: neither may change."""
+    """Return a home, and work in an empty folder; neither may change."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLEARWELL_HOME", str(home.root))
     return home
@@ -330,7 +330,7 @@ def test_a_condition_means_what_it_says(guarded: Home, where: str, rows: int) ->
     ).map(" ".join)
 )
 def test_any_text_is_a_condition_or_is_refused(home: Home, text: str) -> None:
-    """Where it is taken, what is put into the query is one pair of parentheses, which the parser read as such."""
+    """An accepted condition is put into the query as one expression in parentheses, as the parser read it."""
     with query.session(home) as connection:
         try:
             written = query.parse_condition(connection, "gold.daily_revenue", text)

@@ -1,4 +1,4 @@
-"""What a trace says first: what became of a record, in a line per dataset."""
+"""The summary of a trace says what happened to a record, in one line per dataset."""
 
 import pytest
 

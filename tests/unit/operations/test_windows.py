@@ -1,4 +1,4 @@
-"""A window that cannot be meant is refused with what to type instead; every other one passes."""
+"""A window that cannot be intended is refused, with the command to type instead; every other one passes."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""docker-compose.yml, held against the compose specification: there is no engine here to try it on."""
+"""Check docker-compose.yml against the compose specification, since there is no Docker engine to try it on."""
 
 from pathlib import Path
 

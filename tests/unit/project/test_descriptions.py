@@ -17,7 +17,7 @@ BLOCKS = {
 
 
 class Column(NamedTuple):
-    """A column of a model. `block` is empty where its text is its own."""
+    """A column of a model. `block` is empty if it has its own description."""
 
     model: str
     name: str

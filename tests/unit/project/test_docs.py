@@ -1,4 +1,4 @@
-"""What the documents name is there: links, files, commands and their options, make targets. Decisions have a date and a status."""
+"""What the docs name exists: links, files, commands and their options, make targets. Decisions have a date and a status."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def name(path: Path) -> str:
 
 
 def spans(page: Path) -> list[str]:
-    """Return what a page has in backticks, and the lines of its blocks that are commands."""
+    """Return the texts that a page has in backticks, and the lines of its code blocks without a language."""
     fenced = re.split(r"^```(\w*)\n", page.read_text(), flags=re.M)
     prose, blocks = [fenced[0]], []
     # text, fence, text, fence, …: every second fence closes a block
@@ -61,7 +61,7 @@ def files(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_files_are_there(page: Path) -> None:
     for word in files(page):
-        # `macros/reach.sql` is of the dbt project, where a page speaks of it
+        # a page may write `macros/reach.sql` for a file of the dbt project
         found = [*ROOT.glob(word.rstrip("/")), *(ROOT / "dbt_project").glob(word.rstrip("/"))]
         assert found, word
 
@@ -90,7 +90,7 @@ def test_commands_are_there_and_take_these_options(page: Path) -> None:
 
 
 def test_the_commands_of_the_readme_are_read() -> None:
-    """The test above would also pass if it read none."""
+    """The test above would also pass if it read no commands."""
     read = {path for path, _ in calls(ROOT / "README.md")}
     assert {("build",), ("batches", "retract"), ("dead-letters", "list"), ("sql",)} <= read
 

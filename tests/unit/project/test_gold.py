@@ -1,4 +1,4 @@
-"""What every gold table says of itself: owner, grain, meaning; and that none with a date is left out of the restatements."""
+"""Every gold table states its owner, grain and meaning, and none with a date is left out of the restatements."""
 
 import re
 from typing import Any

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CODE = ("cli", "dags", "demo", "ingestion", "operations", "warehouse")
 MODULES = [path for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))]
 TESTS = sorted((ROOT / "dbt_project" / "tests").rglob("*.sql"))
-# What stands in a message for a value that is not known before, and in a text for what the reader puts there.
+# HOLE stands for a value that is known only at run time, PLACEHOLDER for what the reader has to fill in.
 HOLE = "HOLE"
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*|…|<\w+>")
 SAMPLES = {"start": "2026-11-01", "end": "2026-11-02"}
@@ -32,7 +32,7 @@ def typed(text: str) -> Iterator[str]:
 
 
 def words_of(text: str) -> list[str]:
-    """Cut a text into words as a shell does, up to where a sentence goes on."""
+    """Split a text into words as a shell does, up to where a command ends."""
     words, place = [], 0
     while (match := WORD.match(text, place)) and match[1] not in ("/", "·"):
         words.append(match[1].rstrip(".") or match[1])
@@ -45,7 +45,7 @@ def words_of(text: str) -> list[str]:
 
 
 def parse(text: str) -> tuple[click.Command, list[str], list[str]]:
-    """Return the command that a text types, the words that it takes, and those of them that are its own arguments."""
+    """Return the command in a text, the words of its name, and its options and arguments."""
     words, command, path = words_of(text), main, []
     while isinstance(command, click.Group) and words:
         if words[0] in {"--help", *(name for one in command.params for name in one.opts)}:
@@ -97,7 +97,7 @@ def value(parameter: click.Parameter, word: str) -> str:
 
 
 def can_be_typed(text: str, *, mentions: bool) -> None:
-    """Parse a command without running it. Where commands are talked about, one without its arguments is a mention."""
+    """Parse a command without running it. With `mentions`, one without arguments only mentions the command."""
     command, path, own = parse(text)
     if isinstance(command, click.Group) or (mentions and not own):
         return
@@ -109,7 +109,7 @@ def can_be_typed(text: str, *, mentions: bool) -> None:
 
 
 def filled(part: ast.expr) -> str:
-    """Return a part of an f-string: what it says, or what stands for it."""
+    """Return a part of an f-string: its text, or a placeholder for its value."""
     if isinstance(part, ast.Constant):
         return str(part.value)
     is_window = isinstance(part, ast.FormattedValue) and ast.unparse(part.value).endswith("window.options")
@@ -117,7 +117,7 @@ def filled(part: ast.expr) -> str:
 
 
 def strings(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield each text of a module, with a word in each hole, and whether it is a docstring."""
+    """Yield each string of a module, with a placeholder for each value, and whether it is a docstring."""
     tree = ast.parse(path.read_text())
     docs = {
         id(node.body[0].value)

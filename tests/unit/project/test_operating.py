@@ -1,4 +1,4 @@
-"""The table of faults names tests: each is there."""
+"""Each test that the table of faults names exists."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What was applied is held against what was built, and the tables of the state against its ledger."""
+"""What was applied is compared with what was built, and the tables of the state with its ledger."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -88,7 +88,7 @@ VALUES = {
 
 @pytest.fixture
 def every_layer(tmp_path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, Change]]]:
-    """A table of every type in each layer, of the state and of its build."""
+    """Yield a state and its build, with a table of every type in each layer."""
     changes = {}
     columns = ", ".join(f"({value})::{kind} as {name}" for name, (kind, value, _) in VALUES.items())
     for file in ("build", "state"):
@@ -114,7 +114,7 @@ def test_another_value_in_one_row_of_any_table_is_found(
 ) -> None:
     state, changes = every_layer
     spoilt = [f"update {layer}.things set {name} = {other} where n = 2" for name, (_, _, other) in VALUES.items()]
-    # as many rows, and each value there: it is the rows that are others
+    # the same number of rows and the same values per column, combined into different rows
     spoilt += [f"update {layer}.things set text = case n when 1 then 'x2' else 'x1' end where n in (1, 2)"]
     spoilt += [f"delete from {layer}.things where n = 1; insert into {layer}.things from {layer}.things where n = 2"]
     for spoil in spoilt:

@@ -1,4 +1,4 @@
-"""What a check that could not be run does, against one that found something."""
+"""How a check that could not run is treated, compared with one that found something."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -29,7 +29,7 @@ def failure(monkeypatch: pytest.MonkeyPatch, message: str) -> ClearwellError:
 def test_a_test_that_could_not_run_is_a_fault_of_the_run_and_no_finding(
     monkeypatch: pytest.MonkeyPatch, message: str, kind: type, said: str
 ):
-    """Else the batches behind it would be held for a full disk."""
+    """Otherwise a full disk would hold the batches behind the test."""
     told = f"Database Error in test accepted_values_orders_status (models/x.yml)\n  {message}"
     results = [Result("accepted_values_orders_status", "test", "error", told, 0, "select 1", "error")]
     monkeypatch.setattr(dbt, "_without_rows", lambda build: [])
@@ -50,7 +50,7 @@ def test_of_the_models_that_failed_the_one_that_the_machine_kept_is_told(monkeyp
 
 
 def out_of_memory() -> str:
-    """What DuckDB itself says."""
+    """Return DuckDB's own message."""
     with (
         duckdb.connect(config={"memory_limit": "5MB", "temp_directory": ""}) as connection,
         pytest.raises(duckdb.Error) as caught,

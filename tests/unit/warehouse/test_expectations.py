@@ -1,4 +1,4 @@
-"""Expectations as the YAML of gold says them: checked against a build's rows, and a wrong one is a clear error."""
+"""Expectations in gold's YAML are checked against a build's rows, and an invalid one is a clear error."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from warehouse.plan import Build
 
 
 def made(root: Path, *rules: dict) -> Build:
-    """A build's file with one gold table, and the manifest that dbt would leave beside it."""
+    """Make a build's file with one gold table, and the manifest that dbt would write."""
     build = Build(Home(root, root / "landing"), "build-1")
     build.target.mkdir(parents=True)
     node = {"name": "gold_sales", "alias": "sales", "schema": "gold", "resource_type": "model"}

@@ -1,4 +1,4 @@
-"""Which records a gold table is made of is read from its YAML, and a YAML that does not say it is told by file and field."""
+"""Which records a gold table is made of is read from its YAML; if that is missing, the error names file and field."""
 
 from pathlib import Path
 

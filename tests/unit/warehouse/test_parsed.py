@@ -1,4 +1,4 @@
-"""The parsed project is kept until a file of it changes, and made again when what was kept is broken."""
+"""The parsed project is kept until one of its files changes, and parsed again if what was kept is broken."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from warehouse import parsed
 
 
 class Parser:
-    """Counts how often it is asked, and gives a manifest with nothing in it."""
+    """Count the calls, and return an empty manifest."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -1,4 +1,4 @@
-"""Which columns readers are not given: those a contract marks, never a key, and none of a table that says so."""
+"""Which columns are not published: those a contract marks, never a key, and none if the contract publishes them."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from warehouse.lineage import read_gold
 from warehouse.personal import for_readers, hidden, left_out, published_layers, published_silver
 
 CONTRACTS = read_contracts()
-# Ids that gold is made by. They name nobody without silver, and are what its rows are about.
+# Ids that gold keeps. Its rows are about them, and they identify nobody without silver.
 IDS = {"customer_id", "visitor_id"}
 
 
@@ -26,7 +26,7 @@ def test_names_and_addresses_of_customers_are_left_out() -> None:
 
 
 def test_gold_and_the_accounts_are_published_whole_and_silver_table_by_table() -> None:
-    """A model may say so for itself in silver alone: elsewhere, its folder does."""
+    """Only silver models decide for themselves; elsewhere, the folder decides."""
     assert set(published_layers()) == {"gold", "ops"}
     saying = {
         model["name"]

@@ -1,4 +1,4 @@
-"""What may be asked of a build, and what there is to do with nothing landed."""
+"""Which requests a build accepts, and what it does if nothing has landed."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What readers are given of a state: gold, the accounts and some silver, without what is personal; and a pin keeps them where they are."""
+"""Gold, the accounts and some silver are published, without personal columns; a pin keeps readers on one build."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def build(home: Home, number: int) -> None:
-    """Make a state as a build leaves it, with its number for revenue."""
+    """Make a state as a build leaves it, with the build's number as revenue."""
     home.state.unlink(missing_ok=True)
     with duckdb.connect(str(home.state)) as state:
         for schema in ("ops", "gold", "silver", "plan"):

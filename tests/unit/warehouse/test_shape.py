@@ -58,7 +58,7 @@ def test_a_column_may_come_or_go() -> None:
 def test_what_would_make_old_rows_wrong_is_refused(columns: dict[str, str], required: list[str], said: str) -> None:
     found = compare(declared(columns, required=required))
     assert said in found.refused[0] and found.done == ()
-    # no row of it is from an earlier build
+    # allowed if the whole table is rebuilt: no row is from an earlier build
     assert compare(declared(columns, required=required, is_made_whole=True)) == shape.Reshaping()
 
 
@@ -86,7 +86,7 @@ def test_a_type_that_is_none_names_the_file() -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A state of one table and one view, and a build that has another column in the table and nothing else."""
+    """Yield a state, and a build that has only one of its tables, with another column."""
     with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
         build.execute(
             "create schema gold; create schema plan; create table plan.dates as select date '2026-01-02' as sale_date"

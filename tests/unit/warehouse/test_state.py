@@ -1,4 +1,4 @@
-"""A DuckDB database is two files: what a killed process committed is in one of them, and belongs to no other database."""
+"""A DuckDB database is two files: what a killed process left in the write-ahead file belongs to no other database."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ def commit_and_die(path: Path, value: int) -> None:
 
 
 def killed(path: Path, value: int) -> Path:
-    """A database whose last transaction lies in its write-ahead file alone."""
+    """Make a database whose last transaction is only in its write-ahead file."""
     child = children.Process(target=commit_and_die, args=(path, value))
     child.start()
     child.join()

@@ -1,4 +1,4 @@
-"""The version changes with what makes tables, and with nothing else."""
+"""The version changes with what tables are made from, and with nothing else."""
 
 import shutil
 from pathlib import Path

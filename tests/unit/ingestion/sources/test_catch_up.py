@@ -1,4 +1,4 @@
-"""What a scheduler that was off has missed is landed, day by day, and no further back than is bounded."""
+"""What a scheduler missed while it was off is landed day by day, up to a limit."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def test_the_hours_of_a_gap_are_landed_and_once(
         deliver(f"2026-11-01/{number:02}/a.jsonl", b'{"n": 1}\n')
     land("clickstream", "2026-11-01T00:00", "2026-11-01T02:00")
     land("clickstream", "2026-11-01T07:00", "2026-11-01T08:00")
-    for number in range(2, 7):  # seen by the run before, they would not be missing
+    for number in range(2, 7):  # delivered only now, or the run above would have landed them
         deliver(f"2026-11-01/{number:02}/a.jsonl", b'{"n": 1}\n')
     said = catch_up(home, hour(1, 7), contracts)
     assert said[0].startswith("clickstream 2026-11-01T02:00:00Z/2026-11-01T07:00:00Z was never landed")
@@ -54,7 +54,7 @@ def test_days_are_landed_one_by_one_and_one_that_cannot_be_is_told(
     ]
     said = catch_up(home, until, contracts)
     assert [line for line in said if "no clickstream records" in line]
-    # the third has none, where some are expected, and stays missing
+    # the third day has no records where some are expected, so it stays missing
     assert sources.missed("clickstream", until, home, contracts) == [Window(hour(3, 0), hour(4, 0))]
 
 

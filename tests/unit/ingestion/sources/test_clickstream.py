@@ -201,7 +201,7 @@ def test_a_file_without_rights_holds_itself(deliver: Deliver, land: Land, monkey
 def test_a_folder_named_like_a_file_and_a_huge_file_hold_themselves(
     home: Home, deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch
 ):
-    """The huge one has no line end: a terabyte of nothing, of which the longest line that may be is read."""
+    """The huge file is a sparse terabyte without a line end; no more than the longest allowed line is read."""
     monkeypatch.setattr(lines, "LONGEST_LINE", 32 << 20)
     deliver("2026-11-01/10/ok.jsonl", LINE)
     deliver("2026-11-01/10/folder.jsonl/a.jsonl", LINE)
@@ -220,7 +220,7 @@ def test_a_folder_named_like_a_file_and_a_huge_file_hold_themselves(
 
 
 def test_what_the_process_lacks_is_no_fault_of_a_file(deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch):
-    """Else every file would wait for a limit of the process, and be asked about for ever."""
+    """Otherwise every file would be left waiting because of a limit of the process."""
     deliver("2026-11-01/10/a.jsonl", LINE)
     opened = Path.open
 
@@ -308,7 +308,7 @@ def test_only_the_dates_of_the_run_are_walked(deliver: Deliver, land: Land, monk
     dates = [name.rpartition("/landing/")[2] for name in walked if "/landing/" in name]
     assert [name for name in dates if "/" not in name] == ["2026-10-30", "2026-11-01"]
     assert {name[:10] for name in dates} == {"2026-10-30", "2026-10-31", "2026-11-01"}, (
-        "each of their hours is asked for"
+        "the hours of each date are looked up"
     )
 
 

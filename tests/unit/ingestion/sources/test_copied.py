@@ -1,4 +1,4 @@
-"""What a COPY becomes in bronze: the same text, whatever it is, however it is cut; and rows that are not UTF-8."""
+"""A COPY is kept in bronze as the same text, however it is split into chunks; also rows that are not UTF-8."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +47,7 @@ tables = st.integers(1, 4).flatmap(lambda width: st.lists(st.tuples(*[texts] * w
 
 
 def as_csv(row: tuple[str | None, ...]) -> bytes:
-    """Write a row as Postgres does: null is nothing, and what CSV would not give back is quoted."""
+    """Write a row as Postgres does: null is empty, and text that CSV would change is quoted."""
     cells = ["" if text is None else text for text in row]
     quoted = [
         text is not None and (not text or any(sign in text for sign in '",\r\n') or text == "\\." or text[0] == " ")
@@ -134,7 +134,7 @@ def test_any_text_of_a_real_database_is_the_same_bytes_in_bronze(
 
 @pytest.fixture
 def database(postgres: str) -> Iterator[Any]:
-    """Make databases of an encoding with a table `t (n int, a text, b text)`; each row is given as bytes."""
+    """Yield a function that makes a database in an encoding, with a table `t (n int, a text, b text)` of rows given as bytes."""
     made: set[str] = set()
 
     def make(encoding: str, *rows: tuple[bytes, bytes]) -> str:
@@ -167,7 +167,7 @@ def test_another_encoding_that_converts_is_converted(database: Any, folder: Path
     assert rows_of(parquet(folder, bring(url, folder))) == [("1", text, "plain")]
 
 
-# In SQL_ASCII nothing is converted. In the others a byte or two that stand for no character at all.
+# SQL_ASCII converts nothing. In the other encodings, the bad bytes stand for no character.
 @pytest.mark.parametrize(
     ("encoding", "good", "bad", "escaped"),
     [

@@ -1,4 +1,4 @@
-"""Corrections land with the decisions that say what they correct: one snapshot, so all of it enters a build or none."""
+"""Corrections and the decisions that say what they correct share a snapshot: a build takes all of them or none."""
 
 import json
 from datetime import UTC, datetime

@@ -140,7 +140,7 @@ def test_an_unknown_source_is_named(home: Home, count: Count):
 def test_odd_things_in_the_landing_folder_are_not_counted_and_stop_no_sweep(
     home: Home, deliver: Callable[..., Path], count: Count
 ):
-    """A link that leads back to itself in the place of a day, a pipe that nobody writes, and a terabyte of nothing."""
+    """A day's folder that is a link to itself, a pipe without a writer, and a sparse file of a terabyte."""
     (home.landing / "2026-11-02").symlink_to("2026-11-02")
     hour = deliver("2026-11-01/10/ok.jsonl", b'{"event_id": "1"}\n').parent
     os.mkfifo(hour / "pipe.jsonl")

@@ -1,4 +1,4 @@
-"""A CSV as records: what Python's csv reads of good files, and one refused record for each line that cannot be read."""
+"""Read a CSV as records: good files as Python's csv does, and one refused record for each line that cannot be read."""
 
 import csv
 import io

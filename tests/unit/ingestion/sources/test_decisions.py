@@ -1,4 +1,4 @@
-"""Decisions are landed as records, and read back: the latest about each subject and target counts."""
+"""Decisions land as records and are read back; the latest per subject and target counts."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

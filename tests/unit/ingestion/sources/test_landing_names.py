@@ -1,4 +1,4 @@
-"""Names in the landing folder: what is data waits or is read, what tools leave is passed over, and every stray is told."""
+"""Names in the landing folder: data is read or waits, leftovers of tools are ignored, and every stray is reported."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_what_may_be_data_says_why_it_is_not_read(tmp_path: Path, name: str, sai
     path = tmp_path / name
     if name == "folder":
         path.mkdir()
-        assert why_not_read(path, path.stat()) is None, "an empty one holds nothing"
+        assert why_not_read(path, path.stat()) is None, "an empty folder holds nothing back"
         path = path / "a.jsonl"
     path.write_text("x")
     shown = tmp_path / name

@@ -28,7 +28,7 @@ def stored(folder: Path, name: str, content: bytes) -> LineFile:
 
 
 def read(file: LineFile) -> list[tuple[bytes | None, bytes | None]]:
-    """Each line as (bytes of the text column, bytes of the other one)."""
+    """Return each line as (bytes of `raw`, bytes of `raw_bytes`)."""
     tables = list(file.tables("x"))
     for table in tables:
         table.validate(full=True)

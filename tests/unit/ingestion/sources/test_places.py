@@ -1,4 +1,4 @@
-"""What an address may do to who asks it: each trouble is Transient or Permanent, in one line that holds no secret."""
+"""Each way in which an address can fail is Transient or Permanent, with a one-line message that holds no secret."""
 
 import base64
 import http.server
@@ -23,7 +23,7 @@ LIMITS = Limits(bytes=10_000, silent_seconds=SILENT_SECONDS, total_seconds=TOTAL
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """Each path answers in its own way."""
+    """Answer each path in a different way."""
 
     protocol_version = "HTTP/1.1"
 
@@ -122,7 +122,7 @@ class Quiet(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """A client that hangs up is what is tested."""
+        """Ignore errors: clients that hang up are part of the test."""
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_each_trouble_has_its_kind_and_no_secret(address: str, path: str, kind: 
 
 def test_nobody_there_is_transient() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, and not listening
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
         with pytest.raises(Transient, match="ConnectionRefusedError"):
             fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/rates.csv", LIMITS)
 

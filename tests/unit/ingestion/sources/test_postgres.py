@@ -41,7 +41,7 @@ def test_nobody_there_is_worth_another_try():
 
 @pytest.fixture
 def stranger(postgres: str) -> Iterator[str]:
-    """The address of a user who must give a password, where the embedded server asks nobody for one."""
+    """Yield the address of a user who must give a password; the embedded server asks nobody else for one."""
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("create role stranger login password 'right'")
         hba = Path(connection.execute("show hba_file").fetchone()[0])  # type: ignore[index]
@@ -190,18 +190,18 @@ BEFORE, AFTER = END - timedelta(seconds=1), END + timedelta(seconds=1)
 @pytest.mark.parametrize(
     ("standby", "is_there"),
     [
-        # a commit of the end or later is replayed
+        # a commit at or after the end has been replayed
         (Standby(END, None, False, False), True),
         (Standby(AFTER, BEFORE, True, False), True),
         (Standby(BEFORE, None, False, True), False),
         (Standby(None, None, False, False), False),
-        # nothing is written at the primary, and it said so after the end
+        # everything received is replayed, and the primary was heard from after the end
         (Standby(BEFORE, AFTER, True, True), True),
         (Standby(None, END, True, True), True),
         (Standby(BEFORE, BEFORE, True, True), False),
         (Standby(BEFORE, AFTER, True, False), False),
         (Standby(BEFORE, AFTER, False, True), False),
-        # whoever may not see when the primary spoke takes its word that all of it is replayed
+        # a user who may not see when the primary was heard from relies on everything being replayed
         (Standby(BEFORE, None, True, True), True),
         (Standby(BEFORE, None, True, False), False),
     ],
@@ -244,6 +244,6 @@ def test_a_real_replica_is_waited_for(shop: Shop, replica: str):
         written = datetime.now(UTC)
         shop.execute("insert into shop.order_items (order_id, line_number) values ('a', 2)")
         until(written, False)
-        assert lines(begun) == 1, "what it has, it gives"
+        assert lines(begun) == 1, "a window that is already replayed can be read"
         connection.execute("select pg_wal_replay_resume()")
     assert until(written, True) == 2

@@ -40,7 +40,7 @@ SAME = [
 
 @pytest.fixture
 def copy(postgres: str) -> Iterator[Shop]:
-    """A database that holds what the shop does, and that Clearwell reads."""
+    """Yield a connection to the copy of the shop that Clearwell reads."""
     with psycopg.connect(postgres, autocommit=True) as server:
         server.execute("drop database if exists copy with (force)")
         server.execute("create database copy")

@@ -1,4 +1,4 @@
-"""What a window takes of a file for all days: every row is taken, later, left or undated, and the sums add up."""
+"""What a window takes from a file for all days: every row is taken, later, left or undated, and the counts add up."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ def test_every_row_is_taken_or_accounted_for(tmp_path: Path, days: list[int | No
         moment = None if day is None else WINDOW.start + timedelta(days=day)
         taken.append(share.takes(Record(number + 2, b"", ("x",)), moment, [(str(number),)]))
     assert taken == [None if day is None else -2 <= day < 1 for day in days]
-    # nothing has landed before: the undated ones land with this window
+    # nothing has landed yet, so the undated rows land with this window
     assert share.settle()
     landed = sum(1 for one in taken if one is not False)
     reading = share.reading(len(days), landed)

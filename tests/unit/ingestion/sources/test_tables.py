@@ -118,11 +118,11 @@ def test_a_row_that_is_filtered_out_lands_with_another_window_or_is_told(
     (command,) = re.findall(r"clearwell ingest reviews --from (\S+) --to (\S+)", told)
     assert command == ("2026-10-01", "2026-10-02")
 
-    # each is landed by what was told
+    # each is landed by the command that was reported
     second = land_reviews(home, tmp_path, "2026-11-11", "2026-11-12")
     assert ids(home, second) == ["after", "offset", "r1"]
     assert ids(home, land_reviews(home, tmp_path, *command)) == ["old"]
-    # and then there is nothing left to tell, until a row of that day is another one
+    # then there is nothing left to report, until a row of that day changes
     again = land_reviews(home, tmp_path, "2026-11-12", "2026-11-13")
     assert (reading(again).left, reading(again).landed_before) == (0, 2)
     assert not re.search("clearwell ingest", "".join(again.messages))
@@ -133,7 +133,7 @@ def test_a_row_that_is_filtered_out_lands_with_another_window_or_is_told(
 
 
 def test_a_file_a_day_lands_whole(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No other window reads it, whatever the dates in it are."""
+    """No other window reads the file, whatever dates it contains."""
     (tmp_path / "2026-11-10.csv").write_text(
         HEADER + "r1,5,2026-11-10T09:00:00Z\nafter,5,2026-11-12T00:00:00Z\nold,5,2026-10-01T09:00:00Z\n"
     )
