@@ -1,16 +1,18 @@
 """Any process can be killed at any instant, and any call can fail: running the command again ends in the same state.
 
-The steps are the calls that change something outside the process. At a sample of them, or at all of them, a child
-process is killed and a call is made to fail.
+The steps are the calls that change something outside the process. At a sample of them, or at the first, a middle
+and the last of each place in the code, a child process is killed and a call is made to fail.
 """
 
 import errno
+import json
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
@@ -19,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from demo import simulate
@@ -31,6 +34,7 @@ from operations import hashes, ledger
 from warehouse import build as warehouse
 from warehouse import state
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIRST, SECOND, END = "2026-11-01", "2026-11-02", "2026-11-03"
 TRACES = {
@@ -47,7 +51,7 @@ TRACES = {
     "sendfile",
     "open",
 }
-SOME, ALL = 5, 0
+SOME, EACH = 5, 0
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 
 # A new process per kill, but with imports done only once.
@@ -56,40 +60,57 @@ children.set_forkserver_preload([__name__, "duckdb", "pyarrow.parquet"])
 
 
 @contextmanager
-def watching(step: int, act: Callable[[object], None]) -> Iterator[Callable[[], int]]:
-    """Count the steps, and act before the one with this number. Yield a function that returns the count so far."""
+def watching(act: Callable[[int, FrameType, object], None]) -> Iterator[None]:
+    """Call `act` before each trace that is left meanwhile, with its number, from 1."""
     seen = 0
 
     def count(frame: FrameType, event: str, called: object) -> None:
         nonlocal seen
         if event == "c_call" and getattr(called, "__name__", "") in TRACES:
             seen += 1
-            if seen == step:
-                act(called)
+            act(seen, frame, called)
 
     sys.setprofile(count)
     try:
-        yield lambda: seen
+        yield
     finally:
         sys.setprofile(None)
 
 
 def die_at(step: int, report: Path, work: Callable[..., object], *arguments: object) -> None:
-    """Do the work, and kill this process before the given step. With step 0, report how many steps there are."""
-    with watching(step, lambda called: os.kill(os.getpid(), signal.SIGKILL)) as seen:
+    """Do the work, and be killed when it leaves its trace number `step`. At step 0, report the place of each trace."""
+    places = []
+
+    def act(number: int, frame: FrameType, called: object) -> None:
+        if not step:
+            places.append(place_of(frame, called))
+        elif number == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with watching(act):
         work(*arguments)
-    if not step:
-        report.write_text(str(seen()))
+    report.write_text(json.dumps(places))
+
+
+def place_of(frame: FrameType | None, called: object) -> str:
+    """Return the lines of our own code, innermost first, from which a trace is left."""
+    lines = [str(getattr(called, "__name__", ""))]
+    while frame:
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in ("ingestion", "warehouse"):
+            lines.append(f"{path.name}:{frame.f_lineno}")
+        frame = frame.f_back
+    return " ".join(lines)
 
 
 def fail_at(step: int, code: int, work: Callable[..., object], *arguments: object) -> None:
-    """Do the work, and make the call at the given step fail."""
+    """Do the work, and let the call that would leave its trace number `step` fail instead."""
 
-    def fail(called: object) -> None:
-        if called is not os.close:  # the system closes the file even if it reports an error
+    def act(number: int, frame: FrameType, called: object) -> None:
+        if number == step and called is not os.close:  # the system closes the file even where it reports an error
             raise OSError(code, os.strerror(code))
 
-    with suppress(OSError, ClearwellError, duckdb.Error), watching(step, fail):
+    with suppress(OSError, ClearwellError, duckdb.Error), watching(act):
         work(*arguments)
 
 
@@ -115,12 +136,16 @@ def kill_once_written(path: Path, work: Callable[..., object], *arguments: objec
 
 
 def steps_of(spread: int, report: Path, work: Callable[..., object], *arguments: object) -> list[int]:
-    """Do the work once, and return `spread` of its step numbers, including the first and last, or all of them."""
+    """Do the work once, and return some of its steps: a spread of so many, or for EACH the first, a middle and the last of
+    each place in the code."""
     assert in_child(0, report, work, *arguments) == 0
-    count = int(report.read_text())
-    if spread == ALL:
-        return list(range(1, count + 1))
-    return sorted({1 + (count - 1) * part // (spread - 1) for part in range(spread)})
+    places = json.loads(report.read_text())
+    if spread != EACH:
+        return sorted({1 + (len(places) - 1) * part // (spread - 1) for part in range(spread)})
+    steps: dict[str, list[int]] = {}
+    for step, place in enumerate(places, 1):
+        steps.setdefault(place, []).append(step)
+    return sorted({same[at] for same in steps.values() for at in (0, len(same) // 2, -1)})
 
 
 def copied(home: Home, folder: Path) -> Home:
@@ -141,7 +166,7 @@ def versions(home: Home) -> tuple[object, ...]:
     return found
 
 
-@pytest.mark.parametrize("spread", [SOME, pytest.param(ALL, marks=pytest.mark.long)])
+@pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
 def test_an_ingest_killed_anywhere_lands_the_same_batches(shop: Home, tmp_path: Path, spread: int) -> None:
     simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
     window, report = Window.parse(FIRST, SECOND), tmp_path / "steps"
@@ -174,7 +199,18 @@ def contents(home: Home) -> dict[str, tuple[object, ...]]:
     }
 
 
-@pytest.mark.parametrize("spread", [SOME, pytest.param(ALL, marks=pytest.mark.long)])
+def records(home: Home) -> Counter[str]:
+    """Count the records of all committed batches by their content, and check each batch against its manifest."""
+    found: Counter[str] = Counter()
+    for manifest in bronze.committed(home, frozenset()):
+        bronze.verify(home, manifest, anew=True)
+        for path in bronze.parquet_files(home, manifest):
+            for row in pq.read_table(path).to_pylist():
+                found[str({name: value for name, value in row.items() if name != "record_no"})] += 1
+    return found
+
+
+@pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
 def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: Path, spread: int) -> None:
     home = Home(tmp_path / "home", shop.landing, shop.database_url())
     land(home, FIRST, SECOND)
