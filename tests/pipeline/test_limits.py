@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from demo import simulate
 from ingestion import faults, sources
 from ingestion.errors import Permanent
 from ingestion.home import Home
@@ -27,6 +28,8 @@ from warehouse import state
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 DAY = Window.parse("2026-11-01", "2026-11-02")
+# CLEARWELL_MEMORY, and what the README names beside it, with some room
+PEAK_KB = 950_000
 EVENT = '{{"event_id": "{0}", "event_type": "click", "event_time": "2026-11-01T{1:02}:00:00Z", "visitor_id": "v{0}"}}\n'
 
 
@@ -106,6 +109,25 @@ def test_thirty_open_files_are_enough_and_fewer_are_told(tmp_path: Path, expecte
     ran = type_in(home, "run", *days, RLIMIT_NOFILE=30)
     assert ran.returncode == 0, ran.stderr
     assert hashes.read(home) == expected
+
+
+@pytest.mark.long
+def test_two_large_days_are_built_in_little_memory(shop: Home) -> None:
+    """One build after the other, so that the second deletes and compares rows of a large state."""
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=100_000, events_per_day=700_000)
+    for day in (DAY, Window.parse("2026-11-02", "2026-11-03")):
+        for source in sources.SOURCES:
+            sources.ingest(source, day, shop, NOW.replace(day=20))
+        child = subprocess.Popen(
+            [sys.executable, "-m", "cli", "build"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "CLEARWELL_HOME": str(shop.root), "CLEARWELL_MEMORY": "250MB"},
+            stdout=subprocess.DEVNULL,
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        assert child.returncode == 0
+        assert used.ru_maxrss < PEAK_KB, f"a peak of {used.ru_maxrss} KB"
 
 
 @pytest.mark.parametrize(("words", "largest"), [("ingest", 1_000), ("build", 20_000), ("build", 2_000_000)])
