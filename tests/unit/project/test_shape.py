@@ -37,8 +37,6 @@ def test_nothing_imports_the_command_line() -> None:
 # Modules that need a whole home, a shop or a build, and the test that covers each.
 SHOWN_BY = {
     "warehouse/build.py": "tests/pipeline/test_any_operation.py",
-    "demo/server.py": "tests/unit/demo/test_postgres.py",
-    "demo/truth.py": "tests/pipeline/test_truth.py",
 }
 
 
