@@ -1,4 +1,4 @@
-"""A server is told from other processes, and its port from those of others. For a running one: test_postgres.py."""
+"""A server is recognised among other processes, and gets a free port. For a running one: test_postgres.py."""
 
 import os
 import socket
