@@ -12,7 +12,7 @@ with entering as (
 ),
 
 leaving as (
-    {% if leaving != 'null' %}
+    {% if leaving != no_values() %}
     select {{ columns }} from {{ before('records_' ~ dataset) }} where batch_id in ({{ leaving }})
     {% else %}
     select {{ columns }} from entering where false
@@ -21,7 +21,7 @@ leaving as (
 
 decided as (
     {% set decided = decided_batches(dataset) %}
-    {% if decided != 'null' %}
+    {% if decided != no_values() %}
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     where
         batch_id in ({{ decided }})
@@ -68,13 +68,13 @@ select * from final
 
 {# The batches with records whose fate a decision may have changed. There are no decisions about decisions. #}
 {% macro decided_batches(dataset) %}
-    {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
+    {% if dataset == 'decisions' %}{{ return(no_values()) }}{% endif %}
     {% set decided = ref('plan_decided') %}
     {{ return(literals("(select batch_id from " ~ decided ~ " where dataset = '" ~ dataset ~ "')", "batch_id")) }}
 {% endmacro %}
 
 {% macro ruled_batches(dataset) %}
-    {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
+    {% if dataset == 'decisions' %}{{ return(no_values()) }}{% endif %}
     {% set rulings = ref('plan_rulings') %}
     {{ return(literals("(select batch_id from " ~ rulings ~ " where dataset = '" ~ dataset ~ "')", "batch_id")) }}
 {% endmacro %}
@@ -122,14 +122,14 @@ select * from final
 {% set version = the.meta.get('version_column') %}
 {% set dates = literals(keys, 'record_date') %}
 {% set leaving = leaving_batches(dataset) %}
-{% set is_ruled = ruled_batches(dataset) != 'null' %}
+{% set is_ruled = ruled_batches(dataset) != no_values() %}
 with pool as (
     select {{ columns }} from ({{ entering(dataset) }}) where reasons is null
     union all
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     where
         record_date in ({{ dates }})
-        {% if leaving != 'null' %}and batch_id not in ({{ leaving }}){% endif %}
+        {% if leaving != no_values() %}and batch_id not in ({{ leaving }}){% endif %}
         and exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', the.meta.key + ['record_date']) }})
 ),
 

@@ -341,7 +341,7 @@ select * from final
 
 {# The retracted batches of a dataset, as a list of SQL literals. #}
 {% macro retracted_batches(dataset) %}
-    {% if dataset == 'decisions' %}{{ return('null') }}{% endif %}
+    {% if dataset == 'decisions' %}{{ return(no_values()) }}{% endif %}
     -- depends_on: {{ ref('plan_keys_decisions') }}
     {% set decided = "(select target_batch_id from (" ~ whole('records_decisions') ~ ") where fate = 'current' and action = 'withdraw'"
         ~ " and target_record_no is null and target_dataset = '" ~ dataset ~ "')" %}
@@ -353,7 +353,7 @@ select * from final
     {% set out = retracted_batches(dataset) %}
     {% set condition = "dataset = '" ~ dataset ~ "' and is_entering" %}
     {% if retracted %}{{ return(condition ~ ' and batch_id in (' ~ out ~ ')') }}{% endif %}
-    {{ return(condition if out == 'null' else condition ~ ' and batch_id not in (' ~ out ~ ')') }}
+    {{ return(condition if out == no_values() else condition ~ ' and batch_id not in (' ~ out ~ ')') }}
 {% endmacro %}
 
 {# The Parquet files of the entering batches that are read. #}

@@ -32,9 +32,12 @@
     )
 {%- endmacro %}
 
+{# What `in (…)` names if there are no values: DuckDB then reads no row, but reads every row for `in (null)`. #}
+{% macro no_values() %}{{ return('select null where false') }}{% endmacro %}
+
 {# The values of one column as literals: DuckDB skips row groups for literals but not for a join. #}
 {% macro literals(relation, column) %}
-    {% if not execute %}{{ return("null") }}{% endif %}
+    {% if not execute %}{{ return(no_values()) }}{% endif %}
     {% set values = run_query("select distinct " ~ column ~ " from " ~ relation ~ " where " ~ column ~ " is not null order by 1").columns[0].values() %}
-    {{ return("'" ~ (values | join("', '")) ~ "'" if values else "null") }}
+    {{ return("'" ~ (values | join("', '")) ~ "'" if values else no_values()) }}
 {% endmacro %}

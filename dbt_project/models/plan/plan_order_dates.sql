@@ -4,14 +4,18 @@ with lines as (
     select distinct order_id from {{ ref('plan_keys_order_items') }}
 ),
 
-customers as (
-    select distinct customer_id from {{ ref('plan_keys_customers') }}
+{% for thing in ['customer', 'product'] -%}
+{{ thing }}s_known as (
+    select distinct {{ thing }}_id from {{ ref('records_' ~ thing ~ 's') }} where fate = 'current' and not is_deleted
 ),
 
-products as (
-    select distinct product_id from {{ ref('plan_keys_products') }}
+{{ thing }}s_gone as (
+    select {{ thing }}_id from {{ ref('plan_keys_' ~ thing ~ 's') }}
+    except
+    select {{ thing }}_id from {{ thing }}s_known
 ),
 
+{% endfor -%}
 orders as (
     select record_date as order_date from {{ ref('plan_dates') }} where dataset = 'orders'
 ),
@@ -25,20 +29,17 @@ orders_of_lines_after as (
     where fate = 'current' and not is_deleted and order_id in (select order_id from lines)
 ),
 
-orders_of_customers as (
-    select order_date from {{ before('silver_orders') }}
-    where
-        customer_id in (select customer_id from customers)
-        and is_known_customer <> (customer_id in (select customer_id from {{ ref('records_customers') }} where fate = 'current' and not is_deleted))
+-- two conditions of each: the first reads little more than the flags, and the second nothing if nothing is gone
+{% for thing, table in [('customer', 'silver_orders'), ('product', 'silver_order_items')] -%}
+orders_of_{{ thing }}s as (
+    select order_date from {{ before(table) }}
+    where is_known_{{ thing }} = false and {{ thing }}_id in (select {{ thing }}_id from {{ thing }}s_known)
+    union all
+    select order_date from {{ before(table) }}
+    where is_known_{{ thing }} and {{ thing }}_id in (select {{ thing }}_id from {{ thing }}s_gone)
 ),
 
-orders_of_products as (
-    select order_date from {{ before('silver_order_items') }}
-    where
-        product_id in (select product_id from products)
-        and is_known_product <> (product_id in (select product_id from {{ ref('records_products') }} where fate = 'current' and not is_deleted))
-),
-
+{% endfor -%}
 -- a rate applies to its own date and, if none follows, to the five days after it
 orders_of_rates as (
     select order_date from {{ before('silver_orders') }}

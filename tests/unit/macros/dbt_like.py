@@ -45,7 +45,8 @@ def project(
         for match in _MACRO.finditer(path.read_text()):
             names[match[1]] = _macro(environment, match[1], match[0], names)
     names["contract"] = contract
-    names["retracted_batches"] = lambda _: "null"  # it would read the decisions of a state, and there is none
+    # it would read the decisions of a state, and there is none
+    names["retracted_batches"] = lambda _: names["no_values"]()
     return names
 
 
