@@ -51,7 +51,7 @@ class Second:
 
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Iterable[set[int]]], tuple[float | None, bool]]]:
-    """Return a function that looks at who waits, and says when the read was ended, in seconds, and whether it was told."""
+    """Return a function that looks at who waits, and returns after how many seconds it ended the read, and whether it gave way."""
 
     def run(waiting: Iterable[set[int]]) -> tuple[float | None, bool]:
         second, gave_way = Second(waiting), Event()
@@ -67,8 +67,8 @@ def test_whoever_waits_is_let_through_before_the_limit(
     look: Callable[..., tuple[float | None, bool]], before: int
 ) -> None:
     """The wait may have begun just after the look before the first one that sees it."""
-    ended_at, is_told = look([set()] * before + [{7}] * 100)
-    assert is_told and ended_at is not None
+    ended_at, gave_way = look([set()] * before + [{7}] * 100)
+    assert gave_way and ended_at is not None
     seen_at = before * LOCK / 5
     assert seen_at < ended_at <= seen_at + LOCK - 2 * LOCK / 5
 
@@ -77,7 +77,7 @@ def test_whoever_waits_is_let_through_before_the_limit(
     "waiting",
     [
         [set()] * 50,
-        [{number} for number in range(50)],  # everybody waits briefly
+        [{number} for number in range(50)],  # each waits only briefly
         [{7}, {7}, set()] * 20,
         [{7, 8}, {8, 9}, {9, 7}] * 20,
     ],
