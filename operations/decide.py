@@ -276,7 +276,7 @@ def _entries(file: Path) -> list[dict[str, Any]]:
             where=str(file),
             todo="write it as `clearwell dead-letters show --json` prints it",
         ) from error
-    if not all(isinstance(entry, dict) for entry in entries):
+    if not all(isinstance(entry, dict) and "record" in entry for entry in entries):
         raise Permanent(
             "each entry must be an object with `record` and `raw`",
             where=str(file),

@@ -18,7 +18,7 @@ _ROWS = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """How many rows of a table would be removed and added, and the first thousand, each with `side`: before or after."""
+    """How many rows of a table would be removed and added, and the first thousand of each, with `side`: before or after."""
 
     table: str
     gone: int
@@ -53,16 +53,15 @@ def _compare(connection: duckdb.DuckDBPyConnection, change: Change, *, whole: bo
         before = f"select {known} from {table} {'' if whole else matching(connection, change)}"
     else:
         before = f"{after} limit 0"
-    query = f"""
-        with before as ({before}),
-        after as ({after})
-        select 'before' as side, * from (from before except all from after)
-        union all
-        select 'after' as side, * from (from after except all from before)
-    """
+    compared = f"with before as ({before}), after as ({after})"
+    gone = "select 'before' as side, * from (from before except all from after)"
+    new = "select 'after' as side, * from (from after except all from before)"
     counts = {
         row["side"]: row["n"]
-        for row in state.rows(connection, f"select side, count(*)::bigint as n from ({query}) group by side")
+        for row in state.rows(
+            connection, f"{compared} select side, count(*)::bigint as n from ({gone} union all {new}) group by side"
+        )
     }
-    rows = state.rows(connection, f"from ({query}) order by all limit {2 * _ROWS}") if counts else []
+    first = " union all ".join(f"from ({side} order by all limit {_ROWS})" for side in (gone, new))
+    rows = state.rows(connection, f"{compared} {first}") if counts else []
     return Difference(table, counts.get("before", 0), counts.get("after", 0), tuple(rows))

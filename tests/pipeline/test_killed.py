@@ -166,24 +166,30 @@ def versions(home: Home) -> tuple[object, ...]:
     return found
 
 
-@pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
-def test_an_ingest_killed_anywhere_lands_the_same_batches(shop: Home, tmp_path: Path, spread: int) -> None:
+@pytest.fixture(scope="module")
+def sold(shop: Home) -> Home:
+    """A shop with two days."""
     simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
+    return shop
+
+
+@pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
+def test_an_ingest_killed_anywhere_lands_the_same_batches(sold: Home, tmp_path: Path, spread: int) -> None:
     window, report = Window.parse(FIRST, SECOND), tmp_path / "steps"
     for source in sources.SOURCES:
-        whole = Home(tmp_path / source, shop.landing, shop.database_url())
+        whole = Home(tmp_path / source, sold.landing, sold.database_url())
         steps = steps_of(spread, report, sources.ingest, source, window, whole, NOW)
         expected = contents(whole)
         assert expected
         for step in steps:
-            home = Home(tmp_path / f"{source}-{step}", shop.landing, shop.database_url())
+            home = Home(tmp_path / f"{source}-{step}", sold.landing, sold.database_url())
             assert in_child(step, report, sources.ingest, source, window, home, NOW) == -signal.SIGKILL
             assert set(contents(home).items()) <= set(expected.items()), "every batch in bronze is complete"
             sources.ingest(source, window, home, NOW)
             assert contents(home) == expected
             shutil.rmtree(home.root)
         for step, code in zip(steps, cycle(FAULTS), strict=False):
-            home = Home(tmp_path / f"{source}-{step}-failed", shop.landing, shop.database_url())
+            home = Home(tmp_path / f"{source}-{step}-failed", sold.landing, sold.database_url())
             fail_at(step, code, sources.ingest, source, window, home, NOW)
             assert set(contents(home).items()) <= set(expected.items()), "every batch in bronze is complete"
             sources.ingest(source, window, home, NOW)
@@ -211,8 +217,8 @@ def records(home: Home) -> Counter[str]:
 
 
 @pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
-def test_a_publish_killed_anywhere_ends_in_the_same_state(shop: Home, tmp_path: Path, spread: int) -> None:
-    home = Home(tmp_path / "home", shop.landing, shop.database_url())
+def test_a_publish_killed_anywhere_ends_in_the_same_state(sold: Home, tmp_path: Path, spread: int) -> None:
+    home = Home(tmp_path / "home", sold.landing, sold.database_url())
     land(home, FIRST, SECOND)
     warehouse.build(home, warehouse.Request(), NOW)
     land(home, SECOND, END)

@@ -155,7 +155,7 @@ def test_a_corrected_record_lands_with_the_decision_about_it(
     ("text", "said"),
     [
         ('[{"record": "b1:3", "raw": "z"}]', "b1:3 is not a dead letter"),
-        ('[{"raw": "z"}]', "is not a dead letter"),
+        ('[{"raw": "z"}]', "each entry must be an object with `record` and `raw`"),
         ('[{"record": "b2:1", "raw": "x"}]', "b2:1 is unchanged"),
         ("[]", "has no records"),
         ("", "has no records"),
