@@ -195,7 +195,7 @@ def drop_build(home: Home, build_id: str) -> None:
 def accept(home: Home, found: Sequence[Open], by: By) -> list[str]:
     """Accept findings, and return their names.
 
-    A held batch enters with the next build, its refused records included. A difference to a source no longer counts as open.
+    A held batch enters with the next build, its refused records included. A difference from a source no longer counts as open.
     """
     accepting = {"hold": decisions.accept, "difference": decisions.accept_difference}
     targets = {(one.subject, one.target) for one in found}
