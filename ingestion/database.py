@@ -121,6 +121,11 @@ def write_ahead(path: Path) -> Path:
     return path.with_name(path.name + ".wal")
 
 
+def spill_folder(path: Path) -> Path:
+    """Return the folder beside a DuckDB file to which queries spill data. A killed process leaves its data in it."""
+    return path.with_name(path.name + ".tmp")
+
+
 def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None) -> list[Row]:
     """Run a query and return its rows as dicts."""
     result = connection.execute(query, parameters or [])

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ingestion import bronze
+from ingestion.database import spill_folder
 from ingestion.home import Home
 from ingestion.landing import Report, silent
 from ingestion.locks import locked
@@ -72,7 +73,7 @@ def _spilled(home: Home, now: datetime) -> Iterator[tuple[str, Path]]:
     """Find data that killed queries spilled to disk, beside the files that people query."""
     oldest = (now - _IDLE).timestamp()
     for folder in {home.root, home.published.parent}:
-        for path in folder.glob("*.duckdb.tmp/*"):
+        for path in folder.glob(f"{spill_folder(Path('*.duckdb'))}/*"):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:
                     yield "data spilled by a killed query", path

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from ingestion.bronze import force_to_disk
-from ingestion.database import Row, connect, rows, write_ahead, writing
+from ingestion.database import Row, connect, rows, spill_folder, write_ahead, writing
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.landing import Report, silent
@@ -40,7 +40,7 @@ def drop(path: Path) -> None:
     """Remove a DuckDB file, if it exists, with its write-ahead log and the files that it spilled."""
     for left_over in (write_ahead(path), path):
         left_over.unlink(missing_ok=True)
-    shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
+    shutil.rmtree(spill_folder(path), ignore_errors=True)
 
 
 def recover(path: Path) -> None:
