@@ -3,10 +3,13 @@
 import click
 
 from cli.context import NEXT, by
-from cli.options import json_option, reason_option, undo_reason_option
+from cli.options import json_option, named_date, parse_date, reason_option, undo_reason_option
 from ingestion.home import Home
 from operations import decide, listings
-from operations.output import show, show_one, tell
+from operations.output import has_width, say, show, show_one, tell
+
+_ROWS = 200
+_NOTHING = "no batches yet. Next: clearwell ingest SOURCE --from DATE --to DATE"
 
 
 @click.group()
@@ -15,14 +18,17 @@ def batches() -> None:
 
 
 @batches.command("list")
+@click.option("--dataset", help="One dataset only.")
+@click.option("--from", "start", metavar="D", callback=named_date, help="First date of the windows.")
+@click.option("--to", "end", metavar="D", callback=named_date, help="The end of the range, not included.")
 @json_option
-def list_batches(as_json: bool) -> None:
-    """List the batches of bronze."""
-    show(
-        listings.batches(Home.from_environment()),
-        as_json=as_json,
-        nothing="no batches yet. Next: clearwell ingest SOURCE --from DATE --to DATE",
-    )
+def list_batches(dataset: str | None, start: str | None, end: str | None, as_json: bool) -> None:
+    """List the batches of bronze. A terminal shows the latest windows only; --json and a pipe get all."""
+    found = listings.batches(Home.from_environment(), dataset, parse_date(start), parse_date(end))
+    shown = found if as_json or not has_width() else listings.latest(found, _ROWS)
+    show(shown, as_json=as_json, nothing=_NOTHING if not (dataset or start or end) else "no such batches")
+    if len(shown) < len(found):
+        say(f"these are the latest {len(shown):,} of {len(found):,}; --dataset, --from and --to choose others")
 
 
 @batches.command("show")

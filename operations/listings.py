@@ -1,10 +1,12 @@
 """List batches, dead letters and builds."""
 
 import json
+from datetime import UTC, date, datetime, time
 
 from ingestion import bronze
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
+from ingestion.window import iso
 from operations import letters
 from warehouse import state
 from warehouse.plan import VERDICT
@@ -24,23 +26,42 @@ _CAUSES = """
 _FINDINGS = "select * exclude (build_id) from ops.findings where build_id = $1 order by all"
 
 
-def batches(home: Home) -> list[state.Row]:
-    """List the batches of bronze, each with the build it entered in; empty if it has not entered yet."""
+def batches(
+    home: Home, dataset: str | None = None, start: date | None = None, end: date | None = None
+) -> list[state.Row]:
+    """List the batches of bronze, each with the build it entered in; empty if it has not entered yet.
+
+    With a dataset, or dates from `start` to before `end`, list only its batches, or those with a window on such a date.
+    """
     entered = {
         row["batch_id"]: row["build_id"]
         for row in state.read(home.state, "ops.batches", "select batch_id, build_id from ops.batches")
     }
+    wanted = [
+        manifest
+        for manifest in bronze.committed(home)
+        if dataset in (None, manifest.dataset)
+        and (start is None or manifest.window.end > datetime.combine(start, time(), UTC))
+        and (end is None or manifest.window.start.date() < end)
+    ]
     return [
         {
             "dataset": manifest.dataset,
             "batch_id": manifest.batch_id,
-            "window": str(manifest.window),
+            "window_start": iso(manifest.window.start),
             "records": manifest.records_written,
-            "bytes": manifest.bytes,
             "build_id": entered.get(manifest.batch_id),
+            "window_end": iso(manifest.window.end),
+            "bytes": manifest.bytes,
         }
-        for manifest in sorted(bronze.committed(home), key=lambda one: (one.dataset, one.window, one.batch_id))
+        for manifest in sorted(wanted, key=lambda one: (one.dataset, one.window, one.batch_id))
     ]
+
+
+def latest(rows: list[state.Row], count: int) -> list[state.Row]:
+    """Return so many of the rows of `batches`, those with the latest windows, in the same order."""
+    chosen = {row["batch_id"] for row in sorted(rows, key=lambda row: row["window_start"])[-count:]}
+    return [row for row in rows if row["batch_id"] in chosen]
 
 
 def batch(home: Home, batch_id: str) -> state.Row:

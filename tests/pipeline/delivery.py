@@ -37,7 +37,9 @@ def pieces(pick: random.Random, things: list) -> list[list]:
     return [shuffled[start:end] for start, end in zip([0, *cuts], [*cuts, len(things)], strict=True)]
 
 
-def land_rows(home: Home, dataset: str, columns: list[str], rows: list[Row], at: datetime) -> str:
+def land_rows(
+    home: Home, dataset: str, columns: list[str], rows: list[Row], at: datetime, window: Window = WINDOW
+) -> str:
     """Land rows of a table as a batch; return its id."""
     schema = pa.schema([(name, pa.string()) for name in columns])
     with bronze.staged(home, dataset) as folder:
@@ -45,12 +47,12 @@ def land_rows(home: Home, dataset: str, columns: list[str], rows: list[Row], at:
         writer.begin()
         writer.add(pa.Table.from_pylist(rows, schema=schema))
         writer.keep()
-        batch_id = bronze.identify(dataset, WINDOW, [tuple(row.values()) for row in rows])
+        batch_id = bronze.identify(dataset, window, [tuple(row.values()) for row in rows])
         manifest = Manifest(
             dataset,
             batch_id,
             "orders",
-            WINDOW,
+            window,
             1,
             at,
             len(rows),

@@ -1,14 +1,16 @@
 """Batches, builds and their findings are listed from bronze, the builds' folders and the state. For letters: test_letters.py."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
+from ingestion.window import Window
 from operations import listings
 from tests.pipeline.delivery import LINE, ORDER, land_rows
 from warehouse.plan import Build
@@ -54,6 +56,24 @@ def test_each_batch_is_listed_with_the_build_it_entered_in(home: Home, state: Pa
     for row in found:
         files = (home.bronze / row["dataset"]).glob(f"*/{row['batch_id']}/*.parquet")
         assert row["bytes"] == sum(path.stat().st_size for path in files) > 0
+
+
+def test_batches_are_chosen_by_dataset_and_by_the_dates_of_their_windows(home: Home) -> None:
+    days = [Window.parse("2026-11-01", "2026-11-02"), Window.parse("2026-11-03T05:00", "2026-11-03T06:00")]
+    first, second = (land_rows(home, "orders", ORDER, [order(1)], AT, window) for window in days)
+    lines = land_rows(home, "order_items", LINE, [dict.fromkeys(LINE)], AT, days[0])
+    day = date(2026, 11, 1)
+
+    def ids(*chosen: Any) -> set[str]:
+        return {row["batch_id"] for row in listings.batches(home, *chosen)}
+
+    assert ids("orders") == {first, second} and ids("nothing") == set()
+    assert ids(None, day, day + timedelta(1)) == {first, lines} == ids(None, None, day + timedelta(1))
+    assert ids("orders", day + timedelta(1)) == {second} and ids(None, None, day) == set()
+    assert ids(None, day + timedelta(2), day + timedelta(3)) == {second}
+    found = listings.batches(home)
+    assert [row["batch_id"] for row in listings.latest(found, 1)] == [second]
+    assert listings.latest(found, 5) == found
 
 
 def test_a_batch_is_shown_with_the_fates_of_its_records(home: Home, state: Path) -> None:
