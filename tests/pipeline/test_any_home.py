@@ -40,18 +40,20 @@ def test_a_home_with_quotes_spaces_and_accents_in_its_path(tmp_path: Path, monke
         type_("shop", "start")
         type_(*SHOP)
         type_("run", *FIRST)
+        first = state.last_build(home.published)
+        type_("ingest", "clickstream", *SECOND)
+        type_("build", "--full", "--reason", "test")
+        type_("ledger", "--recount")
+        assert '"n": 5' in type_(
+            "sql", "select sum(records)::int as n from ops.ledger where dataset = 'orders'", "--json"
+        )
+        type_("trace", "--gold", "daily_revenue", "--where", "order_date = '2026-11-01'")
+        type_("builds", "restore", first, "--reason", "test")
+        assert state.last_build(home.published) == first
+        type_("builds", "unpin")
+        assert state.last_build(home.published) == state.last_build(home.state) != first
+        assert "nothing" in type_("repair", "--dry-run")
+        type_("status", status=1)
+        assert list(tmp_path.iterdir()) == [root]
     finally:
         postgres.stop(home)
-    first = state.last_build(home.published)
-    type_("ingest", "clickstream", *SECOND)
-    type_("build", "--full", "--reason", "test")
-    type_("ledger", "--recount")
-    assert '"n": 5' in type_("sql", "select sum(records)::int as n from ops.ledger where dataset = 'orders'", "--json")
-    type_("trace", "--gold", "daily_revenue", "--where", "order_date = '2026-11-01'")
-    type_("builds", "restore", first, "--reason", "test")
-    assert state.last_build(home.published) == first
-    type_("builds", "unpin")
-    assert state.last_build(home.published) == state.last_build(home.state) != first
-    assert "nothing" in type_("repair", "--dry-run")
-    type_("status", status=1)
-    assert list(tmp_path.iterdir()) == [root]
