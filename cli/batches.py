@@ -3,12 +3,11 @@
 import click
 
 from cli.context import NEXT, by
-from cli.options import json_option, named_date, parse_date, reason_option, undo_reason_option
+from cli.options import TERMINAL_ROWS, json_option, named_date, parse_date, reason_option, undo_reason_option
 from ingestion.home import Home
 from operations import decide, listings
 from operations.output import has_width, say, show, show_one, tell
 
-_ROWS = 200
 _NOTHING = "no batches yet. Next: clearwell ingest SOURCE --from DATE --to DATE"
 
 
@@ -25,7 +24,7 @@ def batches() -> None:
 def list_batches(dataset: str | None, start: str | None, end: str | None, as_json: bool) -> None:
     """List the batches of bronze. A terminal shows the latest windows only; --json and a pipe get all."""
     found = listings.batches(Home.from_environment(), dataset, parse_date(start), parse_date(end))
-    shown = found if as_json or not has_width() else listings.latest(found, _ROWS)
+    shown = found if as_json or not has_width() else listings.latest(found, TERMINAL_ROWS)
     show(shown, as_json=as_json, nothing=_NOTHING if not (dataset or start or end) else "no such batches")
     if len(shown) < len(found):
         say(f"these are the latest {len(shown):,} of {len(found):,}; --dataset, --from and --to choose others")

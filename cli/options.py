@@ -8,6 +8,8 @@ import click
 from cli.context import now
 from ingestion.window import parse_time
 
+# The rows that a terminal shows of a long list.
+TERMINAL_ROWS = 200
 _AGO = re.compile(r"(\d{1,5})-days?-ago")
 
 

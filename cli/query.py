@@ -8,13 +8,11 @@ from typing import Any
 
 import click
 
-from cli.options import json_option
+from cli.options import TERMINAL_ROWS, json_option
 from ingestion.home import Home
 from operations import output, query, trace
 from operations.output import say, show, show_one, tell
 
-# The rows that a terminal shows by default.
-_ROWS = 200
 # The characters of an answer that are read at a time.
 _AT_ONCE = 1 << 16
 
@@ -24,7 +22,7 @@ _AT_ONCE = 1 << 16
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help=f"Show the first rows only: {_ROWS} on a terminal, if not given. --csv and --json print all, if not given.",
+    help=f"Show the first rows only: {TERMINAL_ROWS} on a terminal, if not given. --csv and --json print all, if not given.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")
 @json_option
@@ -39,7 +37,7 @@ def sql(question: str, limit: int | None, as_csv: bool, as_json: bool) -> None:
     if limit is None and not output.has_width():
         names, rows = query.run(home, question)
     else:
-        limit = limit or _ROWS
+        limit = limit or TERMINAL_ROWS
         names, rows = query.first(home, question, limit + 1)
     say(f"asked {home.state}")
     show([dict(zip(names, row, strict=True)) for row in rows[:limit]], as_json=False, nothing="no rows")

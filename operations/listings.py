@@ -1,7 +1,7 @@
 """List batches, dead letters and builds."""
 
 import json
-from datetime import UTC, date, datetime, time
+from datetime import date
 
 from ingestion import bronze
 from ingestion.errors import Broken, Permanent
@@ -41,8 +41,7 @@ def batches(
         manifest
         for manifest in bronze.committed(home)
         if dataset in (None, manifest.dataset)
-        and (start is None or manifest.window.end > datetime.combine(start, time(), UTC))
-        and (end is None or manifest.window.start.date() < end)
+        and any((start or day.date) <= day.date < (end or date.max) for day in manifest.window.days())
     ]
     return [
         {
