@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -59,6 +61,14 @@ def test_a_rename_takes_nothing_of_another_database_along(tmp_path: Path, which:
     with duckdb.connect(str(name)) as connection:  # as the next build opens it
         connection.execute("checkpoint")
     assert value(name) == (10 if which == "the old" else 1)
+
+
+def test_a_look_at_a_state_imports_no_pandas(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "a.duckdb")) as database:
+        database.execute("create schema ops; create table ops.builds as select 'b' as build_id, 1 as build_number")
+    script = f"import sys; from pathlib import Path; from warehouse import state; print(state.last_build(Path({str(tmp_path / 'a.duckdb')!r})), 'pandas' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["b", "False"]
 
 
 def test_a_write_ahead_file_without_its_database_is_replayed_into_none(tmp_path: Path) -> None:
