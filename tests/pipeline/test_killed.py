@@ -136,8 +136,10 @@ def kill_once_written(path: Path, work: Callable[..., object], *arguments: objec
 
 
 def steps_of(spread: int, report: Path, work: Callable[..., object], *arguments: object) -> list[int]:
-    """Do the work once, and return some of its steps: a spread of so many, or for EACH the first, a middle and the last of
-    each place in the code."""
+    """Do the work once, and return some of its steps: a spread of so many.
+
+    For EACH, they are the first, a middle and the last step of each place in the code.
+    """
     assert in_child(0, report, work, *arguments) == 0
     places = json.loads(report.read_text())
     if spread != EACH:
@@ -195,6 +197,8 @@ def test_an_ingest_killed_anywhere_lands_the_same_batches(sold: Home, tmp_path: 
             assert records(home) <= records(whole), "every record in bronze is the source's"
             sources.ingest(source, window, home, NOW)
             assert records(home) == records(whole)
+            if not any(manifest.waiting for manifest in bronze.committed(home)):
+                assert contents(home) == expected
             shutil.rmtree(home.root)
 
 
