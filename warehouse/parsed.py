@@ -1,8 +1,11 @@
-"""Cache the parsed dbt project, as parsing takes seconds: in memory and in the home, until a file of the project changes."""
+"""Cache the parsed dbt project, as parsing takes seconds: in memory and on disk, until a file of the project changes.
+
+On disk it is kept twice: in the project's `target`, where a new home finds it, and in the home, which outlives a container.
+"""
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,7 +16,7 @@ from typing import Any
 from ingestion.home import Home
 from warehouse.version import MAKING_TABLES, source_files
 
-# A home may serve two checkouts, or one that switches between two versions.
+# A checkout may switch between versions, and a home may serve two checkouts.
 _KEPT = 4
 _IN_MEMORY: dict[str, "_Files"] = {}
 
@@ -38,55 +41,71 @@ def project_key(project: Path) -> str:
 def parsed(home: Home, project: Path, parse: Callable[[], Any]) -> tuple[Any, bytes]:
     """Return dbt's manifest of a project, a copy that a run may write into, and the same as JSON.
 
-    `parse` makes the manifest when neither this process nor the home has it. Two processes may do so at once: a file gets its
+    `parse` makes the manifest when neither this process nor the disk has it. Two processes may do so at once: a file gets its
     name when it is whole.
     """
-    key = project_key(project)
-    files = _IN_MEMORY.get(key) or _read(home, key)
+    key, folders = project_key(project), _folders(home, project)
+    files = _IN_MEMORY.get(key) or _read(folders, key)
     if files:
         with suppress(Exception):  # if the file is damaged in any way, it is made again
             manifest = _unpack(files.packed)
-            _remember(home, key, files)
+            _remember(folders, key, files)
             return manifest, files.listed
     files = _pack(parse())
-    _remember(home, key, files)
+    _remember(folders, key, files)
     return _unpack(files.packed), files.listed
 
 
 def listed(home: Home, project: Path, parse: Callable[[], Any]) -> bytes:
-    """Return the manifest as JSON alone: without loading dbt, which takes seconds, where the home or this process has it."""
+    """Return the manifest as JSON alone: without loading dbt, which takes seconds, where the disk or this process has it."""
     key = project_key(project)
-    files = _IN_MEMORY.get(key) or _read(home, key)
+    files = _IN_MEMORY.get(key) or _read(_folders(home, project), key)
     if files and files.listed:
         return files.listed
     return parsed(home, project, parse)[1]
 
 
-def _folder(home: Home) -> Path:
-    return home.root / "parsed"
+def _folders(home: Home, project: Path) -> tuple[Path, Path]:
+    """Return where the files are kept. The first may not be writable: a checkout may belong to another user."""
+    return project / "target" / "parsed", home.root / "parsed"
 
 
-def _read(home: Home, key: str) -> _Files | None:
-    try:
-        return _Files(*((_folder(home) / f"{key}.{kind}").read_bytes() for kind in ("msgpack", "json")))
-    except FileNotFoundError:
-        return None
+def _read(folders: Iterable[Path], key: str) -> _Files | None:
+    for folder in folders:
+        with suppress(OSError):
+            return _Files(*((folder / f"{key}.{kind}").read_bytes() for kind in ("msgpack", "json")))
+    return None
 
 
-def _remember(home: Home, key: str, files: _Files) -> None:
-    """Keep the manifest in memory, and in the home if it is not there yet; delete the oldest ones in the home."""
+def _remember(folders: Sequence[Path], key: str, files: _Files) -> None:
+    """Keep the manifest in memory, and on disk where it is not there yet."""
     _IN_MEMORY.clear()
     _IN_MEMORY[key] = files
-    folder = _folder(home)
-    if _read(home, key) == files:
-        return
+    shared, own = folders
+    if _read([shared], key) != files:
+        with suppress(OSError):
+            _write(shared, key, files)
+    if _read([own], key) != files:
+        _write(own, key, files)
+
+
+def _write(folder: Path, key: str, files: _Files) -> None:
+    """Write both files, and delete the oldest ones of the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind, content in (("msgpack", files.packed), ("json", files.listed)):
         part = folder / f"{key}.{kind}.{os.getpid()}"
         part.write_bytes(content)
         part.replace(folder / f"{key}.{kind}")
-    for old in sorted(folder.iterdir(), key=lambda path: -path.stat().st_mtime_ns)[2 * _KEPT :]:
+    for old in sorted(folder.iterdir(), key=_changed, reverse=True)[2 * _KEPT :]:
         old.unlink(missing_ok=True)
+
+
+def _changed(path: Path) -> int:
+    """Return when a file was written; 0 for one that another process has just deleted."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _pack(manifest: Any) -> _Files:

@@ -54,15 +54,41 @@ def test_is_parsed_once_until_a_file_changes(tmp_path: Path, project: Path, monk
     assert parse.asked == 5
 
 
-def test_a_second_home_of_one_process_is_given_the_files(
+def test_all_homes_share_the_files_of_a_project(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = Parser()
+    for name in ("one", "two"):
+        new_process(monkeypatch)
+        parsed.parsed(Home(tmp_path / name, tmp_path), project, parse)
+    assert parse.asked == 1
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_home_has_the_files_in_a_new_checkout_and_in_one_that_cannot_be_written(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, is_writable: bool
+) -> None:
+    target, parse = project / "target", Parser()
+    for name in ("one", "one", "two"):
+        new_process(monkeypatch)
+        if is_writable:
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            target.write_text("not a folder")
+        parsed.parsed(Home(tmp_path / name, tmp_path), project, parse)
+    assert parse.asked == 2
+
+
+def test_files_that_this_process_has_are_written_again_if_they_are_gone(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_process(monkeypatch)
-    parse = Parser()
-    for name in ("one", "two"):
-        parsed.parsed(Home(tmp_path / name, tmp_path), project, parse)
+    home, parse = Home(tmp_path, tmp_path), Parser()
+    parsed.parsed(home, project, parse)
+    shutil.rmtree(project / "target")
+    parsed.parsed(home, project, parse)
     new_process(monkeypatch)
-    parsed.parsed(Home(tmp_path / "two", tmp_path), project, parse)
+    parsed.parsed(home, project, parse)
     assert parse.asked == 1
 
 
@@ -73,8 +99,9 @@ def test_a_broken_file_is_made_again(
     new_process(monkeypatch)
     home, parse = Home(tmp_path, tmp_path), Parser()
     parsed.parsed(home, project, parse)
-    (kept,) = (tmp_path / "parsed").glob("*.msgpack")
-    kept.write_bytes(rest)
+    for folder in (project / "target" / "parsed", tmp_path / "parsed"):
+        (kept,) = folder.glob("*.msgpack")
+        kept.write_bytes(rest)
     for _ in range(2):
         new_process(monkeypatch)
         parsed.parsed(home, project, parse)
@@ -87,4 +114,5 @@ def test_only_the_last_few_are_kept(tmp_path: Path, project: Path, monkeypatch: 
     for number in range(6):
         os.utime(project / "profiles.yml", ns=(number, number))
         parsed.parsed(home, project, parse)
-    assert len(list((tmp_path / "parsed").iterdir())) == 8
+    for folder in (project / "target" / "parsed", tmp_path / "parsed"):
+        assert len(list(folder.iterdir())) == 8
