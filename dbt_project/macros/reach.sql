@@ -28,9 +28,10 @@
     where session_date in ({{ literals(ref('plan_session_dates'), 'session_date') }})
 {%- endmacro %}
 
-{# The rows that only one of two relations has: those that a change removed, and those that it added. #}
-{% macro differing(one, other, columns='*') -%}
-    (select {{ columns }} from {{ one }} except select {{ columns }} from {{ other }})
-    union
-    (select {{ columns }} from {{ other }} except select {{ columns }} from {{ one }})
+{# The rows that only one of two relations has: those that a change removed, and those that it added. Not `except`, which would
+   first make all rows distinct: usually one side has none. #}
+{% macro differing(one, other, columns) -%}
+    select {{ columns | join(', ') }} from {{ one }} as one anti join {{ other }} as other on {{ same('one', 'other', columns) }}
+    union all
+    select {{ columns | join(', ') }} from {{ other }} as other anti join {{ one }} as one on {{ same('one', 'other', columns) }}
 {%- endmacro %}

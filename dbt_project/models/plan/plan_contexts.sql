@@ -1,34 +1,35 @@
 -- The orders whose context is rebuilt: those of the touched dates, and, from the time of a change on, those of customers with a
 -- changed order or changed customer data. An order's context uses the customer data that became valid before the order.
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
-{% set columns = 'order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing, ordered_usd' %}
+{% set of_order = ['order_id', 'order_date', 'ordered_at', 'customer_id', 'country', 'is_counted', 'order_amount_usd', 'is_usd_missing', 'ordered_usd'] %}
+{% set of_customer = ['customer_id', 'country', 'created_at', 'valid_from'] %}
 
 with facts as (
-    select {{ columns }}
+    select {{ of_order | join(', ') }}
     from {{ ref('silver_order_facts') }}
 ),
 
 facts_before as (
-    select {{ columns }}
+    select {{ of_order | join(', ') }}
     from {{ before('silver_order_context') }}
     where order_date in ({{ dates }})
 ),
 
 changed as (
-    {{ differing('facts', 'facts_before') }}
+    {{ differing('facts', 'facts_before', of_order) }}
 ),
 
 history as (
-    select customer_id, country, created_at, valid_from from {{ ref('silver_customer_history') }}
+    select {{ of_customer | join(', ') }} from {{ ref('silver_customer_history') }}
 ),
 
 history_before as (
-    select customer_id, country, created_at, valid_from from {{ before('silver_customer_history') }}
+    select {{ of_customer | join(', ') }} from {{ before('silver_customer_history') }}
     where customer_id in (select customer_id from {{ ref('plan_keys_customers') }})
 ),
 
 moved as (
-    {{ differing('history', 'history_before') }}
+    {{ differing('history', 'history_before', of_customer) }}
 ),
 
 changes as (

@@ -16,7 +16,7 @@ with
 ),
 
 {{ dataset }} as (
-    {{ differing(dataset ~ '_before', dataset ~ '_after') }}
+    {{ differing(dataset ~ '_before', dataset ~ '_after', ['record_date', 'batch_id', 'record_no']) }}
 ),
 
 {{ dataset }}_replayed as (

@@ -3,24 +3,25 @@
 {% set dates = literals(ref('plan_event_dates'), 'event_date') %}
 {% set batches = ref('plan_batches') %}
 {% set days = reach('silver_sessions') %}
+{% set columns = ['visitor_id', 'event_date', 'batch_id', 'record_no'] %}
 
 with events as (
-    select visitor_id, event_date, batch_id, record_no from {{ ref('silver_clickstream') }}
+    select {{ columns | join(', ') }} from {{ ref('silver_clickstream') }}
 ),
 
 events_before as (
-    select visitor_id, event_date, batch_id, record_no from {{ before('silver_clickstream') }} where event_date in ({{ dates }})
+    select {{ columns | join(', ') }} from {{ before('silver_clickstream') }} where event_date in ({{ dates }})
 ),
 
 changed as (
-    {{ differing('events', 'events_before') }}
-    union
-    select * from events where batch_id in (select batch_id from {{ batches }} where is_leaving)
+    {{ differing('events', 'events_before', columns) }}
+    union all
+    select {{ columns | join(', ') }} from events where batch_id in (select batch_id from {{ batches }} where is_leaving)
 ),
 
 final as (
     select distinct visitor_id, event_date + cast(days as integer) as session_date
-    from changed, range({{ days[0] }}, {{ days[1] + 1 }}) as around (days)
+    from (select distinct visitor_id, event_date from changed), range({{ days[0] }}, {{ days[1] + 1 }}) as around (days)
 )
 
 select * from final
