@@ -63,10 +63,11 @@ def make(job: Job) -> None:
     stages = Stages()
     lines = landing.land(job)
     stages.end(f"landing, {sum(lines.values()):,} lines")
-    with duckdb.connect(str(job.out)) as db:
+    with duckdb.connect() as db:
         db.execute(f"set memory_limit = '{job.memory}'; set threads = {THREADS}; set timezone = 'UTC'")
         db.execute(f"set preserve_insertion_order = false; set temp_directory = '{job.work / 'spilled'}'")
-        db.execute(f"create schema gold; {MACROS}")
+        # attached: a file's own name may be a schema's too
+        db.execute(f"attach '{job.out}' as made; use made; create schema gold; {MACROS}")
         clicks.parse_clicks(db, job)
         stages.end("clicks parsed")
         clicks.keep_clicks(db, job, lines)
