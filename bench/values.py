@@ -13,7 +13,7 @@ def main() -> None:
     """Print what differs between the two files."""
     first, second = (Path(argument) for argument in sys.argv[1:])
     found = differences(first, second)
-    print("\n".join(found) or "every gold table is equal")
+    print("\n".join(found) or f"all {count(first)} gold tables are equal")
     sys.exit(bool(found))
 
 
@@ -36,6 +36,13 @@ def differences(first: Path, second: Path) -> list[str]:
             elif any(counts := _unmatched(db, table, list(columns))):
                 found.append(f"{table}: {counts[0]:,} rows only in {first}, {counts[1]:,} only in {second}")
     return found
+
+
+def count(path: Path) -> int:
+    """Return the number of gold tables in a file."""
+    with duckdb.connect() as db:
+        db.execute(f"attach '{path}' as a (read_only)")
+        return len(_gold(db, "a"))
 
 
 def _gold(db: duckdb.DuckDBPyConnection, name: str) -> dict[str, dict[str, str]]:
