@@ -3,7 +3,7 @@
 python -m bench.baseline LANDING DATABASE_URL RATES FROM TO OUT.duckdb
 
 It does the same work in one pass: the landing folder, the shop's four tables and a file of exchange rates become raw
-Parquet, then typed rows without duplicates, then gold. It keeps no ledger, runs no tests, and knows no earlier run.
+Parquet, then silver (typed rows without duplicates), then gold. It keeps no ledger, runs no tests, and knows no earlier run.
 It is a second implementation of the rules: of the project, it reads the seeds only.
 
 The shop's primary keys are relied on. RATES is a CSV, or a zip of one, with `rate_date,currency,rate,updated_at` or a
@@ -56,7 +56,7 @@ def _utc(text: str) -> datetime:
 
 
 def make(job: Job) -> None:
-    """Make gold in `job.out`, anew. A table of the shop with too many refused rows raises SystemExit."""
+    """Make silver and gold in `job.out`, and raw Parquet beside it, anew. A table of the shop with too many refused rows raises SystemExit."""
     shutil.rmtree(job.work, ignore_errors=True)
     job.out.unlink(missing_ok=True)
     job.lines.mkdir(parents=True)
@@ -67,7 +67,7 @@ def make(job: Job) -> None:
         db.execute(f"set memory_limit = '{job.memory}'; set threads = {THREADS}; set timezone = 'UTC'")
         db.execute(f"set preserve_insertion_order = false; set temp_directory = '{job.work / 'spilled'}'")
         # attached: a file's own name may be a schema's too
-        db.execute(f"attach '{job.out}' as made; use made; create schema gold; {MACROS}")
+        db.execute(f"attach '{job.out}' as made; use made; create schema silver; create schema gold; {MACROS}")
         clicks.parse_clicks(db, job)
         stages.end("clicks parsed")
         clicks.keep_clicks(db, job, lines)
@@ -90,7 +90,6 @@ def make(job: Job) -> None:
         gold_of_orders.make_gold_of_orders(db)
         stages.end("gold of orders")
     stages.end("closing")
-    shutil.rmtree(job.work)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ folders each time. After the first round every value of gold is compared: the ex
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -276,7 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = [name for name in ROWS if name not in SLOW]
     parser.add_argument("--only", nargs="+", choices=ROWS, default=chosen, help=f"default: all but {', '.join(SLOW)}")
     options = parser.parse_args(arguments)
-    print(HEADER)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that shops are stopped
+    print(HEADER, flush=True)
     with ExitStack() as stack:
         bench = Bench(options, stack)
         for name in options.only:

@@ -34,7 +34,7 @@ def differences(first: Path, second: Path) -> list[str]:
                 odd = sorted({name for name, _ in columns.items() ^ others.items()})
                 found.append(f"{table}: other columns or types: {', '.join(odd)}")
             elif any(counts := _unmatched(db, table, list(columns))):
-                found.append(f"{table}: {counts[0]:,} rows only in {first}, {counts[1]:,} only in {second}")
+                found.append(f"{table}: rows only in {first}: {counts[0]:,}, only in {second}: {counts[1]:,}")
     return found
 
 

@@ -129,7 +129,7 @@ def keep_clicks(db: duckdb.DuckDBPyConnection, job: Job, lines: Mapping[str, int
         ) to '{job.silver_clicks}' {PARQUET}
     """)
     db.execute("drop view good; drop table parsed; drop table close_look; drop table repeated")
-    db.execute(f"create temp view clicks as select * from '{job.silver_clicks}'")
+    db.execute(f"create view silver.clickstream as select * from '{job.silver_clicks}'")
 
 
 def held_hours(db: duckdb.DuckDBPyConnection, lines: Mapping[str, int]) -> list[str]:
@@ -153,13 +153,13 @@ def order_clicks(db: duckdb.DuckDBPyConnection) -> None:
             country, campaign, customer_id, product_id, case when event_type = 'search' then search_query end as search_query,
             row_number() over by_time as place,
             coalesce(event_time - lag(event_time) over by_time > interval 30 minutes, false) as is_after_gap
-        from clicks
+        from silver.clickstream
         window by_time as (partition by visitor_id order by event_time, event_id)
     """)
 
 
 def make_sessions(db: duckdb.DuckDBPyConnection) -> None:
-    """Make `sessions`. One that lasts for more than a day is cut at each midnight."""
+    """Make `silver.sessions`. One that lasts for more than a day is cut at each midnight."""
     db.execute("""
         create temp table numbered as
         select
@@ -169,41 +169,44 @@ def make_sessions(db: duckdb.DuckDBPyConnection) -> None:
     """)
     db.execute(f"create temp table whole_sessions as {sessions_of('numbered', 'number')}")
     db.execute(f"""
-        create temp table sessions as
+        create table silver.sessions as
         with long as (
             select visitor_id, number from whole_sessions where ended_at - started_at > interval '1 day'
         ),
 
         clicks_of_long as (
             select numbered.* from numbered semi join long using (visitor_id, number)
+        ),
+
+        cut as (
+            select *, false as is_cut from whole_sessions where ended_at - started_at <= interval '1 day'
+            union all by name
+            select * exclude (event_date), true as is_cut from ({sessions_of("clicks_of_long", "number, event_date")})
         )
 
-        select *, false as is_cut from whole_sessions where ended_at - started_at <= interval '1 day'
-        union all by name
-        select * exclude (event_date), true as is_cut from ({sessions_of("clicks_of_long", "number, event_date")})
+        select md5(concat_ws(' ', session_date, first_event_id, visitor_id)) as session_id, * exclude (first_event_id, number) from cut
     """)
     db.execute("drop table numbered; drop table whole_sessions")
 
 
 def sessions_of(clicks: str, by: str) -> str:
     """Return the query of sessions: one row per visitor and `by`."""
-    events = ", ".join(
-        f"count(*) filter (where event_type = '{kind}') as {kind}_events"
-        for kind in ("page_view", "add_to_cart", "checkout", "purchase")
-    )
+    events = ", ".join(f"count(*) filter (where event_type = '{kind}') as {kind}_events" for kind in EVENT_TYPES)
     return f"""
         select
             visitor_id, {by}, cast(min(event_time) as date) as session_date,
-            min(event_time) as started_at, max(event_time) as ended_at, count(*) as events, {events},
+            min(event_time) as started_at, max(event_time) as ended_at, min_by(event_id, place) as first_event_id,
+            count(*) as events, {events},
             min_by(country, place) filter (where country is not null) as country,
-            min_by(campaign, place) filter (where campaign is not null) as campaign
+            min_by(campaign, place) filter (where campaign is not null) as campaign,
+            case when min(customer_id) = max(customer_id) then min(customer_id) end as customer_id
         from {clicks}
         group by visitor_id, {by}
     """
 
 
 def link_visitors(db: duckdb.DuckDBPyConnection) -> None:
-    """Make `accounts`, the customers each visitor was seen as, and `purchases`, each with the last campaign of a week before it."""
+    """Make `accounts`, the customers each visitor was seen as, and `silver.purchases`, each with the last campaign of a week before it."""
     db.execute("""
         create temp table accounts as
         with seen as (
@@ -216,10 +219,10 @@ def link_visitors(db: duckdb.DuckDBPyConnection) -> None:
         select *, count(*) over (partition by visitor_id order by first_seen_at) as accounts_by_then from seen
     """)
     db.execute("""
-        create temp table purchases as
+        create table silver.purchases as
         with bought as (
             select event_date, event_id, event_time as purchased_at, visitor_id, order_id
-            from clicks
+            from silver.clickstream
             where event_type = 'purchase' and order_id is not null
         ),
 
@@ -230,7 +233,9 @@ def link_visitors(db: duckdb.DuckDBPyConnection) -> None:
             group by visitor_id, event_time
         )
 
-        select bought.*, case when purchased_at - touched_at <= interval '7 days' then campaign end as campaign
+        select
+            bought.*, case when purchased_at - touched_at <= interval '7 days' then touched_at end as touched_at,
+            case when purchased_at - touched_at <= interval '7 days' then campaign end as campaign
         from bought
         asof left join touches on bought.visitor_id = touches.visitor_id and bought.purchased_at >= touches.touched_at
     """)

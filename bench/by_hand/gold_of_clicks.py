@@ -62,7 +62,7 @@ def make_funnel(db: duckdb.DuckDBPyConnection) -> None:
                 count(*) filter (where add_to_cart_events > 0) as cart_sessions,
                 count(*) filter (where checkout_events > 0) as checkout_sessions,
                 count(*) filter (where purchase_events > 0) as purchase_sessions
-            from sessions
+            from silver.sessions
             group by session_date, coalesce(country, 'ZZ'), coalesce(campaign, '')
         )
 
@@ -75,7 +75,7 @@ def make_funnel(db: duckdb.DuckDBPyConnection) -> None:
             cast(sum(events) as bigint) as events, count(*) filter (where events = 1) as bounces,
             count(*) filter (where is_cut) as cut_sessions,
             cast(sum(date_diff('microsecond', started_at, ended_at)) // 1000000 as bigint) as total_seconds
-        from sessions
+        from silver.sessions
         group by session_date, coalesce(country, 'ZZ')
     """)
 

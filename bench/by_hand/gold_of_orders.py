@@ -76,7 +76,7 @@ def make_revenue(db: duckdb.DuckDBPyConnection) -> None:
     def revenue(at: str) -> str:
         return f"""
             select {at}, country, currency, count(*) as orders, {", ".join(sums)}
-            from known_orders inner join totals using (order_id) where totals.is_counted group by all
+            from silver.orders inner join totals using (order_id) where totals.is_counted group by all
         """
 
     db.execute(f"""
@@ -100,7 +100,7 @@ def make_products(db: duckdb.DuckDBPyConnection) -> None:
                 order_date as activity_date, product_id, count(distinct order_id) as orders, cast(sum(quantity) as bigint) as units,
                 cast(coalesce(-sum(quantity) filter (where quantity < 0), 0) as bigint) as returned_units,
                 cast(sum(line_amount_usd) as decimal(38, 4)) as net_usd, count(*) - count(line_amount_usd) as lines_without_usd
-            from lines
+            from silver.order_items
             where is_counted and product_id is not null
             group by all
         ),
@@ -172,7 +172,7 @@ def make_campaigns(db: duckdb.DuckDBPyConnection) -> None:
     db.execute("""
         create table gold.campaigns as
         with firsts as (
-            select * from purchases qualify row_number() over (partition by order_id order by purchased_at, event_id) = 1
+            select * from silver.purchases qualify row_number() over (partition by order_id order by purchased_at, event_id) = 1
         ),
 
         sold as (

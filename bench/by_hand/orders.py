@@ -25,6 +25,7 @@ def type_rows(db: duckdb.DuckDBPyConnection, job: Job) -> None:
     )
     type_table(db, job, "customers", CUSTOMERS, "customer_id <> ''")
     type_table(db, job, "products", PRODUCTS, "product_id <> ''")
+    db.execute("create table silver.customers as from customers; create table silver.products as from products")
     quoted = f"rate_date <= {job.latest()} and currency <> '' and rate between 0.000001 and 10000000"
     type_table(db, job, "exchange_rates", EXCHANGE_RATES, quoted)
     read_seed(
@@ -79,11 +80,11 @@ def read_seed(db: duckdb.DuckDBPyConnection, seed: str, **columns: str) -> None:
 
 
 def make_orders(db: duckdb.DuckDBPyConnection) -> None:
-    """Make `known_orders`, and `usd_rates`: per date and currency of an order, the two quotes that turn its amounts to dollars."""
+    """Make `silver.orders`, and `usd_rates`: per date and currency of an order, the two quotes that turn its amounts to dollars."""
     db.execute("""
-        create temp table known_orders as
+        create table silver.orders as
         select
-            order_id, nullif(customer_id, '') as customer_id, currency, ordered_at, cast(ordered_at as date) as order_date,
+            * replace (nullif(customer_id, '') as customer_id), cast(ordered_at as date) as order_date,
             coalesce(nullif(trim(shipping_country), ''), 'ZZ') as country, coalesce(status, '') <> 'cancelled' as is_counted
         from orders
     """)
@@ -99,7 +100,7 @@ def make_orders(db: duckdb.DuckDBPyConnection) -> None:
         ),
 
         wanted as (
-            select distinct order_date, currency from known_orders
+            select distinct order_date, currency from silver.orders
         ),
 
         dollars as (
@@ -124,7 +125,7 @@ def make_orders(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def price_lines(db: duckdb.DuckDBPyConnection) -> None:
-    """Make `lines`: the order lines with their amount, tax, and both in dollars."""
+    """Make `silver.order_items`: the order lines with their amount, tax, and both in dollars."""
     db.execute("""
         create temp table priced as
         with valued as (
@@ -132,26 +133,26 @@ def price_lines(db: duckdb.DuckDBPyConnection) -> None:
         )
 
         select
-            valued.order_id, line_number, product_id, quantity,
+            valued.order_id, line_number, product_id, quantity, unit_price, discount_amount, valued.updated_at,
             cast(cast(quantity as decimal(19, 0)) * unit_price - discount_amount as decimal(38, 4)) as line_amount,
             case
                 when abs(quantity) < 100000 and abs(unit_price) < 1000000000 and abs(discount_amount) < 1000000000
                     then quantity * cast(unit_price * 10000 as bigint) - cast(discount_amount * 10000 as bigint)
             end as line_units,
-            orders.order_id is not null as is_known_order, order_date, country, currency, coalesce(is_counted, false) as is_counted
+            orders.order_id is not null as is_known_order, order_date, ordered_at, country, currency, coalesce(is_counted, false) as is_counted
         from valued
-        left join known_orders as orders on valued.order_id = orders.order_id
+        left join silver.orders as orders on valued.order_id = orders.order_id
     """)
     whole = type_of_amounts(db)
     tax_lines(db, whole)
     db.execute(f"""
-        create temp table lines as
+        create table silver.order_items as
         with rates as (
             select order_date, currency, cast(usd_units as {whole}) as usd_units, cast(per_units as {whole}) as per_units from usd_rates
         ),
 
         multiplied as (
-            select priced.*, tax_units, per_units, line_units * usd_units as usd_product, tax_units * usd_units as tax_product
+            select priced.*, tax_rate, tax_units, per_units, line_units * usd_units as usd_product, tax_units * usd_units as tax_product
             from priced
             left join rates on priced.order_date = rates.order_date and priced.currency = rates.currency
             left join taxes on priced.order_id = taxes.order_id and priced.line_number = taxes.line_number
@@ -194,12 +195,12 @@ def tax_lines(db: duckdb.DuckDBPyConnection, whole: str) -> None:
     db.execute(f"""
         create temp table owed as
         with rates as (
-            select * replace (cast(to_units(tax_rate) as {whole}) as tax_rate) from tax_rates
+            select *, cast(to_units(tax_rate) as {whole}) as rate_units from tax_rates
         ),
 
         multiplied as (
             select
-                order_id, line_number, line_units * tax_rate as owed,
+                order_id, line_number, tax_rate, line_units * rate_units as owed,
                 cast(10 ** (8 - minor_units) as {whole}) as unit, cast(10 ** (4 - minor_units) as {whole}) as back
             from priced
             inner join rates
@@ -228,12 +229,12 @@ def tax_lines(db: duckdb.DuckDBPyConnection, whole: str) -> None:
             select owed.*, rest, lines from owed inner join left_over on owed.order_id = left_over.order_id
         )
 
-        select order_id, line_number, (units + cast(rest > 0 as integer)) * back as tax_units
+        select order_id, line_number, tax_rate, (units + cast(rest > 0 as integer)) * back as tax_units
         from shared
         where rest <= 0 or rest >= lines
         union all
         select
-            order_id, line_number,
+            order_id, line_number, tax_rate,
             (units + cast(row_number() over (partition by order_id order by owed - units * unit desc, line_number) <= rest as integer)) * back
         from shared
         where rest > 0 and rest < lines
@@ -252,17 +253,17 @@ def sum_orders(db: duckdb.DuckDBPyConnection) -> None:
             sum(line_amount) as net_amount, sum(line_amount_usd) as net_usd, count(*) - count(line_amount_usd) as lines_without_usd,
             sum(tax_amount) as tax_amount, sum(tax_amount_usd) as tax_usd, count(*) - count(tax_amount) as lines_without_tax,
             cast(sum(line_amount_usd) filter (where quantity > 0) as decimal(38, 4)) as ordered_usd
-        from lines
+        from silver.order_items
         where is_known_order
         group by order_id
     """)
     db.execute("""
         create temp table order_facts as
         select
-            orders.* replace (coalesce(totals.is_counted, false) as is_counted),
+            orders.order_id, customer_id, ordered_at, order_date, country, coalesce(totals.is_counted, false) as is_counted,
             cast(coalesce(case when totals.is_counted then net_usd end, 0) as decimal(38, 4)) as order_amount_usd,
             coalesce(totals.is_counted and lines_without_usd > 0, false) as is_usd_missing, ordered_usd
-        from known_orders as orders
+        from silver.orders as orders
         left join totals on orders.order_id = totals.order_id
     """)
 

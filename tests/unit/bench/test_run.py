@@ -33,12 +33,13 @@ def test_gold_that_differs_ends_the_measurement(tmp_path: Path, capfd: pytest.Ca
         run.compare(tmp_path / "a.duckdb", tmp_path / "c.duckdb")
     assert exited.value.code == 1
     said = capfd.readouterr().out.splitlines()
-    assert said[0] == "all 1 gold tables are equal" and said[1].startswith("visits: 1 rows only in")
+    assert said[0] == "all 1 gold tables are equal" and said[1].startswith("visits: rows only in")
 
 
 def test_the_slow_rows_are_not_measured_unless_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(run.signal, "signal", lambda *_: None)
     for name in run.ROWS:
         monkeypatch.setitem(run.ROWS, name, lambda bench, name=name: iter([Row(name, bench.options.rounds)]))
     run.main(["--rounds", "5"])

@@ -26,14 +26,14 @@ def file(path: Path, *changes: str) -> Path:
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ("update gold.revenue set amount = 1.51 where country = 'DE'", ["revenue: 1 rows only in A, 1 only in B"]),
-        ("update gold.revenue set country = 'ZZ' where country is null", ["revenue: 1 rows only in A, 1 only in B"]),
-        ("delete from gold.revenue where country = 'DE'", ["revenue: 1 rows only in A, 0 only in B"]),
+        ("update gold.revenue set amount = 1.51 where country = 'DE'", ["revenue: rows only in A: 1, only in B: 1"]),
+        ("update gold.revenue set country = 'ZZ' where country is null", ["revenue: rows only in A: 1, only in B: 1"]),
+        ("delete from gold.revenue where country = 'DE'", ["revenue: rows only in A: 1, only in B: 0"]),
         (
             "insert into gold.revenue from gold.revenue where country is null",
-            ["revenue: 0 rows only in A, 1 only in B"],
+            ["revenue: rows only in A: 0, only in B: 1"],
         ),
-        ("insert into gold.visits values (7)", ["visits: 0 rows only in A, 1 only in B"]),
+        ("insert into gold.visits values (7)", ["visits: rows only in A: 0, only in B: 1"]),
         ("drop table gold.visits", ["visits: only in A"]),
         ("create table gold.other as select 1 as one", ["other: only in B"]),
         ("alter table gold.visits alter visits type bigint", ["visits: other columns or types: visits"]),
