@@ -14,7 +14,7 @@ from warehouse.build import parse_aside
 _CHANGED = """
     with proposed as (
         select batch_id, record_no, reasons, money_currency as currency, money_amount as amount, raw
-        from staging.{dataset}
+        from scratch.staging.{dataset}
         where batch_id in (select batch_id from plan.batches)
     ),
 

@@ -1,6 +1,6 @@
 """Apply a build to a DuckDB file: every table, the ledger and the plan in one transaction."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,8 +21,8 @@ def apply(build: Build) -> None:
     """Apply the build to the state, or change nothing. A state that has changed since the plan is Permanent."""
     if is_applied(build):
         return
-    if build.plan().full:
-        _replace(build)
+    if build.plan().is_whole:
+        _become_state(build)
     else:
         with state.writing(build.home.state) as connection:
             change_tables(connection, build, dbt.changes(build), is_state=True)
@@ -42,16 +42,58 @@ def is_applied(build: Build) -> bool:
     return False
 
 
-def _replace(build: Build) -> None:
-    """Build a whole new state in another file, and rename it into place. Tables that only grow are copied to it."""
-    aside = build.state
-    state.drop(aside)
-    with state.connect(aside, read_only=False) as connection:
-        if build.home.state.exists():
-            copy_tables(connection, build.home.state, [("ops", name) for name in HISTORY])
-        change_tables(connection, build, dbt.changes(build), is_state=True)
-        connection.execute("checkpoint")
-    state.durable_rename(aside, build.home.state)
+def _become_state(build: Build) -> None:
+    """Turn the file of a build that holds every table into the state, with the old rows of the tables that only grow.
+
+    What a killed process had done is not repeated.
+    """
+    changes = dbt.changes(build)
+    build.made.unlink(missing_ok=True)  # from now on, only `apply` can use the file
+    with state.connect(build.file, read_only=False) as connection:
+        if state.has_table(connection, "plan", "batches"):
+            with attached(connection, build.home.state, "previous"), _transaction(connection):
+                _drop_all_but(
+                    connection, {*((one.schema, one.table) for one in changes), *(("ops", name) for name in KEPT)}
+                )
+                _take_history_over(connection)
+                for view in (one for one in changes if one.view_sql):
+                    for statement in statements(connection, view, {}, {}):
+                        connection.execute(statement)
+                applied.check_ledger(connection)
+                comments.write(connection, comments.of_changes(changes))
+            connection.execute("checkpoint")
+    state.durable_rename(build.file, build.home.state)
+
+
+def _drop_all_but(connection: duckdb.DuckDBPyConnection, kept: Set[shape.Name]) -> None:
+    """Drop all other tables and views of the connected file, and the schemas that are no layer of a state."""
+    for schema, name, kind in connection.execute(_MADE).fetchall():
+        if (schema, name) not in kept:
+            connection.execute(f'drop {kind} {schema}."{name}"')
+    for (schema,) in connection.execute(_SCHEMAS, [list(shape.LAYERS)]).fetchall():
+        connection.execute(f"drop schema {schema}")
+
+
+def _take_history_over(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add the rows of `previous` to the tables that only grow, in the columns and types that these have now."""
+    had, has = shape.read(connection, "previous"), shape.read(connection)
+    for table in (("ops", name) for name in HISTORY):
+        columns = [column for column in has[table] if column in had.get(table, {})]
+        if columns:
+            values = ", ".join(f"try_cast({column} as {has[table][column]}) as {column}" for column in columns)
+            name = ".".join(table)
+            connection.execute(f"insert into {name} by name select {values} from previous.{name}")
+
+
+_MADE = """
+    select schema_name, table_name, 'table' from duckdb_tables() where database_name = current_database() and not internal
+    union all
+    select schema_name, view_name, 'view' from duckdb_views() where database_name = current_database() and not internal
+"""
+_SCHEMAS = """
+    select schema_name from duckdb_schemas()
+    where database_name = current_database() and not internal and not list_contains($1, schema_name)
+"""
 
 
 def change_tables(

@@ -170,7 +170,7 @@ def prepare(build: Build) -> None:
     """Remove files of an earlier attempt, and create those that dbt attaches."""
     build.made.unlink(missing_ok=True)
     build.verdict.unlink(missing_ok=True)
-    for path in (build.file, build.empty):
+    for path in (build.file, build.scratch, build.empty):
         drop(path)
     for path in (build.empty, build.home.state):
         if not path.exists():
@@ -243,7 +243,11 @@ def parse_aside(
             with connect(build.empty, read_only=False):
                 pass
             dbt.run_models(build, project, choose=["--select", f"+staging_{dataset}"])
-            with connect(build.file) as connection, attached(connection, home.state, "state"):
+            with (
+                connect(build.file) as connection,
+                attached(connection, build.scratch, "scratch"),
+                attached(connection, home.state, "state"),
+            ):
                 return state.rows(connection, query)
         finally:
             shutil.rmtree(build.folder, ignore_errors=True)
@@ -258,7 +262,7 @@ def _tidy(build: Build) -> None:
     aside = made_aside(home)
     for other in (Build(home, folder.name) for folder in home.builds.iterdir()):
         if other not in (refused, *aside) and other.is_planned and other.plan().base != build.build_id:
-            for path in (other.file, other.empty, other.state):
+            for path in (other.file, other.scratch, other.empty):
                 drop(path)
             shutil.rmtree(other.target, ignore_errors=True)
     with suppress(Transient), lock_aside(home, patience=0):

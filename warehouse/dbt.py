@@ -371,6 +371,7 @@ def _surroundings(build: Build) -> Iterator[None]:
     environment = {
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
+        "CLEARWELL_SCRATCH": str(build.scratch),
         "CLEARWELL_STATE": str(build.start_state()),
         MEMORY: memory(),
         "CLEARWELL_PREVIOUS": str(build.home.state if build.plan().full else build.empty),

@@ -63,6 +63,11 @@ class Plan:
     # The batches that the audit of this build holds, each with the check that it fails.
     held: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_whole(self) -> bool:
+        """Say whether the build makes every row of the state: it is full, or the first one."""
+        return self.full or not self.base
+
     def save(self, folder: Path) -> None:
         part = folder / ".plan.json.part"
         part.write_text(json.dumps(asdict(self), indent=1) + "\n")
@@ -97,9 +102,9 @@ class Build:
         return self.folder / PLAN
 
     @property
-    def state(self) -> Path:
-        """The whole new state that a full build makes."""
-        return self.folder / "state.duckdb"
+    def scratch(self) -> Path:
+        """Holds the tables of staging, which nothing needs after the build."""
+        return self.folder / "scratch.duckdb"
 
     @property
     def batches(self) -> Path:

@@ -73,7 +73,7 @@ def rows_read(build: Build, state: Path, copies: int) -> Counter[tuple[str, str]
         connection.execute("detach original")
         lengthen(connection, copies)
         connection.execute("checkpoint state")
-        for name, file in (("build", build.file), ("previous", build.empty)):
+        for name, file in (("build", build.file), ("scratch", build.scratch), ("previous", build.empty)):
             connection.execute(f"attach '{file}' as {name} (read_only)")
         read: Counter[tuple[str, str]] = Counter()
         for node in json.loads(build.made_by.read_text())["nodes"].values():

@@ -15,7 +15,7 @@ named as (
 ),
 
 final as (
-    select * rename (record_date as event_date) from named
+    select * exclude (record_date, batch_id, record_no), record_date as event_date, batch_id, record_no from named
 )
 
 select * from final

@@ -68,17 +68,18 @@ class Aside:
         self.batches = [one.batch_id for one in manifests]
         with duckdb.connect() as connection:
             connection.execute(f"attach '{home.state}' as state (read_only)")
+            connection.execute("attach ':memory:' as scratch")
             connection.execute(f"""
-                create schema staging; create schema plan;
+                create schema scratch.staging; create schema plan;
                 create table plan.batches as select '{self.batches[0]}' as batch_id;
-                create table staging.{dataset} (
+                create table scratch.staging.{dataset} (
                     batch_id varchar, record_no bigint, reasons varchar[], money_currency varchar, money_amount decimal(38, 4), raw varchar
                 );
-                insert into staging.{dataset} values ('other', 1, ['missing:order_id'], 'EUR', 1, '')
+                insert into scratch.staging.{dataset} values ('other', 1, ['missing:order_id'], 'EUR', 1, '')
             """)
             for number, reasons, _ in RECORDS:
                 values: list[Any] = [self.batches[0], number, reasons, "USD" if number == 3 else "EUR", number, ""]
-                connection.execute(f"insert into staging.{dataset} values (?, ?, ?, ?, ?, ?)", values)
+                connection.execute(f"insert into scratch.staging.{dataset} values (?, ?, ?, ?, ?, ?)", values)
             return state.rows(connection, query)
 
 

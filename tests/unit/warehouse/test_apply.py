@@ -1,12 +1,15 @@
-"""What one change does to a table, without dbt."""
+"""What one change does to a table, and how a build that holds every table becomes the state, without dbt."""
 
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from ingestion.errors import Permanent
+from ingestion.home import Home
 from warehouse import apply, shape
 from warehouse.dbt import Change
+from warehouse.plan import Build, Plan
 
 
 def change(by: dict[str, str], match: str = "keys") -> Change:
@@ -69,3 +72,120 @@ def test_no_match_replaces_the_table(connection: duckdb.DuckDBPyConnection) -> N
 def test_a_new_column_is_added_to_the_state(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("alter table records.orders drop column record_date")
     assert rows(connection, change({"order_id": "order_id"})) == [("a", None), ("b", "2026-01-02")]
+
+
+WHOLE = """
+    create schema records; create schema silver; create schema ops; create schema plan; create schema failures;
+    create table records.orders as
+        select 'b2' as batch_id, date '2026-01-01' as record_date, 'current' as fate, n::bigint as amount from range(3) as t (n);
+    create table records.refused (dataset varchar, batch_id varchar, record_date date, fate varchar);
+    create table silver.only_for_the_build as select 1 as x;
+    create view silver.largest as select max(amount) as amount from records.orders;
+    create table main.seed as select 1 as x;
+    create table plan.batches as select 'b2' as batch_id;
+    create table failures.some_check as select 1 as x;
+    create table ops.ledger as
+        select 'orders' as dataset, 'b2' as batch_id, date '2026-01-01' as record_date, 'current' as fate, 3 as records;
+    create table ops.restatements as select 'two' as build_id, 7::bigint as rows_changed;
+    create table ops.builds as select 'two' as build_id, 2::bigint as build_number;
+    create table ops.findings as select 'two' as build_id, 'some_check' as check_name;
+"""
+OLD_STATE = """
+    create schema records; create schema ops;
+    create table records.orders as select 'b1' as batch_id, date '2020-01-01' as record_date, 'current' as fate, 99::bigint as amount;
+    create table ops.restatements as select 'one' as build_id, '5' as rows_changed, true as is_dropped_now;
+    create table ops.builds as select 'one' as build_id, 1::bigint as build_number;
+    create table ops.findings as select 'one' as build_id, 'some_check' as check_name;
+"""
+
+
+def made(schema: str, table: str, view_sql: str = "") -> Change:
+    return Change(
+        model=f"{schema}_{table}",
+        schema=schema,
+        table=table,
+        match_schema="",
+        match_table="",
+        by={},
+        columns=(),
+        types=(),
+        view_sql=view_sql,
+        is_published=schema == "ops",
+        description=f"What {table} holds.",
+    )
+
+
+@pytest.fixture(params=["full", "first"])
+def whole(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Return a full build over an older state, or the first build of a home."""
+    home = Home(tmp_path, tmp_path / "landing")
+    build = Build(home, "two")
+    build.folder.mkdir(parents=True)
+    is_full = request.param == "full"
+    Plan("two", "one" if is_full else "", 2, is_full, "", "2026-01-01T00:00:00+00:00", (), ()).save(build.folder)
+    for file, tables in ((build.file, WHOLE), (home.state, OLD_STATE if is_full else "")):
+        with duckdb.connect(str(file)) as database:
+            if tables:
+                database.execute(tables)
+    tables = [("records", "orders"), ("records", "refused"), ("ops", "ledger"), ("ops", "restatements")]
+    view = made("silver", "largest", "select max(amount) as amount, 'new' as kind from records.orders")
+    changes = [*(made(*one) for one in tables), view]
+    monkeypatch.setattr(apply.dbt, "changes", lambda _: changes)
+    return build
+
+
+def everything(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    with duckdb.connect(str(path), read_only=True) as database:
+        tables = database.execute(
+            "select table_schema || '.' || table_name from information_schema.tables order by 1"
+        ).fetchall()
+        return {name: database.execute(f"from {name} order by all").fetchall() for (name,) in tables}
+
+
+def test_a_whole_build_becomes_the_state_and_keeps_the_history(whole: Build) -> None:
+    is_full, built = whole.plan().full, everything(whole.file)
+    apply.apply(whole)
+    found = everything(whole.home.state)
+    old = {
+        "ops.builds": [("one", 1)],
+        "ops.findings": [("one", "some_check")],
+        "ops.restatements": [("one", 5)],
+    }
+    kept = ("ops.builds", "ops.findings", "ops.ledger", "ops.restatements", "records.orders", "records.refused")
+    wanted = {name: sorted(built[name] + (old.get(name, []) if is_full else [])) for name in kept}
+    assert found == {**wanted, "silver.largest": [(2, "new")]}
+    assert not whole.file.exists()
+    with duckdb.connect(str(whole.home.state), read_only=True) as state:
+        left = "select schema_name from duckdb_schemas() where database_name = current_database() and not internal order by 1"
+        assert [one for (one,) in state.execute(left).fetchall()] == ["ops", "records", "silver"]
+        said = state.execute("select comment from duckdb_tables() where table_name = 'ledger'").fetchall()
+        assert said == [("What ledger holds.",)]
+    apply.apply(whole)
+    assert everything(whole.home.state) == found
+
+
+def test_a_whole_build_that_differs_from_its_ledger_changes_nothing(whole: Build) -> None:
+    with duckdb.connect(str(whole.file)) as database:
+        database.execute("delete from records.orders where amount = 1")
+    state, build = everything(whole.home.state), everything(whole.file)
+    with pytest.raises(Permanent, match="holds 2 current records of batch b2, but the ledger says 3"):
+        apply.apply(whole)
+    assert (everything(whole.home.state), everything(whole.file)) == (state, build)
+
+
+def test_a_whole_build_that_was_killed_before_its_rename_is_finished(
+    whole: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole.made.touch()
+
+    def stop(aside: Path, name: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apply.state, "durable_rename", stop)
+        with pytest.raises(KeyboardInterrupt):
+            apply.apply(whole)
+    assert not whole.made.exists(), "an audit would find no plan in the file"
+    builds = everything(whole.file)["ops.builds"]
+    apply.apply(whole)
+    assert everything(whole.home.state)["ops.builds"] == builds == sorted({*builds})

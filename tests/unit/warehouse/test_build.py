@@ -209,7 +209,8 @@ def test_a_transform_that_broke_off_starts_over(home: Home, steps: Steps, monkey
     building.audit(home, planned.build_id, NOW)
 
     def stop(build: Build, **_: object) -> None:
-        assert not build.file.exists() and not build.made.exists() and not build.verdict.exists()
+        left = (build.file, build.scratch, build.made, build.verdict)
+        assert not [path for path in left if path.exists()]
         assert build.empty.exists() and build.home.state.exists()
         raise KeyboardInterrupt
 
@@ -243,7 +244,7 @@ def planned(home: Home, build_id: str, base: str, *, is_refused: bool = False) -
     made = Build(home, build_id)
     made.target.mkdir(parents=True)
     Plan(build_id, base, 1, False, "", NOW.isoformat(), (), ()).save(made.folder)
-    for path in (made.file, made.empty, made.target / "manifest.json", made.batches):
+    for path in (made.file, made.scratch, made.empty, made.target / "manifest.json", made.batches):
         path.touch()
     made.verdict.write_text(json.dumps([asdict(finding("fail", "stopped"))] if is_refused else "[]"))
     return made
@@ -261,7 +262,7 @@ def test_large_files_go_unless_a_build_can_still_be_applied_or_was_refused_last(
         assert all(one.folder.exists() for one in building.made_aside(home)), "another process uses them"
     building._tidy(published)
     for one, has_files in ((killed, False), (published, False), (refused, True), (following, True)):
-        assert (one.file.exists(), one.empty.exists(), one.target.exists()) == (has_files,) * 3, one.build_id
+        assert {path.exists() for path in (one.file, one.scratch, one.empty, one.target)} == {has_files}, one.build_id
         assert one.is_planned and one.batches.exists() and one.verdict.exists()
     assert not any(one.folder.exists() for one in building.made_aside(home))
 

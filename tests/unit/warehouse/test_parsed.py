@@ -54,9 +54,7 @@ def test_is_parsed_once_until_a_file_changes(tmp_path: Path, project: Path, monk
     assert parse.asked == 5
 
 
-def test_all_homes_share_the_files_of_a_project(
-    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_homes_share_the_files_of_a_project(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parse = Parser()
     for name in ("one", "two"):
         new_process(monkeypatch)
