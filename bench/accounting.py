@@ -1,6 +1,6 @@
 """Measure what the accounting costs: the same batches transformed and tested with it and without it, turn by turn.
 
-python bench/accounting.py --events 10000000 --orders 200000 --rounds 2
+python -m bench.accounting --events 10000000 --orders 200000 --rounds 2
 
 With: every model and test. Without: none of those tagged `accounting` (the ledger, counts where records are parsed,
 reconciliation, completeness, restatements) and none of the tests that read them.

@@ -1,24 +1,21 @@
 """Measure what a dashboard waits for: every gold table's own question, asked of a published year.
 
-python bench/dashboards.py --days 365 --orders 1000 --events 10000
-python bench/dashboards.py --home DIR     the same questions, asked of a home that is there
+python -m bench.dashboards --days 365 --orders 1000 --events 10000
+python -m bench.dashboards --home DIR     the same questions, asked of a home that is there
 
 Each is asked in a connection of its own, so the first answer is a cold one as far as DuckDB goes.
 """
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-from run import measure
 
+from bench.processes import CLEARWELL, environment, run
 from ingestion.home import Home
 from warehouse.lineage import read_gold
 
@@ -44,16 +41,14 @@ def main() -> None:
 
 def make(home: Path, days: int, orders: int, events: int) -> None:
     """Let so many days pass in the shop, and take them to gold."""
-    clearwell = [str(Path(sys.executable).with_name("clearwell"))]
-    environment = {**os.environ, "CLEARWELL_HOME": str(home)}
-    environment.pop("SHOP_DATABASE_URL", None)
+    env = environment(CLEARWELL_HOME=str(home))
     span = ["--from", str(LAST_DAY - timedelta(days=days)), "--to", str(LAST_DAY)]
     sizes = ["--orders-per-day", str(orders), "--events-per-day", str(events)]
     try:
-        measure("simulate", [*clearwell, "shop", "simulate", *span, *sizes], environment)
-        measure("run", [*clearwell, "run", *span], environment)
+        print(f"simulate {run([CLEARWELL, 'shop', 'simulate', *span, *sizes], env)}", flush=True)
+        print(f"run      {run([CLEARWELL, 'run', *span], env)}", flush=True)
     finally:
-        subprocess.run([*clearwell, "shop", "stop"], env=environment, check=False)
+        run([CLEARWELL, "shop", "stop"], env)
 
 
 def ask_all(home: Path) -> None:

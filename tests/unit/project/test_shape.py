@@ -34,6 +34,14 @@ def test_nothing_imports_the_command_line() -> None:
         assert "cli" not in imports(path), path
 
 
+def test_the_baseline_is_independent() -> None:
+    """What Clearwell's gold is compared with shares no code with it."""
+    paths = [ROOT / "bench" / "baseline.py", *(ROOT / "bench" / "by_hand").glob("*.py")]
+    assert len(paths) > 5
+    for path in paths:
+        assert not imports(path) & {*LAYERS, "demo", "dbt"}, path
+
+
 def test_every_module_has_its_test_in_the_same_place() -> None:
     """Commands are left out: the tests of `tests/unit/cli` walk all of them."""
     modules = [
