@@ -34,9 +34,11 @@
 {%- endmacro %}
 
 {# DuckDB accepts some invalid JSON (a comma before a bracket, NaN, infinity) and rounds long fractions to a double. A cheap
-   test finds the lines that may be affected; the exact one then ignores the insides of strings. #}
+   test finds the lines that may be affected; the exact one then ignores the insides of strings. It has one pattern for each
+   sign before a value: three that begin with a fixed character take half the time of one that does not. #}
 {% macro may_be_lenient(raw) -%}
-    regexp_matches({{ raw }}, ',\s*[\]}]|[0-9.]{16}[0-9.eE]|(?i:nan|nf)')
+    {%- set odd = '[+-]?(?i:nan|inf)|-?[0-9.]{16}[0-9.eE]' -%}
+    (regexp_matches({{ raw }}, ',\s*([\]}]|{{ odd }})') or regexp_matches({{ raw }}, ':\s*({{ odd }})') or regexp_matches({{ raw }}, '\[\s*({{ odd }})'))
 {%- endmacro %}
 
 {% macro leniently_read(raw) -%}
@@ -111,7 +113,7 @@
         {% if lines %}
             {% set kind = 'kinds[' ~ loop.index ~ ']' %}
             {% set typed_right = kind ~ " in ('" ~ (json_kinds(column.data_type) | join("', '")) ~ "')" %}
-            {% do pairs.append((kind ~ " <> 'NULL' and not " ~ typed_right, 'wrong_type:' ~ name)) %}
+            {% do pairs.append((kind ~ " not in ('NULL', '" ~ (json_kinds(column.data_type) | join("', '")) ~ "')", 'wrong_type:' ~ name)) %}
         {% else %}
             {% do pairs.append(("list_contains(not_utf8, '" ~ name ~ "')", 'invalid_utf8:' ~ name)) %}
         {% endif %}
@@ -212,7 +214,7 @@ read as (
             when raw is null
                 then case when is_cut and source <> 'corrections' and {{ stops_within_a_character('raw_bytes') }} then 'half_line' else 'invalid_utf8' end
             when not json_valid(raw) then case when is_cut and source <> 'corrections' then 'half_line' else 'broken_json' end
-            when json_type(raw) <> 'OBJECT' then 'not_an_object'
+            when not starts_with(raw, '{') and json_type(raw) <> 'OBJECT' then 'not_an_object'
             when lenient = 'broken_json' then 'broken_json'
         end as unreadable,
         case when lenient = 'rounded' and json_valid(raw) then {{ with_marked_numbers('raw') }} end as marked
