@@ -223,44 +223,67 @@ def records(home: Home) -> Counter[str]:
 
 @pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
 def test_a_publish_killed_anywhere_ends_in_the_same_state(sold: Home, tmp_path: Path, spread: int) -> None:
-    home = Home(tmp_path / "home", sold.landing, sold.database_url())
-    land(home, FIRST, SECOND)
-    warehouse.build(home, warehouse.Request(), NOW)
-    land(home, SECOND, END)
-    planned = warehouse.plan(home, warehouse.Request(), NOW.replace(hour=13))
-    assert planned
-    kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.transform, home, planned.build_id)
-    warehouse.transform(home, planned.build_id)
-    kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.audit, home, planned.build_id, NOW)
-    warehouse.audit(home, planned.build_id, NOW)
-    whole, report = copied(home, tmp_path / "whole"), tmp_path / "steps"
-    steps = steps_of(spread, report, warehouse.publish, whole, planned.build_id)
-    expected = hashes.read(whole)
-    assert expected != hashes.read(home)
-    for step in steps:
-        hit = copied(home, tmp_path / f"step-{step}")
-        assert in_child(step, report, warehouse.publish, hit, planned.build_id) == -signal.SIGKILL
-        assert versions(hit) in ((1, True, True), (2, True, True))
-        warehouse.publish(hit, planned.build_id)
-        assert hashes.read(hit) == expected
-        assert versions(hit) == (2, True, True)
-        shutil.rmtree(hit.root)
-    for step, code in zip(steps, cycle(FAULTS), strict=False):
-        hit = copied(home, tmp_path / f"failed-{step}")
-        fail_at(step, code, warehouse.publish, hit, planned.build_id)
-        assert versions(hit) in ((1, True, True), (2, True, True))
-        warehouse.publish(hit, planned.build_id)
-        assert hashes.read(hit) == expected
-        assert versions(hit) == (2, True, True)
-        shutil.rmtree(hit.root)
+    home, build_id = audited(sold, tmp_path, warehouse.Request())
+    expected = killed_and_failed(home, build_id, tmp_path, spread)
     hit = copied(home, tmp_path / "committed")
-    dies_once_committed(hit, planned.build_id)
+    dies_once_committed(hit, build_id)
     for number, request in enumerate((warehouse.Request(full=True, reason="test"), warehouse.Request())):
         follows = copied(hit, tmp_path / f"follows-{number}")
         warehouse.build(follows, request, NOW.replace(hour=14))
         assert hashes.read(follows) == expected
         assert ledger.recount(follows) == ([], True)
         assert not list(follows.root.rglob("*.wal"))
+
+
+@pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
+def test_a_full_build_killed_anywhere_while_it_becomes_the_state_ends_in_the_same_state(
+    sold: Home, tmp_path: Path, spread: int
+) -> None:
+    home, build_id = audited(sold, tmp_path, warehouse.Request(full=True, reason="test"))
+    killed_and_failed(home, build_id, tmp_path, spread)
+
+
+def audited(sold: Home, tmp_path: Path, request: warehouse.Request) -> tuple[Home, str]:
+    """Return a home with a published day, and an audited build of the next, whose transform and audit were killed once each."""
+    home = Home(tmp_path / "home", sold.landing, sold.database_url())
+    land(home, FIRST, SECOND)
+    warehouse.build(home, warehouse.Request(), NOW)
+    land(home, SECOND, END)
+    planned = warehouse.plan(home, request, NOW.replace(hour=13))
+    assert planned
+    kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.transform, home, planned.build_id)
+    warehouse.transform(home, planned.build_id)
+    kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.audit, home, planned.build_id, NOW)
+    warehouse.audit(home, planned.build_id, NOW)
+    return home, planned.build_id
+
+
+def killed_and_failed(home: Home, build_id: str, tmp_path: Path, spread: int) -> list[state.Row]:
+    """Publish a copy of the home per step, killed or failing at that step, and again; return the hashes that all end with."""
+    whole, report = copied(home, tmp_path / "whole"), tmp_path / "steps"
+    steps = steps_of(spread, report, warehouse.publish, whole, build_id)
+    expected = hashes.read(whole)
+    assert expected != hashes.read(home)
+    for step in steps:
+        hit = copied(home, tmp_path / f"step-{step}")
+        assert in_child(step, report, warehouse.publish, hit, build_id) == -signal.SIGKILL
+        ends_as(expected, hit, build_id)
+    for step, code in zip(steps, cycle(FAULTS), strict=False):
+        hit = copied(home, tmp_path / f"failed-{step}")
+        fail_at(step, code, warehouse.publish, hit, build_id)
+        ends_as(expected, hit, build_id)
+    return expected
+
+
+def ends_as(expected: list[state.Row], hit: Home, build_id: str) -> None:
+    """Publish again: readers see the old version or the new one before it, and the new one after it. Removes the home."""
+    assert versions(hit) in ((1, True, True), (2, True, True))
+    warehouse.publish(hit, build_id)
+    assert hashes.read(hit) == expected
+    assert versions(hit) == (2, True, True)
+    history = state.read(hit.state, "ops.builds", "select build_number from ops.builds order by all")
+    assert [row["build_number"] for row in history] == [1, 2]
+    shutil.rmtree(hit.root)
 
 
 def dies_once_committed(home: Home, build_id: str) -> None:

@@ -79,6 +79,16 @@ def test_a_second_implementation_makes_the_same_gold(built: Home, tmp_path: Path
     assert values.differences(out, built.published) == []
 
 
+def test_readers_with_an_older_duckdb_can_open_what_is_published(built: Home) -> None:
+    """The state, which only Clearwell writes, is in a newer format, which is quicker to write and to read."""
+    formats = {}
+    for path in (built.state, built.published):
+        with duckdb.connect(str(path), read_only=True) as database:
+            query = "select tags['storage_version'] from duckdb_databases() where database_name = current_database()"
+            formats[path] = str(database.execute(query).fetchall()[0][0])
+    assert formats == {built.state: "v1.5.0+", built.published: "v1.0.0+"}
+
+
 def test_the_shop_has_something_to_see(built: Home) -> None:
     """Prices in yen are whole; each rule of the fraud score and each campaign has rows, and some searches find nothing."""
     with duckdb.connect(str(built.published), read_only=True) as published:
