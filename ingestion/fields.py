@@ -1,7 +1,9 @@
 """The fields of a YAML mapping, each read with an error that names the file, the field, and what is wrong with it."""
 
+import gc
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
@@ -33,7 +35,8 @@ class _Loader(yaml.CSafeLoader):
 def read_yaml(path: Path) -> Any:
     """Read a YAML file, fast: every command reads the project's. Bad YAML is Permanent, and names the file and the line."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        with _without_garbage_collection():
+            return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except UnicodeDecodeError as error:
         raise Permanent(f"the file is not UTF-8: {error.reason}", where=str(path), todo="save it as UTF-8") from error
     except yaml.YAMLError as error:
@@ -41,6 +44,18 @@ def read_yaml(path: Path) -> Any:
         line = f":{mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or str(error)
         raise Permanent(f"the file is not YAML: {what}", where=f"{path}{line}", todo="fix the YAML") from error
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Parsing makes many objects, and each thousand starts a search of all others: in Airflow's processes that takes longer."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_entries(path: Path, name: str) -> list[dict[Any, Any]]:
