@@ -20,10 +20,9 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import hashes
-from warehouse import apply as applying
+from warehouse import applied, state
 from warehouse import build as warehouse
 from warehouse import publish as publishing
-from warehouse import state
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
@@ -145,8 +144,8 @@ def test_a_file_that_may_not_grow_is_told_and_the_same_command_goes_on(
 
 FULL = 'IO Error: Could not write file "x": No space left on device'
 STAGES: dict[str, tuple[Any, str, Callable[[], Exception]]] = {
-    "apply": (applying, "change_tables", lambda: duckdb.IOException(FULL)),
-    "commit": (applying, "change_tables", lambda: duckdb.TransactionException(f"TransactionContext Error: {FULL}")),
+    "apply": (applied, "check_ledger", lambda: duckdb.IOException(FULL)),
+    "commit": (applied, "check_ledger", lambda: duckdb.TransactionException(f"TransactionContext Error: {FULL}")),
     "publish": (publishing, "_copy", lambda: duckdb.IOException(FULL)),
     "rename": (state, "durable_rename", lambda: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
 }
