@@ -77,12 +77,12 @@ def _drop_all_but(connection: duckdb.DuckDBPyConnection, kept: Set[shape.Name]) 
 def _take_history_over(connection: duckdb.DuckDBPyConnection) -> None:
     """Add the rows of `previous` to the tables that only grow, in the columns and types that these have now."""
     had, has = shape.read(connection, "previous"), shape.read(connection)
-    for table in (("ops", name) for name in HISTORY):
-        columns = [column for column in has[table] if column in had.get(table, {})]
+    for name in HISTORY:
+        before, now = had.get(("ops", name), {}), has["ops", name]
+        columns = [column for column in now if column in before]
         if columns:
-            values = ", ".join(f"try_cast({column} as {has[table][column]}) as {column}" for column in columns)
-            name = ".".join(table)
-            connection.execute(f"insert into {name} by name select {values} from previous.{name}")
+            values = ", ".join(f"try_cast({column} as {now[column]}) as {column}" for column in columns)
+            connection.execute(f"insert into ops.{name} by name select {values} from previous.ops.{name}")
 
 
 _MADE = """

@@ -112,8 +112,9 @@
         {% set typed_right = 'true' %}
         {% if lines %}
             {% set kind = 'kinds[' ~ loop.index ~ ']' %}
-            {% set typed_right = kind ~ " in ('" ~ (json_kinds(column.data_type) | join("', '")) ~ "')" %}
-            {% do pairs.append((kind ~ " not in ('NULL', '" ~ (json_kinds(column.data_type) | join("', '")) ~ "')", 'wrong_type:' ~ name)) %}
+            {% set allowed_kinds = listed(json_kinds(column.data_type)) %}
+            {% set typed_right = kind ~ " in (" ~ allowed_kinds ~ ")" %}
+            {% do pairs.append((kind ~ " not in ('NULL', " ~ allowed_kinds ~ ")", 'wrong_type:' ~ name)) %}
         {% else %}
             {% do pairs.append(("list_contains(not_utf8, '" ~ name ~ "')", 'invalid_utf8:' ~ name)) %}
         {% endif %}
