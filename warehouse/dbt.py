@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -114,7 +114,7 @@ def run_models(
     )
     failed = [result for result in results if result.status not in ("success", "skipped")]
     if failed:
-        raise _failed(failed, where=str(build.folder / "logs" / "dbt.log"))
+        raise _failed(failed, where=str(_log(build)))
     return results
 
 
@@ -144,7 +144,7 @@ def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:
     """
     results = _invoke(build, "test", "--exclude", "test_type:unit", *_without_rows(build), *exclude)
     for result in results:
-        if result.status == "error" and (fault := _fault(result, str(build.folder / "logs" / "dbt.log"))):
+        if result.status == "error" and (fault := _fault(result, str(_log(build)))):
             raise fault
     return results
 
@@ -185,7 +185,7 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         command,
         *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
         *("--target-path", str(build.target)),
-        # dbt formats each of its thousands of debug lines before it drops it: `_log` keeps the useful ones instead
+        # dbt formats each of its thousands of debug lines before it drops it: `kept_log` keeps the useful ones instead
         *("--log-path", str(build.folder / "logs"), "--log-level-file", "none"),
         *(
             "--vars",
@@ -338,13 +338,15 @@ def _invoke(
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
+    from warehouse.dbt_log import kept_log
+
     with _surroundings(build):
         try:
             of_project = project or PROJECT
             manifest, nodes = parsed(build.home, of_project, lambda: _parse(build, of_project))
             build.target.mkdir(parents=True, exist_ok=True)
             build.made_by.write_bytes(nodes)
-            with _log(build) as keep:
+            with kept_log(_log(build)) as keep:
                 counting = [partial(_count_models, built)] if built else []
                 runner = dbtRunner(manifest=manifest, callbacks=[keep, *counting])
                 outcome = runner.invoke(arguments(build, command, *more, project=project))
@@ -355,7 +357,7 @@ def _invoke(
         raise _fault_of(outcome.exception, build) or Permanent(
             f"dbt {command} failed: {outcome.exception}",
             where=str(PROJECT),
-            todo=f"read {build.folder / 'logs' / 'dbt.log'} and fix the cause; then run the same command again",
+            todo=f"read {_log(build)} and fix the cause; then run the same command again",
         )
     return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
 
@@ -391,7 +393,9 @@ def _parse(build: Build, project: Path) -> Any:
     """Let dbt parse its project; the result does not depend on the build."""
     from dbt.cli.main import dbtRunner
 
-    with _log(build) as keep:
+    from warehouse.dbt_log import kept_log
+
+    with kept_log(_log(build)) as keep:
         outcome = dbtRunner(callbacks=[keep]).invoke(arguments(build, "parse", project=project))
     if outcome.exception:
         raise _fault_of(outcome.exception, build) or Permanent(
@@ -400,6 +404,10 @@ def _parse(build: Build, project: Path) -> Any:
             todo="fix the file that the message names",
         )
     return outcome.result
+
+
+def _log(build: Build) -> Path:
+    return build.folder / "logs" / "dbt.log"
 
 
 def _message(one: Any) -> str:
@@ -436,22 +444,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _log(build: Build) -> Iterator[Callable[[Any], None]]:
-    """Write dbt's messages of level info and above to the build's `logs/dbt.log`. On a full disk the build goes on."""
-    path = build.folder / "logs" / "dbt.log"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("ab", buffering=0) as log:
-
-        def keep(event: Any) -> None:
-            if event.info.level not in ("debug", "test") and not log.closed:
-                line = f"{event.info.ts.ToDatetime():%H:%M:%S} {event.info.level:<5} {event.info.msg}\n"
-                with suppress(OSError):
-                    log.write(line.encode())
-
-        yield keep
 
 
 @contextmanager
