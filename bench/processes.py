@@ -60,7 +60,7 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> Used:
         start = time.monotonic()
         child = subprocess.Popen(command, env=dict(env), cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
         ended, sampled = Event(), [0]
-        watch = Thread(target=_sample, args=(child.pid, ended, sampled))
+        watch = Thread(target=sample, args=([psutil.Process(child.pid)], ended, sampled))
         watch.start()
         try:
             _, status, usage = os.wait4(child.pid, 0)
@@ -85,16 +85,16 @@ def _bytes(usage: resource.struct_rusage) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _sample(pid: int, ended: Event, most: list[int]) -> None:
-    """Keep in `most` the greatest sum of the memory of a process and its descendants, until it has ended.
+def sample(parents: Sequence[psutil.Process], ended: Event, most: list[int]) -> None:
+    """Keep in `most` the greatest sum of the memory of processes and their descendants, in bytes, until `ended` is set.
 
     Peaks between two looks are missed; of a single process the system knows the peak itself.
     """
-    with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        while not ended.wait(_LOOK_SECONDS):
-            together = 0
-            for one in (parent, *parent.children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):
-                    together += one.memory_info().rss
-            most[0] = max(most[0], together)
+    while not ended.wait(_LOOK_SECONDS):
+        together = 0
+        for parent in parents:
+            with suppress(psutil.NoSuchProcess):
+                for one in (parent, *parent.children(recursive=True)):
+                    with suppress(psutil.NoSuchProcess):
+                        together += one.memory_info().rss
+        most[0] = max(most[0], together)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from threading import Event
 
+import psutil
 import pytest
 
 from bench import processes
@@ -45,7 +46,7 @@ def test_memory_of_all_processes_counts_together() -> None:
     with subprocess.Popen([sys.executable, "-c", parent], stdin=-1, stdout=-1) as running:
         assert running.stdout and running.stdout.readline()
         most = [0]
-        processes._sample(running.pid, _OneLook(), most)
+        processes.sample([psutil.Process(running.pid)], _OneLook(), most)
         running.communicate(b"\n")
     assert running.returncode == 0 and 120 < most[0] / 1e6 < 240
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bench import run
-from bench.run import Row
+from bench import rows, run
+from bench.rows import Row
 
 
 def test_a_row_has_figures_ratio_and_reach() -> None:
@@ -28,9 +28,9 @@ def test_gold_that_differs_ends_the_measurement(tmp_path: Path, capfd: pytest.Ca
     for name, value in (("a", 1), ("b", 1), ("c", 2)):
         with duckdb.connect(str(tmp_path / f"{name}.duckdb")) as db:
             db.execute(f"create schema gold; create table gold.visits as select {value} as visits")
-    run.compare(tmp_path / "a.duckdb", tmp_path / "b.duckdb")
+    rows.compare(tmp_path / "a.duckdb", tmp_path / "b.duckdb")
     with pytest.raises(SystemExit) as exited:
-        run.compare(tmp_path / "a.duckdb", tmp_path / "c.duckdb")
+        rows.compare(tmp_path / "a.duckdb", tmp_path / "c.duckdb")
     assert exited.value.code == 1
     said = capfd.readouterr().out.splitlines()
     assert said[0] == "all 1 gold tables are equal" and said[1].startswith("visits: rows only in")
@@ -44,7 +44,7 @@ def test_the_slow_rows_are_not_measured_unless_asked_for(
         monkeypatch.setitem(run.ROWS, name, lambda bench, name=name: iter([Row(name, bench.options.rounds)]))
     run.main(["--rounds", "5"])
     assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
-        [name, "5.00"] for name in run.ROWS if name not in run.SLOW
+        [name, "5.00"] for name in run.ROWS if name not in rows.SLOW
     ]
     run.main(["--only", "backfill", "help"])
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["backfill", "help"]

@@ -1,0 +1,255 @@
+"""The rows of the table: what is measured, how, and what is to be reached."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.processes import CLEARWELL, ROOT, Used, environment, median, run, total
+from bench.shop import Shop
+
+FIRST_DAY = date(2026, 11, 1)
+STATE_EVENTS, STATE_ORDERS = 20_000, 400
+BATCH_EVENTS, BATCH_ORDERS = 1_000, 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of Clearwell's, the one it is held against, if any, and what is to be reached, as text."""
+
+    what: str
+    measured: float
+    against: float | None = None
+    reach: str = ""
+
+    def __str__(self) -> str:
+        figures = f"{_short(self.against):>10} {_short(self.measured):>10} {_ratio(self.measured, self.against):>7}"
+        return f"{self.what:<56} {figures}  {f'reach {self.reach}' if self.reach else ''}".rstrip()
+
+
+HEADER = f"{'':<56} {'against':>10} {'clearwell':>10} {'ratio':>7}"
+
+
+def _short(value: float | None) -> str:
+    """Return a figure with three digits that count."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _ratio(measured: float, against: float | None) -> str:
+    return f"{measured / against:.2f}x" if against else ""
+
+
+def day_of(day: date) -> tuple[datetime, datetime]:
+    """Return when a day begins and ends, UTC."""
+    start = datetime.combine(day, time(), UTC)
+    return start, start + timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the rows have in common. Homes last as long as `open`; those that rows share are made once."""
+
+    options: argparse.Namespace
+    open: ExitStack
+
+    @contextmanager
+    def shop(self) -> Iterator[Shop]:
+        """Yield a new shop without a day; stop and remove it afterwards."""
+        with TemporaryDirectory(prefix="clearwell-bench-") as folder:
+            shop = Shop(Path(folder), self.options.seed, self.options.memory)
+            try:
+                yield shop
+            finally:
+                shop.stop()
+
+    @cached_property
+    def small(self) -> tuple[Shop, Path, Iterator[date]]:
+        """A shop, a home with a published day of it, and the days that come next."""
+        shop = self.open.enter_context(self.shop())
+        home = shop.root / "home"
+        shop.simulate(FIRST_DAY, STATE_EVENTS, STATE_ORDERS)
+        shop.ingest(home, *day_of(FIRST_DAY))
+        shop.clearwell(home, "build")
+        return shop, home, (FIRST_DAY + timedelta(days=number) for number in count(1))
+
+
+def measure_day(bench: Bench) -> Iterator[Row]:
+    """A day from its sources to gold, by hand and by `clearwell run`."""
+    options = bench.options
+    by_hand, run_by_it = [], []
+    with bench.shop() as shop:
+        shop.simulate(FIRST_DAY, options.events, options.orders)
+        for number in range(options.rounds):
+            with TemporaryDirectory(prefix="clearwell-bench-") as folder:
+                home, out = Path(folder) / "home", Path(folder) / "gold.duckdb"
+                span = ["--from", str(FIRST_DAY), "--to", str(FIRST_DAY + timedelta(days=1))]
+                by_hand.append(shop.baseline(FIRST_DAY, out))
+                run_by_it.append(shop.clearwell(home, "run", *span))
+                if number == 0:
+                    compare(out, home / "published" / "warehouse.duckdb")
+    size = f"{options.events:,} events, {options.orders:,} orders"
+    against, measured = median(by_hand), median(run_by_it)
+    yield Row(f"{size}: CPU s", measured.cpu, against.cpu, "<= 2.0x at 1M events, <= 1.5x at 10M")
+    yield Row(f"{size}: wall s", measured.seconds, against.seconds, "<= 1.5x at 10M events")
+    yield Row(f"{size}: peak MB", measured.peak, against.peak, "< 1,930 MB (1.8 GiB) at 10M events")
+
+
+def measure_small(bench: Bench) -> Iterator[Row]:
+    """What a build costs whatever its size: a small batch on top of an existing state."""
+    shop, home, days = bench.small
+    used = []
+    for day in (next(days) for _ in range(bench.options.rounds)):
+        shop.simulate(day, BATCH_EVENTS, BATCH_ORDERS)
+        shop.ingest(home, *day_of(day))
+        used.append(shop.clearwell(home, "build"))
+    size = f"a build of {BATCH_EVENTS:,} events, {BATCH_ORDERS} orders"
+    yield Row(f"{size}: CPU s", median(used).cpu, reach="<= 10")
+    yield Row(f"{size}: wall s", median(used).seconds)
+
+
+def measure_nothing(bench: Bench) -> Iterator[Row]:
+    """A build that finds no new batches."""
+    shop, home, _ = bench.small
+    used = median([shop.clearwell(home, "build") for _ in range(bench.options.rounds)])
+    yield Row("a build with nothing to do: wall s", used.seconds, reach="< 1.5")
+    yield Row("a build with nothing to do: CPU s", used.cpu)
+
+
+def measure_help(bench: Bench) -> Iterator[Row]:
+    """The start of the command line."""
+    used = median([run([CLEARWELL, "--help"], environment()) for _ in range(bench.options.rounds)])
+    yield Row("clearwell --help: wall s", used.seconds, reach="< 0.3")
+    yield Row("clearwell --help: CPU s", used.cpu)
+
+
+def measure_dag(bench: Bench) -> Iterator[Row]:
+    """Parsing each DAG file, beyond Airflow itself."""
+    for path in sorted((ROOT / "dags").glob("*.py")):
+        if path.stem == "common":
+            continue  # no DAG: the others import it
+        used = median([parse(path) for _ in range(bench.options.rounds)])
+        yield Row(f"parsing dags/{path.name} beyond Airflow: wall s", used.seconds, reach="< 0.2")
+
+
+def parse(path: Path) -> Used:
+    """Parse a DAG file in a process of its own."""
+    command = [sys.executable, "-m", "bench.parsing", str(path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, check=True)
+    seconds, cpu = (float(number) for number in done.stdout.split()[-2:])
+    return Used(seconds, cpu, 0)
+
+
+def measure_backfill(bench: Bench) -> Iterator[Row]:
+    """Days in one build and in a build each, from the same batches; and one of them restated. One round."""
+    options = bench.options
+    days = [FIRST_DAY + timedelta(days=number) for number in range(options.days)]
+    with bench.shop() as shop:
+        together, singly = shop.root / "together", shop.root / "singly"
+        shop.simulate(FIRST_DAY, options.events, options.orders, options.days)
+        single = []
+        for day in days:
+            shop.ingest(together, *day_of(day))
+            shop.ingest(singly, *day_of(day))
+            single.append(shop.clearwell(singly, "build"))
+        at_once = shop.clearwell(together, "build")
+        compare(*(home / "published" / "warehouse.duckdb" for home in (together, singly)))
+        middle = len(days) // 2
+        span = ["--from", str(days[middle]), "--to", str(days[middle] + timedelta(days=1))]
+        restated = shop.clearwell(singly, "build", *span, "--reason", "measured")
+    size = f"{options.days} days of {options.events:,} events in one build, not {options.days}"
+    yield Row(f"{size}: CPU s", at_once.cpu, total(single).cpu, "<= 0.8x for 30 days")
+    yield Row(f"{size}: wall s", at_once.seconds, total(single).seconds, "<= 0.8x for 30 days")
+    again = f"day {middle + 1} of {options.days} restated, not first built"
+    yield Row(f"{again}: CPU s", restated.cpu, single[middle].cpu, "<= 1.3x in a year")
+    yield Row(f"{again}: wall s", restated.seconds, single[middle].seconds, "<= 1.3x in a year")
+
+
+def measure_hour(bench: Bench) -> Iterator[Row]:
+    """The last hour of a day, with late clicks and orders of the days before, on top of all that was before. One round."""
+    options = bench.options
+    last = FIRST_DAY + timedelta(days=options.days - 1)
+    midnight = day_of(last)[1]
+    with bench.shop() as shop:
+        home = shop.root / "home"
+        shop.simulate(FIRST_DAY, options.events, options.orders, options.days)
+        shop.ingest(home, day_of(FIRST_DAY)[0], midnight - timedelta(hours=1))
+        shop.clearwell(home, "build")
+        shop.ingest(home, midnight - timedelta(hours=1), midnight)
+        used = shop.clearwell(home, "build")
+    what = f"hour 23 of day {options.days} of {options.events:,} events, landed to published"
+    yield Row(f"{what}: wall s", used.seconds, reach="<= 20 for 400,000 events, 80,000 orders")
+    yield Row(f"{what}: CPU s", used.cpu)
+    yield Row(f"{what}: peak MB", used.peak)
+
+
+def measure_history(bench: Bench) -> Iterator[Row]:
+    """The stages of a day's build on top of a long history, against those of the second day. One round."""
+    options = bench.options
+    last = FIRST_DAY + timedelta(days=options.days - 1)
+    with bench.shop() as shop:
+        home = shop.root / "home"
+        shop.simulate(FIRST_DAY, options.events, options.orders, options.days)
+        shop.ingest(home, *day_of(FIRST_DAY))
+        shop.clearwell(home, "build")
+        shop.ingest(home, *day_of(FIRST_DAY + timedelta(days=1)))
+        early = shop.build_by_stage(home)
+        shop.ingest(home, day_of(FIRST_DAY + timedelta(days=2))[0], day_of(last)[0])
+        shop.clearwell(home, "build")
+        shop.ingest(home, *day_of(last))
+        late = shop.build_by_stage(home)
+        published = (home / "published" / "warehouse.duckdb").stat().st_size / 1e9
+    for stage, (seconds, cpu) in late.items():
+        reach = f"<= {2 * published:.2f} s (2 s a GB)" if stage == "publish" else "<= 1.15x"
+        yield Row(f"{stage}, day {options.days} against day 2: CPU s", cpu, early[stage][1], reach)
+        yield Row(f"{stage}, day {options.days} against day 2: wall s", seconds, early[stage][0], reach)
+
+
+def measure_scheduler(bench: Bench) -> Iterator[Row]:
+    """A day from its sources to gold through Airflow's scheduler, and by hand. One round."""
+    options = bench.options
+    with bench.shop() as shop:
+        home, out = shop.root / "home", shop.root / "gold.duckdb"
+        shop.simulate(FIRST_DAY, options.events, options.orders)
+        against = shop.baseline(FIRST_DAY, out)
+        used = shop.through_scheduler(home, FIRST_DAY)
+        compare(out, home / "published" / "warehouse.duckdb")
+    what = f"{options.events:,} events, {options.orders:,} orders through Airflow"
+    yield Row(f"{what}: wall s", used.seconds, against.seconds, "<= 1.6x at 10M events")
+    yield Row(f"{what}: CPU s", used.cpu, against.cpu)
+    yield Row(f"{what}: peak MB", used.peak, against.peak)
+
+
+def compare(first: Path, second: Path) -> None:
+    """Say that the gold of two files is equal; SystemExit, naming the tables, if it is not.
+
+    In a process of its own: the system counts the peak of a process into that of the commands it starts later.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.values", str(first), str(second)], cwd=ROOT, text=True, stdout=subprocess.PIPE
+    )
+    print(done.stdout.strip(), flush=True)
+    if done.returncode:
+        sys.exit(1)
+
+
+ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "day": measure_day,
+    "small": measure_small,
+    "nothing": measure_nothing,
+    "help": measure_help,
+    "dag": measure_dag,
+    "hour": measure_hour,
+    "backfill": measure_backfill,
+    "history": measure_history,
+    "scheduler": measure_scheduler,
+}
+SLOW = ("hour", "backfill", "history", "scheduler")
