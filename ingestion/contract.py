@@ -1,7 +1,7 @@
 """What a dataset must look like, read from the dbt source YAML that dbt itself reads."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -21,7 +21,7 @@ from ingestion.fields import (
     say_duration,
     text_of,
 )
-from ingestion.names import unfit
+from ingestion.names import fold, source_columns, unfit
 from ingestion.switch import sources_on
 
 __all__ = ["parse_duration", "read_entries", "read_yaml", "say_duration"]
@@ -39,7 +39,9 @@ _META = (
     *("cadence", "lateness", "expect_records_every", "part_of", "breaker", "longest_record", "owner", "money"),
     *("location", "unpivot", "publish_personal"),
 )
-_COLUMN_META = ("required", "allowed", "excluded", "min", "max", "pattern", "personal")
+_COLUMN_META = ("from", "required", "allowed", "excluded", "min", "max", "pattern", "personal")
+# The source that is read by a fixed query, which names these columns as the contract does.
+_FIXED_QUERY = "orders"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
 _TYPE = re.compile(r"varchar|json|bigint|integer|boolean|date|timestamp|decimal\((\d+), ?(\d+)\)")
@@ -61,6 +63,8 @@ class Column:
     pattern: str | None = None
     personal: bool = False
     description: str = ""
+    # What the source calls it, if that is another name; the first of several that a batch has.
+    source_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,14 @@ class Contract:
     breaker_share: float = BREAKER_SHARE
     # Whether the published file contains the personal columns.
     publish_personal: bool = False
+
+    def at_source(self, name: str) -> tuple[str, ...]:
+        """Return the names that a column may have at the source."""
+        return next((one.source_names for one in self.columns if one.name == name and one.source_names), (name,))
+
+    def in_source(self, names: Iterable[str | None], columns: Iterable[str]) -> Mapping[str, str]:
+        """Map each of these columns to the source's column that it means; those that the source does not have are left out."""
+        return source_columns({name: self.at_source(name) for name in names if name}, columns)
 
 
 def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
@@ -197,7 +209,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
             raise bad(path, f"{dataset}.{name}", why)
     if twice or not names:
         raise bad(path, f"{dataset}.columns", f"names {twice[0]} twice" if twice else "is empty or missing")
-    return Contract(
+    contract = Contract(
         dataset=dataset,
         version=reader.whole("contract_version"),
         source=_source(reader),
@@ -220,6 +232,26 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         breaker_share=_breaker_share(reader),
         publish_personal=reader.flag("publish_personal"),
     )
+    _check_source_names(contract, path)
+    return contract
+
+
+def _check_source_names(contract: Contract, path: Path) -> None:
+    """Refuse names at the source that two columns share, or that nothing reads."""
+    meant: dict[str, str] = {}
+    fixed = {*contract.key, contract.version_column, contract.event_time} if contract.source == _FIXED_QUERY else set()
+    for column in contract.columns:
+        field = f"{contract.dataset}.{column.name}.from"
+        for name in contract.at_source(column.name):
+            if other := meant.get(fold(name)):
+                raise bad(path, field, f"is {name}, which {other} is read from already")
+            meant[fold(name)] = column.name
+        if column.source_names and column.name in fixed:
+            raise bad(
+                path, field, f"has no effect: the shop's tables are read by {column.name}; read from a view instead"
+            )
+        if len(column.source_names) > 1 and contract.format == "json_lines":
+            raise bad(path, field, "must be one name: each line is read by itself")
 
 
 def _meta(entry: dict[str, Any], path: Path, field: str) -> dict[Any, Any]:
@@ -300,8 +332,21 @@ def _column(column: dict[str, Any], path: Path, dataset: str) -> Column:
         max=high,
         pattern=reader.text_or_none("pattern"),
         personal=reader.flag("personal"),
+        source_names=_source_names(reader) if reader.has("from") else (),
         description=" ".join(str(column.get("description", "")).split()),
     )
+
+
+def _source_names(reader: Fields) -> tuple[str, ...]:
+    """Read `from`: what the source calls a column, or a list of such names."""
+    value, field = reader.meta["from"], f"{reader.name}.from"
+    names = [text_of(name, reader.path, field) for name in (value if isinstance(value, list) else [value])]
+    for name in names:
+        if not name.strip() or set(name) & {'"', "\\"} or not name.isprintable():
+            raise bad(reader.path, field, f"is {name!r}: a name is printable, and has no quotation mark or backslash")
+    if not names:
+        raise bad(reader.path, field, "is empty: name what the source calls the column, or leave it out")
+    return tuple(names)
 
 
 def _values(reader: Fields, field: str, data_type: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ name clashes with either, the Parquet column gets another name, which the manife
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 RECORD_NO = "record_no"
 IS_DELETED = "is_deleted"
@@ -46,13 +46,11 @@ def unfit(name: str, names: Iterable[str] = ()) -> str:
     A source may name a column anything. A contract's names are used in models, beside Clearwell's own columns.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        return (
-            "is not a plain name: use letters, digits and _, and read from a view at the source that renames the column"
-        )
+        return "is not a plain name: use letters, digits and _, and say what the source calls it in `from`"
     if name.lower() in RECORDS_OWN or name.lower() in {f"text_{other}".lower() for other in names}:
-        return "is a column that Clearwell adds: use another name, and read from a view at the source that renames the column"
+        return "is a column that Clearwell adds: use another name, and say what the source calls it in `from`"
     if name.lower() in _SQL_WORDS:
-        return "is an SQL keyword: use another name, and read from a view at the source that renames the column"
+        return "is an SQL keyword: use another name, and say what the source calls it in `from`"
     return ""
 
 
@@ -84,16 +82,27 @@ def renamed(columns: Iterable[str]) -> dict[str, str]:
     return {name: physical for name, physical in physical_names(columns).items() if name != physical}
 
 
-def source_columns(wanted: Iterable[str], columns: Iterable[str]) -> Mapping[str, str]:
-    """Map each name of a contract to a column of the source: the exact one, or else the only one that differs by case.
+def source_columns(wanted: Mapping[str, Sequence[str]], columns: Iterable[str]) -> Mapping[str, str]:
+    """Map each name of a contract to a column of the source, by the names that the source may have for it, the first one first.
 
-    A name that matches no column, or several that differ by case, is left out.
+    A column matches a name exactly, or else if it is the only one that differs from it by case. What matches none is left out.
     """
     columns = list(columns)
     by_fold = {fold(name): name for name in columns}
     spelled = Counter(map(fold, columns))
-    meant = {name: name if name in columns else by_fold.get(fold(name), "") for name in wanted}
-    return {name: column for name, column in meant.items() if column and (column == name or spelled[fold(name)] == 1)}
+    meant: dict[str, str] = {}
+    for name, candidates in wanted.items():
+        for one in candidates:
+            if one in columns or spelled[fold(one)] == 1:
+                meant[name] = one if one in columns else by_fold[fold(one)]
+                break
+    return meant
+
+
+def text_in_raw(names: Sequence[str], raw: str = "raw") -> str:
+    """Return SQL for the text of a refused record under the first of these names that it has. `raw` is a JSON object."""
+    found = [f"json_extract_string({raw}, '$.\"{name.replace(chr(39), chr(39) * 2)}\"')" for name in names]
+    return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
 
 
 def fold(name: str) -> str:

@@ -169,6 +169,14 @@ def _changes_of_column(now: Column, before: Column) -> list[tuple[str, str, str]
                 "add a column of the new type beside it",
             )
         )
+    if unread := set(before.source_names or (before.name,)) - set(now.source_names or (now.name,)):
+        found.append(
+            (
+                "renamed at the source",
+                f"column {now.name} is no longer read from {', '.join(sorted(unread))}, as batches in bronze have it",
+                "list both names in `from`: the first one that a batch has is read",
+            )
+        )
     if now.required and not before.required:
         found.append(
             (

@@ -10,14 +10,13 @@ import duckdb
 
 from ingestion.contract import Contract, read_contracts
 from ingestion.home import Home
+from ingestion.names import text_in_raw
 from warehouse import state
 
 # A refused record without the end of its line, which the last one of a file may lack.
 LINE = "rtrim(raw, chr(10) || chr(13))"
 # Only the kinds of characters are kept: the value may be personal data.
 SHAPE = "regexp_replace(regexp_replace(left({0}, 40), '\\p{{N}}', '9', 'g'), '\\p{{L}}', 'a', 'g')"
-# The raw record's value of a name, as text.
-_SAID = "case when json_valid(raw) then json_extract_string(raw, '$.\"{name}\"') end"
 _LETTERS = f"""
     create temp table letters as
     with refused as (
@@ -55,17 +54,34 @@ _LETTERS = f"""
         from refused
         left join ops.batches as batches using (batch_id)
         group by refused.dataset, refused.line
+    ),
+
+    named as (
+        select letters.*, nullif(split_part(reasons[1], ':', 2), '') as column_name, coalesce(known.names, [column_name]) as names
+        from letters
+        left join source_names as known
+            on letters.dataset = known.dataset and nullif(split_part(reasons[1], ':', 2), '') = known.name
+    ),
+
+    said as (
+        select
+            * exclude (names),
+            case when json_valid(raw) then list_filter(
+                list_transform(names, lambda name: json_extract_string(raw, '$."' || name || '"')),
+                lambda text: text is not null
+            )[1] end as value
+        from named
     )
 
     select
-        letters.*,
+        said.* exclude (column_name, value),
         -- what is no dead letter without a decision is half a line, and its file landed again, longer
         coalesce(decided.settled, case when not is_dead_letter then 'replaced' end) as settled,
         cast(null as varchar) as settled_by,
-        nullif(split_part(reasons[1], ':', 2), '') as column_name,
-        {_SAID.format(name="' || column_name || '")} as value,
+        column_name,
+        value,
         {SHAPE.format("value")} as shape
-    from letters
+    from said
     left join decided using (dataset, line)
 """
 _REPLACED = """
@@ -92,6 +108,11 @@ def ask(home: Home, query: str, parameters: list[object] | None = None) -> list[
     with state.connect(home.state) as connection:
         if not state.has_table(connection, "records", "refused"):
             return []
+        connection.execute("create temp table source_names (dataset varchar, name varchar, names varchar[])")
+        for dataset, contract in read_contracts().items():
+            for column in (one for one in contract.columns if one.source_names):
+                row = [dataset, column.name, list(column.source_names)]
+                connection.execute("insert into source_names values ($1, $2, $3)", row)
         connection.execute(_LETTERS)
         for dataset, contract in _contracts_of(connection).items():
             connection.execute(_REPLACED.format(dataset=dataset, **_same_record(contract)))
@@ -119,18 +140,19 @@ def _contracts_of(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Contrac
 def _same_record(contract: Contract) -> dict[str, str]:
     """Return the condition on a record of a letter's key that is not older: by version, or by landing without a version."""
     types = {column.name: column.type for column in contract.columns}
-    same = [f"records.{name} = {_typed(name, types.get(name, 'varchar'))}" for name in contract.key]
+    same = [f"records.{name} = {_typed(contract.at_source(name), types.get(name, 'varchar'))}" for name in contract.key]
     version = contract.version_column
     if not version:
         return {"same_key": " and ".join(same), "is_newer": "true"}
-    said = _typed(version, types.get(version, "timestamp"))
+    said = _typed(contract.at_source(version), types.get(version, "timestamp"))
     later = "batches.landed_at > letters.first_seen"
     newer = f"(records.{version} > {said} or (coalesce(records.{version} = {said}, {said} is null) and {later}))"
     return {"same_key": " and ".join(same), "is_newer": newer}
 
 
-def _typed(name: str, kind: str) -> str:
-    said = _SAID.format(name=name).replace("raw", "letters.raw")
+def _typed(names: Sequence[str], kind: str) -> str:
+    """Return SQL for a letter's value under the first of these names that it has, as a type."""
+    said = f"case when json_valid(letters.raw) then {text_in_raw(names, 'letters.raw')} end"
     if kind == "timestamp":
         return f"timezone('UTC', try_cast({said} as timestamptz))"
     return f"try_cast({said} as {kind})"

@@ -15,7 +15,7 @@ from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import BAD_ROW, NOT_UTF8
+from ingestion.names import BAD_ROW, NOT_UTF8, text_in_raw
 from operations import letters
 from operations.query import ALLOWED_CONDITION, parse_condition, session
 from warehouse import state
@@ -165,7 +165,7 @@ def _find(connection: duckdb.DuckDBPyConnection, contracts: dict[str, Contract],
             f"select '{dataset}' as dataset, batch_id, record_no, record_date, fate, decision, null::varchar[] as reasons"
             f" from records.{dataset} where {condition}"
         )
-        in_raw = f"json_valid(raw) and json_extract_string(raw, '$.\"{first}\"') = $1"
+        in_raw = f"json_valid(raw) and {text_in_raw(contract.at_source(first))} = $1"
         parts.append(
             "select dataset, batch_id, record_no, record_date, fate, decision, reasons from records.refused"
             f" where dataset = '{dataset}' and {condition if by_place else in_raw}"

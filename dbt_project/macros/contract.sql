@@ -21,6 +21,18 @@
     {{ return(contract(dataset).columns | map(attribute='name') | list) }}
 {% endmacro %}
 
+{# The names that a column may have at its source: its own, unless the contract says `from`. #}
+{% macro names_at_source(column) %}
+    {% set said = (column.config.meta or {}).get('from') or column.name %}
+    {{ return([said] if said is string else said) }}
+{% endmacro %}
+
+{% macro all_names_at_source(dataset) %}
+    {% set names = [] %}
+    {% for column in contract(dataset).columns %}{% do names.extend(names_at_source(column)) %}{% endfor %}
+    {{ return(names) }}
+{% endmacro %}
+
 {# Join condition over columns that may be null. #}
 {% macro same(left, right, columns) -%}
     {%- for column in columns -%}

@@ -84,9 +84,9 @@
         ), '')
 {%- endmacro %}
 
-{# A line's value of a column as text, with marked numbers as the line has them. #}
+{# A line's value under a name as text, with marked numbers as the line has them. #}
 {% macro text_in_line(name, data_type) -%}
-    {%- set text = 'parsed.' ~ name ~ '::varchar' -%}
+    {%- set text = 'parsed."' ~ name ~ '"::varchar' -%}
     {%- if data_type == 'json' -%}
         case when marked is null then {{ text }} else regexp_replace({{ text }}, '"\\u0001number ([^"]+)"', '\1', 'g') end
     {%- elif data_type.startswith('decimal') -%}
@@ -226,10 +226,10 @@ shaped as (
     select
         batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked,
         case when unreadable is null then json_keys(raw) end as keys,
-        case when unreadable is null then json_type(raw, [{% for name in names %}'$.{{ name }}'{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
+        case when unreadable is null then json_type(raw, [{% for column in the.columns %}{{ literal('$."' ~ names_at_source(column)[0] ~ '"') }}{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
         from_json(
             case when unreadable is null then coalesce(marked, raw) end,
-            '{ {%- for column in the.columns -%} "{{ column.name }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%} }'
+            '{ {%- for column in the.columns -%} "{{ names_at_source(column)[0].replace("'", "''") }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%} }'
         ) as parsed
     from read
 ),
@@ -243,7 +243,7 @@ texts as (
             when len(keys) <> list_count(kinds) then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
         end as unreadable
         {%- for column in the.columns %},
-        {{ text_in_line(column.name, column.data_type) }} as text_{{ column.name }}{% endfor %}
+        {{ text_in_line(names_at_source(column)[0], column.data_type) }} as text_{{ column.name }}{% endfor %}
     from shaped
 ),
 {% else %}
@@ -413,7 +413,7 @@ select * from final
     where false
     {% for layout in layouts %}
     {% set number = loop.index %}
-    {% set meant = columns_meant(names, layout.columns) %}
+    {% set meant = columns_meant(dataset, layout.columns) %}
     union all
     select
         record_no, bronze_file, coalesce(is_deleted, false),
@@ -449,22 +449,24 @@ select * from final
     {{ return(layouts) }}
 {% endmacro %}
 
-{# The column of a source that each name of a contract means, as source_columns() in ingestion/names.py returns it. #}
-{% macro columns_meant(names, columns) %}
+{# The column of a source that each column of a contract means, as source_columns() in ingestion/names.py returns it. #}
+{% macro columns_meant(dataset, columns) %}
     {% set meant = {} %}
-    {% for name in names %}
-        {% set alike = [] %}
-        {% for column in columns if column.lower() == name.lower() %}{% do alike.append(column) %}{% endfor %}
-        {% if name in columns %}{% do meant.update({name: name}) %}
-        {% elif alike | length == 1 %}{% do meant.update({name: alike[0]}) %}{% endif %}
+    {% for column in contract(dataset).columns %}
+        {% for name in names_at_source(column) if column.name not in meant %}
+            {% set alike = [] %}
+            {% for other in columns if other.lower() == name.lower() %}{% do alike.append(other) %}{% endfor %}
+            {% if name in columns %}{% do meant.update({column.name: name}) %}
+            {% elif alike | length == 1 %}{% do meant.update({column.name: alike[0]}) %}{% endif %}
+        {% endfor %}
     {% endfor %}
     {{ return(meant) }}
 {% endmacro %}
 
 {# Whether any name of a contract means this column of a source. #}
 {% macro is_meant(column, columns, names) -%}
-    ({{ column }} in ('{{ names | join("', '") }}')
-        or (lower({{ column }}) in ('{{ names | map('lower') | join("', '") }}') and len(list_filter({{ columns }}, lambda other: lower(other) = lower({{ column }}))) = 1))
+    ({{ column }} in ({{ listed(names) }})
+        or (lower({{ column }}) in ({{ listed(names | map('lower')) }}) and len(list_filter({{ columns }}, lambda other: lower(other) = lower({{ column }}))) = 1))
 {%- endmacro %}
 
 {% macro physical(layout, column) %}{{ return('"' ~ layout.renamed.get(column, column).replace('"', '""') ~ '"') }}{% endmacro %}

@@ -17,7 +17,7 @@ from ingestion import bronze, database
 from ingestion.contract import Contract
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import IS_DELETED, RECORD_NO, source_columns
+from ingestion.names import IS_DELETED, RECORD_NO, text_in_raw
 from ingestion.sources.decisions import Target
 from ingestion.window import Window
 
@@ -222,8 +222,7 @@ class Known:
 
     def _copy(self, contract: Contract, manifest: Manifest, *, is_current: bool) -> None:
         """Copy keys and versions out of a batch that no build has parsed."""
-        wanted = [name for name in (*contract.key, contract.version_column, contract.event_time) if name]
-        meant = source_columns(wanted, manifest.columns)
+        meant = contract.in_source((*contract.key, contract.version_column, contract.event_time), manifest.columns)
         physical = {name: manifest.renamed.get(column, column) for name, column in meant.items()}
         if not physical.keys() >= set(contract.key):
             return  # no row of it has a key
@@ -251,9 +250,9 @@ def _of_state(contract: Contract) -> str:
     """Select the keys and versions in the state: of its records, and of its refused ones."""
     dataset, version = contract.dataset, contract.version_column
     key = ", ".join(f"cast({_quoted(name)} as varchar) as {_quoted(name)}" for name in contract.key)
-    refused = ", ".join(f"raw ->> '$.{_quoted(name)}'" for name in contract.key)
+    refused = ", ".join(text_in_raw(contract.at_source(name)) for name in contract.key)
     refused_version = (
-        f"try_cast((raw ->> '$.{_quoted(version)}') as timestamptz) at time zone 'UTC'" if version else "null"
+        f"try_cast({text_in_raw(contract.at_source(version))} as timestamptz) at time zone 'UTC'" if version else "null"
     )
     sources = ", ".join(f"'{name}'" for name in _NOT_OF_THE_SOURCE)
     return f"""

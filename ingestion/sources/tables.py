@@ -23,7 +23,7 @@ from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.land import Landing, Run, describe, expect_records, landed, staging, write
 from ingestion.manifest import Manifest, Reading
-from ingestion.names import BAD_ROW, physical_names, renamed, source_columns
+from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.sources import csv_records
 from ingestion.sources.csv_records import INVALID_UTF8, Record, Row
 from ingestion.sources.places import fetch
@@ -124,7 +124,7 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
     latest, undecided, is_dated = "", [], False
     rows: list[Row] = []
     # A column that is not in the file: it says which edition of a row is later.
-    version = None if source_columns([contract.version_column or ""], columns) else contract.version_column
+    version = None if contract.in_source([contract.version_column], columns) else contract.version_column
 
     def land(record: Record, units: list[Row]) -> None:
         rows.extend(units)
@@ -158,7 +158,7 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
             land(record, units)
     if version:
         edition = _edition(published_at, latest)
-        columns, rows = (*columns, version), [(*row, edition) for row in rows]
+        columns, rows = (*columns, contract.at_source(version)[0]), [(*row, edition) for row in rows]
     taken.parts.append((columns, rows))
 
 
@@ -174,18 +174,19 @@ def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tu
 
     A header without the contract's key or event time is Permanent: not one of its rows could be taken.
     """
-    there = source_columns([name for name in (*contract.unpivot, *contract.key, contract.event_time) if name], header)
+    needed = [name for name in dict.fromkeys([*contract.unpivot, contract.event_time, *contract.key]) if name]
+    there = contract.in_source(needed, header)
     if contract.unpivot and not set(contract.unpivot) & set(there) and len(header) > 1:
-        return contract.unpivot, True, 0
-    needed = dict.fromkeys([*contract.unpivot, contract.event_time, *contract.key])
-    missing = [name for name in needed if name and name not in there]
+        return tuple(contract.at_source(name)[0] for name in contract.unpivot), True, 0
+    missing = [" or ".join(contract.at_source(name)) for name in needed if name not in there]
     if missing:
         other = next((sign for sign in (";", "\t", "|") if len(header) == 1 and sign in header[0]), None)
         hint = f"; it seems to be separated by {other!r} instead of commas" if other else guess(missing[0], header)
         raise Permanent(
             f"the header does not fit the contract of {contract.dataset}: it has no {', '.join(missing)}{hint}",
             where=where,
-            todo=f"correct the file: it needs the columns {', '.join(column.name for column in contract.columns)}",
+            todo=f"correct the file: it needs the columns {', '.join(_names_at_source(contract))}; or the contract: `from` says what"
+            " the source calls a column",
         )
     return header, False, header.index(there[contract.event_time]) if contract.event_time else None
 
@@ -206,7 +207,7 @@ def _picked(row: Row, places: Sequence[int | None]) -> Row:
 
 def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifest:
     """Write the rows, then the raw ones. A row that was read and neither landed nor reported is Permanent."""
-    columns, rows = taken.columns() or tuple(column.name for column in contract.columns), taken.rows()
+    columns, rows = taken.columns() or _names_at_source(contract), taken.rows()
     bad = sorted(taken.bad, key=lambda one: (one[0].raw, one[1], one[0].line))
     schema = pa.schema(
         [*((name, pa.string()) for name in physical_names(columns).values()), *([_BAD_ROWS] if bad else [])]
@@ -239,6 +240,10 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
         renamed=renamed(columns),
         reading=reading,
     )
+
+
+def _names_at_source(contract: Contract) -> tuple[str, ...]:
+    return tuple(contract.at_source(column.name)[0] for column in contract.columns)
 
 
 def _filled(arrays: list[pa.Array], schema: pa.Schema) -> pa.Table:

@@ -47,16 +47,22 @@ def followed(checkout: Path) -> Path:
 
 def test_gold_is_what_the_page_shows(followed: Path) -> None:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:2] == "| "]
-    shown, letters, trace, restated = type_in(
+    shown, letters, suggested, trace, refused_trace, restated = type_in(
         followed,
         'clearwell sql --json "from gold.daily_ratings order by all"',
         "clearwell dead-letters list --json",
+        "clearwell dead-letters suggest --json",
         "clearwell trace r2 --json",
+        "clearwell trace r4 --json",
         """clearwell sql --json "from ops.restatements where gold_table = 'daily_ratings'" """,
     )
     found = json.loads(shown[0])
     assert [list(found[0]), *([str(value) for value in row.values()] for row in found)] == rows
     assert [row["reasons"] for row in json.loads(letters[0])] == ["out_of_range:stars"]
+    # the value is found under the partner's name; only its shape is told
+    assert [row["value"] for row in json.loads(suggested[0])] == ["9"]
+    refused = json.loads(refused_trace[0])
+    assert [record["fate"] for record in refused] == ["dead_letter"]
     fates = {record["fate"] for record in json.loads(trace[0])}
     assert fates == {"current", "superseded"}
     assert {row["gold_date"] for row in json.loads(restated[0])} == {"2026-11-01"}

@@ -66,6 +66,24 @@ def test_a_contract_is_read_whole(write):
     }
 
 
+def test_a_source_may_have_other_names(write):
+    text = YAML.replace("personal: true", "from: [State, Order Status]")
+    contract = read_contracts(write(text))["orders"]
+    assert contract.at_source("status") == ("State", "Order Status")
+    assert contract.at_source("amount") == ("amount",)
+    assert contract.in_source(["status", "amount", None], ["order status", "Amount"]) == {
+        "status": "order status",
+        "amount": "Amount",
+    }
+
+
+def test_a_line_has_one_name_for_a_column(write):
+    text = YAML.replace("source: orders, format: rows", "source: clickstream, format: json_lines")
+    assert read_contracts(write(text.replace("personal: true", "from: State")))
+    with pytest.raises(Permanent, match=r"orders.status.from must be one name"):
+        read_contracts(write(text.replace("personal: true", "from: [State, Status]")))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
@@ -111,6 +129,14 @@ def test_a_contract_is_read_whole(write):
         ("source: orders", "source: ordres", "did you mean orders"),
         ("owner: us", "owner: us, location: here.csv", "orders.location"),
         ("owner: us", "owner: us, unpivot: [order_id, status]", "orders.unpivot"),
+        # names at the source
+        ("personal: true", "from: 3", "orders.status.from must be text"),
+        ("personal: true", "from: ''", "orders.status.from is ''"),
+        ("personal: true", "from: []", "orders.status.from is empty"),
+        ("personal: true", 'from: "a\\"b"', "no quotation mark"),
+        ("personal: true", "from: Amount", "orders.amount.from is amount, which status is read from already"),
+        ("personal: true", "from: [a, A]", "orders.status.from is A, which status is read from already"),
+        ("required: true", "from: Id", "the shop's tables are read by order_id; read from a view instead"),
         # values of the wrong type
         ("owner: us", "owner: us, dated_key: 'yes'", "orders.dated_key must be true or false"),
         ("owner: us", "owner: no", "orders.owner must be text"),

@@ -1,11 +1,13 @@
 """Each column of a source gets a unique name in Parquet, whatever its name is."""
 
+import json
+
 import duckdb
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingestion.names import BRONZE_OWN, fold, physical_names, renamed, source_columns, unfit
+from ingestion.names import BRONZE_OWN, fold, physical_names, renamed, source_columns, text_in_raw, unfit
 
 names = st.one_of(
     st.sampled_from(
@@ -33,11 +35,32 @@ def test_only_what_clashes_is_renamed() -> None:
 
 
 def test_a_contracts_name_means_the_exact_column_else_the_only_one_in_other_case() -> None:
-    assert source_columns(["status"], ["Status", "status"]) == {"status": "status"}
-    assert source_columns(["status"], ["Status", "x"]) == {"status": "Status"}
-    assert source_columns(["status"], ["Status", "STATUS"]) == {}
-    assert source_columns(["Status"], ["Status", "status"]) == {"Status": "Status"}
-    assert source_columns(["status"], []) == {}
+    def meant(name: str, *columns: str) -> str | None:
+        return source_columns({name: (name,)}, columns).get(name)
+
+    assert meant("status", "Status", "status") == "status"
+    assert meant("status", "Status", "x") == "Status"
+    assert meant("status", "Status", "STATUS") is None
+    assert meant("Status", "Status", "status") == "Status"
+    assert meant("status") is None
+
+
+def test_a_column_may_have_other_names_at_the_source_of_which_the_first_counts() -> None:
+    def meant(*columns: str) -> dict[str, str]:
+        return dict(source_columns({"order_id": ("InvoiceNo", "Invoice"), "country": ("country",)}, columns))
+
+    assert meant("Invoice", "Country") == {"order_id": "Invoice", "country": "Country"}
+    assert meant("Invoice", "InvoiceNo") == {"order_id": "InvoiceNo"}
+    assert meant("invoiceno", "INVOICENO", "Invoice") == {"order_id": "Invoice"}
+    assert meant("order_id") == {}
+
+
+@pytest.mark.parametrize("name", ["id", "Customer's id", "Preis (€)", "a.b", "from"])
+def test_a_raw_value_is_found_under_any_name(name: str) -> None:
+    with duckdb.connect() as connection:
+        found = text_in_raw(["absent", name], "line")
+        rows = connection.execute(f"select {found} from (select $1 as line)", [json.dumps({name: 7, "x": 1})])
+        assert rows.fetchall() == [("7",)]
 
 
 @pytest.mark.parametrize(

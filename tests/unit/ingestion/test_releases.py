@@ -50,6 +50,7 @@ def test_what_is_released_is_what_is_there() -> None:
         (lambda table, columns: meta(columns["total_amount"]).update(min=0), "narrowed"),
         (lambda table, columns: meta(columns["total_amount"]).update(excluded=[0]), "narrowed"),
         (lambda table, columns: meta(columns["currency"]).update(pattern="[A-Z]{3}"), "narrowed"),
+        (lambda table, columns: meta(columns["currency"]).update({"from": "Currency Code"}), "renamed at the source"),
         (lambda table, columns: table["config"]["meta"].update(key=["customer_id"]), "identity"),
         (lambda table, columns: table["config"]["meta"].update(dated_key=True), "identity"),
         (lambda table, columns: table["config"]["meta"].update(record_date="updated_at"), "identity"),
@@ -74,6 +75,7 @@ def test_what_breaks_nobody_is_released_as_the_next_version(project: Path) -> No
         project, "orders", lambda table, columns: table["columns"].append({"name": "channel", "data_type": "varchar"})
     )
     change(project, "orders", lambda table, columns: meta(columns["status"])["allowed"].append("archived"))
+    change(project, "orders", lambda table, columns: meta(columns["currency"]).update({"from": ["Code", "currency"]}))
     assert rules(project) == ["released"]
     assert releases.release("orders", project) == 2
     assert rules(project) == []

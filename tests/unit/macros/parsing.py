@@ -1,8 +1,9 @@
 """`parse_records` as dbt renders it, without dbt: the records of one batch, parsed under a dataset's own contract."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -16,8 +17,19 @@ LANDED = datetime.datetime(2026, 11, 3)
 Row = dict[str, Any]
 
 
-def parsed(dataset: str, folder: Path, table: pa.Table, *, source: str = "clickstream", **meta: Any) -> list[Row]:
-    """Parse a table of bronze as one batch of the dataset, in order; `meta` changes its contract."""
+def parsed(
+    dataset: str,
+    folder: Path,
+    table: pa.Table,
+    *,
+    source: str = "clickstream",
+    names: Mapping[str, str] = MappingProxyType({}),
+    **meta: Any,
+) -> list[Row]:
+    """Parse a table of bronze as one batch of the dataset, in order.
+
+    `meta` changes its contract, and `names` says what its source calls some columns.
+    """
     file = folder / "batch-1" / "part-0.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     numbers = pa.array(range(1, table.num_rows + 1), pa.int64())
@@ -30,7 +42,7 @@ def parsed(dataset: str, folder: Path, table: pa.Table, *, source: str = "clicks
             " $5 as columns, $6::bigint as records_written, map([]::varchar[], []::varchar[]) as renamed",
             [dataset, source, LANDED, str(file), table.column_names, table.num_rows],
         )
-        sql = project(connection, {dataset: _contract(dataset, meta)})["parse_records"](dataset)
+        sql = project(connection, {dataset: contract_with(dataset, names, **meta)})["parse_records"](dataset)
         result = connection.execute(f"select * from ({sql}) order by record_no")
         names = [column[0] for column in result.description or []]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -57,8 +69,11 @@ def _is_text(line: bytes) -> bool:
     return True
 
 
-def _contract(dataset: str, meta: Row) -> Row:
-    """Return the table of a dataset's source YAML, with some of its meta changed."""
+def contract_with(dataset: str, names: Mapping[str, str | list[str]], **meta: Any) -> Row:
+    """Return the table of a dataset's source YAML, with some of its meta changed, and the names that its source has."""
     body = read_yaml(PROJECT / "models" / "staging" / f"staging_{dataset}.yml")
     (table,) = body["sources"][0]["tables"]
+    for column in table["columns"]:
+        if column["name"] in names:
+            column.setdefault("config", {}).setdefault("meta", {})["from"] = names[column["name"]]
     return {**table, "config": {"meta": {**table["config"]["meta"], **meta}}}

@@ -20,6 +20,41 @@ def events(folder: Path, *ends: str, **meta: object) -> list[Row]:
     return parsed("clickstream", folder, lines(f"{{{EVENT},{end}}}\n".encode() for end in ends), **meta)
 
 
+def test_a_line_may_have_other_names(tmp_path: Path):
+    names = {
+        "event_type": "Event Type",
+        "country": "it's",
+        "quantity": "Anzahl (Stück)",
+        "unit_price": "p.x",
+        "properties": "data",
+    }
+    written = {
+        "event_id": "e",
+        "event_time": "2026-11-01T10:00:00Z",
+        "visitor_id": "v",
+        "Event Type": "click",
+        "it's": "DE",
+        "Anzahl (Stück)": 3,
+        "p.x": 1.5,
+        "data": {"a": 12345678901234567890},
+        "country": "not this one",
+    }
+    texts = [written, written | {"Anzahl (Stück)": "3"}, written | {"Event Type": None}]
+    read, odd, missing = parsed(
+        "clickstream", tmp_path, lines(f"{json.dumps(one)}\n".encode() for one in texts), names=names
+    )
+    assert (read["event_type"], read["country"], read["quantity"], read["unit_price"]) == (
+        "click",
+        "DE",
+        3,
+        Decimal("1.5"),
+    )
+    assert json.loads(read["properties"]) == {"a": 12345678901234567890} and not read["reasons"]
+    # a refusal names the contract's column, and the raw record keeps the source's name
+    assert odd["reasons"] == ["wrong_type:quantity"] and json.loads(odd["raw"])["Anzahl (Stück)"] == "3"
+    assert missing["reasons"] == ["missing:event_type"]
+
+
 @pytest.mark.parametrize(
     ("number", "price"),
     [

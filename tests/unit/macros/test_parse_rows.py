@@ -22,6 +22,7 @@ from ingestion.sources.decisions import Target
 from ingestion.sources.known import Standing
 from ingestion.window import Window
 from tests.unit.macros.dbt_like import project
+from tests.unit.macros.parsing import contract_with
 from tests.unit.macros.plan import plan_batches
 
 LANDED = datetime(2026, 11, 3, tzinfo=UTC)
@@ -247,6 +248,20 @@ def test_a_correction_carries_a_column_by_the_name_that_the_source_gives_it(home
     assert manifest.columns == tuple(sorted(row)) and manifest.renamed == renamed(row)
     (found,) = parsed(home, manifest)
     assert (found["status"], found["reasons"], found["record_no"]) == ("paid", None, 1)
+
+
+def test_a_row_may_have_other_names_which_may_change(home: Home) -> None:
+    names = {"status": ["Order's State", "State"], "shipping_country": "status"}
+    contracts = {"orders": contract_with("orders", names)}
+    row = {name: text for name, text in GOOD.items() if name not in ("status", "shipping_country")}
+    early = row | {"STATE": "created", "status": "DE"}
+    late = row | {"Order's State": "paid", "State": "created", "status": "FR", "total_amount": "much"}
+    first, second = (
+        parsed(home, land(home, list(one), [list(one.values())]), contracts=contracts)[0] for one in (early, late)
+    )
+    assert (first["status"], first["shipping_country"], first["reasons"]) == ("created", "DE", None)
+    assert second["reasons"] == ["not_parsed:total_amount"]
+    assert json.loads(second["raw"])["Order's State"] == "paid" and json.loads(second["raw"])["status"] == "FR"
 
 
 @pytest.fixture

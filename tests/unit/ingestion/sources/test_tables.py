@@ -80,6 +80,34 @@ def land_reviews(
     return sources.ingest("reviews", Window.parse(start, end), home, NOW, contracts={"reviews": read_contract(path)})
 
 
+def test_a_file_may_have_other_names_than_the_contract(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contract = tmp_path / "staging_reviews.yml"
+    text = REVIEWS.replace("LOCATION", "${EXCHANGE_RATES}").replace("EXPECTED", ", version_column: edition")
+    text = text.replace(
+        "required: true}}}\n          - {name: stars",
+        "required: true, from: ['No', Number]}}}\n          - {name: stars",
+    )
+    text = text.replace(
+        "timestamp, config: {meta: {required: true}}}", 'timestamp, config: {meta: {from: "Date, UTC"}}}'
+    )
+    contract.write_text(text + "          - {name: edition, data_type: timestamp, config: {meta: {from: As of}}}\n")
+
+    def land_them(header: str) -> list[tuple[str | None, ...]]:
+        give(monkeypatch, tmp_path, header + "\nr1,5,2026-11-10T09:00:00Z\nr2,4,2026-11-12\n")
+        window = Window.parse("2026-11-10", "2026-11-11")
+        landing = sources.ingest("reviews", window, home, NOW, contracts={"reviews": read_contract(contract)})
+        assert landing.manifests[0].columns[-1] == "As of"
+        return rows(home, landing)
+
+    landed = [("r1", "5", "2026-11-10T09:00:00Z", "2026-11-03T15:00:00Z")]
+    assert land_them('number,stars,"Date, UTC"') == land_them('No,stars,"Date, UTC"') == landed
+    with pytest.raises(Permanent, match="it has no No or Number") as raised:
+        land_them('review_id,stars,"Date, UTC"')
+    assert "needs the columns No, stars, Date, UTC, As of; or the contract: `from` says" in str(raised.value)
+
+
 def ids(home: Home, landing: Landing) -> list[str | None]:
     return [row[0] for row in rows(home, landing)]
 
