@@ -29,7 +29,7 @@ def main() -> None:
     common.begin(job)
     landing.land(job)
     clicks = keep_clicks(job)
-    orders, lines = make_orders(job)
+    lines = make_lines(job)
     sessions = make_sessions(job, clicks)
     daily = revenue(lines, "order_date", common.DAILY_MEANS, "d")
     hourly = revenue(
@@ -128,8 +128,8 @@ def total(name: str) -> pl.Expr:
     return pl.when(col(name).count() > 0).then(col(name).sum()).alias(name)
 
 
-def make_orders(job: Job) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Write the orders, and their lines with amounts, tax, and both in dollars; return both."""
+def make_lines(job: Job) -> pl.DataFrame:
+    """Write the orders, and their lines with amounts, tax, and both in dollars; return the lines that count."""
     latest = (job.now + FUTURE).replace(tzinfo=None)
     orders = (
         pl.scan_parquet(job.raw("orders"))
@@ -181,7 +181,7 @@ def make_orders(job: Job) -> tuple[pl.DataFrame, pl.DataFrame]:
         tax_usd=half_even(col("tax") * col("usd_quote"), col("quote")),
     )
     lines.write_parquet(job.work / "silver_order_items.parquet")
-    return orders, lines.filter("is_counted")
+    return lines.filter("is_counted")
 
 
 def tax(lines: pl.DataFrame) -> pl.DataFrame:
