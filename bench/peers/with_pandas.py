@@ -21,6 +21,7 @@ from bench.by_hand import landing
 from bench.by_hand.columns import CLICK
 from bench.by_hand.job import FUTURE, Job, read_job
 from bench.peers import common
+from bench.peers.tables import DAILY_MEANS, HOURLY_MEANS
 
 KINDS = pd.CategoricalDtype(common.EVENT_TYPES)
 
@@ -34,9 +35,9 @@ def main() -> None:
     sessions = make_sessions(job, clicks)
     lines = make_lines(job)
     tables = {
-        "daily_revenue": revenue(lines, "order_date", common.DAILY_MEANS, "D"),
+        "daily_revenue": revenue(lines, "order_date", DAILY_MEANS, "D"),
         "hourly_revenue": revenue(
-            lines.assign(order_hour=lines["ordered_at"].dt.floor("h")), "order_hour", common.HOURLY_MEANS, "h"
+            lines.assign(order_hour=lines["ordered_at"].dt.floor("h")), "order_hour", HOURLY_MEANS, "h"
         ),
         "daily_products": products(job, lines, clicks),
         "daily_traffic": traffic(clicks),

@@ -11,6 +11,7 @@ from polars import col
 from bench.by_hand import landing
 from bench.by_hand.job import FUTURE, Job, read_job
 from bench.peers import common
+from bench.peers.tables import DAILY_MEANS, HOURLY_MEANS
 
 CLICK = pl.Struct(
     {
@@ -31,9 +32,9 @@ def main() -> None:
     clicks = keep_clicks(job)
     lines = make_lines(job)
     sessions = make_sessions(job, clicks)
-    daily = revenue(lines, "order_date", common.DAILY_MEANS, "d")
+    daily = revenue(lines, "order_date", DAILY_MEANS, "d")
     hourly = revenue(
-        lines.with_columns(order_hour=col("ordered_at").dt.truncate("1h")), "order_hour", common.HOURLY_MEANS, "h"
+        lines.with_columns(order_hour=col("ordered_at").dt.truncate("1h")), "order_hour", HOURLY_MEANS, "h"
     )
     tables = {
         "daily_revenue": daily,

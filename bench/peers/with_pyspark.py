@@ -20,6 +20,7 @@ from bench.by_hand.columns import CLICK
 from bench.by_hand.job import FUTURE, THREADS, Job, read_job
 from bench.by_hand.values import listed
 from bench.peers import common
+from bench.peers.tables import DAILY_MEANS, HOURLY_MEANS
 
 MEMORY = "4g"
 
@@ -38,10 +39,8 @@ def main() -> None:
         keep(spark, job, "orders", orders(spark, latest))
         keep(spark, job, "lines", lines(spark, latest))
         tables = {
-            "daily_revenue": revenue(spark, "order_date", "order_date", common.DAILY_MEANS, "day"),
-            "hourly_revenue": revenue(
-                spark, "order_hour", "date_trunc('hour', ordered_at)", common.HOURLY_MEANS, "hour"
-            ),
+            "daily_revenue": revenue(spark, "order_date", "order_date", DAILY_MEANS, "day"),
+            "hourly_revenue": revenue(spark, "order_hour", "date_trunc('hour', ordered_at)", HOURLY_MEANS, "hour"),
             "daily_products": products(spark),
             "daily_traffic": spark.sql("""
                 select event_date, event_type, count(*) as events, count(distinct visitor_id) as visitors
