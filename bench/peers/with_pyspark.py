@@ -231,7 +231,7 @@ def lines(spark: SparkSession, latest: str) -> DataFrame:
             order_date, ordered_at, country, currency, coalesce(is_counted, false) as is_counted
         from valid
         left join orders on valid.order_id = orders.order_id
-    """).createOrReplaceTempView("priced")
+    """).cache().createOrReplaceTempView("priced")
     tax(spark).createOrReplaceTempView("taxes")
     quotes(spark, latest).createOrReplaceTempView("quotes")
     return spark.sql(f"""
@@ -268,17 +268,17 @@ def tax(spark: SparkSession) -> DataFrame:
             select *, owed div unit - case when owed % unit < 0 then 1 else 0 end as given from owed
         ),
 
-        left_over as (
-            select order_id, {half_even("sum(owed)", "any_value(unit)")} - sum(given) as left_over from given group by order_id
+        together as (
+            select
+                *, sum(owed) over (partition by order_id) as order_owed, sum(given) over (partition by order_id) as order_given,
+                row_number() over (partition by order_id order by owed - given * unit desc, line_number) as place
+            from given
         )
 
         select
             order_id, line_number,
-            (given + case
-                when row_number() over (partition by order_id order by owed - given * unit desc, line_number) <= left_over then 1 else 0
-            end) * back as tax
-        from given
-        inner join left_over using (order_id)
+            (given + case when place <= {half_even("order_owed", "unit")} - order_given then 1 else 0 end) * back as tax
+        from together
     """)
 
 
