@@ -17,7 +17,8 @@ from bench.peers.tables import GOLD
 from bench.processes import CLEARWELL, ROOT, Used, environment, median, run, total
 from bench.shop import Shop
 
-FIRST_DAY = date(2026, 11, 1)
+# Where one day is measured it is this one, and where several are, it is the last: none may lie in the future.
+DAY = date(2026, 11, 1)
 STATE_EVENTS, STATE_ORDERS = 20_000, 400
 BATCH_EVENTS, BATCH_ORDERS = 1_000, 50
 
@@ -50,6 +51,11 @@ def _ratio(measured: float, against: float | None) -> str:
     return f"{measured / against:.2f}x" if against else ""
 
 
+def days_before(count: int) -> list[date]:
+    """Return some days, of which DAY is the last."""
+    return [DAY - timedelta(days=number) for number in reversed(range(count))]
+
+
 def day_of(day: date) -> tuple[datetime, datetime]:
     """Return when a day begins and ends, UTC."""
     start = datetime.combine(day, time(), UTC)
@@ -78,10 +84,10 @@ class Bench:
         """A shop, a home with a published day of it, and the days that come next."""
         shop = self.open.enter_context(self.shop())
         home = shop.root / "home"
-        shop.simulate(FIRST_DAY, STATE_EVENTS, STATE_ORDERS)
-        shop.ingest(home, *day_of(FIRST_DAY))
+        shop.simulate(DAY, STATE_EVENTS, STATE_ORDERS)
+        shop.ingest(home, *day_of(DAY))
         shop.clearwell(home, "build")
-        return shop, home, (FIRST_DAY + timedelta(days=number) for number in count(1))
+        return shop, home, (DAY + timedelta(days=number) for number in count(1))
 
 
 def measure_day(bench: Bench) -> Iterator[Row]:
@@ -89,12 +95,12 @@ def measure_day(bench: Bench) -> Iterator[Row]:
     options = bench.options
     by_hand, run_by_it = [], []
     with bench.shop() as shop:
-        shop.simulate(FIRST_DAY, options.events, options.orders)
+        shop.simulate(DAY, options.events, options.orders)
         for number in range(options.rounds):
             with TemporaryDirectory(prefix="clearwell-bench-") as folder:
                 home, out = Path(folder) / "home", Path(folder) / "gold.duckdb"
-                span = ["--from", str(FIRST_DAY), "--to", str(FIRST_DAY + timedelta(days=1))]
-                by_hand.append(shop.baseline(FIRST_DAY, out))
+                span = ["--from", str(DAY), "--to", str(DAY + timedelta(days=1))]
+                by_hand.append(shop.baseline(DAY, out))
                 run_by_it.append(shop.clearwell(home, "run", *span))
                 if number == 0:
                     compare(out, home / "published" / "warehouse.duckdb")
@@ -153,10 +159,10 @@ def parse(path: Path) -> Used:
 def measure_backfill(bench: Bench) -> Iterator[Row]:
     """Days in one build and in a build each, from the same batches; and one of them restated. One round."""
     options = bench.options
-    days = [FIRST_DAY + timedelta(days=number) for number in range(options.days)]
+    days = days_before(options.days)
     with bench.shop() as shop:
         together, singly = shop.root / "together", shop.root / "singly"
-        shop.simulate(FIRST_DAY, options.events, options.orders, options.days)
+        shop.simulate(days[0], options.events, options.orders, options.days)
         single = []
         for day in days:
             shop.ingest(together, *day_of(day))
@@ -178,12 +184,11 @@ def measure_backfill(bench: Bench) -> Iterator[Row]:
 def measure_hour(bench: Bench) -> Iterator[Row]:
     """The last hour of a day, with late clicks and orders of the days before, on top of all that was before. One round."""
     options = bench.options
-    last = FIRST_DAY + timedelta(days=options.days - 1)
-    midnight = day_of(last)[1]
+    first, midnight = days_before(options.days)[0], day_of(DAY)[1]
     with bench.shop() as shop:
         home = shop.root / "home"
-        shop.simulate(FIRST_DAY, options.events, options.orders, options.days)
-        shop.ingest(home, day_of(FIRST_DAY)[0], midnight - timedelta(hours=1))
+        shop.simulate(first, options.events, options.orders, options.days)
+        shop.ingest(home, day_of(first)[0], midnight - timedelta(hours=1))
         shop.clearwell(home, "build")
         shop.ingest(home, midnight - timedelta(hours=1), midnight)
         used = shop.clearwell(home, "build")
@@ -196,15 +201,15 @@ def measure_hour(bench: Bench) -> Iterator[Row]:
 def measure_history(bench: Bench) -> Iterator[Row]:
     """The stages of a day's build on top of a long history, against those of the second day. One round."""
     options = bench.options
-    last = FIRST_DAY + timedelta(days=options.days - 1)
+    first, second, *between, last = days_before(options.days)
     with bench.shop() as shop:
         home = shop.root / "home"
-        shop.simulate(FIRST_DAY, options.events, options.orders, options.days)
-        shop.ingest(home, *day_of(FIRST_DAY))
+        shop.simulate(first, options.events, options.orders, options.days)
+        shop.ingest(home, *day_of(first))
         shop.clearwell(home, "build")
-        shop.ingest(home, *day_of(FIRST_DAY + timedelta(days=1)))
+        shop.ingest(home, *day_of(second))
         early = shop.build_by_stage(home)
-        shop.ingest(home, day_of(FIRST_DAY + timedelta(days=2))[0], day_of(last)[0])
+        shop.ingest(home, day_of(between[0])[0], day_of(last)[0])
         shop.clearwell(home, "build")
         shop.ingest(home, *day_of(last))
         late = shop.build_by_stage(home)
@@ -220,9 +225,9 @@ def measure_scheduler(bench: Bench) -> Iterator[Row]:
     options = bench.options
     with bench.shop() as shop:
         home, out = shop.root / "home", shop.root / "gold.duckdb"
-        shop.simulate(FIRST_DAY, options.events, options.orders)
-        against = shop.baseline(FIRST_DAY, out)
-        used = shop.through_scheduler(home, FIRST_DAY)
+        shop.simulate(DAY, options.events, options.orders)
+        against = shop.baseline(DAY, out)
+        used = shop.through_scheduler(home, DAY)
         compare(out, home / "published" / "warehouse.duckdb")
     what = f"{options.events:,} events, {options.orders:,} orders through Airflow"
     yield Row(f"{what}: wall s", used.seconds, against.seconds, "<= 1.6x at 10M events")

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from demo.simulate import Day, advance, last_day, open_days
 from ingestion.errors import Transient
 from ingestion.home import Home
-from ingestion.landing import Report, silent
+from ingestion.land import Report, silent
 
 _PAUSE_SECONDS = 60.0
 _CATCH_UP = timedelta(days=7)

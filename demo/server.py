@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from ingestion.errors import Permanent
-from ingestion.landing import Report, silent
+from ingestion.land import Report, silent
 from ingestion.locks import hold
 
 _BOUND_SECONDS = 60

@@ -22,7 +22,7 @@ from demo import postgres, truth
 from ingestion import database
 from ingestion.errors import Transient
 from ingestion.home import Home
-from ingestion.landing import Report, silent
+from ingestion.land import Report, silent
 from ingestion.sources.postgres import opened
 
 _HERE = Path(__file__).parent

@@ -28,7 +28,7 @@ from demo.server import Server, free_port
 from ingestion.contract import read_contracts, source_ends
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
-from ingestion.landing import Report, silent
+from ingestion.land import Report, silent
 from operations import processes
 from operations.processes import Leader, Starting, Telling
 from warehouse.plan import waiting_batches

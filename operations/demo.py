@@ -14,7 +14,7 @@ from demo import live, postgres, rates, simulate
 from ingestion import locks
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.landing import Report
+from ingestion.land import Report
 from ingestion.sources.postgres import opened
 from operations import airflow, ledger, page, processes
 from operations.output import show, tell, with_first

@@ -8,7 +8,7 @@ from ingestion import sources
 from ingestion.contract import read_contracts, source_ends
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
-from ingestion.landing import Report
+from ingestion.land import Report
 from ingestion.manifest import Visit, left_behind, visit_of
 from ingestion.window import Window
 from warehouse import state

@@ -14,7 +14,7 @@ from pathlib import Path
 from ingestion import bronze
 from ingestion.database import spill_folder
 from ingestion.home import Home
-from ingestion.landing import Report, silent
+from ingestion.land import Report, silent
 from ingestion.locks import locked
 from warehouse import build, state
 from warehouse.audit import last_refused

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from ingestion.errors import Permanent
-from ingestion.landing import Report
+from ingestion.land import Report
 
 # The system's clock may be set between two readings of the same start time.
 _SAME_BIRTH_SECONDS = 30.0

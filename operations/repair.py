@@ -16,7 +16,7 @@ from ingestion.bronze import BatchRef
 from ingestion.contract import read_contracts
 from ingestion.errors import Broken, ClearwellError, Permanent
 from ingestion.home import Home
-from ingestion.landing import Report
+from ingestion.land import Report
 from ingestion.manifest import Manifest
 from ingestion.sources import counts, decisions
 from ingestion.sources.decisions import Decision, Target

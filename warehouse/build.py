@@ -11,7 +11,7 @@ from pathlib import Path
 from ingestion.database import attached
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
-from ingestion.landing import Report, silent
+from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
 from warehouse import dbt, shape, state
 from warehouse.apply import apply, is_applied

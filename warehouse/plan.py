@@ -12,7 +12,7 @@ from ingestion import bronze
 from ingestion.bronze import BatchRef
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
-from ingestion.landing import Report, silent
+from ingestion.land import Report, silent
 from ingestion.manifest import OF_PLAN, Manifest
 from ingestion.sources import decisions
 from warehouse import state

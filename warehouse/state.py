@@ -15,7 +15,7 @@ from ingestion.bronze import force_to_disk
 from ingestion.database import Row, connect, rows, spill_folder, write_ahead, writing
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.landing import Report, silent
+from ingestion.land import Report, silent
 from ingestion.locks import PATIENCE_SECONDS, hold
 
 __all__ = [

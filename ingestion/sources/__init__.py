@@ -9,7 +9,7 @@ from ingestion import faults
 from ingestion.contract import Contract, every_source, read_contracts, source_ends, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
-from ingestion.landing import Landing, Report, Run, Source, silent
+from ingestion.land import Landing, Report, Run, Source, silent
 from ingestion.sources import clickstream, orders, tables
 from ingestion.sources.known import known
 from ingestion.switch import VARIABLE

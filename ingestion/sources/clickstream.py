@@ -18,9 +18,9 @@ from functools import cached_property
 from pathlib import Path
 
 from ingestion import bronze, faults
-from ingestion.contract import Contract, say_duration
+from ingestion.contract import Contract
 from ingestion.errors import Broken, Permanent
-from ingestion.landing import Landing, Run
+from ingestion.land import Landing, Run, Staging, Written, describe, expect_records, landed, staging
 from ingestion.locks import hold
 from ingestion.manifest import Input, Manifest, Waiting, still_waiting
 from ingestion.parquet import PartWriter
@@ -77,7 +77,8 @@ class _Hours:
         in_window = hour.end > self.run.window.start
         if in_window:
             self.manifests.update((manifest.batch_id, manifest) for manifest in earlier)
-        with bronze.staged(self.run.home, DATASET) as folder:
+        with staging(self.run.home) as staged:
+            folder = staged.folder(DATASET)
             strays = self.strays.waiting.get(hour, ())
             manifest = _Hour(self.run, hour, earlier, strays, self.contract.version).stage(folder)
             self.waiting.extend(manifest.waiting)
@@ -87,49 +88,42 @@ class _Hours:
             if in_window and not manifest.records_written:
                 self.empty.append(manifest)  # written once it is known that the window is not empty by mistake
                 return
-            self._commit(folder, manifest)
+            staged.add(folder, manifest)
+            self._commit(staged)
 
     def expect_records(self) -> None:
         """Refuse a window without a single record where the contract expects some; else land its empty hours."""
-        expected = self.contract.expect_records_every
-        held = any(m.records_written for m in self.manifests.values() if m.window.end > self.run.window.start)
-        if expected and self.run.window.length >= expected and not held:
-            raise Permanent(
-                f"no clickstream records for {self.run.window},"
-                f" but the contract expects some every {say_duration(expected)}"
-                + "".join(f"; {message}" for message in self._messages()[:3]),
-                where=str(self.run.home.landing),
-                todo=f"find out why no files are delivered, then run `clearwell ingest {DATASET} {self.run.window.options}`",
-            )
+        held = [one for one in self.manifests.values() if one.window.end > self.run.window.start]
+        where, more = str(self.run.home.landing), self._messages()[:3]
+        expect_records(self.run, self.contract, where, lambda: any(one.records_written for one in held), more)
         for manifest in self.empty:
-            with bronze.staged(self.run.home, DATASET) as folder:
-                self._commit(folder, manifest)
+            with staging(self.run.home) as staged:
+                staged.add(staged.folder(DATASET), manifest)
+                self._commit(staged)
 
     def count(self, listed: Mapping[date, list[counts.Listed]]) -> None:
         """Count the files of each day, as they were listed before they were landed."""
         counted = counts.count_files(listed, self.run.home)
-        with bronze.staged(self.run.home, counts.DATASET) as folder:
+        with staging(self.run.home) as staged:
+            folder = staged.folder(counts.DATASET)
             manifest = counts.stage(folder, self.run, DATASET, counted) if counted else None
             if manifest:
-                self._commit(folder, manifest)
+                staged.add(folder, manifest)
+                self._commit(staged)
 
     def landing(self) -> Landing:
         by_window = sorted(self.manifests.values(), key=lambda manifest: (manifest.window, manifest.batch_id))
-        messages = self._messages()
-        for message in messages:
-            self.run.report(message)
-        return Landing(
-            DATASET, self.run.window, tuple(by_window), frozenset(self.new), tuple(sorted(self.waiting)), messages
-        )
+        committed = [(manifest, manifest.batch_id in self.new) for manifest in by_window]
+        return landed(self.run, DATASET, committed, self._messages(), self.waiting)
 
     def _messages(self) -> tuple[str, ...]:
         return (*self.broken, *(f"{left.path} waits: {left.reason}" for left in self.waiting), *self.strays.messages)
 
-    def _commit(self, folder: Path, manifest: Manifest) -> None:
+    def _commit(self, staged: Staging) -> None:
         try:
-            manifest, is_new = bronze.commit(self.run.home, folder, manifest)
+            ((manifest, is_new),) = staged.commit()
         except Broken as error:  # an earlier batch is damaged: land the other hours
-            self.broken.append(f"{manifest.window.start:%Y-%m-%d %H}h is not landed: {error}")
+            self.broken.append(f"{staged.manifests[0].window.start:%Y-%m-%d %H}h is not landed: {error}")
             return
         self.manifests[manifest.batch_id] = manifest
         if is_new:
@@ -235,16 +229,15 @@ class _Hour:
         now = {left.path for left in waiting} | {file.path for file in inputs}
         resolved = sorted(left.path for left in still_waiting(self.earlier) if left.path not in now)
         waiting = sorted(waiting)
-        return Manifest(
+        return describe(
+            Written(writer.finish(), writer.records),
             dataset=DATASET,
-            batch_id=bronze.identify(DATASET, self.hour, self._content(inputs, waiting, resolved)),
             source=DATASET,
             window=self.hour,
             contract_version=self.contract_version,
             landed_at=self.run.landed_at,
-            counted_by_source=sum(file.records for file in inputs),
-            records_written=writer.records,
-            files=writer.finish(),
+            counted=sum(file.records for file in inputs),
+            content=self._content(inputs, waiting, resolved),
             inputs=tuple(inputs),
             waiting=tuple(waiting),
             resolved=tuple(resolved),

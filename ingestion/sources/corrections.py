@@ -1,23 +1,20 @@
 """Corrected records: ordinary batches of their dataset, landed with the decisions that say what they correct."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
 
-from ingestion import bronze
 from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
+from ingestion.land import describe, staging, write
 from ingestion.manifest import Manifest
 from ingestion.names import physical_names, renamed
-from ingestion.parquet import PartWriter
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Decision, Target
 from ingestion.window import Window
@@ -41,26 +38,19 @@ def land(home: Home, corrections: Sequence[Correction], reason: str, by: str, at
     """Land corrections and the decisions about them: all of them enter a build, or none does."""
     contracts = read_contracts()
     ordered = sorted(corrections, key=lambda one: (one.target.dataset, one.window, str(one.target)))
-    with ExitStack() as stack:
-        staged: list[tuple[Path, Manifest]] = []
+    with staging(home) as staged:
         decided: list[Decision] = []
         for (dataset, window), group in groupby(ordered, key=lambda one: (one.target.dataset, one.window)):
             members = list(group)
-            folder = stack.enter_context(bronze.staged(home, dataset))
-            manifest = _stage(folder, contracts[dataset], window, members, at)
-            staged.append((folder, manifest))
+            folder = staged.folder(dataset)
+            manifest = staged.add(folder, _stage(folder, contracts[dataset], window, members, at))
             decided += [
                 decisions.correct(one.target, Target(dataset, manifest.batch_id, number), reason, by, at)
                 for number, one in enumerate(members, 1)
             ]
-        folder = stack.enter_context(bronze.staged(home, decisions.DATASET))
-        staged.append((folder, decisions.stage(folder, decided)))
-        batches = {f"{one.dataset} {one.window}": one.batch_id for _, one in staged}
-        snapshot_id = hashlib.sha256(repr(sorted(batches.items())).encode()).hexdigest()[:20]
-        return [
-            bronze.commit(home, folder, replace(manifest, snapshot_id=snapshot_id, snapshot_batches=batches))[0]
-            for folder, manifest in staged
-        ]
+        folder = staged.folder(decisions.DATASET)
+        staged.add(folder, decisions.stage(folder, decided))
+        return [manifest for manifest, _ in staged.commit(as_snapshot=True)]
 
 
 def _stage(
@@ -70,21 +60,15 @@ def _stage(
     columns = tuple(table.schema.names)
     if contract.format == "rows":
         table = table.rename_columns(list(physical_names(columns).values()))
-    writer = PartWriter(folder, table.schema, dictionary=[])
-    writer.begin()
-    writer.add(table)
-    writer.keep()
-    content = (SOURCE, *((str(one.target), one.raw) for one in corrections))
-    return Manifest(
+    return describe(
+        write(folder, table),
         dataset=contract.dataset,
-        batch_id=bronze.identify(contract.dataset, window, content),
         source=SOURCE,
         window=window,
         contract_version=contract.version,
         landed_at=at,
-        counted_by_source=len(corrections),
-        records_written=writer.records,
-        files=writer.finish(),
+        counted=len(corrections),
+        content=(SOURCE, *((str(one.target), one.raw) for one in corrections)),
         columns=columns,
         renamed=renamed(columns) if contract.format == "rows" else {},
     )

@@ -25,9 +25,8 @@ import zstandard
 
 from ingestion import bronze
 from ingestion.home import Home
-from ingestion.landing import Run
+from ingestion.land import Run, describe, write
 from ingestion.manifest import Manifest, still_waiting
-from ingestion.parquet import PartWriter
 from ingestion.sources import copied, landing_names
 from ingestion.window import Window, iso
 
@@ -115,22 +114,18 @@ def stage(folder: Path, run: Run, source: str, counts: list[Count]) -> Manifest 
         return None
     rows = [(*astuple(one), iso(run.landed_at)) for one in counts]
     schema = pa.schema([(name, pa.string()) for name in COLUMNS])
-    writer = PartWriter(folder, schema, dictionary=list(COLUMNS))
-    writer.begin()
-    writer.add(pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows], schema=schema))
-    writer.keep()
+    table = pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows], schema=schema)
     # The time of counting is not part of the batch id. The previous counts are: a count that returns to an old value is newest.
     content = (source, *(astuple(one) for one in counts), last.batch_id if last else None)
-    return Manifest(
+    return describe(
+        write(folder, table, dictionary=COLUMNS),
         dataset=DATASET,
-        batch_id=bronze.identify(DATASET, run.window, content),
         source=source,
         window=run.window,
         contract_version=run.contracts[DATASET].version if DATASET in run.contracts else 1,
         landed_at=run.landed_at,
-        counted_by_source=len(counts),
-        records_written=writer.records,
-        files=writer.finish(),
+        counted=len(counts),
+        content=content,
         columns=COLUMNS,
     )
 

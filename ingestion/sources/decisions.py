@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from ingestion import bronze
 from ingestion.contract import read_contracts
 from ingestion.home import Home
+from ingestion.land import describe, staging, write
 from ingestion.manifest import Manifest
-from ingestion.parquet import PartWriter
 from ingestion.window import Window, iso, parse_time
 
 DATASET = "decisions"
@@ -77,8 +77,10 @@ def accept_difference(target: Target, reason: str, by: str, at: datetime) -> Dec
 
 def land(home: Home, decisions: Sequence[Decision]) -> Manifest:
     """Land decisions made at one time as one batch."""
-    with bronze.staged(home, DATASET) as folder:
-        return bronze.commit(home, folder, stage(folder, decisions))[0]
+    with staging(home) as staged:
+        folder = staged.folder(DATASET)
+        staged.add(folder, stage(folder, decisions))
+        return staged.commit()[0][0]
 
 
 def stage(folder: Path, decisions: Sequence[Decision]) -> Manifest:
@@ -88,20 +90,15 @@ def stage(folder: Path, decisions: Sequence[Decision]) -> Manifest:
     window = Window(day, day + timedelta(days=1))
     rows = [asdict(_row(decision)) for decision in decisions]
     schema = pa.schema([(field.name, pa.string()) for field in fields(_Row)])
-    writer = PartWriter(folder, schema, dictionary=[])
-    writer.begin()
-    writer.add(pa.Table.from_pylist(rows, schema=schema))
-    writer.keep()
-    return Manifest(
+    return describe(
+        write(folder, pa.Table.from_pylist(rows, schema=schema)),
         dataset=DATASET,
-        batch_id=bronze.identify(DATASET, window, (tuple(row.values()) for row in rows)),
         source=DATASET,
         window=window,
         contract_version=read_contracts()[DATASET].version,
         landed_at=at,
-        counted_by_source=len(rows),
-        records_written=writer.records,
-        files=writer.finish(),
+        counted=len(rows),
+        content=(tuple(row.values()) for row in rows),
         columns=tuple(schema.names),
     )
 

@@ -6,10 +6,8 @@ and counts the days. Every value is kept as the database's own text. The batches
 together.
 """
 
-import hashlib
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,10 @@ import psycopg
 import pyarrow as pa
 
 from ingestion import bronze
-from ingestion.contract import Contract, say_duration
-from ingestion.errors import Permanent
-from ingestion.landing import Landing, Run
+from ingestion.contract import Contract
+from ingestion.land import Landing, Run, Staging, Written, describe, expect_records, landed, staging, write
 from ingestion.manifest import Manifest
 from ingestion.names import IS_DELETED
-from ingestion.parquet import PartWriter
 from ingestion.sources import counts, decisions
 from ingestion.sources.copied import copy
 from ingestion.sources.decisions import Target
@@ -86,34 +82,21 @@ _VERSIONS = {
 
 def ingest(run: Run) -> Landing:
     """Land the window's rows of the four tables, rows that earlier windows missed, and deletions, from one snapshot."""
-    with ExitStack() as stack:
-        held = stack.enter_context(known(run.home))
+    with staging(run.home) as staged, known(run.home) as held:
         primary = Primary(run)
         primary.count()
         with snapshot(run.home.database_url(), run.window.end, run.landed_at) as connection:
             primary.count()
-            shop = _Shop(run, connection, stack, held)
+            shop = _Shop(run, connection, staged, held)
             shop.stage_window()
             shop.stage_missed()
             shop.stage_deletions()
             if run.is_sweep:
                 shop.stage_counts(primary.counted)
             messages = (*_rows_in_no_window(connection), *shop.messages, *primary.messages)
-        for manifest in shop.window_manifests():
+        for manifest in staged.manifests[: len(SELECTIONS)]:
             _expect_records(run, manifest)
-        landed = [
-            bronze.commit(run.home, folder, manifest)
-            for folder, manifest in zip(shop.folders, _as_snapshot(shop.manifests), strict=True)
-        ]
-    for message in messages:
-        run.report(message)
-    return Landing(
-        source=SOURCE,
-        window=run.window,
-        manifests=tuple(manifest for manifest, _ in landed),
-        new=frozenset(manifest.batch_id for manifest, is_new in landed if is_new),
-        messages=messages,
-    )
+        return landed(run, SOURCE, staged.commit(as_snapshot=True), messages)
 
 
 @dataclass
@@ -122,21 +105,17 @@ class _Shop:
 
     run: Run
     connection: psycopg.Connection[Any]
-    stack: ExitStack
+    staged: Staging
     held: Known
-    folders: list[Path] = field(default_factory=list)
-    manifests: list[Manifest] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     gone: list[Standing] = field(default_factory=list)
 
     def stage_window(self) -> None:
         """Stage the window's rows, also for a table that has none."""
         for dataset, selection in SELECTIONS.items():
-            folder = self._folder(dataset)
-            self._add(folder, _stage(self.connection, self.run, dataset, selection, _values(self.run.window), folder))
-
-    def window_manifests(self) -> list[Manifest]:
-        return self.manifests[: len(SELECTIONS)]
+            folder = self.staged.folder(dataset)
+            manifest = _stage(self.connection, self.run, dataset, selection, _values(self.run.window), folder)
+            self.staged.add(folder, manifest)
 
     def stage_missed(self) -> None:
         """Stage the rows of landed windows that Clearwell does not have, and, in a sweep, those of orders that left its days."""
@@ -159,10 +138,10 @@ class _Shop:
             return
         arrays = {name: _array(ids) for name, ids in values.items()}
         for dataset, selection in _BY_KEY.items():
-            folder = self._folder(dataset)
+            folder = self.staged.folder(dataset)
             manifest = _stage(self.connection, self.run, dataset, selection, arrays, folder, part="missed")
             if manifest.records_written:
-                self._add(folder, manifest)
+                self.staged.add(folder, manifest)
                 if dataset == "orders":
                     self.messages.append(
                         f"{manifest.records_written:,} orders that earlier landings missed are landed as well"
@@ -189,27 +168,25 @@ class _Shop:
             ]
         for contract, gone in ((orders, self.gone), (lines, gone_lines)):
             if gone:
-                folder = self._folder(contract.dataset)
-                self._add(folder, _stage_deletions(folder, self.run, contract, gone, earlier[contract.dataset]))
+                folder = self.staged.folder(contract.dataset)
+                self.staged.add(folder, _stage_deletions(folder, self.run, contract, gone, earlier[contract.dataset]))
                 named = ", ".join(" ".join(one.key) for one in gone[:5]) + (" …" if len(gone) > 5 else "")
                 self.messages.append(f"{len(gone):,} rows of {contract.dataset} are gone from the shop: {named}")
         if returned:
             at, reason = self.run.landed_at, "the shop has the key again"
-            folder = self._folder(decisions.DATASET)
-            self._add(folder, decisions.stage(folder, [decisions.withdraw(one, reason, BY, at) for one in returned]))
+            folder = self.staged.folder(decisions.DATASET)
+            withdrawn = [decisions.withdraw(one, reason, BY, at) for one in returned]
+            self.staged.add(folder, decisions.stage(folder, withdrawn))
 
     def stage_counts(self, primary: Sequence[counts.Shop]) -> None:
         """Count the days in this snapshot, to compare with the staged rows, and add the primary's counts."""
-        landed = {
-            manifest.dataset: _paths(folder, manifest)
-            for folder, manifest in zip(self.folders, self.window_manifests(), strict=False)
-        }
-        folder = self._folder(counts.DATASET)
+        folder = self.staged.folder(counts.DATASET)
         held = counts.count_shop(self.connection, self.run.window)
-        found = counts.beside(held, self.run.window, landed, primary)
+        landed_rows = {dataset: self.staged.files(dataset, part="") for dataset in SELECTIONS}
+        found = counts.beside(held, self.run.window, landed_rows, primary)
         manifest = counts.stage(folder, self.run, SOURCE, found)
         if manifest:
-            self._add(folder, manifest)
+            self.staged.add(folder, manifest)
 
     def _listed(self) -> dict[str, list[str]]:
         """List the keys and versions of rows in windows that have landed before and do not land again by themselves."""
@@ -224,7 +201,7 @@ class _Shop:
         }
 
     def _versions(self, dataset: str, selection: str, window: Window) -> list[str]:
-        folder, key = self._folder(dataset), self.run.contracts[dataset].key
+        folder, key = self.staged.folder(dataset), self.run.contracts[dataset].key
         copied = copy(self.connection, folder, selection, _values(window), table=f"shop.{dataset}", key=key)
         return [str(folder / file.name) for file in copied.files]
 
@@ -233,30 +210,14 @@ class _Shop:
         standing = self.held.standing(self.run.contracts["orders"], on=self.run.window, here=self._files("orders"))
         return {one.key[0]: one.version for one in standing}
 
-    def _folder(self, dataset: str) -> Path:
-        return self.stack.enter_context(bronze.staged(self.run.home, dataset))
-
-    def _add(self, folder: Path, manifest: Manifest) -> None:
-        self.folders.append(folder)
-        self.manifests.append(manifest)
-
     def _there(self, orders: list[str]) -> set[str]:
         """Return those of these orders that the shop has on any date."""
         query = "select order_id::text from shop.orders where order_id = any(%s)"
         return {row[0] for row in self.connection.execute(query, [_array(orders)]).fetchall()} if orders else set()
 
     def _files(self, dataset: str) -> list[str]:
-        """List the staged Parquet files that hold rows of a dataset."""
-        return [
-            path
-            for folder, manifest in zip(self.folders, self.manifests, strict=True)
-            if manifest.dataset == dataset and manifest.part != "gone"
-            for path in _paths(folder, manifest)
-        ]
-
-
-def _paths(folder: Path, manifest: Manifest) -> list[str]:
-    return [str(folder / file.name) for file in manifest.files]
+        """List the staged Parquet files that hold rows of a dataset: of the window, and those that were missed."""
+        return [path for part in ("", "missed") for path in self.staged.files(dataset, part)]
 
 
 def _array(ids: Sequence[str]) -> str:
@@ -285,26 +246,19 @@ def _stage(
     keys = ", ".join(f'{name}::text collate "C"' for name in contract.key)
     query = f"select * from ({selection}) as s order by {keys}"
     copied = copy(connection, folder, query, values, table=f"shop.{dataset}", key=contract.key)
-    if copied.records != counted:
-        raise Permanent(
-            f"the database counted {counted} rows but sent {copied.records}",
-            where=f"shop.{dataset} {run.window}",
-            todo=f"clearwell ingest orders {run.window.options}; if it fails again, report it as a bug in Clearwell",
-        )
     if counted or not part:
         run.report(f"{dataset} {run.window}: {counted:,} records{f' ({part})' if part else ''}")
     for message in copied.messages:
         run.report(message)
-    return Manifest(
+    return describe(
+        Written(copied.files, copied.records),
         dataset=dataset,
-        batch_id=bronze.identify(dataset, run.window, (part, copied.sha256) if part else (copied.sha256,)),
         source=SOURCE,
         window=run.window,
         contract_version=contract.version,
         landed_at=run.landed_at,
-        counted_by_source=counted,
-        records_written=copied.records,
-        files=copied.files,
+        counted=counted,
+        content=(part, copied.sha256) if part else (copied.sha256,),
         columns=copied.columns,
         part=part,
         renamed=copied.renamed,
@@ -318,22 +272,17 @@ def _stage_deletions(
     columns = (*contract.key, *((contract.version_column,) if contract.version_column else ()))
     rows = [(*one.key, *((one.version,) if contract.version_column else ())) for one in gone]
     schema = pa.schema([*((name, pa.string()) for name in columns), (IS_DELETED, pa.bool_())])
-    writer = PartWriter(folder, schema, dictionary=[])
-    writer.begin()
     values = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-    writer.add(pa.Table.from_arrays([*values, pa.array([True] * len(rows))], schema=schema))
-    writer.keep()
-    return Manifest(
+    return describe(
+        write(folder, pa.Table.from_arrays([*values, pa.array([True] * len(rows))], schema=schema)),
         dataset=contract.dataset,
-        # earlier deletions of the same keys: a key that goes, comes back and goes again must be another batch
-        batch_id=bronze.identify(contract.dataset, run.window, ("gone", *rows, *map(str, earlier))),
         source=SOURCE,
         window=run.window,
         contract_version=contract.version,
         landed_at=run.landed_at,
-        counted_by_source=len(rows),
-        records_written=writer.records,
-        files=writer.finish(),
+        counted=len(rows),
+        # earlier deletions of the same keys: a key that goes, comes back and goes again must be another batch
+        content=("gone", *rows, *map(str, earlier)),
         columns=columns,
         part="gone",
     )
@@ -355,25 +304,13 @@ def _rows_in_no_window(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
 
 def _expect_records(run: Run, manifest: Manifest) -> None:
     """Refuse a window that has no row, now or in bronze, where the contract expects some."""
-    expected = run.contracts[manifest.dataset].expect_records_every
-    if manifest.records_written or not expected or run.window.length < expected:
-        return
-    for day in run.window.days():
-        landed = bronze.readable(run.home, bronze.list_batches(run.home, manifest.dataset, day.date))
-        if any(one.records_written for one in landed):
-            return
-    raise Permanent(
-        f"no rows of {manifest.dataset} for {run.window}, but the contract expects some every {say_duration(expected)}",
-        where=f"shop.{manifest.dataset}",
-        todo=f"find out why the shop has none, then run `clearwell ingest orders {run.window.options}`",
-    )
+    dataset = manifest.dataset
 
+    def has_any() -> bool:
+        return bool(manifest.records_written) or any(
+            earlier.records_written
+            for day in run.window.days()
+            for earlier in bronze.readable(run.home, bronze.list_batches(run.home, dataset, day.date))
+        )
 
-def _as_snapshot(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """Return the manifests, each of which names all batches of the snapshot."""
-    batches: dict[str, str] = {}
-    for manifest in manifests:
-        number = sum(name.split(" ")[0] == manifest.dataset for name in batches)
-        batches[f"{manifest.dataset} {number + 1}" if number else manifest.dataset] = manifest.batch_id
-    snapshot_id = hashlib.sha256(repr(sorted(batches.items())).encode()).hexdigest()[:20]
-    return [replace(manifest, snapshot_id=snapshot_id, snapshot_batches=batches) for manifest in manifests]
+    expect_records(run, run.contracts[dataset], f"shop.{dataset}", has_any)

@@ -7,7 +7,7 @@ must have the same counts.
 from dataclasses import dataclass, field
 
 from ingestion.errors import Permanent, Transient
-from ingestion.landing import Run
+from ingestion.land import Run
 from ingestion.sources import counts
 from ingestion.sources.postgres import snapshot
 

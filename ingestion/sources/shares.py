@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 from ingestion import bronze
 from ingestion.contract import Contract, say_duration
-from ingestion.landing import Run
+from ingestion.land import Run
 from ingestion.manifest import Reading
 from ingestion.sources.csv_records import Record, Row
 from ingestion.window import DAY

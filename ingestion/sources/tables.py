@@ -17,15 +17,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ingestion import bronze
 from ingestion.addresses import is_http, shown
-from ingestion.contract import Contract, say_duration
+from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.fields import guess
-from ingestion.landing import Landing, Run
+from ingestion.land import Landing, Run, describe, expect_records, landed, staging, write
 from ingestion.manifest import Manifest, Reading
 from ingestion.names import BAD_ROW, physical_names, renamed, source_columns
-from ingestion.parquet import PartWriter
 from ingestion.sources import csv_records
 from ingestion.sources.csv_records import INVALID_UTF8, Record, Row
 from ingestion.sources.places import fetch
@@ -40,20 +38,18 @@ _BAD_ROWS = pa.field(BAD_ROW, pa.struct([*_TEXTS, ("line_number", pa.int64())]))
 
 def ingest(source: str, run: Run) -> Landing:
     """Land one window of every dataset of a source: one batch for each, with its file's rows of the window."""
-    manifests, new, messages = [], set(), []
+    committed: list[tuple[Manifest, bool]] = []
+    messages: list[str] = []
     for contract in run.contracts.values():
         if contract.source == source and contract.location:
             taken = _take(run, contract)
-            with bronze.staged(run.home, contract.dataset) as folder:
-                manifest, is_new = bronze.commit(run.home, folder, _stage(folder, run, contract, taken))
-            manifests.append(manifest)
-            if is_new:
-                new.add(manifest.batch_id)
+            with staging(run.home) as staged:
+                folder = staged.folder(contract.dataset)
+                manifest = staged.add(folder, _stage(folder, run, contract, taken))
+                committed += staged.commit()
             run.report(f"{contract.dataset} {run.window}: {manifest.records_written:,} records")
             messages += taken.messages(f"{contract.dataset} {run.window}")
-    for message in messages:
-        run.report(message)
-    return Landing(source, run.window, tuple(manifests), frozenset(new), messages=tuple(messages))
+    return landed(run, source, committed, messages)
 
 
 @dataclass
@@ -215,15 +211,13 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
     schema = pa.schema(
         [*((name, pa.string()) for name in physical_names(columns).values()), *([_BAD_ROWS] if bad else [])]
     )
-    writer = PartWriter(folder, schema, dictionary=schema.names[: len(columns)])
-    writer.begin()
+    tables = [schema.empty_table()]
     if rows:
-        arrays = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-        writer.add(_filled(arrays, schema))
+        tables.append(_filled([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema))
     if bad:
-        writer.add(_filled([pa.nulls(len(bad), pa.string())] * len(columns) + [_as_they_came(bad)], schema))
-    writer.keep()
-    reading = taken.reading(writer.records)
+        tables.append(_filled([pa.nulls(len(bad), pa.string())] * len(columns) + [_as_they_came(bad)], schema))
+    written = write(folder, pa.concat_tables(tables), dictionary=schema.names[: len(columns)])
+    reading = taken.reading(written.records)
     others = reading.later + reading.landed_before + reading.left
     if reading.read != reading.landed + others:
         raise Permanent(
@@ -231,18 +225,16 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
             where=f"{contract.dataset} {run.window}",
             todo="report this as a bug in Clearwell: rows would be lost",
         )
-    _expect_records(run, contract, reading)
-    content = [columns, *rows, *((record.reason, record.raw) for record, _ in bad)]
-    return Manifest(
+    expect_records(run, contract, shown(_expanded(contract)), lambda: bool(reading.landed))
+    return describe(
+        written,
         dataset=contract.dataset,
-        batch_id=bronze.identify(contract.dataset, run.window, content),
         source=contract.source,
         window=run.window,
         contract_version=contract.version,
         landed_at=run.landed_at,
-        counted_by_source=reading.read - others,
-        records_written=writer.records,
-        files=writer.finish(),
+        counted=reading.read - others,
+        content=[columns, *rows, *((record.reason, record.raw) for record, _ in bad)],
         columns=columns,
         renamed=renamed(columns),
         reading=reading,
@@ -270,15 +262,3 @@ def _as_they_came(bad: list[tuple[Record, str]]) -> pa.Array:
         ],
         _BAD_ROWS.type,
     )
-
-
-def _expect_records(run: Run, contract: Contract, reading: Reading) -> None:
-    """Refuse a window without a single row where the contract expects some."""
-    expected = contract.expect_records_every
-    if expected and run.window.length >= expected and not reading.landed:
-        raise Permanent(
-            f"no rows of {contract.dataset} for {run.window},"
-            f" but the contract expects some every {say_duration(expected)}",
-            where=shown(_expanded(contract)),
-            todo=f"find out why there are none, then run `clearwell ingest {contract.source} {run.window.options}`",
-        )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from ingestion import bronze, sources
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.window import Window
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)

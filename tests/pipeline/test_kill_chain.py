@@ -21,7 +21,7 @@ from demo import simulate
 from ingestion import bronze, sources
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.landing import silent
+from ingestion.land import silent
 from ingestion.manifest import Manifest
 from ingestion.window import Window
 from operations import damage, decide, hashes, heal, ledger, maintain, repair

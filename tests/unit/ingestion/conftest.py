@@ -13,7 +13,7 @@ from demo import postgres as demo_postgres
 from demo import server
 from ingestion.contract import Contract, read_contracts
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.sources import ingest
 from ingestion.window import Window
 

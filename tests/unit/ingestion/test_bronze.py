@@ -13,7 +13,7 @@ import pytest
 from ingestion import bronze
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.manifest import Manifest
 from ingestion.window import Window
 

@@ -64,7 +64,7 @@ def test_of_a_source_that_has_ended_nothing_newer_is_expected(tmp_path: Path, mo
     home = Home(tmp_path, tmp_path / "landing")
     home.landing.mkdir()
     monkeypatch.setenv(VARIABLE, "clickstream until 2026-11-01T12:00Z")
-    with pytest.raises(Permanent, match="no clickstream records"):
+    with pytest.raises(Permanent, match="no records of clickstream"):
         sources.ingest("clickstream", Window.parse("2026-11-01T10:00", "2026-11-01T12:00"), home, NOW)
     landing = sources.ingest("clickstream", Window.parse("2026-11-01T12:00", "2026-11-01T13:00"), home, NOW)
     assert [manifest.records_written for manifest in landing.manifests] == [0]

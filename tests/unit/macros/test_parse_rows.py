@@ -13,7 +13,7 @@ import pytest
 from ingestion import bronze
 from ingestion.contract import read_contracts
 from ingestion.home import Home
-from ingestion.landing import Run
+from ingestion.land import Run
 from ingestion.manifest import Manifest
 from ingestion.names import renamed
 from ingestion.sources import copied, corrections, decisions, orders

@@ -13,7 +13,7 @@ import pytest
 from ingestion import bronze
 from ingestion.bronze import BatchRef
 from ingestion.home import Home
-from ingestion.landing import silent
+from ingestion.land import silent
 from ingestion.manifest import Manifest
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Target

@@ -43,6 +43,17 @@ def test_the_baseline_is_independent() -> None:
         assert not imports(path) & {*LAYERS, "demo", "dbt"}, path
 
 
+def test_batches_are_described_and_committed_in_one_place() -> None:
+    calls = {"Manifest(", "bronze.commit("}
+    where = {
+        str(path.relative_to(ROOT))
+        for room in LAYERS
+        for path in (ROOT / room).rglob("*.py")
+        if any(f" {call}" in path.read_text() for call in calls)
+    }
+    assert where == {"ingestion/land.py"}
+
+
 def test_every_module_has_its_test_in_the_same_place() -> None:
     """Commands are left out: the tests of `tests/unit/cli` walk all of them."""
     modules = [

@@ -7,7 +7,7 @@ from pathlib import Path
 from ingestion import bronze, sources
 from ingestion.contract import Contract
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.window import Window
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ def test_days_are_landed_one_by_one_and_one_that_cannot_be_is_told(
         Window(hour(4, 0), until),
     ]
     said = catch_up(home, until, contracts)
-    assert [line for line in said if "no clickstream records" in line]
+    assert [line for line in said if "no records of clickstream" in line]
     # the third day has no records where some are expected, so it stays missing
     assert sources.missed("clickstream", until, home, contracts) == [Window(hour(3, 0), hour(4, 0))]
 

@@ -13,7 +13,7 @@ from ingestion import bronze
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.manifest import Manifest, Waiting, still_waiting
 from ingestion.sources import clickstream, ingest, lines
 from ingestion.window import Window
@@ -387,7 +387,7 @@ def test_a_name_that_is_no_text_is_written_so_that_it_can_be_read(home: Home, la
 
 def test_no_record_at_all_where_some_are_expected_is_an_incident(home: Home, deliver: Deliver, land: Land):
     deliver("2026-11-01/10/a.jsonl.tmp", LINE)
-    with pytest.raises(Permanent, match=r"no clickstream records .* 2026-11-01/10/a.jsonl.tmp waits"):
+    with pytest.raises(Permanent, match=r"no records of clickstream .* 2026-11-01/10/a.jsonl.tmp waits"):
         land("clickstream", *DAY)
     assert bronze.list_batches(home) == []
     assert land("clickstream", *TEN).records == 0

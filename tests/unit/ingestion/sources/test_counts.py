@@ -14,7 +14,7 @@ from ingestion import bronze
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.sources import source_counts
 from ingestion.window import Window
 from tests.unit.ingestion.conftest import SHOP

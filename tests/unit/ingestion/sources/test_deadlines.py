@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ingestion import bronze
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.sources import deadlines
 from ingestion.sources.deadlines import Limits
 from ingestion.sources.postgres import snapshot

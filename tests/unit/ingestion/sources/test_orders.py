@@ -11,7 +11,7 @@ from ingestion import bronze
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.sources import copied, ingest, orders, sweep
 from ingestion.window import Window
 from tests.unit.ingestion.conftest import SHOP
@@ -208,7 +208,7 @@ def test_bytes_that_are_not_utf8_are_told_by_table_key_and_column(
 
 
 def test_no_row_at_all_where_some_are_expected_is_an_incident(shop: Shop, shop_home: Home, land: Land):
-    with pytest.raises(Permanent, match="no rows of orders for"):
+    with pytest.raises(Permanent, match="no records of orders for"):
         land("orders", *DAY, home=shop_home)
     assert bronze.list_batches(shop_home) == []
     hour = land("orders", "2026-11-01T10:00", "2026-11-01T11:00", home=shop_home)
@@ -237,7 +237,7 @@ def test_orders_that_no_window_holds_are_told(shop: Shop, shop_home: Home, contr
 def test_a_short_count_is_refused(shop: Shop, shop_home: Home, land: Land, monkeypatch: pytest.MonkeyPatch):
     order(shop, "o1", "2026-11-01", None)
     monkeypatch.setattr(orders, "_count", lambda *_: 2)
-    with pytest.raises(Permanent, match="counted 2 rows but sent 1"):
+    with pytest.raises(Permanent, match="the source counted 2 records, but 1 were written"):
         land("orders", *DAY, home=shop_home)
     assert bronze.list_batches(shop_home) == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.sources.postgres import Standby, behind, snapshot
 
 Shop = psycopg.Connection[Any]

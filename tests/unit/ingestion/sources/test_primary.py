@@ -13,7 +13,7 @@ from ingestion import bronze
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.sources import sweep
 from ingestion.sources.primary import Primary
 from ingestion.window import Window

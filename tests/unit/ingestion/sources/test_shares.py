@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingestion.contract import read_contracts
 from ingestion.home import Home
-from ingestion.landing import Run
+from ingestion.land import Run
 from ingestion.sources.csv_records import Record
 from ingestion.sources.shares import Left, Share, moment_of
 from ingestion.window import Window

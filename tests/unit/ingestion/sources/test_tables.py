@@ -20,7 +20,7 @@ from ingestion import bronze, sources
 from ingestion.contract import read_contract
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
-from ingestion.landing import Landing
+from ingestion.land import Landing
 from ingestion.manifest import Reading
 from ingestion.sources import csv_records, tables
 from ingestion.window import Window
@@ -229,7 +229,7 @@ def test_a_window_without_a_row_is_an_error_where_some_are_expected(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     give(monkeypatch, tmp_path, HEADER)
-    with pytest.raises(Permanent, match="no rows of reviews for"):
+    with pytest.raises(Permanent, match="no records of reviews for"):
         land_reviews(home, tmp_path, expected=", expect_records_every: 1 day")
     assert land_reviews(home, tmp_path).manifests[0].records_written == 0
 
