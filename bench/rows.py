@@ -259,15 +259,15 @@ def measure_peers(bench: Bench) -> Iterator[Row]:
     python = install.python_of(options.peers_venv)
     used: dict[str, list[Used]] = {name: [] for name in ("clearwell", *options.peers)}
     with bench.shop() as shop:
-        shop.simulate(FIRST_DAY, options.events, options.orders)
+        shop.simulate(DAY, options.events, options.orders)
         for number in range(options.rounds):
             with TemporaryDirectory(prefix="clearwell-bench-") as folder:
                 home = Path(folder) / "home"
-                span = ["--from", str(FIRST_DAY), "--to", str(FIRST_DAY + timedelta(days=1))]
+                span = ["--from", str(DAY), "--to", str(DAY + timedelta(days=1))]
                 used["clearwell"].append(shop.clearwell(home, "run", *span))
                 for name in options.peers:
                     out = Path(folder) / f"{name}.duckdb"
-                    used[name].append(shop.peer(python, PEERS[name].module, FIRST_DAY, out))
+                    used[name].append(shop.peer(python, PEERS[name].module, DAY, out))
                     if number == 0:
                         compare(out, home / "published" / "warehouse.duckdb", GOLD)
     measured = median(used["clearwell"])
