@@ -53,7 +53,7 @@ def clicks(job: Job) -> Iterator[list[dict]]:
     page = []
     for path in landing.landing_files(job):
         with landing.opened(path) as file:
-            for line in file.read().splitlines():
+            for line in file.read().rstrip(b"\n").split(b"\n"):
                 page.append(parsed(line))
                 if len(page) == PAGE:
                     yield page
