@@ -10,17 +10,14 @@ The shop's primary keys are relied on. RATES is a CSV, or a zip of one, with `ra
 column per currency.
 """
 
-import argparse
 import shutil
-from datetime import UTC, datetime
-from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import monotonic
 
 import duckdb
 
 from bench.by_hand import clicks, gold_of_clicks, gold_of_orders, landing, orders
-from bench.by_hand.job import THREADS, Job
+from bench.by_hand.job import THREADS, Job, read_job
 from bench.by_hand.values import MACROS
 
 
@@ -40,19 +37,7 @@ class Stages:
 
 def main() -> None:
     """Read the arguments, and make the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("landing", type=Path)
-    parser.add_argument("url", metavar="database_url")
-    parser.add_argument("rates", type=Path)
-    parser.add_argument("start", metavar="from", type=_utc)
-    parser.add_argument("end", metavar="to", type=_utc)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--memory", default=Job.memory, help="the limit of DuckDB's buffers")
-    make(Job(**vars(parser.parse_args()), now=datetime.now(UTC)))
-
-
-def _utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    make(read_job(__doc__))
 
 
 def make(job: Job) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,6 +12,8 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.peers import install
+from bench.peers.tables import GOLD
 from bench.processes import CLEARWELL, ROOT, Used, environment, median, run, total
 from bench.shop import Shop
 
@@ -233,14 +235,57 @@ def measure_scheduler(bench: Bench) -> Iterator[Row]:
     yield Row(f"{what}: peak MB", used.peak, against.peak)
 
 
-def compare(first: Path, second: Path) -> None:
-    """Say that the gold of two files is equal; SystemExit, naming the tables, if it is not.
+@dataclass(frozen=True)
+class Peer:
+    """A module of `bench.peers`, and what Clearwell's seconds and memory are to be beside its."""
+
+    module: str
+    wall: str
+    peak: str = ""
+
+
+PEERS = {
+    "polars": Peer("with_polars", "<= 1.0x at 10M events", "<= 0.25x at 10M events"),
+    "pandas": Peer("with_pandas", "<= 0.25x"),
+    "dlt+dbt": Peer("with_dlt_and_dbt", "<= 0.20x"),
+    "dlt-lines+dbt": Peer("with_dlt_and_dbt.lines", ""),
+    "pyspark": Peer("with_pyspark", "<= 0.17x"),
+}
+
+
+def measure_peers(bench: Bench) -> Iterator[Row]:
+    """A day from its sources to some of the gold tables with other tools, and to all of them by `clearwell run`."""
+    options = bench.options
+    python = install.python_of(options.peers_venv)
+    used: dict[str, list[Used]] = {name: [] for name in ("clearwell", *options.peers)}
+    with bench.shop() as shop:
+        shop.simulate(DAY, options.events, options.orders)
+        for number in range(options.rounds):
+            with TemporaryDirectory(prefix="clearwell-bench-") as folder:
+                home = Path(folder) / "home"
+                span = ["--from", str(DAY), "--to", str(DAY + timedelta(days=1))]
+                used["clearwell"].append(shop.clearwell(home, "run", *span))
+                for name in options.peers:
+                    out = Path(folder) / f"{name}.duckdb"
+                    used[name].append(shop.peer(python, PEERS[name].module, DAY, out))
+                    if number == 0:
+                        compare(out, home / "published" / "warehouse.duckdb", GOLD)
+    measured = median(used["clearwell"])
+    for name in options.peers:
+        against, peer = median(used[name]), PEERS[name]
+        what = f"{options.events:,} events, {options.orders:,} orders, {name}"
+        yield Row(f"{what}: wall s", measured.seconds, against.seconds, peer.wall)
+        yield Row(f"{what}: CPU s", measured.cpu, against.cpu)
+        yield Row(f"{what}: peak MB", measured.peak, against.peak, peer.peak)
+
+
+def compare(first: Path, second: Path, only: Collection[str] = ()) -> None:
+    """Say that the gold of two files is equal, or only these tables; SystemExit, naming the tables, if it is not.
 
     In a process of its own: the system counts the peak of a process into that of the commands it starts later.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.values", str(first), str(second)], cwd=ROOT, text=True, stdout=subprocess.PIPE
-    )
+    command = [sys.executable, "-m", "bench.values", str(first), str(second), *(["--only", *only] if only else [])]
+    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE)
     print(done.stdout.strip(), flush=True)
     if done.returncode:
         sys.exit(1)
@@ -256,5 +301,6 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "backfill": measure_backfill,
     "history": measure_history,
     "scheduler": measure_scheduler,
+    "peers": measure_peers,
 }
-SLOW = ("hour", "backfill", "history", "scheduler")
+SLOW = ("hour", "backfill", "history", "scheduler", "peers")

@@ -5,6 +5,7 @@ python -m bench.run --events 10000000 --orders 2000000 --only day
 python -m bench.run --only backfill --events 100000 --orders 20000 --days 30
 python -m bench.run --only hour --events 400000 --orders 80000 --days 30
 python -m bench.run --only history --events 5000 --orders 1000 --days 365
+python -m bench.run --only peers --peers polars pandas
 
 Every figure is a median of rounds. Each command runs in a process of its own; both sides take turns, and get new
 folders each time. After the first round every value of gold is compared: the exit status is 1 if any differs.
@@ -15,8 +16,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
-from bench.rows import HEADER, ROWS, SLOW, Bench
+from bench.processes import ROOT
+from bench.rows import HEADER, PEERS, ROWS, SLOW, Bench
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1, help="another seed is another shop")
     parser.add_argument("--memory", default="1GB", help="CLEARWELL_MEMORY, and the same limit for the script")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="of the row peers; default: all")
+    venv = ROOT / ".venv-peers"
+    parser.add_argument("--peers-venv", type=Path, default=venv, metavar="FOLDER", help=f"default: {venv.name}")
     chosen = [name for name in ROWS if name not in SLOW]
     parser.add_argument("--only", nargs="+", choices=ROWS, default=chosen, help=f"default: all but {', '.join(SLOW)}")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""A simulated shop to measure with, and the commands that read it: Clearwell's, and the script written by hand."""
+"""A simulated shop to measure with, and the commands that read it: Clearwell's, the script written by hand, and the peers."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench.by_hand.job import THREADS
 from bench.processes import CLEARWELL, ROOT, Used, environment, run
 
 SOURCES = ("orders", "clickstream", "exchange_rates")
@@ -88,6 +89,14 @@ class Shop:
 
     def baseline(self, day: date, out: Path) -> Used:
         """Make the gold of a day by hand, and measure it."""
+        return run([sys.executable, "-m", "bench.baseline", *self._day(day, out)], environment())
+
+    def peer(self, python: Path, module: str, day: date, out: Path) -> Used:
+        """Make some of the gold of a day with other tools, and measure it. Polars uses all cores unless it is told."""
+        env = environment(POLARS_MAX_THREADS=str(THREADS))
+        return run([str(python), "-m", f"bench.peers.{module}", *self._day(day, out)], env)
+
+    def _day(self, day: date, out: Path) -> list[str]:
+        """Return the arguments of a script that makes the gold of a day."""
         span = [str(day), str(day + timedelta(days=1))]
-        where = [str(self.landing), self.url, str(self.rates), *span, str(out)]
-        return run([sys.executable, "-m", "bench.baseline", *where, "--memory", self.memory], environment())
+        return [str(self.landing), self.url, str(self.rates), *span, str(out), "--memory", self.memory]

@@ -1,9 +1,12 @@
 """Compare the gold tables of two database files: exits with 1, naming the tables, if any value differs.
 
 python -m bench.values A.duckdb B.duckdb
+python -m bench.values A.duckdb B.duckdb --only daily_revenue daily_traffic
 """
 
+import argparse
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -11,14 +14,22 @@ import duckdb
 
 def main() -> None:
     """Print what differs between the two files."""
-    first, second = (Path(argument) for argument in sys.argv[1:])
-    found = differences(first, second)
-    print("\n".join(found) or f"all {count(first)} gold tables are equal")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path)
+    parser.add_argument("--only", nargs="+", default=(), metavar="TABLE", help="default: all tables of both files")
+    options = parser.parse_args()
+    found = differences(options.first, options.second, options.only)
+    equal = f"{', '.join(options.only)}: equal" if options.only else f"all {count(options.first)} gold tables are equal"
+    print("\n".join(found) or equal)
     sys.exit(bool(found))
 
 
-def differences(first: Path, second: Path) -> list[str]:
-    """Return a line per gold table that only one file has, or whose columns or rows differ; a row counts as often as it occurs."""
+def differences(first: Path, second: Path, only: Collection[str] = ()) -> list[str]:
+    """Return a line per gold table that only one file has, or whose columns or rows differ; a row counts as often as it occurs.
+
+    `only` are the tables to compare, each of which must be there; without it, all tables of both files.
+    """
     with duckdb.connect() as db:
         for name, path in (("a", first), ("b", second)):
             db.execute(f"attach '{path}' as {name} (read_only)")
@@ -26,9 +37,11 @@ def differences(first: Path, second: Path) -> list[str]:
         if not any(tables.values()):
             return ["there are no gold tables"]
         found = []
-        for table in sorted(tables["a"].keys() | tables["b"].keys()):
+        for table in sorted(only or tables["a"].keys() | tables["b"].keys()):
             columns, others = tables["a"].get(table), tables["b"].get(table)
-            if columns is None or others is None:
+            if columns is None and others is None:
+                found.append(f"{table}: in neither file")
+            elif columns is None or others is None:
                 found.append(f"{table}: only in {first if others is None else second}")
             elif columns != others:
                 odd = sorted({name for name, _ in columns.items() ^ others.items()})

@@ -1,7 +1,9 @@
 """What one run of the baseline reads and writes."""
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -44,3 +46,20 @@ class Job:
     def latest(self) -> str:
         """Return the last time, as SQL, that a row may be dated."""
         return f"timestamp '{self.now + FUTURE:%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def read_job(description: str | None, arguments: Sequence[str] | None = None) -> Job:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("landing", type=Path)
+    parser.add_argument("url", metavar="database_url")
+    parser.add_argument("rates", type=Path)
+    parser.add_argument("start", metavar="from", type=_utc)
+    parser.add_argument("end", metavar="to", type=_utc)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--memory", default=Job.memory, help="the limit of DuckDB's buffers")
+    return Job(**vars(parser.parse_args(arguments)), now=datetime.now(UTC))
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

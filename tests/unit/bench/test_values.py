@@ -56,14 +56,25 @@ def test_nothing_is_not_equal_to_nothing(tmp_path: Path) -> None:
     assert values.differences(*empty) == ["there are no gold tables"]
 
 
+def test_only_some_tables_are_compared(tmp_path: Path) -> None:
+    first = file(tmp_path / "first.duckdb", "create table gold.other as select 1 as one")
+    second = file(tmp_path / "second.duckdb", "update gold.visits set visits = 8")
+    assert values.differences(first, second, ["revenue"]) == []
+    assert values.differences(first, second, ["revenue", "visits"]) == [
+        f"visits: rows only in {first}: 2, only in {second}: 2"
+    ]
+    assert values.differences(first, second, ["other"]) == [f"other: only in {first}"]
+    assert values.differences(first, second, ["nowhere"]) == ["nowhere: in neither file"]
+
+
 def test_the_exit_status_says_whether_they_are_equal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, same = file(tmp_path / "first.duckdb"), file(tmp_path / "same.duckdb")
     other = file(tmp_path / "other.duckdb", "drop table gold.visits")
-    for second, status in ((same, 0), (other, 1)):
-        monkeypatch.setattr(sys, "argv", ["values", str(first), str(second)])
+    for second, only, status in ((same, [], 0), (other, [], 1), (other, ["--only", "revenue"], 0)):
+        monkeypatch.setattr(sys, "argv", ["values", str(first), str(second), *only])
         with pytest.raises(SystemExit) as exited:
             values.main()
         assert exited.value.code == status
-    assert capsys.readouterr().out == f"all 2 gold tables are equal\nvisits: only in {first}\n"
+    assert capsys.readouterr().out == f"all 2 gold tables are equal\nvisits: only in {first}\nrevenue: equal\n"
