@@ -117,10 +117,10 @@ def make_events(landing: Path, events: int, suffix: str, compression: str) -> in
             plain = target / "plain"
             connection.execute(f"copy part to '{plain}' (format json, compression none)")
             size += plain.stat().st_size
+            path = target / f"part-{number}{suffix}"
             if compression == "plain":
-                plain.rename(target / f"part-{number}{suffix}")
+                plain.rename(path)
             else:
-                path = target / f"part-{number}{suffix}"
                 connection.execute(f"copy part to '{path}' (format json, compression {compression})")
                 plain.unlink()
     return size

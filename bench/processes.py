@@ -80,6 +80,13 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> Used:
     return Used(seconds, usage.ru_utime + usage.ru_stime, max(_bytes(usage), sampled[0]) / 1e6)
 
 
+def said(module: str, *arguments: str, env: Mapping[str, str]) -> str:
+    """Run a module of the checkout in a process of its own, and return the last line that it prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=dict(env), text=True, stdout=subprocess.PIPE, check=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
 def _bytes(usage: resource.struct_rusage) -> int:
     """Return the peak of the largest single process. macOS counts it in bytes, Linux in KiB."""
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from bench.peers import install
 from bench.peers.tables import GOLD
-from bench.processes import CLEARWELL, ROOT, Used, environment, median, run, total
+from bench.processes import CLEARWELL, ROOT, Used, environment, median, run, said, total
 from bench.shop import Shop
 
 # Where one day is measured it is this one, and where several are, it is the last: none may lie in the future.
@@ -99,9 +99,8 @@ def measure_day(bench: Bench) -> Iterator[Row]:
         for number in range(options.rounds):
             with TemporaryDirectory(prefix="clearwell-bench-") as folder:
                 home, out = Path(folder) / "home", Path(folder) / "gold.duckdb"
-                span = ["--from", str(DAY), "--to", str(DAY + timedelta(days=1))]
                 by_hand.append(shop.baseline(DAY, out))
-                run_by_it.append(shop.clearwell(home, "run", *span))
+                run_by_it.append(shop.run_day(home, DAY))
                 if number == 0:
                     compare(out, home / "published" / "warehouse.duckdb")
     size = f"{options.events:,} events, {options.orders:,} orders"
@@ -150,9 +149,7 @@ def measure_dag(bench: Bench) -> Iterator[Row]:
 
 def parse(path: Path) -> Used:
     """Parse a DAG file in a process of its own."""
-    command = [sys.executable, "-m", "bench.parsing", str(path)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, check=True)
-    seconds, cpu = (float(number) for number in done.stdout.split()[-2:])
+    seconds, cpu = (float(number) for number in said("bench.parsing", str(path), env=environment()).split())
     return Used(seconds, cpu, 0)
 
 
@@ -263,8 +260,7 @@ def measure_peers(bench: Bench) -> Iterator[Row]:
         for number in range(options.rounds):
             with TemporaryDirectory(prefix="clearwell-bench-") as folder:
                 home = Path(folder) / "home"
-                span = ["--from", str(DAY), "--to", str(DAY + timedelta(days=1))]
-                used["clearwell"].append(shop.clearwell(home, "run", *span))
+                used["clearwell"].append(shop.run_day(home, DAY))
                 for name in options.peers:
                     out = Path(folder) / f"{name}.duckdb"
                     used[name].append(shop.peer(python, PEERS[name].module, DAY, out))

@@ -1,7 +1,6 @@
 """A simulated shop to measure with, and the commands that read it: Clearwell's, the script written by hand, and the peers."""
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.by_hand.job import THREADS
-from bench.processes import CLEARWELL, ROOT, Used, environment, run
+from bench.processes import CLEARWELL, Used, environment, run, said
 
 SOURCES = ("orders", "clickstream", "exchange_rates")
 
@@ -62,6 +61,10 @@ class Shop:
             EXCHANGE_RATES=str(self.rates),
         )
 
+    def run_day(self, home: Path, day: date) -> Used:
+        """Take a day from its sources to gold by `clearwell run`, and measure it."""
+        return self.clearwell(home, "run", "--from", str(day), "--to", str(day + timedelta(days=1)))
+
     def clearwell(self, home: Path, *arguments: str) -> Used:
         """Run a command in a home, and measure it."""
         return run([CLEARWELL, *arguments], self.environment(home))
@@ -73,19 +76,11 @@ class Shop:
 
     def build_by_stage(self, home: Path) -> dict[str, tuple[float, float]]:
         """Build what has landed, and return seconds and CPU seconds of each stage."""
-        return dict(json.loads(self._said(home, "bench.stages")))
+        return dict(json.loads(said("bench.stages", env=self.environment(home))))
 
     def through_scheduler(self, home: Path, day: date) -> Used:
         """Take a day from its sources to gold through Airflow, and measure it."""
-        return Used(*json.loads(self._said(home, "bench.scheduler", str(day))))
-
-    def _said(self, home: Path, module: str, *arguments: str) -> str:
-        """Return the last line that a module of `bench` prints."""
-        command = [sys.executable, "-m", module, *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment(home), text=True, stdout=subprocess.PIPE, check=True
-        )
-        return done.stdout.strip().splitlines()[-1]
+        return Used(*json.loads(said("bench.scheduler", str(day), env=self.environment(home))))
 
     def baseline(self, day: date, out: Path) -> Used:
         """Make the gold of a day by hand, and measure it."""

@@ -66,6 +66,11 @@ class Column:
     # What the source calls it, if that is another name; the first of several that a batch has.
     source_names: tuple[str, ...] = ()
 
+    @property
+    def at_source(self) -> tuple[str, ...]:
+        """The names that it may have at the source."""
+        return self.source_names or (self.name,)
+
 
 @dataclass(frozen=True)
 class Money:
@@ -105,7 +110,7 @@ class Contract:
 
     def at_source(self, name: str) -> tuple[str, ...]:
         """Return the names that a column may have at the source."""
-        return next((one.source_names for one in self.columns if one.name == name and one.source_names), (name,))
+        return next((one.at_source for one in self.columns if one.name == name), (name,))
 
     def in_source(self, names: Iterable[str | None], columns: Iterable[str]) -> Mapping[str, str]:
         """Map each of these columns to the source's column that it means; those that the source does not have are left out."""
@@ -242,7 +247,7 @@ def _check_source_names(contract: Contract, path: Path) -> None:
     fixed = {*contract.key, contract.version_column, contract.event_time} if contract.source == _FIXED_QUERY else set()
     for column in contract.columns:
         field = f"{contract.dataset}.{column.name}.from"
-        for name in contract.at_source(column.name):
+        for name in column.at_source:
             if other := meant.get(fold(name)):
                 raise bad(path, field, f"is {name}, which {other} is read from already")
             meant[fold(name)] = column.name

@@ -169,7 +169,7 @@ def _changes_of_column(now: Column, before: Column) -> list[tuple[str, str, str]
                 "add a column of the new type beside it",
             )
         )
-    if unread := set(before.source_names or (before.name,)) - set(now.source_names or (now.name,)):
+    if unread := set(before.at_source) - set(now.at_source):
         found.append(
             (
                 "renamed at the source",

@@ -4,9 +4,7 @@ A letter is open until a person decides about its line, or until there is a vali
 is computed from the tables on each call, so it follows every build. The accounts, in contrast, count each refused record.
 """
 
-from collections.abc import Mapping, Sequence
-
-import duckdb
+from collections.abc import Sequence
 
 from ingestion.contract import Contract, read_contracts
 from ingestion.home import Home
@@ -84,6 +82,7 @@ _LETTERS = f"""
     from said
     left join decided using (dataset, line)
 """
+_OPEN = "select distinct dataset from letters where settled is null order by all"
 _REPLACED = """
     update letters set settled = 'replaced', settled_by = found.record
     from (
@@ -109,13 +108,15 @@ def ask(home: Home, query: str, parameters: list[object] | None = None) -> list[
         if not state.has_table(connection, "records", "refused"):
             return []
         connection.execute("create temp table source_names (dataset varchar, name varchar, names varchar[])")
-        for dataset, contract in read_contracts().items():
+        contracts = read_contracts()
+        for dataset, contract in contracts.items():
             for column in (one for one in contract.columns if one.source_names):
                 row = [dataset, column.name, list(column.source_names)]
                 connection.execute("insert into source_names values ($1, $2, $3)", row)
         connection.execute(_LETTERS)
-        for dataset, contract in _contracts_of(connection).items():
-            connection.execute(_REPLACED.format(dataset=dataset, **_same_record(contract)))
+        for (dataset,) in connection.execute(_OPEN).fetchall():
+            if dataset in contracts:
+                connection.execute(_REPLACED.format(dataset=dataset, **_same_record(contracts[dataset])))
         return state.rows(connection, query, parameters)
 
 
@@ -128,13 +129,6 @@ def settled(home: Home, records: Sequence[str]) -> dict[str, str]:
         where list_contains($1, refused.record)
     """
     return {row["record"]: row["settled"] for row in ask(home, query, [list(records)])}
-
-
-def _contracts_of(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Contract]:
-    """Return the contracts of the datasets that have open letters."""
-    found = state.rows(connection, "select distinct dataset from letters where settled is null order by all")
-    contracts = read_contracts()
-    return {row["dataset"]: contracts[row["dataset"]] for row in found if row["dataset"] in contracts}
 
 
 def _same_record(contract: Contract) -> dict[str, str]:

@@ -243,7 +243,7 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
 
 
 def _names_at_source(contract: Contract) -> tuple[str, ...]:
-    return tuple(contract.at_source(column.name)[0] for column in contract.columns)
+    return tuple(column.at_source[0] for column in contract.columns)
 
 
 def _filled(arrays: list[pa.Array], schema: pa.Schema) -> pa.Table:
