@@ -21,6 +21,8 @@ from ingestion.fields import (
     say_duration,
     text_of,
 )
+from ingestion.kinds import FIELDS as SOURCE_FIELDS
+from ingestion.kinds import KINDS, kind_of
 from ingestion.names import fold, source_columns, unfit
 from ingestion.switch import sources_on
 
@@ -28,20 +30,17 @@ __all__ = ["parse_duration", "read_entries", "read_yaml", "say_duration"]
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 FORMATS = ("rows", "json_lines")
-# The sources with code of their own, which also counts them a second time. Any other is a CSV that its contract locates.
-COUNTED = ("orders", "clickstream")
 # The possible cadences, and Airflow's schedule for each.
 CADENCES = {timedelta(hours=1): "0 * * * *", timedelta(days=1): "0 0 * * *"}
 BREAKER_SHARE = 0.01
-_OWN = ("decisions", "source_counts")
 _META = (
     *("contract_version", "source", "format", "key", "dated_key", "version_column", "event_time", "record_date"),
     *("cadence", "lateness", "expect_records_every", "part_of", "breaker", "longest_record", "owner", "money"),
-    *("location", "unpivot", "publish_personal"),
+    *("publish_personal", *SOURCE_FIELDS),
 )
 _COLUMN_META = ("from", "required", "allowed", "excluded", "min", "max", "pattern", "personal")
-# The source that is read by a fixed query, which names these columns as the contract does.
-_FIXED_QUERY = "orders"
+# The kind that is read by a fixed query, which names these columns as the contract does.
+_FIXED_QUERY = "shop"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
 _TYPE = re.compile(r"varchar|json|bigint|integer|boolean|date|timestamp|decimal\((\d+), ?(\d+)\)")
@@ -100,8 +99,9 @@ class Contract:
     money: Money | None = None
     dated_key: bool = False
     longest_record: int = LONGEST_RECORD
-    location: str | None = None
-    unpivot: tuple[str, ...] = ()
+    # The kind of its source, and that kind's settings; None for records that Clearwell writes itself.
+    kind: str | None = None
+    settings: Any = None
     record_date: str | None = None
     part_of: str | None = None
     breaker_share: float = BREAKER_SHARE
@@ -138,12 +138,18 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
         if contract.part_of and contract.part_of not in contracts:
             what = f"names {contract.part_of}, which is not a dataset{guess(contract.part_of, contracts)}"
             raise bad(paths[name], f"{name}.part_of", what)
+        of_source = [one for one in contracts.values() if one.source == contract.source]
+        if other := next((one for one in of_source if one.kind != contract.kind), None):
+            what = f"is {contract.source}, of kind {contract.kind}, but {other.dataset} reads it as kind {other.kind}: give one of them another name"
+            raise bad(paths[name], f"{name}.source", what)
     return contracts
 
 
 def every_source(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
-    """Name every source, on or off, without importing its code."""
-    return (*COUNTED, *sorted({contract.source for contract in contracts.values() if contract.location}))
+    """Name every source, on or off, in the order of their kinds, without importing its code."""
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    kinds = {contract.source: contract.kind for contract in contracts.values() if contract.kind}
+    return tuple(sorted(kinds, key=lambda source: (order[kinds[source]], source)))
 
 
 def source_names(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
@@ -202,6 +208,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         raise bad(path, "name", f"is {dataset!r}: a dataset's name may hold only lower-case letters, digits and _")
     reader = Fields(_meta(table, path, dataset), path, dataset)
     reader.only(_META)
+    kind = kind_of(reader)
     columns = tuple(
         _column(mapping(column, path, f"{dataset}.columns"), path, dataset)
         for column in items(table.get("columns"), path, f"{dataset}.columns")
@@ -217,7 +224,9 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
     contract = Contract(
         dataset=dataset,
         version=reader.whole("contract_version"),
-        source=_source(reader),
+        source=reader.text("source"),
+        kind=kind,
+        settings=KINDS[kind].settings(reader, names) if kind else None,
         format=reader.one_of("format", FORMATS),
         key=reader.names("key", names),
         version_column=reader.column_or_none("version_column", names),
@@ -230,8 +239,6 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         money=_money(reader, names) if reader.has("money") else None,
         dated_key=reader.flag("dated_key"),
         longest_record=reader.whole("longest_record") if reader.has("longest_record") else LONGEST_RECORD,
-        location=reader.text_or_none("location"),
-        unpivot=_unpivot(reader, names) if reader.has("unpivot") else (),
         record_date=reader.column_or_none("record_date", names),
         part_of=reader.text_or_none("part_of"),
         breaker_share=_breaker_share(reader),
@@ -244,7 +251,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
 def _check_source_names(contract: Contract, path: Path) -> None:
     """Refuse names at the source that two columns share, or that nothing reads."""
     meant: dict[str, str] = {}
-    fixed = {*contract.key, contract.version_column, contract.event_time} if contract.source == _FIXED_QUERY else set()
+    fixed = {*contract.key, contract.version_column, contract.event_time} if contract.kind == _FIXED_QUERY else set()
     for column in contract.columns:
         field = f"{contract.dataset}.{column.name}.from"
         for name in column.at_source:
@@ -265,22 +272,6 @@ def _meta(entry: dict[str, Any], path: Path, field: str) -> dict[Any, Any]:
     if misplaced:
         raise bad(path, f"{field}.{misplaced[0]}", "must be under config: {meta: …}: it has no effect here")
     return mapping(mapping(entry.get("config"), path, f"{field}.config").get("meta"), path, f"{field}.config.meta")
-
-
-def _source(reader: Fields) -> str:
-    """Read the source: one with code of its own, or one whose file the contract locates. Refuse any other: it never lands."""
-    source = reader.text("source")
-    if reader.has("location"):
-        if source in (*COUNTED, *_OWN) or reader.meta.get("format") != "rows":
-            raise bad(
-                reader.path,
-                f"{reader.name}.location",
-                f"needs format: rows, and a source other than {', '.join((*COUNTED, *_OWN))}",
-            )
-    elif source not in (*COUNTED, *_OWN):
-        what = f"is {source}, which is not built in and has no location of a CSV{guess(source, COUNTED)}"
-        raise bad(reader.path, f"{reader.name}.source", what)
-    return source
 
 
 def _cadence(reader: Fields) -> timedelta:
@@ -304,13 +295,6 @@ def _breaker_share(reader: Fields) -> float:
     breaker = Fields(mapping(reader.meta.get("breaker"), reader.path, name), reader.path, name)
     breaker.only(("share",))
     return breaker.share("share", BREAKER_SHARE)
-
-
-def _unpivot(reader: Fields, columns: list[str]) -> tuple[str, ...]:
-    names = reader.names("unpivot", columns)
-    if len(set(names)) != 3 or len(names) != 3:
-        raise bad(reader.path, f"{reader.name}.unpivot", "must name three columns: of dates, of kinds, of values")
-    return names
 
 
 def _column(column: dict[str, Any], path: Path, dataset: str) -> Column:

@@ -62,9 +62,6 @@ class Landing:
         return sum(manifest.records_written for manifest in self.manifests if manifest.batch_id in self.new)
 
 
-Source = Callable[[Run], Landing]
-
-
 @dataclass(frozen=True)
 class Written:
     """The Parquet files in a staged folder, and their number of records."""

@@ -1,27 +1,25 @@
-"""The sources, by name. A source is a function from a run to a landing."""
+"""Land windows of the sources, by name: once, again within their lateness, or where a day was missed."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from ingestion import faults
 from ingestion.contract import Contract, every_source, read_contracts, source_ends, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
-from ingestion.land import Landing, Report, Run, Source, silent
-from ingestion.sources import clickstream, orders, tables
+from ingestion.kinds import KINDS
+from ingestion.land import Landing, Report, Run, silent
 from ingestion.sources.known import known
 from ingestion.switch import VARIABLE
 from ingestion.window import Window, joined
 
-__all__ = ["SOURCES", "Landing", "Report", "Source", "catch_up", "ingest", "missed", "source_counts", "sweep"]
+__all__ = ["SOURCES", "Landing", "Report", "catch_up", "ingest", "missed", "source_counts", "sweep"]
 
 # How far back a run looks for missed days. `clearwell heal` lands older ones: there may be many.
 CATCH_UP = timedelta(days=14)
 _EVER = datetime(1900, 1, 1, tzinfo=UTC)
 
-_OWN_CODE: dict[str, Source] = {"orders": orders.ingest, "clickstream": clickstream.ingest}
 SOURCES: tuple[str, ...]
 
 
@@ -123,7 +121,8 @@ source_counts = sweep
 
 def _land(source: str, run: Run) -> Landing:
     with faults.named(str(run.home.root)):
-        return _OWN_CODE.get(source, partial(tables.ingest, source))(run)
+        kind = next(one.kind for one in run.contracts.values() if one.source == source and one.kind)
+        return KINDS[kind].ingest(source, run)
 
 
 def _landed_days(run: Run, source: str, first: datetime) -> tuple[Window, ...]:

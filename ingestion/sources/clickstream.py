@@ -33,7 +33,7 @@ DATASET = "clickstream"
 QUIET = timedelta(seconds=3)
 
 
-def ingest(run: Run) -> Landing:
+def ingest(source: str, run: Run) -> Landing:
     """Land what is new in the hours of the window, and in the hours before it that may still get late files."""
     if not run.home.landing.is_dir():
         raise Permanent(

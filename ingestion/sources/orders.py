@@ -80,7 +80,7 @@ _VERSIONS = {
 }
 
 
-def ingest(run: Run) -> Landing:
+def ingest(source: str, run: Run) -> Landing:
     """Land the window's rows of the four tables, rows that earlier windows missed, and deletions, from one snapshot."""
     with staging(run.home) as staged, known(run.home) as held:
         primary = Primary(run)

@@ -41,7 +41,7 @@ def ingest(source: str, run: Run) -> Landing:
     committed: list[tuple[Manifest, bool]] = []
     messages: list[str] = []
     for contract in run.contracts.values():
-        if contract.source == source and contract.location:
+        if contract.source == source:
             taken = _take(run, contract)
             with staging(run.home) as staged:
                 folder = staged.folder(contract.dataset)
@@ -113,7 +113,7 @@ def _expanded(contract: Contract) -> str:
             )
         return found
 
-    return _VARIABLE.sub(value, contract.location or "")
+    return _VARIABLE.sub(value, contract.settings.location)
 
 
 def _read(contract: Contract, taken: _Taken, place: str) -> None:
@@ -148,10 +148,10 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
             undecided.append((record, units))
     if is_wide and undecided and not is_dated:
         raise Permanent(
-            f"the header does not fit the contract of {contract.dataset}: it has no {contract.unpivot[0]}, and in its"
+            f"the header does not fit the contract of {contract.dataset}: it has no {contract.settings.unpivot[0]}, and in its"
             f" first column, {table.columns[0]}, does not hold dates",
             where=shown(place),
-            todo=f"correct the file: dates in the first column, or the columns {', '.join(contract.unpivot)}",
+            todo=f"correct the file: dates in the first column, or the columns {', '.join(contract.settings.unpivot)}",
         )
     if taken.share and taken.share.settle():
         for record, units in undecided:
@@ -174,10 +174,10 @@ def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tu
 
     A header without the contract's key or event time is Permanent: not one of its rows could be taken.
     """
-    needed = [name for name in dict.fromkeys([*contract.unpivot, contract.event_time, *contract.key]) if name]
+    needed = [name for name in dict.fromkeys([*contract.settings.unpivot, contract.event_time, *contract.key]) if name]
     there = contract.in_source(needed, header)
-    if contract.unpivot and not set(contract.unpivot) & set(there) and len(header) > 1:
-        return tuple(contract.at_source(name)[0] for name in contract.unpivot), True, 0
+    if contract.settings.unpivot and not set(contract.settings.unpivot) & set(there) and len(header) > 1:
+        return tuple(contract.at_source(name)[0] for name in contract.settings.unpivot), True, 0
     missing = [" or ".join(contract.at_source(name)) for name in needed if name not in there]
     if missing:
         other = next((sign for sign in (";", "\t", "|") if len(header) == 1 and sign in header[0]), None)

@@ -22,7 +22,7 @@ sources:
   - name: bronze
     tables:
       - name: {name}
-        config: {{meta: {{contract_version: 1, source: {source}, format: {format}, key: [{key}], owner: shop-team,
+        config: {{meta: {{contract_version: 1, source: {source}, kind: {kind}, format: {format}, key: [{key}], owner: shop-team,
                  cadence: 1 hour, lateness: 2 days, {expect}}}}}
         columns: [{columns}]
 """
@@ -55,9 +55,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     folder = root / "models" / "staging"
     folder.mkdir(parents=True)
-    for name, (source, kind, key, expect) in DATASETS.items():
+    for name, (source, format, key, expect) in DATASETS.items():
         columns = ", ".join(f"{{name: {column}, data_type: varchar}}" for column in key.split(", "))
-        text = CONTRACT.format(name=name, source=source, format=kind, key=key, expect=expect, columns=columns)
+        kind = "shop" if source == "orders" else "hours"
+        text = CONTRACT.format(
+            name=name, source=source, kind=kind, format=format, key=key, expect=expect, columns=columns
+        )
         (folder / f"staging_{name}.yml").write_text(text)
     return root
 

@@ -11,7 +11,7 @@ sources:
   - name: bronze
     tables:
       - name: orders
-        config: {meta: {contract_version: 3, source: orders, format: rows, key: [order_id], version_column: updated_at,
+        config: {meta: {contract_version: 3, source: orders, kind: shop, format: rows, key: [order_id], version_column: updated_at,
                  event_time: ordered_at, cadence: 1 hour, lateness: 2 days, breaker: {share: 0.2}, record_date: ordered_at,
                  expect_records_every: 30 minutes, owner: us, longest_record: 5000, money: {column: amount, amount: amount * 2}, part_of: orders}}
         columns:
@@ -42,6 +42,7 @@ def test_a_contract_is_read_whole(write):
             dataset="orders",
             version=3,
             source="orders",
+            kind="shop",
             format="rows",
             key=("order_id",),
             version_column="updated_at",
@@ -78,7 +79,9 @@ def test_a_source_may_have_other_names(write):
 
 
 def test_a_line_has_one_name_for_a_column(write):
-    text = YAML.replace("source: orders, format: rows", "source: clickstream, format: json_lines")
+    text = YAML.replace(
+        "source: orders, kind: shop, format: rows", "source: clickstream, kind: hours, format: json_lines"
+    )
     assert read_contracts(write(text.replace("personal: true", "from: State")))
     with pytest.raises(Permanent, match=r"orders.status.from must be one name"):
         read_contracts(write(text.replace("personal: true", "from: [State, Status]")))
@@ -126,7 +129,9 @@ def test_a_line_has_one_name_for_a_column(write):
             "part_of: order",
             "orders.part_of names order, which is not a dataset; did you mean orders",
         ),
-        ("source: orders", "source: ordres", "did you mean orders"),
+        ("kind: shop", "kind: shp", "did you mean shop"),
+        ("kind: shop, ", "", "orders.source does not say where orders comes from"),
+        ("format: rows", "format: json_lines", "orders.format must be one of rows"),
         ("owner: us", "owner: us, location: here.csv", "orders.location"),
         ("owner: us", "owner: us, unpivot: [order_id, status]", "orders.unpivot"),
         # names at the source

@@ -111,7 +111,7 @@ def test_where_a_file_comes_from_is_part_of_a_version(project: Path) -> None:
         "exchange_rates",
         lambda table, columns: table["config"]["meta"].update(location="/elsewhere/rates.csv"),
     )
-    assert ["location was" in one.what for one in releases.check(project)] == [True]
+    assert ["settings was Files(location=" in one.what for one in releases.check(project)] == [True]
 
 
 def test_bounds_of_dates_are_compared_as_dates(project: Path) -> None:
