@@ -99,9 +99,19 @@ def source_columns(wanted: Mapping[str, Sequence[str]], columns: Iterable[str]) 
     return meant
 
 
+def is_path(name: str) -> bool:
+    """Say whether a name at the source is a path into a line, such as $.context.page."""
+    return name.startswith(("$.", "$["))
+
+
+def path_of(name: str) -> str:
+    """Return a name at the source as a path for JSON functions."""
+    return name if is_path(name) else f'$."{name}"'
+
+
 def text_in_raw(names: Sequence[str], raw: str = "raw") -> str:
     """Return SQL for the text of a refused record under the first of these names that it has. `raw` is a JSON object."""
-    found = [f"json_extract_string({raw}, '$.\"{name.replace(chr(39), chr(39) * 2)}\"')" for name in names]
+    found = [f"json_extract_string({raw}, '{path_of(name).replace(chr(39), chr(39) * 2)}')" for name in names]
     return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
 
 

@@ -5,8 +5,8 @@ with touched as (
     select
         event_date,
         campaign,
-        count(*) filter (where event_type = 'ad_impression') as ad_impressions,
-        count(*) filter (where event_type = 'click') as clicks,
+        count(*) filter (where {{ event_is('ad_impression') }}) as ad_impressions,
+        count(*) filter (where {{ event_is('click') }}) as clicks,
         count(distinct visitor_id) as visitors
     from ({{ whole('silver_campaign_touches') }})
     where event_date in ({{ dates }})

@@ -37,10 +37,10 @@ looked_at as (
     select
         event_date as activity_date,
         product_id,
-        count(*) filter (where event_type = 'page_view') as views,
-        count(*) filter (where event_type = 'add_to_cart') as carts
+        count(*) filter (where {{ event_is('page_view') }}) as views,
+        count(*) filter (where {{ event_is('add_to_cart') }}) as carts
     from {{ ref('silver_clickstream') }}
-    where product_id is not null and event_type in ('page_view', 'add_to_cart')
+    where product_id is not null and ({{ event_is('page_view') }} or {{ event_is('add_to_cart') }})
     group by event_date, product_id
     union all
     select activity_date, product_id, views, carts
