@@ -14,7 +14,18 @@ from ingestion.names import is_path
 
 META = (
     *("from", "required", "allowed", "unlisted", "excluded", "min", "max", "pattern", "personal", "roles"),
-    *("time_format", "timezone", "decimal", "thousands", "missing", "values", "json_types", "row_id", "absent"),
+    *(
+        "time_format",
+        "timezone",
+        "decimal",
+        "thousands",
+        "missing",
+        "values",
+        "json_types",
+        "row_id",
+        "absent",
+        "constant",
+    ),
 )
 # The kinds of JSON value, by the names of JSON Schema.
 JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array")
@@ -62,10 +73,17 @@ class Column:
     json_types: tuple[str, ...] = ()
     # Whether it is no column of the source, but says which row this is: by content, and a number among equal rows.
     is_row_id: bool = False
+    # The value of every record, where the source does not say it, such as the currency of a shop that has one.
+    constant: str | None = None
     # Whether the source is known not to have it: no warning that it is missing.
     is_absent: bool = False
     # Which values play a part that models know by another name.
     roles: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def is_at_source(self) -> bool:
+        """Whether the source is to have it."""
+        return not self.is_row_id and not self.is_absent and self.constant is None
 
     @property
     def at_source(self) -> tuple[str, ...]:
@@ -113,6 +131,7 @@ def read_column(column: dict[str, Any], path: Path, dataset: str) -> Column:
         missing=_texts(reader, "missing") if reader.has("missing") else (),
         values=_texts_by_name(reader, "values", data_type),
         json_types=_json_types(reader) if reader.has("json_types") else (),
+        constant=_value(reader, "constant", data_type) if reader.has("constant") else None,
         is_absent=reader.flag("absent"),
         is_row_id=reader.flag("row_id"),
         roles=_roles(reader, data_type),
@@ -154,17 +173,24 @@ _TYPES_OF: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# What is said of a column that the source has.
+_OF_THE_SOURCE = (
+    *("from", "time_format", "timezone", "decimal", "thousands", "missing", "values", "json_types"),
+    *("row_id", "absent", "constant"),
+)
+
+
 def _check_type(reader: Fields, data_type: str) -> None:
     for field, types in _TYPES_OF.items():
         if reader.has(field) and not data_type.startswith(types):
             raise bad(
                 reader.path, f"{reader.name}.{field}", f"is for a {' or '.join(types)}, and this is a {data_type}"
             )
-    with_row = [field for field in META if field not in ("row_id", "required") and reader.has(field)]
-    if reader.flag("row_id") and with_row:
-        raise bad(
-            reader.path, f"{reader.name}.{with_row[0]}", "has no effect beside row_id: the source has no such column"
-        )
+    for alone in ("row_id", "constant", "absent"):
+        beside = [field for field in _OF_THE_SOURCE if field != alone and reader.has(field)]
+        if reader.has(alone) and beside:
+            what = f"has no effect beside {alone}: the source has no such column"
+            raise bad(reader.path, f"{reader.name}.{beside[0]}", what)
 
 
 def _source_names(reader: Fields) -> tuple[str, ...]:

@@ -82,9 +82,19 @@ class Contract:
     # Whether the published file contains the personal columns.
     publish_personal: bool = False
 
+    def column(self, name: str | None) -> Column | None:
+        """Return a column by its name."""
+        return next((one for one in self.columns if one.name == name), None)
+
+    def is_at_source(self, name: str) -> bool:
+        """Whether the source is to have a column."""
+        column = self.column(name)
+        return column is None or column.is_at_source
+
     def at_source(self, name: str) -> tuple[str, ...]:
         """Return the names that a column may have at the source."""
-        return next((one.at_source for one in self.columns if one.name == name), (name,))
+        column = self.column(name)
+        return column.at_source if column else (name,)
 
     def in_source(self, names: Iterable[str | None], columns: Iterable[str]) -> Mapping[str, str]:
         """Map each of these columns to the source's column that it means; those that the source does not have are left out."""
@@ -214,7 +224,7 @@ def _check_source_names(contract: Contract, path: Path) -> None:
     for column in contract.columns:
         field = f"{contract.dataset}.{column.name}.from"
         for name in column.at_source:
-            if column.is_row_id:
+            if not column.is_at_source:
                 continue
             # what `values` makes of a text is another column than the text itself
             is_another = contract.format == "rows" and bool(column.values)

@@ -65,6 +65,12 @@
     {{ return(found) }}
 {% endmacro %}
 
+{# Whether the source is to have a column. #}
+{% macro is_at_source(column) %}
+    {% set meta = column.config.meta or {} %}
+    {{ return(not meta.get('row_id') and not meta.get('absent') and meta.get('constant') is none) }}
+{% endmacro %}
+
 {% macro all_names_at_source(dataset) %}
     {% set names = [] %}
     {% for column in contract(dataset).columns %}

@@ -92,6 +92,7 @@
 {# The text that a contract's column means by the source's text: without marks between digits, by the contract's own names of
    values, and null where it says that there is none. #}
 {% macro meant_text(text, meta) -%}
+    {%- if meta.get('constant') is not none -%}{{ return(literal(meta.constant | string | lower if meta.constant is boolean else meta.constant | string)) }}{%- endif -%}
     {%- set found = namespace(sql=text) -%}
     {%- if meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
         {%- set thousands, comma = modules.re.escape(meta.get('thousands', '')), modules.re.escape(meta.get('decimal', '.')) -%}

@@ -1,8 +1,8 @@
 -- A column of the contract that a table no longer has: nulls where it is optional, dead letters where it is required.
-{{ config(severity='warn', meta={'finding': 'the source does not deliver these columns of the contract, so they are null, or their records are refused if they are required. Next: restore the columns at the source, or say `absent: true` in the contract'}) }}
+{{ config(severity='warn', meta={'finding': 'the source does not deliver these columns of the contract, so they are null, or their records are refused if they are required. Next: restore the columns at the source, or say `absent: true` or a `constant` in the contract'}) }}
 {% for dataset in datasets() if contract(dataset).meta.format == 'rows' %}
 select '{{ dataset }}' as dataset, batch_id, unnest(list_filter([
-    {%- for column in contract(dataset).columns if not (column.config.meta or {}).get('absent') and not (column.config.meta or {}).get('row_id') %}
+    {%- for column in contract(dataset).columns if is_at_source(column) %}
     case when len(list_filter(
         [{{ listed(names_at_source(column)) }}],
         lambda name: list_contains(columns, name) or len(list_filter(columns, lambda other: lower(other) = lower(name))) = 1

@@ -30,7 +30,7 @@ first_purchases as (
 
 orders as (
     select order_id, order_amount_usd, is_usd_missing from ({{ whole('silver_order_context') }})
-    where is_counted and order_id in (select order_id from first_purchases)
+    where is_counted and is_an_order is not false and order_id in (select order_id from first_purchases)
 ),
 
 sold as (

@@ -19,7 +19,7 @@ sold as (
     select
         order_date as activity_date,
         product_id,
-        count(distinct order_id) as orders,
+        count(distinct order_id) filter (where {{ is_an_order('order_status') }}) as orders,
         cast(sum(quantity) as bigint) as units,
         cast(coalesce(-sum(quantity) filter (where quantity < 0), 0) as bigint) as returned_units,
         cast(sum(line_amount_usd) as decimal(38, 4)) as net_usd,
@@ -30,7 +30,7 @@ sold as (
     union all
     select activity_date, product_id, orders, units, returned_units, net_usd, lines_without_usd
     from given
-    where orders > 0 and activity_date not in (select order_date from touched_orders)
+    where (net_usd is not null or lines_without_usd > 0) and activity_date not in (select order_date from touched_orders)
 ),
 
 looked_at as (

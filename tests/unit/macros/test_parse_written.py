@@ -168,6 +168,14 @@ def test_a_value_outside_the_list_may_be_a_warning(tmp_path: Path):
     assert (row["status"], row["reasons"]) == ("on hold", None)
 
 
+def test_a_value_may_be_the_same_for_every_record(tmp_path: Path):
+    order = {name: text for name, text in ORDER.items() if name != "currency"}
+    (row,) = rows("orders", tmp_path, [order], currency={"constant": "it's"})
+    assert (row["currency"], row["reasons"]) == ("it's", None)
+    (line,) = rows("order_items", tmp_path, [LINE], discount_amount={"constant": 0.5})
+    assert (line["discount_amount"], line["reasons"]) == (Decimal("0.5"), None)
+
+
 def test_a_missing_required_value_is_still_refused(tmp_path: Path):
     (row,) = rows("orders", tmp_path, [ORDER | {"currency": "-"}], currency={"missing": "-"})
     assert row["reasons"] == ["missing:currency"]
