@@ -1,7 +1,7 @@
 """What a window takes from a file for all days: every row is taken, later, left or undated, and the counts add up."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
