@@ -191,7 +191,11 @@ def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tu
             todo=f"correct the file: it needs the columns {', '.join(_names_at_source(contract))}; or the contract: `from` says what"
             " the source calls a column",
         )
-    return header, False, header.index(there[contract.event_time]) if contract.event_time in there else None
+    return (
+        header,
+        False,
+        header.index(there[contract.event_time]) if contract.event_time and contract.event_time in there else None,
+    )
 
 
 def _unpivoted(record: Record, header: tuple[str, ...]) -> list[Row]:
