@@ -226,12 +226,12 @@ def _check_source_names(contract: Contract, path: Path) -> None:
         for name in column.at_source:
             if not column.is_at_source:
                 continue
-            # what `values` makes of a text is another column than the text itself
-            is_another = contract.format == "rows" and bool(column.values)
-            if (other := meant.get(fold(name))) and not is_another:
-                raise bad(path, field, f"is {name}, which {other} is read from already")
-            if not is_another:
-                meant[fold(name)] = column.name
+            # two columns of rows may say `from` the same one: a time may be both the event's and the version
+            other = contract.column(meant.get(fold(name)))
+            is_shared = other and contract.format == "rows" and column.source_names and other.source_names
+            if other and (other is column or not is_shared):
+                raise bad(path, field, f"is {name}, which {other.name} is read from already")
+            meant[fold(name)] = column.name
             if is_path(name) and contract.format != "json_lines":
                 raise bad(path, field, f"is {name}: only lines have paths")
         if column.source_names and column.name in fixed:

@@ -71,9 +71,18 @@
     {{ return(not meta.get('row_id') and not meta.get('absent') and meta.get('constant') is none) }}
 {% endmacro %}
 
+{# The names of a dataset's columns at its source, and of those of other datasets that are read from the same place. #}
+{% macro names_read_beside(dataset) %}
+    {% set names, place = [], contract(dataset).meta.get('location') %}
+    {% for other in datasets() if other == dataset or (place and contract(other).meta.get('location') == place) %}
+        {% do names.extend(all_names_at_source(other)) %}
+    {% endfor %}
+    {{ return(names) }}
+{% endmacro %}
+
 {% macro all_names_at_source(dataset) %}
     {% set names = [] %}
-    {% for column in contract(dataset).columns %}
+    {% for column in contract(dataset).columns if is_at_source(column) %}
         {% for name in names_at_source(column) %}
             {#- of a path, the line's own name -#}
             {% do names.append(modules.re.split('[.[]', name)[1] if is_path(name) else name) %}

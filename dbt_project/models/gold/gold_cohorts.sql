@@ -6,7 +6,7 @@ with orders as (
 ),
 
 firsts as (
-    select customer_id, coalesce(min(order_month) filter (where is_an_order), min(order_month)) as cohort_month from orders group by customer_id
+    select customer_id, min(order_month) as cohort_month from orders group by customer_id
 ),
 
 sizes as (
