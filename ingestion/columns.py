@@ -37,7 +37,7 @@ EPOCHS = ("seconds", "milliseconds", "microseconds")
 DIRECTIVES = "YymdHIMSfbBaApz"
 _TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
 _TYPE = re.compile(r"varchar|json|bigint|integer|boolean|date|timestamp|decimal\((\d+), ?(\d+)\)")
-_PATH = re.compile(r"\$(\.[\w@-]+|\[\d+\])+")
+_PATH = re.compile(r"\$(\.[\w@-]+|\[\d+\])*(\[\w+=[^\[\]'=]+\])?(\.[\w@-]+|\[\d+\])*")
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,11 @@ def _source_names(reader: Fields) -> tuple[str, ...]:
         if not name.strip() or set(name) & {'"', "\\"} or not name.isprintable():
             raise bad(reader.path, field, f"is {name!r}: a name is printable, and has no quotation mark or backslash")
         if is_path(name) and not _PATH.fullmatch(name):
-            raise bad(reader.path, field, f"is {name!r}: write a path in a line as $.context.page or $.items[0].id")
+            raise bad(
+                reader.path,
+                field,
+                f"is {name!r}: write a path in a line as $.context.page, $.items[0].id, or $.params[key=page].value",
+            )
     if not names:
         raise bad(reader.path, field, "is empty: name what the source calls the column, or leave it out")
     return tuple(names)

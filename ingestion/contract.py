@@ -238,10 +238,6 @@ def _check_source_names(contract: Contract, path: Path) -> None:
             raise bad(
                 path, field, f"has no effect: the shop's tables are read by {column.name}; read from a view instead"
             )
-        if column.is_row_id and contract.format != "rows":
-            raise bad(
-                path, f"{contract.dataset}.{column.name}.row_id", "is for rows: a line without a key has no place"
-            )
         if column.json_types and contract.format != "json_lines":
             raise bad(path, f"{contract.dataset}.{column.name}.json_types", "is for lines: rows have texts only")
         if len(column.source_names) > 1 and contract.format == "json_lines":

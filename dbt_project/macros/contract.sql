@@ -32,7 +32,7 @@
 {% macro path_of(name) %}{{ return(name if is_path(name) else '$."' ~ name ~ '"') }}{% endmacro %}
 
 {# The text of a column that says which row a record is: a hash of its content and of its number among the equal rows of its
-   batch, so that it depends on no order. Empty for a column that the source has. #}
+   batch, or the equal lines of its file, so that it depends on no order. Empty for a column that the source has. #}
 {% macro row_id(dataset, name) %}
     {% set texts, own = [], [] %}
     {% for column in contract(dataset).columns %}
@@ -40,8 +40,9 @@
         {% else %}{% do texts.append('text_' ~ column.name) %}{% endif %}
     {% endfor %}
     {% if not own %}{{ return('') }}{% endif %}
-    {% set content = texts | join(', ') %}
-    {% set hash = "md5(cast(to_json([" ~ content ~ ", cast(row_number() over (partition by batch_id, " ~ content ~ " order by record_no) as varchar)]) as varchar))" %}
+    {% set content = texts | join(', ') if contract(dataset).meta.format == 'rows' else "rtrim(bronze_row.raw, chr(10)), bronze_row.file" %}
+    {% set hashed = content if contract(dataset).meta.format == 'rows' else "rtrim(bronze_row.raw, chr(10))" %}
+    {% set hash = "md5(cast(to_json([" ~ hashed ~ ", cast(row_number() over (partition by batch_id, " ~ content ~ " order by record_no) as varchar)]) as varchar))" %}
     {{ return(hash if own[0] == 'varchar' else "cast(cast('0x' || left(" ~ hash ~ ", 15) as bigint) as varchar)") }}
 {% endmacro %}
 

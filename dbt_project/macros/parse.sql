@@ -174,6 +174,17 @@
         ), '')
 {%- endmacro %}
 
+{# Call a JSON function on a line's value at a path. Of a list, `[key=page]` is its first object whose `key` is `page`. #}
+{% macro in_line(function, line, path) -%}
+    {%- set list, search, rest = path.partition('[') if '=' not in path else modules.re.split('\\[(\\w+=[^\\]]+)\\]', path, maxsplit=1) -%}
+    {%- if '=' not in path -%}
+        {{ function }}({{ line }}, {{ literal(path_of(path)) }})
+    {%- else -%}
+        {%- set key, _, value = search.partition('=') -%}
+        {{ function }}(list_filter(from_json(json_extract({{ line }}, {{ literal(list) }}), '["JSON"]'), lambda one: json_extract_string(one, {{ literal('$."' ~ key ~ '"') }}) = {{ literal(value) }})[1], {{ literal('$' ~ rest) }})
+    {%- endif -%}
+{%- endmacro %}
+
 {# A line's value under a name as text, with marked numbers as the line has them. #}
 {% macro text_in_line(name, data_type, paths=[]) -%}
     {%- set text = 'at_paths[' ~ (paths.index(name) + 1) ~ ']' if name in paths else 'parsed."' ~ name ~ '"::varchar' -%}
@@ -275,8 +286,12 @@
 {% set names = the.columns | map(attribute='name') | list %}
 {% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 {% set layouts = [] if lines else layouts_of(dataset) %}
-{% set paths = [] %}
-{% for column in the.columns if lines and is_path(names_at_source(column)[0]) %}{% do paths.append(names_at_source(column)[0]) %}{% endfor %}
+{% set paths, searched = [], [] %}
+{% for column in the.columns if lines and is_path(names_at_source(column)[0]) %}
+    {% set path = names_at_source(column)[0] %}
+    {% do paths.append(path) %}
+    {% if '=' in path %}{% do searched.append(path) %}{% endif %}
+{% endfor %}
 with batches as (
     select batch_id, source, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering
@@ -318,9 +333,13 @@ shaped as (
     select
         batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked,
         case when unreadable is null then json_keys(raw) end as keys,
+        {% if searched -%}
+        case when unreadable is null then [{% for column in the.columns %}{{ in_line('json_type', 'raw', names_at_source(column)[0]) }}{{ ', ' if not loop.last }}{% endfor %}] end as kinds,
+        {% else -%}
         case when unreadable is null then json_type(raw, [{% for column in the.columns %}{{ literal(path_of(names_at_source(column)[0])) }}{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
+        {% endif -%}
         {%- if paths %}
-        json_extract_string(case when unreadable is null then coalesce(marked, raw) end, [{{ listed(paths) }}]) as at_paths,
+        [{% for path in paths %}{{ in_line('json_extract_string', 'case when unreadable is null then coalesce(marked, raw) end', path) }}{{ ', ' if not loop.last }}{% endfor %}] as at_paths,
         {%- endif %}
         from_json(
             case when unreadable is null then coalesce(marked, raw) end,
@@ -338,7 +357,7 @@ texts as (
             when {{ 'true' if paths else 'len(keys) <> list_count(kinds)' }} then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
         end as unreadable
         {%- for column in the.columns %},
-        {{ text_in_line(names_at_source(column)[0], column.data_type, paths) }} as text_{{ column.name }}{% endfor %}
+        {{ row_id(dataset, column.name) or text_in_line(names_at_source(column)[0], column.data_type, paths) }} as text_{{ column.name }}{% endfor %}
     from shaped
 ),
 {% else %}

@@ -217,6 +217,33 @@ def test_a_column_may_be_deep_in_a_line(tmp_path: Path):
     )
 
 
+def test_a_column_may_be_in_a_list_of_keys_and_values(tmp_path: Path):
+    params = [
+        {"key": "page_location", "value": {"string_value": "/a"}},
+        {"key": "ga_session_id", "value": {"int_value": 9007199254740993}},
+        {"key": "page_location", "value": {"string_value": "/second"}},
+    ]
+    texts = [event(params=params), event(params=[]), event(params="none"), event(params=[1, {"key": "page_location"}])]
+    found = events(
+        tmp_path,
+        texts,
+        url={"from": "$.params[key=page_location].value.string_value"},
+        quantity={"from": "$.params[key=ga_session_id].value.int_value"},
+    )
+    assert [(row["url"], row["quantity"], row["reasons"]) for row in found] == [
+        ("/a", 9007199254740993, None),
+        *[(None, None, None)] * 3,
+    ]
+
+
+def test_lines_without_an_id_are_told_apart_within_their_file(tmp_path: Path):
+    lines_of = [event(event_id=None, url=url) for url in ("/a", "/a", "/b")]
+    table = pa.concat_tables([lines(lines_of, "a.jsonl"), lines([lines_of[0], lines_of[2][:-1]], "b.jsonl")])
+    found = parsed("clickstream", tmp_path, table, columns={"event_id": {"row_id": True}})
+    ids = [row["event_id"] for row in found]
+    assert len(set(ids)) == 3 and ids[3:] == [ids[0], ids[2]] and not any(row["reasons"] for row in found)
+
+
 def test_a_repeated_key_is_refused_beside_paths(tmp_path: Path):
     text = event(url="/a")[:-2] + b',"url":"/b"}\n'
     (row,) = events(tmp_path, [text], referrer={"from": "$.context.referrer"})
