@@ -35,6 +35,8 @@ class Kind:
     settings: Callable[[Fields, list[str]], Any] = lambda _reader, _columns: None
     implied_by: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("rows",)
+    # The datasets that it lands, all of them and no other, where it knows them by name.
+    datasets: tuple[str, ...] = ()
 
     def ingest(self, source: str, run: "Run") -> "Landing":
         """Land one window of a source of this kind."""
@@ -54,8 +56,8 @@ def _unpivot(reader: Fields, columns: list[str]) -> tuple[str, ...]:
 
 
 KINDS: Mapping[str, Kind] = {
-    "shop": Kind("ingestion.sources.orders"),
-    "hours": Kind("ingestion.sources.clickstream", formats=("json_lines",)),
+    "shop": Kind("ingestion.sources.orders", datasets=("orders", "order_items", "customers", "products")),
+    "hours": Kind("ingestion.sources.clickstream", formats=("json_lines",), datasets=("clickstream",)),
     "file": Kind("ingestion.sources.tables", ("location", "unpivot"), _files, implied_by=("location",)),
 }
 # What Clearwell writes itself: it has contracts, and no source.

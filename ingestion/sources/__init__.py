@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ingestion import faults
-from ingestion.contract import Contract, every_source, read_contracts, source_ends, source_names
+from ingestion.contract import Contract, every_source, kind_by_source, read_contracts, source_ends, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
 from ingestion.kinds import KINDS
@@ -121,8 +121,14 @@ source_counts = sweep
 
 def _land(source: str, run: Run) -> Landing:
     with faults.named(str(run.home.root)):
-        kind = next(one.kind for one in run.contracts.values() if one.source == source and one.kind)
-        return KINDS[kind].ingest(source, run)
+        kind = KINDS[kind_by_source(run.contracts)[source]]
+        missing = [name for name in kind.datasets if name not in run.contracts or run.contracts[name].source != source]
+        if missing:
+            raise Permanent(
+                f"{source} lands {', '.join(kind.datasets)}, but the contract of {missing[0]} reads it from elsewhere",
+                todo=f"leave {source} out of {VARIABLE}, or say in the other contracts too where their records come from",
+            )
+        return kind.ingest(source, run)
 
 
 def _landed_days(run: Run, source: str, first: datetime) -> tuple[Window, ...]:
