@@ -32,15 +32,14 @@ def check_sources(names: tuple[str, ...], as_json: bool) -> None:
     """
     home = Home.from_environment()
     wake_shop(home)
-    found = [asdict(one) for name in names or sources.SOURCES for one in sources.check(name, home)]
+    names = names or sources.SOURCES
+    found = [one for name in names for one in sources.check(name, home)]
     if as_json:
-        show(found, as_json=True)
-    for one in found if not as_json else []:
-        of = f"{one['source']}: {one['dataset']}" if one["dataset"] else one["source"]
-        where, todo = (f" ({one['where']})" if one["where"] else ""), (f". Next: {one['todo']}" if one["todo"] else "")
-        tell(f"{of}: {one['what']}{where}{todo}")
-    if not found and not as_json:
-        tell(f"nothing keeps these sources from landing: {', '.join(names or sources.SOURCES)}")
+        show([asdict(one) for one in found], as_json=True)
+    elif found:
+        tell("\n".join(map(str, found)))
+    else:
+        tell(f"nothing keeps these sources from landing: {', '.join(names)}")
     sys.exit(1 if found else 0)
 
 

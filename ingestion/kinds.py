@@ -30,6 +30,11 @@ class Problem:
     where: str = ""
     todo: str = ""
 
+    def __str__(self) -> str:
+        of = f"{self.source}: {self.dataset}" if self.dataset else self.source
+        where, todo = (f" ({self.where})" if self.where else ""), (f". Next: {self.todo}" if self.todo else "")
+        return f"{of}: {self.what}{where}{todo}"
+
     @classmethod
     def of(cls, error: ClearwellError, source: str, dataset: str = "") -> "Problem":
         """Return an error that landing would raise as a problem."""
