@@ -1,5 +1,6 @@
 """Tables, views and queries of a real Postgres, with ugly names, and with no more declared than a contract says."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -293,6 +294,18 @@ def test_a_whole_table_lands_again_when_its_content_differs(database: Database, 
     assert erp.standing("rates").keys() == {("USD",), ("EUR",)}
 
 
+def test_a_content_that_returns_within_a_window_is_the_latest_again(database: Database, erp: Erp) -> None:
+    seen = []
+    for rate in (1, 2, 1, 1):
+        database.execute("truncate rates")
+        database.execute("insert into rates values ('EUR', %s)", (rate,))
+        landing = erp.land("2026-11-01T00:00", "2026-11-01T01:00")
+        (row,) = erp.of(landing, "rates")
+        seen.append((row["rate"], row["seen_at"]))
+    assert [rate for rate, _ in seen] == ["100", "200", "100", "100"]
+    assert seen[0][1] < seen[1][1] < seen[2][1] == seen[3][1]
+
+
 def test_a_whole_table_whose_last_batch_is_damaged_lands_again(database: Database, erp: Erp) -> None:
     database.execute("insert into rates values ('EUR', 1)")
     landing = erp.land("2026-11-01T00:00", "2026-11-01T01:00")
@@ -325,6 +338,30 @@ def test_views_and_partitioned_tables_are_tables(database: Database, home: Home,
     landing = erp.land(*DAY)
     assert [row["id"] for row in erp.of(landing, "parts")] == ["1"]
     assert [row["id"] for row in erp.of(landing, "seen")] == ["1"]
+
+
+def test_the_contracts_of_the_page_about_tables_land(database: Database, home: Home, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "tables.md").read_text()
+    (yaml,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    database.execute(
+        """drop schema if exists sales cascade;
+        create schema sales;
+        create table sales."Invoice Heads" ("Invoice No" int primary key, "Total (net)" numeric, created_at timestamp, updated_at timestamp);
+        create table sales.lines (invoice_id int, line_number int);
+        create table sales.price_groups (group_id text, discount numeric);
+        insert into sales."Invoice Heads" values (1, 9.5, '2026-11-01', '2026-11-01'), (2, 9.5, '2026-11-03', '2026-11-03');
+        insert into sales.lines values (1, 1), (1, 2), (2, 1);
+        insert into sales.price_groups values ('g', 0.1);"""
+    )
+    erp = Erp(home, declared(tmp_path, yaml.split("tables:", 1)[1]))
+    assert sources.check("erp", home, erp.contracts) == []
+    landing = erp.land(*DAY)
+    assert {one.dataset: one.records_written for one in landing.manifests} == {
+        "invoices": 1,
+        "invoice_lines": 2,
+        "price_groups": 1,
+    }
+    database.execute("drop schema sales cascade")
 
 
 @pytest.mark.parametrize(
