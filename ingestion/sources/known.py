@@ -270,7 +270,10 @@ class Known:
 @contextmanager
 def known(home: Home) -> Iterator[Known]:
     """Give a `Known` for the time of one landing. It takes as much memory as CLEARWELL_MEMORY allows; more keys are spilled."""
-    with bronze.staged(home, "known") as spilled, duckdb.connect(config={"memory_limit": database.memory()}) as connection:
+    with (
+        bronze.staged(home, "known") as spilled,
+        duckdb.connect(config={"memory_limit": database.memory()}) as connection,
+    ):
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"set temp_directory = {database.literal(spilled)}")
         yield Known(home, connection)
