@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ingestion.columns import Column, read_column, read_meta
 from ingestion.errors import Permanent
 from ingestion.fields import (
     Fields,
@@ -23,10 +23,10 @@ from ingestion.fields import (
 )
 from ingestion.kinds import FIELDS as SOURCE_FIELDS
 from ingestion.kinds import KINDS, kind_of
-from ingestion.names import fold, source_columns, unfit
+from ingestion.names import fold, is_path, source_columns, unfit
 from ingestion.switch import sources_on
 
-__all__ = ["parse_duration", "read_entries", "read_yaml", "say_duration"]
+__all__ = ["Column", "parse_duration", "read_entries", "read_yaml", "say_duration"]
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 FORMATS = ("rows", "json_lines")
@@ -38,37 +38,11 @@ _META = (
     *("cadence", "lateness", "expect_records_every", "part_of", "breaker", "longest_record", "owner", "money"),
     *("publish_personal", *SOURCE_FIELDS),
 )
-_COLUMN_META = ("from", "required", "allowed", "excluded", "min", "max", "pattern", "personal")
 # The kind that is read by a fixed query, which names these columns as the contract does.
 _FIXED_QUERY = "shop"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
-_TYPE = re.compile(r"varchar|json|bigint|integer|boolean|date|timestamp|decimal\((\d+), ?(\d+)\)")
 # The most bytes of one record, without its newline: a longer one is a dead letter. The macro of the same name has it too.
 LONGEST_RECORD = 1_000_000
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a contract; `type` is the dbt data type; an empty `allowed` allows any value."""
-
-    name: str
-    type: str
-    required: bool = False
-    allowed: tuple[str, ...] = ()
-    excluded: tuple[str, ...] = ()
-    min: str | None = None
-    max: str | None = None
-    pattern: str | None = None
-    personal: bool = False
-    description: str = ""
-    # What the source calls it, if that is another name; the first of several that a batch has.
-    source_names: tuple[str, ...] = ()
-
-    @property
-    def at_source(self) -> tuple[str, ...]:
-        """The names that it may have at the source."""
-        return self.source_names or (self.name,)
 
 
 @dataclass(frozen=True)
@@ -108,9 +82,19 @@ class Contract:
     # Whether the published file contains the personal columns.
     publish_personal: bool = False
 
+    def column(self, name: str | None) -> Column | None:
+        """Return a column by its name."""
+        return next((one for one in self.columns if one.name == name), None)
+
+    def is_at_source(self, name: str) -> bool:
+        """Whether the source is to have a column."""
+        column = self.column(name)
+        return column is None or column.is_at_source
+
     def at_source(self, name: str) -> tuple[str, ...]:
         """Return the names that a column may have at the source."""
-        return next((one.at_source for one in self.columns if one.name == name), (name,))
+        column = self.column(name)
+        return column.at_source if column else (name,)
 
     def in_source(self, names: Iterable[str | None], columns: Iterable[str]) -> Mapping[str, str]:
         """Map each of these columns to the source's column that it means; those that the source does not have are left out."""
@@ -172,21 +156,6 @@ def read_contract(path: Path) -> Contract:
     return _contract(tables[0], path)
 
 
-def in_order(value: str, data_type: str) -> Any:
-    """Convert a bound of a type to a value that can be compared; ValueError if it is not of that type."""
-    if data_type == "date":
-        return date.fromisoformat(value)
-    if data_type in ("bigint", "integer") or data_type.startswith("decimal"):
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            number = Decimal("nan")
-        if not number.is_finite():
-            raise ValueError(f"{value} is no number")
-        return number
-    return value
-
-
 def _bronze_tables(path: Path) -> list[dict[str, Any]]:
     try:
         sources = read_entries(path, "sources")
@@ -208,11 +177,11 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
     dataset = text_of(table["name"], path, "name")
     if not _NAME.fullmatch(dataset):
         raise bad(path, "name", f"is {dataset!r}: a dataset's name may hold only lower-case letters, digits and _")
-    reader = Fields(_meta(table, path, dataset), path, dataset)
+    reader = Fields(read_meta(table, path, dataset), path, dataset)
     reader.only(_META)
     kind = kind_of(reader)
     columns = tuple(
-        _column(mapping(column, path, f"{dataset}.columns"), path, dataset)
+        read_column(mapping(column, path, f"{dataset}.columns"), path, dataset)
         for column in items(table.get("columns"), path, f"{dataset}.columns")
     )
     names = [column.name for column in columns]
@@ -257,23 +226,24 @@ def _check_source_names(contract: Contract, path: Path) -> None:
     for column in contract.columns:
         field = f"{contract.dataset}.{column.name}.from"
         for name in column.at_source:
-            if other := meant.get(fold(name)):
-                raise bad(path, field, f"is {name}, which {other} is read from already")
+            if not column.is_at_source:
+                continue
+            # two columns of rows may say `from` the same one: a time may be both the event's and the version
+            other = contract.column(meant.get(fold(name)))
+            is_shared = other and contract.format == "rows" and column.source_names and other.source_names
+            if other and (other is column or not is_shared):
+                raise bad(path, field, f"is {name}, which {other.name} is read from already")
             meant[fold(name)] = column.name
+            if is_path(name) and contract.format != "json_lines":
+                raise bad(path, field, f"is {name}: only lines have paths")
         if column.source_names and column.name in fixed:
             raise bad(
                 path, field, f"has no effect: the shop's tables are read by {column.name}; read from a view instead"
             )
+        if column.json_types and contract.format != "json_lines":
+            raise bad(path, f"{contract.dataset}.{column.name}.json_types", "is for lines: rows have texts only")
         if len(column.source_names) > 1 and contract.format == "json_lines":
             raise bad(path, field, "must be one name: each line is read by itself")
-
-
-def _meta(entry: dict[str, Any], path: Path, field: str) -> dict[Any, Any]:
-    """Return the `config: {meta: …}` of a table or column; refuse fields that belong in it but stand beside it."""
-    misplaced = [name for name in ("meta", *_COLUMN_META) if name in entry]
-    if misplaced:
-        raise bad(path, f"{field}.{misplaced[0]}", "must be under config: {meta: …}: it has no effect here")
-    return mapping(mapping(entry.get("config"), path, f"{field}.config").get("meta"), path, f"{field}.config.meta")
 
 
 def _cadence(reader: Fields) -> timedelta:
@@ -297,70 +267,3 @@ def _breaker_share(reader: Fields) -> float:
     breaker = Fields(mapping(reader.meta.get("breaker"), reader.path, name), reader.path, name)
     breaker.only(("share",))
     return breaker.share("share", BREAKER_SHARE)
-
-
-def _column(column: dict[str, Any], path: Path, dataset: str) -> Column:
-    name = column.get("name")
-    if name in (None, "") or "data_type" not in column:
-        raise bad(path, f"{dataset}.{name or 'columns'}", "needs a name and a data_type")
-    name = text_of(name, path, f"{dataset}.columns")
-    reader = Fields(_meta(column, path, f"{dataset}.{name}"), path, f"{dataset}.{name}")
-    reader.only(_COLUMN_META)
-    data_type = str(column["data_type"])
-    match = _TYPE.fullmatch(data_type)
-    if not match or (match[1] and not 0 <= int(match[2]) <= int(match[1]) <= 38):
-        raise bad(path, f"{reader.name}.data_type", f"is {data_type}, and must be one of: {_TYPES}")
-    low, high = (_value(reader, name, data_type) if reader.has(name) else None for name in ("min", "max"))
-    if low is not None and high is not None and in_order(low, data_type) > in_order(high, data_type):
-        raise bad(path, f"{reader.name}.min", f"is {low}, over max: {high}")
-    return Column(
-        name=name,
-        type=data_type,
-        required=reader.flag("required"),
-        allowed=_values(reader, "allowed", data_type),
-        excluded=_values(reader, "excluded", data_type),
-        min=low,
-        max=high,
-        pattern=reader.text_or_none("pattern"),
-        personal=reader.flag("personal"),
-        source_names=_source_names(reader) if reader.has("from") else (),
-        description=" ".join(str(column.get("description", "")).split()),
-    )
-
-
-def _source_names(reader: Fields) -> tuple[str, ...]:
-    """Read `from`: what the source calls a column, or a list of such names."""
-    value, field = reader.meta["from"], f"{reader.name}.from"
-    names = [text_of(name, reader.path, field) for name in (value if isinstance(value, list) else [value])]
-    for name in names:
-        if not name.strip() or set(name) & {'"', "\\"} or not name.isprintable():
-            raise bad(reader.path, field, f"is {name!r}: a name is printable, and has no quotation mark or backslash")
-    if not names:
-        raise bad(reader.path, field, "is empty: name what the source calls the column, or leave it out")
-    return tuple(names)
-
-
-def _values(reader: Fields, field: str, data_type: str) -> tuple[str, ...]:
-    if not reader.has(field):
-        return ()
-    values = reader.meta[field]
-    if not isinstance(values, list) or not values:
-        raise bad(reader.path, f"{reader.name}.{field}", f"must be a list of values, not {values!r}")
-    return tuple(_value(reader, field, data_type, value) for value in values)
-
-
-def _value(reader: Fields, field: str, data_type: str, value: object = None) -> str:
-    """Return a value of a column as text. YAML's own idea of it counts where the column has that type, and nowhere else."""
-    value = reader.meta[field] if value is None else value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if data_type == "boolean" and isinstance(value, bool):
-        return str(value).lower()
-    if not (number and data_type.startswith(("bigint", "integer", "decimal"))) and not (
-        isinstance(value, date) and data_type in ("date", "timestamp")
-    ):
-        text_of(value, reader.path, f"{reader.name}.{field}")
-    try:
-        in_order(str(value), data_type)
-    except ValueError as error:
-        raise bad(reader.path, f"{reader.name}.{field}", f"is no {data_type}: {error}") from None
-    return str(value)

@@ -196,6 +196,8 @@ def _tables_together(contracts: Sequence["Contract"]) -> Fault | None:
                 "version_column",
                 f"{what} may name a column that it does not have: the landing fills it in",
             )
+        if fault := _fault_of_columns(one):
+            return fault
         if not with_:
             continue
         if with_.dataset not in by_name:
@@ -219,6 +221,25 @@ def _tables_together(contracts: Sequence["Contract"]) -> Fault | None:
         if other.settings.is_whole:
             what = f"names {other.dataset}, which is read whole: give it `placed` or `changed`, or read this table whole as well"
             return one.dataset, "lands_with.dataset", what
+    return None
+
+
+# Keys are compared by their text, in the table and in what Clearwell holds: of these types they are the same.
+_KEY_TYPES = ("varchar", "bigint", "integer", "date")
+
+
+def _fault_of_columns(contract: "Contract") -> Fault | None:
+    """Find a key or a time that is not in the table as it is in the state: it would not be recognized."""
+    times = (contract.version_column, contract.event_time)
+    for column in contract.columns:
+        is_key, is_time = column.name in contract.key, column.name in times
+        if is_key and column.type not in _KEY_TYPES:
+            what = f"is {column.type}, and a key of a table must be one of {', '.join(_KEY_TYPES)}: make it varchar"
+            return contract.dataset, f"{column.name}.data_type", what
+        is_changed = column.values or column.missing or column.thousands or column.time_formats != ("iso",)
+        if (is_key or is_time) and (is_changed or not column.is_at_source):
+            what = "is a key or a time of a table, which must be read as it is: convert it in a `query` instead"
+            return contract.dataset, column.name, what
     return None
 
 

@@ -12,6 +12,8 @@ RECORD_NO = "record_no"
 IS_DELETED = "is_deleted"
 NOT_UTF8 = "not_utf8"
 BAD_ROW = "bad_row"
+# A step of a path that looks for an object in a list.
+_SEARCH = re.compile(r"\[(\w+)=([^\]]+)\]")
 # Bronze's own Parquet columns: the record's number, whether the row says that its key is gone, the exact bytes of values
 # that are not UTF-8, and the raw row of a file where it could not be split into columns. `bronze_file` is the name under
 # which readers of bronze see the file's name.
@@ -99,10 +101,31 @@ def source_columns(wanted: Mapping[str, Sequence[str]], columns: Iterable[str]) 
     return meant
 
 
+def is_path(name: str) -> bool:
+    """Say whether a name at the source is a path into a line, such as $.context.page."""
+    return name.startswith(("$.", "$["))
+
+
+def path_of(name: str) -> str:
+    """Return a name at the source as a path for JSON functions."""
+    return name if is_path(name) else f'$."{name}"'
+
+
 def text_in_raw(names: Sequence[str], raw: str = "raw") -> str:
     """Return SQL for the text of a refused record under the first of these names that it has. `raw` is a JSON object."""
-    found = [f"json_extract_string({raw}, '$.\"{name.replace(chr(39), chr(39) * 2)}\"')" for name in names]
+    found = [_at(name, raw) for name in names]
     return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+
+
+def _at(name: str, raw: str) -> str:
+    """Return SQL for the text at a name or path, as the macro `in_line` does."""
+    if is_path(name) and (searched := _SEARCH.search(name)):
+        before, after = name[: searched.start()], name[searched.end() :]
+        return (
+            f"json_extract_string(list_filter(from_json(json_extract({raw}, '{before}'), '[\"JSON\"]'),"
+            f" lambda one: json_extract_string(one, '$.\"{searched[1]}\"') = '{searched[2]}')[1], '${after}')"
+        )
+    return f"json_extract_string({raw}, '{path_of(name).replace(chr(39), chr(39) * 2)}')"
 
 
 def fold(name: str) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
+from ingestion.columns import in_order
 from ingestion.contract import (
     PROJECT,
     Column,
     Contract,
-    in_order,
     read_contract,
     read_contracts,
     read_yaml,
@@ -185,7 +185,7 @@ def _changes_of_column(now: Column, before: Column) -> list[tuple[str, str, str]
                 "leave it optional, and add a warning as a dbt test",
             )
         )
-    if now.allowed and (not before.allowed or set(before.allowed) - set(now.allowed)):
+    if _refused_outside(now) and (not _refused_outside(before) or set(before.allowed) - set(now.allowed)):
         gone = ", ".join(sorted(set(before.allowed) - set(now.allowed))) or "any other value"
         found.append(
             (
@@ -199,6 +199,10 @@ def _changes_of_column(now: Column, before: Column) -> list[tuple[str, str, str]
             ("narrowed", f"column {now.name} allows fewer values", "keep the range, and add a warning as a dbt test")
         )
     return found
+
+
+def _refused_outside(column: Column) -> bool:
+    return bool(column.allowed) and not column.warns_of_unlisted
 
 
 def _is_tighter(now: Column, before: Column) -> bool:

@@ -180,7 +180,7 @@ def _hold(build: Build, failures: Sequence[_Failure]) -> tuple[dict[str, str], l
             hold |= {batch_id: failure.finding.check_name for batch_id in found if batch_id not in hold}
             message = (
                 f"{failure.finding.message} Held: {', '.join(found)}. Next: fix the source and ingest the window "
-                f"again, or fix the check and run clearwell build; or clearwell builds accept held:{found[0]} --reason TEXT; "
+                f"again, or fix the check and run clearwell build --from DATE --to DATE --reason TEXT; or clearwell builds accept held:{found[0]} --reason TEXT; "
                 f"or clearwell batches retract {found[0]} --reason TEXT"
             )
             findings.append(replace(failure.finding, message=message.strip(), consequence="held"))

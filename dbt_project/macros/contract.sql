@@ -27,9 +27,68 @@
     {{ return([said] if said is string else said) }}
 {% endmacro %}
 
+{# Whether a name at the source is a path into a line, and that path, as JSON functions take it. #}
+{% macro is_path(name) %}{{ return(name[:2] in ('$.', '$[')) }}{% endmacro %}
+{% macro path_of(name) %}{{ return(name if is_path(name) else '$."' ~ name ~ '"') }}{% endmacro %}
+
+{# The text of a column that says which row a record is: a hash of its content and of its number among the equal rows of its
+   batch, or the equal lines of its file, so that it depends on no order. Empty for a column that the source has. #}
+{% macro row_id(dataset, name) %}
+    {% set texts, own = [], [] %}
+    {% for column in contract(dataset).columns %}
+        {% if (column.config.meta or {}).get('row_id') %}{% if column.name == name %}{% do own.append(column.data_type) %}{% endif %}
+        {% else %}{% do texts.append('text_' ~ column.name) %}{% endif %}
+    {% endfor %}
+    {% if not own %}{{ return('') }}{% endif %}
+    {% set content = texts | join(', ') if contract(dataset).meta.format == 'rows' else "rtrim(bronze_row.raw, chr(10)), bronze_row.file" %}
+    {% set hashed = content if contract(dataset).meta.format == 'rows' else "rtrim(bronze_row.raw, chr(10))" %}
+    {% set hash = "md5(cast(to_json([" ~ hashed ~ ", cast(row_number() over (partition by batch_id, " ~ content ~ " order by record_no) as varchar)]) as varchar))" %}
+    {{ return(hash if own[0] == 'varchar' else "cast(cast('0x' || left(" ~ hash ~ ", 15) as bigint) as varchar)") }}
+{% endmacro %}
+
+{# Whether an event plays a part, such as page_view: its type has that name, or one that the contract's `roles` list for it. #}
+{% macro event_is(role, event_type='event_type') %}
+    {% set named = namespace(types=[role]) %}
+    {% for column in contract('clickstream').columns if column.name == 'event_type' %}
+        {% set said = ((column.config.meta or {}).get('roles') or {}).get(role) or role %}
+        {% set named.types = [said] if said is string else said %}
+    {% endfor %}
+    {{ return(event_type ~ ' in (' ~ listed(named.types) ~ ')') }}
+{% endmacro %}
+
+{# The columns whose texts the contract translates before they are typed, with the SQL for each. #}
+{% macro columns_written_otherwise(dataset) %}
+    {% set found = {} %}
+    {% for column in contract(dataset).columns %}
+        {% set text = meant_text('text_' ~ column.name, column.config.meta or {}) %}
+        {% if text != 'text_' ~ column.name %}{% do found.update({column.name: text}) %}{% endif %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# Whether the source is to have a column. #}
+{% macro is_at_source(column) %}
+    {% set meta = column.config.meta or {} %}
+    {{ return(not meta.get('row_id') and not meta.get('absent') and meta.get('constant') is none) }}
+{% endmacro %}
+
+{# The names of a dataset's columns at its source, and of those of other datasets that are read from the same place. #}
+{% macro names_read_beside(dataset) %}
+    {% set names, place = [], contract(dataset).meta.get('location') %}
+    {% for other in datasets() if other == dataset or (place and contract(other).meta.get('location') == place) %}
+        {% do names.extend(all_names_at_source(other)) %}
+    {% endfor %}
+    {{ return(names) }}
+{% endmacro %}
+
 {% macro all_names_at_source(dataset) %}
     {% set names = [] %}
-    {% for column in contract(dataset).columns %}{% do names.extend(names_at_source(column)) %}{% endfor %}
+    {% for column in contract(dataset).columns if is_at_source(column) %}
+        {% for name in names_at_source(column) %}
+            {#- of a path, the line's own name -#}
+            {% do names.append(modules.re.split('[.[]', name)[1] if is_path(name) else name) %}
+        {% endfor %}
+    {% endfor %}
     {{ return(names) }}
 {% endmacro %}
 

@@ -1,25 +1,42 @@
 {# Parse raw text into typed columns, or into the reasons for a refusal, by the contract of the dataset. #}
 
-{# The kinds of JSON value allowed for a type. An amount may be a number of up to 15 digits, which a double holds exactly. #}
-{% macro json_kinds(data_type) %}
-    {% if data_type == 'bigint' or data_type == 'integer' %}{{ return(['BIGINT', 'UBIGINT']) }}
-    {% elif data_type.startswith('decimal') %}{{ return(['VARCHAR', 'BIGINT', 'UBIGINT', 'DOUBLE']) }}
-    {% elif data_type == 'boolean' %}{{ return(['BOOLEAN']) }}
-    {% elif data_type == 'json' %}{{ return(['OBJECT']) }}
-    {% else %}{{ return(['VARCHAR']) }}{% endif %}
+{# The kinds of JSON value allowed for a column. An amount may be a number of up to 15 digits, which a double holds exactly. #}
+{% macro json_kinds(column) %}
+    {% set kinds_of = {
+        'string': ['VARCHAR'], 'integer': ['BIGINT', 'UBIGINT'], 'number': ['BIGINT', 'UBIGINT', 'DOUBLE'], 'boolean': ['BOOLEAN'],
+        'object': ['OBJECT'], 'array': ['ARRAY']
+    } %}
+    {% set meta, data_type = column.config.meta or {}, column.data_type %}
+    {% set said = meta.get('json_types') %}
+    {% set formats = meta.get('time_format', 'iso') %}
+    {% if said %}{% set types = [said] if said is string else said %}
+    {% elif data_type == 'bigint' or data_type == 'integer' %}{% set types = ['integer'] %}
+    {% elif data_type.startswith('decimal') %}{% set types = ['string', 'number'] %}
+    {% elif data_type == 'boolean' %}{% set types = ['boolean'] %}
+    {% elif data_type == 'json' %}{% set types = ['object'] %}
+    {% elif 'seconds' in formats or 'milliseconds' in formats or 'microseconds' in formats %}{% set types = ['string', 'number'] %}
+    {% else %}{% set types = ['string'] %}{% endif %}
+    {% set kinds = [] %}
+    {% for type in types %}{% do kinds.extend(kinds_of[type]) %}{% endfor %}
+    {{ return(kinds | unique | list) }}
 {% endmacro %}
 
 {# The number of decimals of a decimal type. #}
 {% macro decimals_of(data_type) %}{{ return(data_type.split(',')[1].rstrip(')') | int) }}{% endmacro %}
 
 {# A typed value from text, or null. The patterns are strict because casts are lenient: a cast to timestamp drops the
-   offset, a cast to decimal rounds. #}
-{% macro typed(text, data_type) -%}
-    {%- if data_type == 'timestamp' -%}
+   offset, a cast to decimal rounds. `meta` says how the source writes it, as a column of a contract does. #}
+{% macro typed(text, data_type, meta={}) -%}
+    {%- if data_type in ('timestamp', 'date') and meta.get('time_format') -%}
+        {{ typed_time(text, data_type, meta) }}
+    {%- elif data_type == 'timestamp' -%}
+        {%- set zone = meta.get('timezone', 'UTC') -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?') and left({{ text }}, 4) <> '0000'
-            {#- DuckDB reads an offset only after seconds #}
-            then try_cast(case when substr({{ text }}, 17, 1) in ('Z', '+', '-') then left({{ text }}, 16) || ':00' || substr({{ text }}, 17) else {{ text }} end as timestamptz)
-                at time zone 'UTC' end
+            then {% if zone != 'UTC' -%}
+                case when not regexp_matches({{ text }}, ':.*[Z+-]') then {{ in_utc('try_cast(' ~ text ~ ' as timestamp)', zone) }} else {% endif -%}
+                {#- DuckDB reads an offset only after seconds #}
+                try_cast(case when substr({{ text }}, 17, 1) in ('Z', '+', '-') then left({{ text }}, 16) || ':00' || substr({{ text }}, 17) else {{ text }} end as timestamptz)
+                at time zone 'UTC'{{ ' end' if zone != 'UTC' }} end
     {%- elif data_type == 'date' -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') and left({{ text }}, 4) <> '0000' then try_cast({{ text }} as date) end
     {%- elif data_type.startswith('decimal') -%}
@@ -31,6 +48,79 @@
     {%- else -%}
         {{ text }}
     {%- endif -%}
+{%- endmacro %}
+
+{# A time by the first of the contract's formats that fits. #}
+{% macro typed_time(text, data_type, meta) -%}
+    {%- set formats = [meta.time_format] if meta.time_format is string else meta.time_format -%}
+    {%- set zone = meta.get('timezone', 'UTC') -%}
+    {%- set units = {'seconds': 6, 'milliseconds': 3, 'microseconds': 0} -%}
+    {%- set times = [] -%}
+    {%- for format in formats -%}
+        {%- if format == 'iso' -%}
+            {%- do times.append(typed(text, data_type, {'timezone': zone})) -%}
+        {%- elif format in units -%}
+            {#- a count since 1970; further decimals than microseconds are refused -#}
+            {%- set at = "case when regexp_full_match(" ~ text ~ ", '-?\\d{1,18}(\\.\\d{1," ~ [units[format], 1] | max ~ "})?') then try(make_timestamp(cast(round(try_cast(" ~ text ~ " as decimal(38, 6)) * " ~ 10 ** units[format] ~ ") as bigint))) end" -%}
+            {%- do times.append('cast(' ~ at ~ ' as date)' if data_type == 'date' else at) -%}
+        {%- else -%}
+            {%- set at = "try_strptime(" ~ text ~ ", " ~ literal(format) ~ ")" -%}
+            {%- set at = at ~ " at time zone 'UTC'" if '%z' in format else in_utc(at, zone) if zone != 'UTC' else at -%}
+            {%- set fits = "case when regexp_full_match(" ~ text ~ ", " ~ literal(pattern_of(format)) ~ ") then " ~ at ~ " end" -%}
+            {%- do times.append('cast(' ~ fits ~ ' as date)' if data_type == 'date' else fits) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ times[0] if times | length == 1 else 'coalesce(' ~ times | join(', ') ~ ')' }}
+{%- endmacro %}
+
+{# A time of a clock in a time zone as UTC. A time that the clock shows twice is the later one. #}
+{% macro in_utc(at, zone) -%} {{ at }} at time zone {{ literal(zone) }} at time zone 'UTC' {%- endmacro %}
+
+{# The regular expression of the texts that a time format means: strptime alone takes a year of two digits for %Y. #}
+{% macro pattern_of(format) %}
+    {% set parts = {
+        '%Y': '\\d{4}', '%y': '\\d{2}', '%m': '\\d{1,2}', '%d': '\\d{1,2}', '%H': '\\d{1,2}', '%I': '\\d{1,2}', '%M': '\\d{1,2}', '%S': '\\d{1,2}',
+        '%f': '\\d{1,6}', '%b': '[A-Za-z]{3}', '%B': '[A-Za-z]{3,9}', '%a': '[A-Za-z]{3}', '%A': '[A-Za-z]{6,9}', '%p': '[AaPp][Mm]', '%z': '[+-]\\d{2}:?\\d{2}',
+    } %}
+    {% set found = namespace(text=modules.re.escape(format)) %}
+    {% for directive, pattern in parts.items() %}
+        {% set found.text = found.text | replace(directive, pattern) %}
+    {% endfor %}
+    {{ return(found.text) }}
+{% endmacro %}
+
+{# The text that a contract's column means by the source's text: without marks between digits, by the contract's own names of
+   values, and null where it says that there is none. #}
+{% macro meant_text(text, meta) -%}
+    {%- if meta.get('constant') is not none -%}{{ return(literal(meta.constant | string | lower if meta.constant is boolean else meta.constant | string)) }}{%- endif -%}
+    {%- set found = namespace(sql=text) -%}
+    {%- if meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
+        {%- set thousands, comma = modules.re.escape(meta.get('thousands', '')), modules.re.escape(meta.get('decimal', '.')) -%}
+        {%- set whole = '(\\d+|\\d{1,3}(' ~ thousands ~ '\\d{3})+)' if thousands else '\\d+' -%}
+        {%- set shape = '[+-]?(' ~ whole ~ '(' ~ comma ~ '\\d*)?|' ~ comma ~ '\\d+)' -%}
+        {#- a text of another shape stays, with a mark that no number has, so that it is refused -#}
+        {%- set bare = "replace(" ~ text ~ ", " ~ literal(meta.thousands) ~ ", '')" if thousands else text -%}
+        {%- set found.sql = "case when regexp_full_match(" ~ text ~ ", " ~ literal(shape) ~ ") then replace(" ~ bare ~ ", " ~ literal(meta.get('decimal', '.')) ~ ", '.') when regexp_full_match(" ~ text ~ ", '[+-]?[0-9.,]+') then '?' || " ~ text ~ " else " ~ text ~ " end" -%}
+    {%- endif -%}
+    {%- if meta.get('values') -%}
+        {%- set whens = [] -%}
+        {%- for value, texts in meta['values'].items() -%}
+            {%- set tests = [] -%}
+            {%- for one in ([texts] if texts is string else texts) -%}
+                {%- if one | length > 2 and one[0] == '/' and one[-1] == '/' -%}
+                    {%- do tests.append("regexp_full_match(" ~ text ~ ", " ~ literal(one[1:-1]) ~ ")") -%}
+                {%- else -%}
+                    {%- do tests.append(text ~ " = " ~ literal(one)) -%}
+                {%- endif -%}
+            {%- endfor -%}
+            {%- do whens.append("when " ~ tests | join(' or ') ~ " then " ~ literal(value | string | lower if value is boolean else value | string)) -%}
+        {%- endfor -%}
+        {%- set found.sql = "case " ~ whens | join(' ') ~ " else " ~ found.sql ~ " end" -%}
+    {%- endif -%}
+    {%- if meta.get('missing') -%}
+        {%- set found.sql = "case when " ~ text ~ " in (" ~ listed([meta.missing] if meta.missing is string else meta.missing) ~ ") then null else " ~ found.sql ~ " end" -%}
+    {%- endif -%}
+    {{ found.sql }}
 {%- endmacro %}
 
 {# DuckDB accepts some invalid JSON (a comma before a bracket, NaN, infinity) and rounds long fractions to a double. A cheap
@@ -84,9 +174,20 @@
         ), '')
 {%- endmacro %}
 
+{# Call a JSON function on a line's value at a path. Of a list, `[key=page]` is its first object whose `key` is `page`. #}
+{% macro in_line(function, line, path) -%}
+    {%- set list, search, rest = path.partition('[') if '=' not in path else modules.re.split('\\[(\\w+=[^\\]]+)\\]', path, maxsplit=1) -%}
+    {%- if '=' not in path -%}
+        {{ function }}({{ line }}, {{ literal(path_of(path)) }})
+    {%- else -%}
+        {%- set key, _, value = search.partition('=') -%}
+        {{ function }}(list_filter(from_json(json_extract({{ line }}, {{ literal(list) }}), '["JSON"]'), lambda one: json_extract_string(one, {{ literal('$."' ~ key ~ '"') }}) = {{ literal(value) }})[1], {{ literal('$' ~ rest) }})
+    {%- endif -%}
+{%- endmacro %}
+
 {# A line's value under a name as text, with marked numbers as the line has them. #}
-{% macro text_in_line(name, data_type) -%}
-    {%- set text = 'parsed."' ~ name ~ '"::varchar' -%}
+{% macro text_in_line(name, data_type, paths=[]) -%}
+    {%- set text = 'at_paths[' ~ (paths.index(name) + 1) ~ ']' if name in paths else 'parsed."' ~ name ~ '"::varchar' -%}
     {%- if data_type == 'json' -%}
         case when marked is null then {{ text }} else regexp_replace({{ text }}, '"\\u0001number ([^"]+)"', '\1', 'g') end
     {%- elif data_type.startswith('decimal') -%}
@@ -112,7 +213,7 @@
         {% set typed_right = 'true' %}
         {% if lines %}
             {% set kind = 'kinds[' ~ loop.index ~ ']' %}
-            {% set allowed_kinds = listed(json_kinds(column.data_type)) %}
+            {% set allowed_kinds = listed(json_kinds(column)) %}
             {% set typed_right = kind ~ " in (" ~ allowed_kinds ~ ")" %}
             {% do pairs.append((kind ~ " not in ('NULL', " ~ allowed_kinds ~ ")", 'wrong_type:' ~ name)) %}
         {% else %}
@@ -158,7 +259,7 @@
         {% if meta.get('pattern') %}
             {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not regexp_full_match(" ~ text ~ ", " ~ listed([meta.pattern]) ~ ")", 'not_matching:' ~ name)) %}
         {% endif %}
-        {% if meta.get('allowed') %}
+        {% if meta.get('allowed') and meta.get('unlisted') != 'warn' %}
             {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in (" ~ listed(meta.allowed) ~ ")", 'not_allowed:' ~ name)) %}
         {% endif %}
     {% endfor %}
@@ -185,6 +286,12 @@
 {% set names = the.columns | map(attribute='name') | list %}
 {% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 {% set layouts = [] if lines else layouts_of(dataset) %}
+{% set paths, searched = [], [] %}
+{% for column in the.columns if lines and is_path(names_at_source(column)[0]) %}
+    {% set path = names_at_source(column)[0] %}
+    {% do paths.append(path) %}
+    {% if '=' in path %}{% do searched.append(path) %}{% endif %}
+{% endfor %}
 with batches as (
     select batch_id, source, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering
@@ -226,10 +333,17 @@ shaped as (
     select
         batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked,
         case when unreadable is null then json_keys(raw) end as keys,
-        case when unreadable is null then json_type(raw, [{% for column in the.columns %}{{ literal('$."' ~ names_at_source(column)[0] ~ '"') }}{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
+        {% if searched -%}
+        case when unreadable is null then [{% for column in the.columns %}{{ in_line('json_type', 'raw', names_at_source(column)[0]) }}{{ ', ' if not loop.last }}{% endfor %}] end as kinds,
+        {% else -%}
+        case when unreadable is null then json_type(raw, [{% for column in the.columns %}{{ literal(path_of(names_at_source(column)[0])) }}{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
+        {% endif -%}
+        {%- if paths %}
+        [{% for path in paths %}{{ in_line('json_extract_string', 'case when unreadable is null then coalesce(marked, raw) end', path) }}{{ ', ' if not loop.last }}{% endfor %}] as at_paths,
+        {%- endif %}
         from_json(
             case when unreadable is null then coalesce(marked, raw) end,
-            '{ {%- for column in the.columns -%} "{{ names_at_source(column)[0].replace("'", "''") }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%} }'
+            '{ {%- for column in the.columns if not is_path(names_at_source(column)[0]) -%} "{{ names_at_source(column)[0].replace("'", "''") }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%} }'
         ) as parsed
     from read
 ),
@@ -240,10 +354,10 @@ texts as (
         -- a repeated key is refused; compare only if the line has other keys than the contract's
         case
             when unreadable is not null then unreadable
-            when len(keys) <> list_count(kinds) then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
+            when {{ 'true' if paths else 'len(keys) <> list_count(kinds)' }} then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
         end as unreadable
         {%- for column in the.columns %},
-        {{ text_in_line(names_at_source(column)[0], column.data_type) }} as text_{{ column.name }}{% endfor %}
+        {{ row_id(dataset, column.name) or text_in_line(names_at_source(column)[0], column.data_type, paths) }} as text_{{ column.name }}{% endfor %}
     from shaped
 ),
 {% else %}
@@ -255,15 +369,24 @@ texts as (
             when {% for name in names %}coalesce(strlen(text_{{ name }}), 0) + {% endfor %}0 > {{ longest_record(dataset) }} then 'too_long'
         end as unreadable
         {%- for name in names %},
-        case when strlen(text_{{ name }}) <= {{ longest_record(dataset) }} then text_{{ name }} end as text_{{ name }}{% endfor %}
+        {{ row_id(dataset, name) or 'case when strlen(text_' ~ name ~ ') <= ' ~ longest_record(dataset) ~ ' then text_' ~ name ~ ' end' }} as text_{{ name }}{% endfor %}
     from identified
 ),
 {% endif %}
+{% set written = columns_written_otherwise(dataset) -%}
+meant as (
+    select *{% if written %} replace (
+        {%- for name, text in written.items() %}
+        {{ text }} as text_{{ name }}{{ ',' if not loop.last }}{% endfor %}
+    ){% endif %}
+    from texts
+),
+
 typed as (
     select
         *{% for column in the.columns %},
-        {{ typed('text_' ~ column.name, column.data_type) }} as {{ column.name }}{% endfor %}
-    from texts
+        {{ typed('text_' ~ column.name, column.data_type, column.config.meta or {}) }} as {{ column.name }}{% endfor %}
+    from meant
 ),
 
 judged as (

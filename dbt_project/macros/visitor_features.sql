@@ -9,7 +9,7 @@
         {% set recent = "events.event_time >= moments.as_of - interval '" ~ length ~ "'" -%}
         count(*) filter (where {{ recent }}) as events_{{ suffix }},
         {% for kind in ['page_view', 'search', 'add_to_cart', 'purchase'] -%}
-        count(*) filter (where {{ recent }} and events.event_type = '{{ kind }}') as {{ kind }}_events_{{ suffix }},
+        count(*) filter (where {{ recent }} and {{ event_is(kind, 'events.event_type') }}) as {{ kind }}_events_{{ suffix }},
         {% endfor -%}
         count(distinct case when {{ recent }} then events.product_id end) as products_{{ suffix }},
         {% endfor -%}

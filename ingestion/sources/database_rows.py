@@ -103,11 +103,11 @@ def write_gone(
 
     `earlier` are the deletions of these keys that are known: a key that goes, comes back and goes again must be another batch.
     """
-    columns = [
-        contract.at_source(name)[0]
-        for name in (*contract.key, *((contract.version_column,) if contract.version_column else ()))
-    ]
-    rows = [(*one.key, *((one.version,) if contract.version_column else ())) for one in gone]
+    names = [*contract.key, *([contract.version_column] if contract.version_column else [])]
+    # two columns of a contract may be one at the source
+    places = {contract.at_source(name)[0]: place for place, name in reversed(list(enumerate(names)))}
+    columns = sorted(places, key=lambda column: places[column])
+    rows = [tuple((*one.key, one.version)[place] for place in sorted(places.values())) for one in gone]
     physical = physical_names(columns).values()
     schema = pa.schema([*((name, pa.string()) for name in physical), (IS_DELETED, pa.bool_())])
     values = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]

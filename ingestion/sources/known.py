@@ -256,8 +256,11 @@ class Known:
         if not physical.keys() >= set(contract.key):
             return  # no row of it has a key
         key = ", ".join(_quoted(physical[name]) for name in contract.key)
-        version = _time(physical.get(contract.version_column or ""))
-        day = f"cast({_time(physical.get(contract.event_time or ''))} as date)"
+        version, event_time = (
+            _time(physical.get(name or ""), _zone(contract, name))
+            for name in (contract.version_column, contract.event_time)
+        )
+        day = f"cast({event_time} as date)"
         deleted = IS_DELETED if manifest.part == "gone" else "false"
         for path in bronze.parquet_files(self._home, manifest):
             self._connection.execute(
@@ -314,7 +317,12 @@ def _without(table: str, key: Key, here: Sequence[str], names: Names) -> str:
 
 
 def _version(contract: Contract, names: Names = _SAME) -> str:
-    return _time(names.get(contract.version_column or "", contract.version_column))
+    name = contract.version_column
+    return _time(names.get(name or "", name), _zone(contract, name))
+
+
+def _zone(contract: Contract, name: str | None) -> str:
+    return next((one.timezone for one in contract.columns if one.name == name), "UTC")
 
 
 def _read_as(key: Key, names: Names) -> str:
@@ -326,10 +334,16 @@ def _named(key: Key, names: Names) -> str:
     return ", ".join(f"{_quoted(names.get(name, name))} as {_quoted(name)}" for name in key)
 
 
-def _time(column: str | None) -> str:
+def _time(column: str | None, zone: str = "UTC") -> str:
+    """Read a text as a UTC time; one that does not say its zone is of this one."""
     if not column:
         return "null::timestamp"
-    return f"(try_cast({_quoted(column)} as timestamptz) at time zone 'UTC')"
+    text = _quoted(column)
+    moment = f"(try_cast({text} as timestamptz) at time zone 'UTC')"
+    if zone == "UTC":
+        return moment
+    local = f"(try_cast({text} as timestamp) at time zone '{zone}' at time zone 'UTC')"
+    return f"(case when regexp_matches({text}, ':.*[Z+-]') then {moment} else {local} end)"
 
 
 def _naive(moment: datetime) -> datetime:

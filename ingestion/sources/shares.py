@@ -5,11 +5,9 @@ older ones, only those that bronze already has may be skipped; any other is repo
 Rows without a readable date belong to no window: one window lands them, and the others see that it did.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 
 from ingestion import bronze
@@ -19,22 +17,7 @@ from ingestion.manifest import Reading
 from ingestion.sources.csv_records import Record, Row
 from ingestion.window import DAY
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _UNDATED = "undated"
-
-
-@lru_cache(1 << 16)
-def moment_of(text: str) -> datetime | None:
-    """Return the UTC time of an event time, or its date if the rest cannot be read; None if there is no date."""
-    if not _DATE.match(text):
-        return None
-    for part in (text, text[:10]):
-        try:
-            moment = datetime.fromisoformat(part)
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            continue
-    return None
 
 
 @dataclass

@@ -17,7 +17,11 @@ from ingestion.kinds import LandsWith, Table
 from ingestion.sources.database_rows import ROWS, quoted
 
 # The types that are compared with a window's times. Those without a time zone are UTC, as the session is.
-_TIMES = ("date", "timestamp without time zone", "timestamp with time zone")
+_NAIVE = "timestamp without time zone"
+_TIMES = ("date", _NAIVE, "timestamp with time zone")
+_WHOLE = ("smallint", "integer", "bigint")
+# The types of which a key's text in the table and in the state are the same, where the contract's is no text.
+_SAME_TEXT = {"bigint": _WHOLE, "integer": _WHOLE, "date": ("date",)}
 _UNIQUE = """
     select count(*) > 0
     from pg_index as i
@@ -79,10 +83,21 @@ class OpenTable:
         """Return the condition for the rows whose own times are in a window; for all rows of a table that is read whole."""
         if self.settings.is_whole:
             return "true"
-        placed, changed = (one and quoted(self.at(one)) for one in (self.settings.placed, self.settings.changed))
-        parts = [f"({placed} >= %(start)s and {placed} < %(end)s)"] if placed else []
-        parts += [f"({changed} >= %(overlap)s and {changed} < %(end)s)"] if changed else []
+        placed, changed = self.settings.placed, self.settings.changed
+        parts = [self._between(placed, "start")] if placed else []
+        parts += [self._between(changed, "overlap")] if changed else []
         return f"({' or '.join(parts)})" if parts else "false"
+
+    def _between(self, name: str, start: str) -> str:
+        """Return the condition for the times of a column from `start` to the window's end. A time without a zone is of the contract's."""
+        column = quoted(self.at(name))
+        zone = next((one.timezone for one in self.contract.columns if self.named.get(one.name) == self.at(name)), "UTC")
+        if zone == "UTC" or self.types[self.at(name)] != _NAIVE:
+            return f"({column} >= %({start})s and {column} < %(end)s)"
+        moment = f"({column} at time zone '{zone}')"
+        # the column by itself, so that its index serves: no zone is further than a day from UTC
+        near = f"{column} >= %({start})s - interval '1 day' and {column} < %(end)s + interval '1 day'"
+        return f"({moment} >= %({start})s and {moment} < %(end)s and {near})"
 
     def in_no_window(self) -> str:
         """Return the condition for the rows without any time."""
@@ -174,6 +189,12 @@ def _check(table: OpenTable) -> None:
             at_source = " or ".join(contract.at_source(name))
             what = f"has no column {at_source}, which {contract.dataset}.{name} is read from{guess(at_source, table.types)}"
             raise _unfit(table.label, what, "correct the contract: `from` says what the source calls a column")
+    for name in contract.key:
+        declared = next(one.type for one in contract.columns if one.name == name)
+        found = table.types[table.named[name]]
+        if found not in _SAME_TEXT.get(declared, (found,)):
+            what = f"has {table.named[name]} as {found}, but {contract.dataset}.{name} is a key and {declared}"
+            raise _unfit(table.label, what, "make it varchar in the contract: keys are compared by their text")
     for setting, name in (("placed", settings.placed), ("changed", settings.changed)):
         if not name:
             continue

@@ -29,7 +29,8 @@ from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.sources import csv_records
 from ingestion.sources.csv_records import INVALID_UTF8, Record, Row
 from ingestion.sources.places import check_there, fetch
-from ingestion.sources.shares import Share, moment_of
+from ingestion.sources.shares import Share
+from ingestion.times import clock_of
 from ingestion.window import iso
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -125,6 +126,7 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
     columns, is_wide, at = _fitted(contract, table.columns, shown(place))
     latest, undecided, is_dated = "", [], False
     rows: list[Row] = []
+    clock = clock_of(contract.column(contract.event_time))
     # A column that is not in the file: it says which edition of a row is later.
     version = None if contract.in_source([contract.version_column], columns) else contract.version_column
 
@@ -140,7 +142,7 @@ def _read(contract: Contract, taken: _Taken, place: str) -> None:
         text = record.fields[at] if at is not None and at < len(record.fields) else None
         if version and text and text > latest and _DATE.fullmatch(text):
             latest = text
-        moment = moment_of(text) if text else None
+        moment = clock(text) if text else None
         is_dated = is_dated or moment is not None
         taken.read += 1 if record.reason else len(units)
         takes = taken.share.takes(record, moment, units) if taken.share else True
@@ -176,7 +178,8 @@ def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tu
 
     A header without the contract's key or event time is Permanent: not one of its rows could be taken.
     """
-    needed = [name for name in dict.fromkeys([*contract.settings.unpivot, contract.event_time, *contract.key]) if name]
+    wanted = dict.fromkeys([*contract.settings.unpivot, contract.event_time, *contract.key])
+    needed = [name for name in wanted if name and contract.is_at_source(name)]
     there = contract.in_source(needed, header)
     if contract.settings.unpivot and not set(contract.settings.unpivot) & set(there) and len(header) > 1:
         return tuple(contract.at_source(name)[0] for name in contract.settings.unpivot), True, 0
@@ -190,7 +193,11 @@ def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tu
             todo=f"correct the file: it needs the columns {', '.join(_names_at_source(contract))}; or the contract: `from` says what"
             " the source calls a column",
         )
-    return header, False, header.index(there[contract.event_time]) if contract.event_time else None
+    return (
+        header,
+        False,
+        header.index(there[contract.event_time]) if contract.event_time and contract.event_time in there else None,
+    )
 
 
 def _unpivoted(record: Record, header: tuple[str, ...]) -> list[Row]:
@@ -245,7 +252,7 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
 
 
 def _names_at_source(contract: Contract) -> tuple[str, ...]:
-    return tuple(column.at_source[0] for column in contract.columns)
+    return tuple(dict.fromkeys(column.at_source[0] for column in contract.columns if column.is_at_source))
 
 
 def _filled(arrays: list[pa.Array], schema: pa.Schema) -> pa.Table:

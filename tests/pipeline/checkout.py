@@ -27,7 +27,7 @@ def make_checkout(root: Path, page: str) -> Path:
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
     for name, body in blocks(page):
         assert not (root / name).exists(), name
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(body)
     return root
 

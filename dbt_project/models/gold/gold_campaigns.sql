@@ -5,8 +5,8 @@ with touched as (
     select
         event_date,
         campaign,
-        count(*) filter (where event_type = 'ad_impression') as ad_impressions,
-        count(*) filter (where event_type = 'click') as clicks,
+        count(*) filter (where {{ event_is('ad_impression') }}) as ad_impressions,
+        count(*) filter (where {{ event_is('click') }}) as clicks,
         count(distinct visitor_id) as visitors
     from ({{ whole('silver_campaign_touches') }})
     where event_date in ({{ dates }})
@@ -30,7 +30,7 @@ first_purchases as (
 
 orders as (
     select order_id, order_amount_usd, is_usd_missing from ({{ whole('silver_order_context') }})
-    where is_counted and order_id in (select order_id from first_purchases)
+    where is_counted and is_an_order is not false and order_id in (select order_id from first_purchases)
 ),
 
 sold as (

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref('plan_contexts') }}
 with orders as (
-    select customer_id, date_trunc('month', order_date) as order_month, order_amount_usd
+    select customer_id, date_trunc('month', order_date) as order_month, order_amount_usd, is_an_order is not false as is_an_order
     from ({{ whole('silver_order_context') }})
     where is_counted and customer_id is not null
 ),
@@ -19,7 +19,7 @@ final as (
         date_diff('month', firsts.cohort_month, orders.order_month) as months_since,
         any_value(sizes.cohort_customers) as cohort_customers,
         count(distinct orders.customer_id) as customers,
-        count(*) as orders,
+        count(*) filter (where orders.is_an_order) as orders,
         cast(sum(orders.order_amount_usd) as decimal(38, 4)) as net_usd
     from orders
     inner join firsts on orders.customer_id = firsts.customer_id

@@ -4,7 +4,7 @@ with touched as (
 ),
 
 orders as (
-    select customer_id, order_date, order_amount_usd, is_usd_missing
+    select customer_id, order_date, order_amount_usd, is_usd_missing, is_an_order is not false as is_an_order
     from ({{ whole('silver_order_context') }})
     where is_counted and customer_id in (select customer_id from touched)
 ),
@@ -12,9 +12,10 @@ orders as (
 totals as (
     select
         customer_id,
-        min(order_date) as first_order_date,
-        max(order_date) as last_order_date,
-        count(*) as orders,
+        -- of a customer who only ever sent something back, the dates of that
+        coalesce(min(order_date) filter (where is_an_order), min(order_date)) as first_order_date,
+        coalesce(max(order_date) filter (where is_an_order), max(order_date)) as last_order_date,
+        count(*) filter (where is_an_order) as orders,
         sum(order_amount_usd) as lifetime_value_usd,
         count(*) filter (where is_usd_missing) as orders_without_usd
     from orders

@@ -19,7 +19,7 @@ sold as (
     select
         order_date as activity_date,
         product_id,
-        count(distinct order_id) as orders,
+        count(distinct order_id) filter (where {{ is_an_order('order_status') }}) as orders,
         cast(sum(quantity) as bigint) as units,
         cast(coalesce(-sum(quantity) filter (where quantity < 0), 0) as bigint) as returned_units,
         cast(sum(line_amount_usd) as decimal(38, 4)) as net_usd,
@@ -30,17 +30,17 @@ sold as (
     union all
     select activity_date, product_id, orders, units, returned_units, net_usd, lines_without_usd
     from given
-    where orders > 0 and activity_date not in (select order_date from touched_orders)
+    where (net_usd is not null or lines_without_usd > 0) and activity_date not in (select order_date from touched_orders)
 ),
 
 looked_at as (
     select
         event_date as activity_date,
         product_id,
-        count(*) filter (where event_type = 'page_view') as views,
-        count(*) filter (where event_type = 'add_to_cart') as carts
+        count(*) filter (where {{ event_is('page_view') }}) as views,
+        count(*) filter (where {{ event_is('add_to_cart') }}) as carts
     from {{ ref('silver_clickstream') }}
-    where product_id is not null and event_type in ('page_view', 'add_to_cart')
+    where product_id is not null and ({{ event_is('page_view') }} or {{ event_is('add_to_cart') }})
     group by event_date, product_id
     union all
     select activity_date, product_id, views, carts

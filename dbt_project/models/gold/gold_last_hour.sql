@@ -25,7 +25,7 @@ final as (
         as_of,
         cast(sum(events) as bigint) as events,
         {% for kind in ['page_view', 'search', 'add_to_cart', 'checkout', 'purchase'] -%}
-        cast(coalesce(sum(events) filter (where event_type = '{{ kind }}'), 0) as bigint) as {{ kind }}_events{{ ',' if not loop.last }}
+        cast(coalesce(sum(events) filter (where {{ event_is(kind) }}), 0) as bigint) as {{ kind }}_events{{ ',' if not loop.last }}
         {% endfor %}
     from hopped
     where cast(as_of as date) in (select event_date from {{ made }})

@@ -2,11 +2,11 @@
 {% set columns = 'event_date, event_time, event_id, visitor_id, event_type, search_query' %}
 
 with events as (
-    select {{ columns }} from {{ ref('silver_clickstream') }} where event_type in ('search', 'click')
+    select {{ columns }} from {{ ref('silver_clickstream') }} where {{ event_is('search') }} or {{ event_is('click') }}
     union all
     select {{ columns }} from {{ before('silver_clickstream') }}
     where
-        event_type in ('search', 'click')
+        ({{ event_is('search') }} or {{ event_is('click') }})
         and event_date in ({{ looked_back(made, 'event_date', 'gold_search_terms') }})
         and event_date not in (select event_date from {{ ref('plan_event_dates') }})
 ),
@@ -15,7 +15,7 @@ followed as (
     select
         *,
         -- a click before the visitor searches again, and before the session ends
-        lead(event_type) over by_time = 'click'
+        lead({{ event_is('click') }}) over by_time
         and lead(event_time) over by_time - event_time <= interval '{{ var("session_gap_minutes") }} minutes' as is_clicked
     from events
     window by_time as (partition by visitor_id order by event_time, event_id)
@@ -28,7 +28,7 @@ searches as (
         visitor_id,
         coalesce(is_clicked, false) as is_clicked
     from followed
-    where event_type = 'search'
+    where {{ event_is('search') }}
 ),
 
 counted as (

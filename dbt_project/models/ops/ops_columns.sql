@@ -8,7 +8,7 @@ seen as (
     {% set the = contract(dataset) -%}
     {# the keys of a JSON object must match exactly: a key that differs by case does not count as the column -#}
     {% set listed = '[]' if the.meta.format == 'json_lines' else 'columns' -%}
-    select dataset, column_name, batch_id, landed_at, {{ is_meant('column_name', listed, all_names_at_source(dataset)) }} as is_in_contract
+    select dataset, column_name, batch_id, landed_at, {{ is_meant('column_name', listed, names_read_beside(dataset)) }} as is_in_contract
     from (select *, unnest(columns) as column_name from batches where dataset = '{{ dataset }}')
     {{ 'union all' if not loop.last }}
     {% endfor -%}

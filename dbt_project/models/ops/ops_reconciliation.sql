@@ -78,7 +78,8 @@ silver as (
         order_date as record_date,
         count(*) as silver_records,
         count(*) filter (where status = 'cancelled') as cancelled_records,
-        count(*) filter (where coalesce(status, '') <> 'cancelled' and order_id not in (select order_id from orders_with_lines)) as unmatched_records
+        count(*) filter (where coalesce(status, '') <> 'cancelled' and order_id not in (select order_id from orders_with_lines)) as unmatched_records,
+        count(*) filter (where not {{ is_an_order('status') }} and order_id in (select order_id from orders_with_lines)) as credit_note_records
     from {{ ref('silver_orders') }}
     group by order_date
     union all
@@ -87,11 +88,12 @@ silver as (
         order_date as record_date,
         count(*) as silver_records,
         count(*) filter (where order_status = 'cancelled') as cancelled_records,
-        count(*) filter (where not is_known_order) as unmatched_records
+        count(*) filter (where not is_known_order) as unmatched_records,
+        0 as credit_note_records
     from {{ ref('silver_order_items') }}
     group by order_date
     union all
-    select 'clickstream' as dataset, event_date as record_date, count(*) as silver_records, 0 as cancelled_records, 0 as unmatched_records
+    select 'clickstream' as dataset, event_date as record_date, count(*) as silver_records, 0 as cancelled_records, 0 as unmatched_records, 0 as credit_note_records
     from {{ ref('silver_clickstream') }}
     group by event_date
 ),
@@ -112,6 +114,7 @@ rebuilt as (
         coalesce(silver_records, 0) as silver_records,
         coalesce(cancelled_records, 0) as cancelled_records,
         coalesce(unmatched_records, 0) as unmatched_records,
+        coalesce(credit_note_records, 0) as credit_note_records,
         case when dates.dataset in ('orders', 'clickstream') then coalesce(gold_records, 0) end as gold_records
     from rebuilt_dates as dates
     left join silver on {{ same('silver', 'dates', ['dataset', 'record_date']) }}
@@ -119,7 +122,7 @@ rebuilt as (
 ),
 
 untouched as (
-    select state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records, gold_records
+    select state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records, coalesce(credit_note_records, 0) as credit_note_records, gold_records
     from {{ before('ops_reconciliation') }} as state
     where not exists (select 1 from rebuilt_dates where {{ same('rebuilt_dates', 'state', ['dataset', 'record_date']) }})
 ),
@@ -153,11 +156,12 @@ final as (
         pipeline.silver_records,
         pipeline.cancelled_records,
         pipeline.unmatched_records,
+        pipeline.credit_note_records,
         pipeline.gold_records,
         coalesce(bronze.bronze_records, 0)
         - coalesce(current_records + superseded_records + duplicate_records + dead_letter_records + withdrawn_records, 0) as fates_difference,
         source.source_records - source.landed_records as source_difference,
-        pipeline.silver_records - cancelled_records - unmatched_records - gold_records as gold_difference,
+        pipeline.silver_records - cancelled_records - unmatched_records - credit_note_records - gold_records as gold_difference,
         amounts.source_amount_difference,
         amounts.gold_amount_difference,
         source.counted_at,

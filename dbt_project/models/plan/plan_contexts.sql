@@ -1,7 +1,7 @@
 -- The orders whose context is rebuilt: those of the touched dates, and, from the time of a change on, those of customers with a
 -- changed order or changed customer data. An order's context uses the customer data that became valid before the order.
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
-{% set of_order = ['order_id', 'order_date', 'ordered_at', 'customer_id', 'country', 'is_counted', 'order_amount_usd', 'is_usd_missing', 'ordered_usd'] %}
+{% set of_order = ['order_id', 'order_date', 'ordered_at', 'customer_id', 'country', 'is_an_order', 'is_counted', 'order_amount_usd', 'is_usd_missing', 'ordered_usd'] %}
 {% set of_customer = ['customer_id', 'country', 'created_at', 'valid_from'] %}
 
 with facts as (

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref('plan_keys_customers') }}
-{% set own = 'order_id, order_date, ordered_at, customer_id, country, is_counted, order_amount_usd, is_usd_missing, ordered_usd' %}
+{% set own = 'order_id, order_date, ordered_at, customer_id, country, is_an_order, is_counted, order_amount_usd, is_usd_missing, ordered_usd' %}
 
 with wanted as (
     select distinct order_id from {{ ref('plan_contexts') }}
@@ -26,11 +26,11 @@ orders as (
 earlier as (
     select
         {{ own }},
-        count(*) filter (where is_counted) over before_it as earlier_orders,
+        count(*) filter (where is_counted and is_an_order is not false) over before_it as earlier_orders,
         coalesce(sum(order_amount_usd) over before_it, 0) as lifetime_spend_usd,
         count(*) filter (where is_usd_missing) over before_it as earlier_orders_without_usd,
         max(ordered_usd) over before_it as largest_earlier_usd,
-        count(*) over before_it - count(*) over a_day_before as orders_last_day
+        count(*) filter (where is_an_order is not false) over before_it - count(*) filter (where is_an_order is not false) over a_day_before as orders_last_day
     from orders
     where customer_id is not null
     window

@@ -18,6 +18,7 @@ final as (
         orders.ordered_at,
         orders.customer_id,
         orders.country,
+        {{ is_an_order('orders.status') }} as is_an_order,
         coalesce(lines.lines, 0) > 0 as is_counted,
         cast(coalesce(lines.order_amount_usd, 0) as decimal(38, 4)) as order_amount_usd,
         coalesce(lines.is_usd_missing, false) as is_usd_missing,

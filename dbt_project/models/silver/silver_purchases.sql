@@ -4,7 +4,7 @@
 with purchases as (
     select event_date, event_id, event_time as purchased_at, visitor_id, order_id
     from {{ ref('silver_clickstream') }}
-    where event_type = 'purchase' and order_id is not null
+    where {{ event_is('purchase') }} and order_id is not null
     union all
     select event_date, event_id, purchased_at, visitor_id, order_id
     from {{ before('silver_purchases') }}

@@ -50,7 +50,7 @@ sessions as (
         min_by(event_id, {'time': event_time, 'id': event_id}) as first_event_id,
         count(*) as events,
         {% for kind in ['page_view', 'click', 'search', 'ad_impression', 'add_to_cart', 'checkout', 'purchase'] -%}
-        count(*) filter (where event_type = '{{ kind }}') as {{ kind }}_events,
+        count(*) filter (where {{ event_is(kind) }}) as {{ kind }}_events,
         {% endfor -%}
         min_by(country, {'time': event_time, 'id': event_id}) filter (where country is not null) as country,
         min_by(campaign, {'time': event_time, 'id': event_id}) filter (where campaign is not null) as campaign,

@@ -150,3 +150,22 @@ def test_a_row_that_can_change_needs_a_version(tmp_path: Path) -> None:
     (folder / "staging_x.yml").write_text(text + contract("heads", "connection: erp", version=""))
     with pytest.raises(Permanent, match=r"heads\.version_column is missing"):
         read_contracts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("{name: id, data_type: 'decimal(18,4)'}", "id.data_type is decimal"),
+        ("{name: id, data_type: varchar, config: {meta: {values: {a: b}}}}", "heads.id is a key or a time"),
+        ("{name: id, data_type: varchar, config: {meta: {row_id: true}}}", "heads.id is a key or a time"),
+        ("{name: id, data_type: bigint, config: {meta: {missing: ['0']}}}", "heads.id is a key or a time"),
+    ],
+)
+def test_a_key_of_a_table_is_read_as_it_is(tmp_path: Path, column: str, said: str) -> None:
+    folder = tmp_path / "models" / "staging"
+    folder.mkdir(parents=True)
+    text = contract("heads", "connection: erp").replace("{name: id, data_type: varchar}", column)
+    (folder / "staging_x.yml").write_text("sources:\n  - name: bronze\n    tables:\n" + text)
+    with pytest.raises(Permanent) as refused:
+        read_contracts(tmp_path)
+    assert said in str(refused.value)

@@ -40,6 +40,7 @@ def project(
         return SimpleNamespace(columns=[SimpleNamespace(values=lambda values=values: values) for values in columns])
 
     names: dict[str, Any] = {"return": leave, "ref": str, "source": lambda _, name: name, "execute": True}
+    names |= {"modules": SimpleNamespace(re=re)}
     names |= {"run_query": run_query, "fromjson": json.loads}
     for path in sorted((PROJECT / "macros").glob("*.sql")):
         for match in _MACRO.finditer(path.read_text()):

@@ -24,11 +24,12 @@ def parsed(
     *,
     source: str = "clickstream",
     names: Mapping[str, str] = MappingProxyType({}),
+    columns: Mapping[str, Row] = MappingProxyType({}),
     **meta: Any,
 ) -> list[Row]:
     """Parse a table of bronze as one batch of the dataset, in order.
 
-    `meta` changes its contract, and `names` says what its source calls some columns.
+    `meta` changes its contract, `names` says what its source calls some columns, and `columns` changes their meta.
     """
     file = folder / "batch-1" / "part-0.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def parsed(
             " $5 as columns, $6::bigint as records_written, map([]::varchar[], []::varchar[]) as renamed",
             [dataset, source, LANDED, str(file), table.column_names, table.num_rows],
         )
-        sql = project(connection, {dataset: contract_with(dataset, names, **meta)})["parse_records"](dataset)
+        sql = project(connection, {dataset: contract_with(dataset, names, columns, **meta)})["parse_records"](dataset)
         result = connection.execute(f"select * from ({sql}) order by record_no")
         names = [column[0] for column in result.description or []]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -69,11 +70,14 @@ def _is_text(line: bytes) -> bool:
     return True
 
 
-def contract_with(dataset: str, names: Mapping[str, str | list[str]], **meta: Any) -> Row:
+def contract_with(
+    dataset: str, names: Mapping[str, str | list[str]], columns: Mapping[str, Row] = MappingProxyType({}), **meta: Any
+) -> Row:
     """Return the table of a dataset's source YAML, with some of its meta changed, and the names that its source has."""
     body = read_yaml(PROJECT / "models" / "staging" / f"staging_{dataset}.yml")
     (table,) = body["sources"][0]["tables"]
     for column in table["columns"]:
         if column["name"] in names:
             column.setdefault("config", {}).setdefault("meta", {})["from"] = names[column["name"]]
+        column.setdefault("config", {}).setdefault("meta", {}).update(columns.get(column["name"], {}))
     return {**table, "config": {"meta": {**table["config"]["meta"], **meta}}}

@@ -58,9 +58,15 @@ def files(page: Path) -> Iterator[str]:
                 yield word
 
 
+# Written by builds, so not there in a new clone.
+GENERATED = ("dbt_project/target",)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_files_are_there(page: Path) -> None:
     for word in files(page):
+        if word.rstrip("/") in GENERATED:
+            continue
         # a page may write `macros/reach.sql` for a file of the dbt project
         found = [*ROOT.glob(word.rstrip("/")), *(ROOT / "dbt_project").glob(word.rstrip("/"))]
         assert found, word

@@ -1,6 +1,7 @@
 """Rows of a query as batches: sorted, counted, and with the deletions that belong to them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,16 @@ def test_a_key_that_goes_again_is_another_batch(run: Run, tmp_path: Path) -> Non
     assert write_gone(tmp_path, run, ORDERS, gone, []).batch_id == first.batch_id
     assert write_gone(tmp_path, run, ORDERS, gone, [Target("orders", first.batch_id, 1)]).batch_id != first.batch_id
     assert names_of(gone * 6) == "o1, o1, o1, o1, o1 …"
+
+
+def test_a_key_and_a_version_may_be_one_column_of_the_source(run: Run, tmp_path: Path) -> None:
+    columns = tuple(
+        replace(one, source_names=("Day",)) if one.name in ("order_id", "updated_at") else one for one in ORDERS.columns
+    )
+    contract = replace(ORDERS, columns=columns)
+    manifest = write_gone(tmp_path, run, contract, [Standing(("2026-11-01",), "2026-11-01 00:00:00.000000+00")], [])
+    assert manifest.columns == ("Day",)
+    assert pq.read_table(tmp_path / manifest.files[0].name)["Day"].to_pylist() == ["2026-11-01"]
 
 
 def test_a_key_that_is_there_again_withdraws_its_deletion(run: Run, home: Home) -> None:

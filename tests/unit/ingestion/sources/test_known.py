@@ -1,7 +1,7 @@
 """What Clearwell holds, in the state and in batches that wait, is compared with the keys of a source."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -332,3 +332,18 @@ def test_the_latest_batch_is_the_one_that_landed_last(home: Home, state: duckdb.
     with known(home) as held, held.open():
         latest = held.latest("orders")
     assert latest and latest.batch_id == "b3"
+
+
+def test_a_version_without_a_zone_is_of_the_contracts(home: Home, tmp_path: Path) -> None:
+    columns = tuple(
+        replace(one, timezone="Europe/Berlin") if one.name == "updated_at" else one for one in ORDERS.columns
+    )
+    contract = replace(ORDERS, columns=columns)
+    land(home, "b1", [order("o1", "2026-11-01 10:00:00"), order("o2", "2026-11-01 10:00:00+00")])
+    rows = [order("o1", "2026-11-01 09:00:00Z"), order("o2", "2026-11-01 11:00:00")]
+    with known(home) as held, held.open():
+        assert held.unseen(contract, listed(tmp_path, *rows), []) == []
+        assert [one.version for one in held.standing(contract, here=[])] == [
+            "2026-11-01 09:00:00.000000+00",
+            "2026-11-01 10:00:00.000000+00",
+        ]

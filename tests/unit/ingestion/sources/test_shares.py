@@ -1,10 +1,9 @@
 """What a window takes from a file for all days: every row is taken, later, left or undated, and the counts add up."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,26 +11,11 @@ from ingestion.contract import read_contracts
 from ingestion.home import Home
 from ingestion.land import Run
 from ingestion.sources.csv_records import Record
-from ingestion.sources.shares import Left, Share, moment_of
+from ingestion.sources.shares import Left, Share
 from ingestion.window import Window
 
 WINDOW = Window.parse("2026-11-10", "2026-11-11")
 CONTRACT = replace(read_contracts()["orders"], lateness=timedelta(days=2))
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("2026-11-10", datetime(2026, 11, 10, tzinfo=UTC)),
-        ("2026-11-10T01:30:00+02:00", datetime(2026, 11, 9, 23, 30, tzinfo=UTC)),
-        ("2026-11-10 25:00", datetime(2026, 11, 10, tzinfo=UTC)),
-        ("2026-02-30", None),
-        ("soon", None),
-        ("", None),
-    ],
-)
-def test_a_time_that_cannot_be_read_has_its_date(text: str, moment: datetime | None) -> None:
-    assert moment_of(text) == moment
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

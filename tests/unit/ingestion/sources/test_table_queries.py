@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -148,3 +149,42 @@ def test_a_key_is_unique_if_an_index_of_its_columns_says_so(
 def test_two_columns_of_one_name_are_refused(database: psycopg.Connection[Any], declare: Declare) -> None:
     with pytest.raises(Permanent, match="two columns a"):
         declare(contract_of("t", "query: 'select 1 as a, 2 as a'", "a", "a=a; v=v", "v"))
+
+
+BERLIN = """
+      - name: local
+        config: {meta: {contract_version: 1, source: erp, format: rows, connection: erp, table: q.local, placed: at_time, changed: seen,
+                 key: [id], version_column: at_time, cadence: 1 hour, lateness: 2 days, owner: finance}}
+        columns:
+          - {name: id, data_type: bigint}
+          - {name: at_time, data_type: timestamp, config: {meta: {from: at, timezone: Europe/Berlin}}}
+"""
+
+
+def test_a_time_without_a_zone_is_of_the_zone_in_the_contract(
+    database: psycopg.Connection[Any], declare: Declare
+) -> None:
+    """Each hour of the night in which clocks go back, and around the window's ends."""
+    zone, start = ZoneInfo("Europe/Berlin"), datetime(2026, 10, 24, 20)
+    database.execute("create table q.local (id int, at timestamp, seen timestamptz)")
+    hours = [start + timedelta(minutes=30 * number) for number in range(100)]
+    for number, at in enumerate(hours):
+        database.execute("insert into q.local values (%s, %s, null)", (number, at))
+    (table,) = declare(BERLIN).values()
+    window = Window.parse("2026-10-25T00:00", "2026-10-25T06:00")
+    query = selection({"local": table}, "local", OpenTable.in_window)
+    found = {row[0] for row in database.execute(query, window_values(window)).fetchall()}
+    # a time that the clock shows twice is the later one
+    meant = {number: at.replace(tzinfo=zone, fold=1).astimezone(UTC) for number, at in enumerate(hours)}
+    assert found == {number for number, at in meant.items() if window.start <= at < window.end}
+    assert len(found) == 10
+
+
+@pytest.mark.parametrize(("source", "declared"), [("text", "bigint"), ("numeric", "bigint"), ("timestamp", "date")])
+def test_a_key_that_the_state_would_write_otherwise_is_refused(
+    database: psycopg.Connection[Any], declare: Declare, source: str, declared: str
+) -> None:
+    database.execute(f"create table q.keys (k {source}, v timestamp)")  # type: ignore[call-overload]
+    text = contract_of("keys", "table: q.keys", "k", "k=k; v=v", "v")
+    with pytest.raises(Permanent, match="make it varchar"):
+        declare(text.replace("name: k, data_type: varchar", f"name: k, data_type: {declared}"))

@@ -1,0 +1,83 @@
+"""Read a source's times as the macro `typed` does, to decide which window a record belongs to. SQL decides what it is worth."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from ingestion.columns import EPOCHS, Column
+
+Clock = Callable[[str], datetime | None]
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = dict(zip(EPOCHS, (1_000_000, 1000, 1), strict=True))
+_COUNT = re.compile(r"-?\d{1,18}(\.\d{1,6})?")
+_PARTS = {
+    **dict.fromkeys("mdHIMS", r"\d{1,2}"),
+    **{"Y": r"\d{4}", "y": r"\d{2}", "f": r"\d{1,6}", "p": "[AaPp][Mm]", "z": r"[+-]\d{2}:?\d{2}"},
+    **{"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "a": "[A-Za-z]{3}", "A": "[A-Za-z]{6,9}"},
+}
+
+
+def clock_of(column: Column | None) -> Clock:
+    """Return what reads the texts of a column as UTC times: by the first of its formats that fits, or None."""
+    formats = column.time_formats if column else ("iso",)
+    zone = UTC if not column or column.timezone == "UTC" else ZoneInfo(column.timezone)
+    readers = [_reader(one, zone) for one in formats]
+
+    @lru_cache(1 << 16)
+    def read(text: str) -> datetime | None:
+        return next((moment for reader in readers if (moment := reader(text)) is not None), None)
+
+    return read
+
+
+def _reader(written: str, zone: tzinfo) -> Clock:
+    if written == "iso":
+        return lambda text: _iso(text, zone)
+    if written in _UNITS:
+        return lambda text: _counted(text, _UNITS[written])
+    shape = re.compile(
+        "".join(_PARTS[part[1]] if part[0] == "%" else re.escape(part) for part in re.findall(r"%.|[^%]", written))
+    )
+    return lambda text: _by_pattern(text, written, shape, zone)
+
+
+def _iso(text: str, zone: tzinfo) -> datetime | None:
+    """Return the time, or the start of its date if the rest cannot be read; None if there is no date."""
+    if not _DATE.match(text):
+        return None
+    for part in (text, text[:10]):
+        try:
+            return _in_utc(datetime.fromisoformat(part), zone)
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+def _counted(text: str, microseconds: int) -> datetime | None:
+    if not _COUNT.fullmatch(text):
+        return None
+    try:
+        return _EPOCH + timedelta(microseconds=int(Decimal(text) * microseconds))
+    except OverflowError:
+        return None
+
+
+def _by_pattern(text: str, written: str, shape: re.Pattern[str], zone: tzinfo) -> datetime | None:
+    if not shape.fullmatch(text):
+        return None
+    try:
+        return _in_utc(datetime.strptime(text, written), zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _in_utc(moment: datetime, zone: tzinfo) -> datetime:
+    """Take a time without a zone by the clock of one. A time that the clock shows twice is the later one, as in SQL."""
+    if moment.tzinfo:
+        return moment.astimezone(UTC)
+    earlier, later = (moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return max(earlier, later)

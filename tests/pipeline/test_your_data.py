@@ -1,0 +1,153 @@
+"""Follow docs/your-data.md in a checkout of its own: other people's data in the gold that exists, by contracts alone."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.pipeline import checkout as own
+from tests.pipeline.checkout import ROOT, make_checkout
+
+PAGE = (ROOT / "docs" / "your-data.md").read_text()
+SHOP, TRACKER = ("## A web shop's export", "## Events in a tracker's own shape")
+
+
+def section(title: str) -> str:
+    """Return one example of the page."""
+    return re.split(r"^## ", PAGE[PAGE.index(title) + 3 :], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def change_contracts(checkout: Path, text: str) -> None:
+    """Write what an example says of the contracts into their files, and delete their releases."""
+    for name, body in re.findall(r"^In `(staging_\w+)\.yml`:\n\n```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        path = checkout / "dbt_project" / "models" / "staging" / f"{name}.yml"
+        file, said = yaml.safe_load(path.read_text()), yaml.safe_load(body)
+        (table,) = file["sources"][0]["tables"]
+        table["config"]["meta"] = said["meta"]
+        columns = {column["name"]: column for column in table["columns"]}
+        for column, meta in said["columns"].items():
+            columns[column]["config"] = {"meta": meta}
+        path.write_text(yaml.safe_dump(file, sort_keys=False))
+        shutil.rmtree(checkout / "dbt_project" / "contracts" / table["name"])
+
+
+def commands(text: str) -> list[str]:
+    (written,) = re.findall(r"^```\n(clearwell .*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return written.splitlines()
+
+
+def shown(text: str) -> list[list[str]]:
+    """Return the rows of an example's table, the header first."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkout(tmp_path_factory.mktemp("checkout"), PAGE)
+
+
+def type_in(checkout: Path, *typed: str) -> list[tuple[str, int]]:
+    return own.type_in(
+        checkout,
+        *typed,
+        INVOICES=str(checkout / "exports"),
+        CLICKSTREAM_LANDING=str(checkout / "events"),
+        CLEARWELL_SOURCES="invoices, clickstream, exchange_rates",
+    )
+
+
+def ask(checkout: Path, *questions: str) -> list[list[dict]]:
+    return [json.loads(text) for text, _ in type_in(checkout, *(f'clearwell sql --json "{one}"' for one in questions))]
+
+
+@pytest.fixture(scope="module")
+def shop(checkout: Path) -> tuple[Path, list[tuple[str, int]]]:
+    """Follow the example of the shop, command by command."""
+    text = section(SHOP)
+    change_contracts(checkout, text)
+    answers = type_in(checkout, *commands(text))
+    assert [status for _, status in answers] == [0] * len(answers), answers
+    return checkout, answers
+
+
+def test_a_shops_export_is_in_gold_to_the_penny(shop: tuple[Path, list[tuple[str, int]]]) -> None:
+    checkout, _ = shop
+    last = commands(section(SHOP))[-1]
+    found, letters, ledger, status = type_in(
+        checkout,
+        last.replace("clearwell sql", "clearwell sql --json"),
+        "clearwell dead-letters list --json",
+        "clearwell ledger --json",
+        "clearwell ledger --recount",
+    )
+    rows = json.loads(found[0])
+    assert [list(rows[0]), *([str(value) for value in row.values()] for row in rows)] == shown(section(SHOP))
+    # the refused row is refused as an order line alone
+    assert [(row["dataset"], row["reasons"]) for row in json.loads(letters[0])] == [
+        ("order_items", "not_parsed:quantity")
+    ]
+    counts = {row["dataset"]: row for row in json.loads(ledger[0])}
+    assert {name: counts[name]["bronze"] for name in ("orders", "order_items", "products")} == {
+        "orders": 10,
+        "order_items": 10,
+        "products": 10,
+    }
+    # 10 rows are 7 invoices; two equal rows are two lines
+    assert (counts["orders"]["current"], counts["order_items"]["current"], counts["products"]["current"]) == (7, 9, 6)
+    assert status[1] == 0
+
+
+def test_each_model_that_counts_orders_leaves_out_the_credit_note(shop: tuple[Path, list[tuple[str, int]]]) -> None:
+    customers, products, hours, reconciled = ask(
+        shop[0],
+        "select customer_id, orders, first_order_date::varchar as first from gold.customers order by all",
+        "select activity_date::varchar as date, product_id, orders, units from gold.daily_products where product_id = '22728' order by all",
+        "select sum(orders)::int as orders from gold.hourly_revenue",
+        "select sum(credit_note_records)::int as notes, sum(gold_difference)::int as lost from ops.reconciliation where dataset = 'orders'",
+    )
+    assert [tuple(row.values()) for row in customers] == [
+        ("12583", 1, "2010-12-01"),
+        ("13408", 1, "2010-12-02"),
+        ("17850", 2, "2010-12-01"),
+    ]
+    assert [tuple(row.values()) for row in products] == [("2010-12-01", "22728", 1, 24), ("2010-12-02", "22728", 0, -4)]
+    assert hours == [{"orders": 5}] and reconciled == [{"notes": 1, "lost": 0}]
+
+
+def test_the_same_files_again_change_nothing(shop: tuple[Path, list[tuple[str, int]]]) -> None:
+    before, again, build, full, after = type_in(
+        shop[0],
+        "clearwell hash --json",
+        "clearwell ingest invoices --from 2010-12-01 --to 2010-12-03",
+        "clearwell build",
+        'clearwell build --full --reason "test"',
+        "clearwell hash --json",
+    )
+    assert [again[1], build[1], full[1]] == [0, 0, 0]
+    # landed as one window of two days, the rows are other batches with the same content
+    assert before == after and "daily_revenue" in before[0]
+
+
+def test_a_trackers_events_are_in_gold(shop: tuple[Path, list[tuple[str, int]]]) -> None:
+    checkout, text = shop[0], section(TRACKER)
+    change_contracts(checkout, text)
+    answers = type_in(checkout, *commands(text))
+    assert [status for _, status in answers] == [0] * len(answers), answers
+    (rows,) = ask(checkout, "select event_type, events, visitors from gold.daily_traffic order by all")
+    assert [list(rows[0]), *([str(value) for value in row.values()] for row in rows)] == shown(text)
+    funnel, events, warned = ask(
+        checkout,
+        "select sum(view_sessions)::int as views, sum(cart_sessions)::int as carts, sum(purchase_sessions)::int as bought, any_value(campaign) as campaign from gold.daily_funnel where view_sessions > 0",
+        "select event_id, event_time::varchar as at, customer_id, product_id, unit_price::varchar as price from silver.clickstream where event_id in ('m3', 'm1') order by all",
+        "select result from ops.findings where check_name = 'values_are_unlisted' order by all desc limit 1",
+    )
+    assert funnel == [{"views": 1, "carts": 1, "bought": 1, "campaign": "xmas"}]
+    assert [tuple(row.values()) for row in events] == [
+        ("m1", "2010-12-01 08:26:40", None, None, None),
+        ("m3", "2010-12-01 08:27:00", "17850", "85123A", "2.5500"),
+    ]
+    assert warned == [{"result": "warn"}]
