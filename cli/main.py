@@ -34,6 +34,7 @@ COMMANDS = {
     "run": ("sources:run", "Ingest every source, then build."),
     "shop": ("shop:shop", "Start, stop or simulate the demo's shop."),
     "show": ("gold:draw", "Draw the dashboard query of a gold table."),
+    "sources": ("sources:source_group", "Check that the sources can land."),
     "sql": ("query:sql", "Run a query over the state, read-only."),
     "status": ("status:show_status", "Say how far the data is complete, and what is wrong."),
     "sweep": ("sources:sweep", "Land days again, count sources, find deletions."),

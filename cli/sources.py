@@ -1,6 +1,7 @@
 """Commands that land the windows of sources."""
 
 import sys
+from dataclasses import asdict
 
 import click
 
@@ -14,6 +15,32 @@ from ingestion.home import Home
 from ingestion.window import Window, parse_time
 from operations import heal, windows
 from operations.output import say, show, tell
+
+
+@click.group("sources")
+def source_group() -> None:
+    """Check the sources."""
+
+
+@source_group.command("check")
+@click.argument("names", metavar="[SOURCE]...", nargs=-1)
+@json_option
+def check_sources(names: tuple[str, ...], as_json: bool) -> None:
+    """Check that every source that is on could land, or those named: its connection, tables and columns, folder or address.
+
+    Nothing is landed. Exits with 1 if something is wrong.
+    """
+    home = Home.from_environment()
+    wake_shop(home)
+    names = names or sources.SOURCES
+    found = [one for name in names for one in sources.check(name, home)]
+    if as_json:
+        show([asdict(one) for one in found], as_json=True)
+    elif found:
+        tell("\n".join(map(str, found)))
+    else:
+        tell(f"nothing keeps these sources from landing: {', '.join(names)}")
+    sys.exit(1 if found else 0)
 
 
 @click.command()

@@ -1,11 +1,15 @@
-"""Shared by the DAGs: a source's owner, the retry policy, the window that a run owns, and the task that lands it."""
+"""Shared by the DAGs: a source's owner, the retry policy, the window that a run owns, its connections, and the task that lands it."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, CronDataIntervalTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, task
-from airflow.sdk.exceptions import AirflowRescheduleException
+from airflow.sdk import Asset, Connection, CronDataIntervalTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, task
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRescheduleException
 
+from ingestion.connections import needed, variable
 from ingestion.contract import CADENCES, read_contracts, source_ends
 from ingestion.errors import Permanent
 from ingestion.faults import named
@@ -45,6 +49,29 @@ def owner(source: str) -> str:
 def every(cadence: timedelta) -> CronDataIntervalTimetable:
     """Return a timetable whose runs own windows of this length; a plain cron string would give empty windows."""
     return CronDataIntervalTimetable(CADENCES[cadence], timezone="UTC")
+
+
+@contextmanager
+def connections(source: str) -> Iterator[None]:
+    """Give a run the Connections of a source, wherever Airflow keeps them: as the variables that hold them outside Airflow.
+
+    A variable that is set already counts. A Connection that Airflow does not have is left out: landing says what is missing.
+    """
+    names = [
+        name
+        for name in needed(one for one in CONTRACTS.values() if one.source == source)
+        if not os.environ.get(variable(name))
+    ]
+    try:
+        for name in names:
+            try:
+                os.environ[variable(name)] = Connection.get(name).as_json()
+            except AirflowNotFoundException:
+                print(f"Airflow has no Connection {name}")
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(variable(name), None)
 
 
 def last_start(source: str) -> datetime | None:
@@ -100,7 +127,8 @@ def ingest(source: str, logical_date: datetime | None = None, dag_run: Any = Non
 
     home, owned = Home.from_environment(), window(logical_date, cadence(source))
     print(f"window {owned}")
-    landing = sources.ingest(source, owned, home, now(), print)
-    if dag_run.run_type == "scheduled":
-        sources.catch_up(source, owned.start, home, now(), print)
+    with connections(source):
+        landing = sources.ingest(source, owned, home, now(), print)
+        if dag_run.run_type == "scheduled":
+            sources.catch_up(source, owned.start, home, now(), print)
     return {"records": landing.records, "new_batches": len(landing.new), "waiting": len(landing.waiting)}

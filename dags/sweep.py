@@ -18,7 +18,19 @@ from typing import Any
 from airflow.sdk import DAG, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, every, now, owner, window
+from dags.common import (
+    BRONZE,
+    PERSISTENCE,
+    PLATFORM,
+    SOURCES,
+    START,
+    WAREHOUSE_POOL,
+    connections,
+    every,
+    now,
+    owner,
+    window,
+)
 from ingestion.faults import named
 from ingestion.window import DAY
 
@@ -35,10 +47,11 @@ def sweep(source: str, logical_date: datetime | None = None, dag_run: Any = None
 
     home, owned = Home.from_environment(), window(logical_date, DAY)
     print(f"window {owned}")
-    if dag_run.run_type == "scheduled":
-        sources.catch_up(source, owned.start, home, now(), print)
     is_backfill = dag_run.run_type == "backfill"
-    landing = sources.sweep(source, owned, home, now(), print, is_backfill=is_backfill)
+    with connections(source):
+        if dag_run.run_type == "scheduled":
+            sources.catch_up(source, owned.start, home, now(), print)
+        landing = sources.sweep(source, owned, home, now(), print, is_backfill=is_backfill)
     return {"records": landing.records, "new_batches": len(landing.new), "waiting": len(landing.waiting)}
 
 

@@ -126,6 +126,8 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
         if other := next((one for one in of_source if one.kind != contract.kind), None):
             what = f"is {contract.source}, of kind {contract.kind}, but {other.dataset} reads it as kind {other.kind}: give one of them another name"
             raise bad(paths[name], f"{name}.source", what)
+        if contract.kind and (fault := KINDS[contract.kind].together(of_source)):
+            raise bad(paths[fault[0]], f"{fault[0]}.{fault[1]}", fault[2])
     return contracts
 
 

@@ -62,6 +62,15 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A whole table as a landing found it: the checksum and number of its rows, and the earlier batch that holds them, if one does."""
+
+    sha256: str
+    records: int
+    held_by: str = ""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One batch: its content, its origin, and the number of records that the source counted.
 
@@ -87,6 +96,7 @@ class Manifest:
     # Empty for the window's own rows; else what the batch adds to them: rows that were missed, or keys that are gone.
     part: str = ""
     reading: Reading | None = None
+    whole: Whole | None = None
 
     @property
     def bytes(self) -> int:
@@ -115,6 +125,7 @@ class Manifest:
             "resolved": list(self.resolved),
             "part": self.part,
             **({"reading": asdict(self.reading)} if self.reading else {}),
+            **({"whole": asdict(self.whole)} if self.whole else {}),
         }
         return json.dumps({**body, CHECKSUM: _checksum(body)}, indent=1) + "\n"
 
@@ -127,7 +138,8 @@ class Manifest:
             if written not in (None, _checksum(body)):
                 raise Broken("a manifest was changed after it was written: its checksum does not match", where=where)
             manifest = cls._from_body(body)
-            for one in (manifest, *manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading or manifest):
+            parts = (*manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading, manifest.whole)
+            for one in (manifest, *filter(None, parts)):
                 _hold_types(one)
             return manifest
         except Broken:
@@ -156,6 +168,7 @@ class Manifest:
             resolved=tuple(body["resolved"]),
             part=body.get("part", ""),
             reading=Reading(**body["reading"]) if body.get("reading") else None,
+            whole=Whole(**body["whole"]) if body.get("whole") else None,
         )
 
 

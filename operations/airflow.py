@@ -212,12 +212,13 @@ def is_running(home: Home) -> bool:
 
 
 def dag_ids() -> tuple[str, ...]:
-    """List every DAG id: one for each source that is on, the sweep, the build, and the maintenance."""
+    """List every DAG id: one for each source that is on, the sweep, the build, the maintenance, and the check."""
     return (
         *(f"ingest_{source}" for source in source_ends(read_contracts())),
         "sweep_sources",
         "build_warehouse",
         "maintain",
+        "check_sources",
     )
 
 

@@ -8,13 +8,13 @@ from ingestion import faults
 from ingestion.contract import Contract, every_source, kind_by_source, read_contracts, source_ends, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
-from ingestion.kinds import KINDS
+from ingestion.kinds import KINDS, Problem
 from ingestion.land import Landing, Report, Run, silent
 from ingestion.sources.known import known
 from ingestion.switch import VARIABLE
 from ingestion.window import Window, joined
 
-__all__ = ["SOURCES", "Landing", "Report", "catch_up", "ingest", "missed", "source_counts", "sweep"]
+__all__ = ["SOURCES", "Landing", "Problem", "Report", "catch_up", "check", "ingest", "missed", "source_counts", "sweep"]
 
 # How far back a run looks for missed days. `clearwell heal` lands older ones: there may be many.
 CATCH_UP = timedelta(days=14)
@@ -113,6 +113,22 @@ def missed(source: str, until: datetime, home: Home, contracts: Mapping[str, Con
             if landed and (first := max(landed[0].end, until - CATCH_UP)) < until:
                 missing += Window(first, until).without(landed)
     return [hole.within(day) for hole in joined(missing) for day in hole.days()]
+
+
+def check(source: str, home: Home, contracts: Mapping[str, Contract] | None = None) -> list[Problem]:
+    """Find what would keep a source from landing, without landing anything; empty if nothing would. A name that is no source is Permanent."""
+    found = read_contracts() if contracts is None else contracts
+    if source not in source_ends(found):
+        known_ones = ", ".join(source_ends(found))
+        what = "is switched off" if source in every_source(found) else "does not exist"
+        todo = f"add it to {VARIABLE}" if source in every_source(found) else f"name one of: {known_ones}"
+        raise Permanent(f"source {source!r} {what}", todo=todo)
+    of_source = [one for one in found.values() if one.source == source]
+    try:
+        with faults.named(str(home.root)):
+            return KINDS[next(one.kind for one in of_source if one.kind)].check(source, of_source, home)
+    except ClearwellError as error:
+        return [Problem.of(error, source)]
 
 
 # An alias: scripts outside of this repository call it by this name.

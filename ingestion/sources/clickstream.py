@@ -20,6 +20,8 @@ from pathlib import Path
 from ingestion import bronze, faults
 from ingestion.contract import Contract
 from ingestion.errors import Broken, Permanent
+from ingestion.home import Home
+from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Staging, Written, describe, expect_records, landed, staging
 from ingestion.locks import hold
 from ingestion.manifest import Input, Manifest, Waiting, still_waiting
@@ -35,13 +37,8 @@ QUIET = timedelta(seconds=3)
 
 def ingest(source: str, run: Run) -> Landing:
     """Land what is new in the hours of the window, and in the hours before it that may still get late files."""
-    if not run.home.landing.is_dir():
-        raise Permanent(
-            "the landing folder of the clickstream does not exist",
-            where=str(run.home.landing),
-            todo="create it, or point CLICKSTREAM_LANDING at it; if the company has no clickstream, leave clickstream out of"
-            " CLEARWELL_SOURCES",
-        )
+    if missing := _missing(run.home):
+        raise missing
     contract = run.contracts[DATASET]
     # a sweep visits each of the earlier days by itself
     look_back = timedelta(0) if run.is_sweep else contract.lateness
@@ -55,6 +52,30 @@ def ingest(source: str, run: Run) -> Landing:
     if run.is_sweep:
         hours.count(listed)
     return hours.landing()
+
+
+def check(source: str, _contracts: Sequence[Contract], home: Home) -> list[Problem]:
+    """Find what would keep the landing folder from being read: it does not exist, or may not be listed."""
+    if missing := _missing(home):
+        return [Problem.of(missing, source)]
+    try:
+        next(os.scandir(home.landing), None)
+    except OSError as error:
+        what = f"the landing folder cannot be listed: {error.strerror}"
+        todo = "give the user that runs Clearwell the right to read it"
+        return [Problem(source, "", what, str(home.landing), todo)]
+    return []
+
+
+def _missing(home: Home) -> Permanent | None:
+    if home.landing.is_dir():
+        return None
+    return Permanent(
+        "the landing folder of the clickstream does not exist",
+        where=str(home.landing),
+        todo="create it, or point CLICKSTREAM_LANDING at it; if the company has no clickstream, leave clickstream out of"
+        " CLEARWELL_SOURCES",
+    )
 
 
 @dataclass

@@ -8,10 +8,11 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -60,26 +61,31 @@ def copy(
     *,
     table: str,
     key: Sequence[str],
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Copied:
     """Write the result of a query as Parquet to a folder. The connection must be in a snapshot transaction.
+
+    `more` are columns that the database does not have, each with the value of every row; the checksum is not of them.
 
     The database converts to UTF-8. Where it cannot, or never checked its texts, the query runs again for the raw bytes.
     A row that is not UTF-8 is reported by `table` and its values of `key`.
     """
     try:
         with connection.transaction():
-            return _run(connection, folder, query.encode(), values)
+            return _run(connection, folder, query.encode(), values, more)
     except NOT_TEXT:
         codec = codec_of(connection, table)
     odd = Odd(table, tuple(key), codec)
     with connection.transaction():
         _set_client_encoding(connection, "SQL_ASCII")  # no conversion at all
-        copied = _run(connection, folder, query.encode(codec), values, odd)
+        copied = _run(connection, folder, query.encode(codec), values, more, odd)
         _set_client_encoding(connection, "UTF8")
     return replace(copied, messages=odd.messages())
 
 
-def write(folder: Path, rows: Iterable[Row], odd: "Odd | None" = None) -> Copied:
+def write(
+    folder: Path, rows: Iterable[Row], odd: "Odd | None" = None, more: Mapping[str, str] = MappingProxyType({})
+) -> Copied:
     """Write the rows of a COPY in CSV with a header. A row that is not UTF-8 raises UnicodeDecodeError and leaves no file.
 
     With `odd` the rows are in its encoding, and it takes the bytes of those that cannot be decoded.
@@ -87,13 +93,18 @@ def write(folder: Path, rows: Iterable[Row], odd: "Odd | None" = None) -> Copied
     rows = odd.decoded(rows) if odd else iter(rows)
     header = bytes(next(rows))
     columns = tuple(next(csv.reader(io.StringIO(header.decode(), newline="\n"))))
+    there = len(columns)
+    columns = (*columns, *more)
     names = list(physical_names(columns).values())
-    schema = pa.schema([(name, pa.string()) for name in names])
+    whole = pa.schema([(name, pa.string()) for name in names])
+    schema = pa.schema(list(whole)[:there])
     own = [pa.field(NOT_UTF8, _BYTES_BY_COLUMN)] if odd else []
-    writer = PartWriter(folder, pa.schema([*schema, *own]), dictionary=names)
+    writer = PartWriter(folder, pa.schema([*whole, *own]), dictionary=names)
 
     def add(chunk: bytearray) -> None:
         table = _parse(chunk, schema)
+        for one, value in zip(list(whole)[there:], more.values(), strict=True):
+            table = table.append_column(one, pa.repeat(value, table.num_rows))
         writer.add(table.append_column(own[0], odd.column(writer.records, table.num_rows)) if odd else table)
 
     digest = hashlib.sha256(header)
@@ -118,10 +129,15 @@ def write(folder: Path, rows: Iterable[Row], odd: "Odd | None" = None) -> Copied
 
 
 def _run(
-    connection: psycopg.Connection[Any], folder: Path, query: bytes, values: Any, odd: "Odd | None" = None
+    connection: psycopg.Connection[Any],
+    folder: Path,
+    query: bytes,
+    values: Any,
+    more: Mapping[str, str],
+    odd: "Odd | None" = None,
 ) -> Copied:
     with connection.cursor().copy(b"copy (" + query + b") to stdout (format csv, header)", values) as rows:
-        return write(folder, rows, odd)
+        return write(folder, rows, odd, more)
 
 
 @dataclass

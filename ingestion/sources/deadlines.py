@@ -1,4 +1,4 @@
-"""Limit how long we wait for a shop's database, and it for us. The client keeps the deadlines: a hanging server cannot.
+"""Limit how long we wait for a source's database, and it for us. The client keeps the deadlines: a hanging server cannot.
 
 What takes longer raises Transient, with the name of the variable that sets the limit.
 """
@@ -39,7 +39,7 @@ _SET = "select set_config(name, value, true) from unnest(%s::text[], %s::text[])
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits in seconds. Each can be set by a variable SHOP_…_SECONDS, such as SHOP_FIRST_ROW_SECONDS.
+    """The limits in seconds, of every database. Each can be set by a variable SHOP_…_SECONDS, such as SHOP_FIRST_ROW_SECONDS.
 
     `first_row` is how long a query may be silent before its answer begins; `progress` how long nothing may come of an
     answer that has begun. The server enforces the others: how long a `statement` may take in all, how long we wait for a
@@ -84,16 +84,17 @@ class Connection(psycopg.Connection[Any]):
 
     limits = Limits()
     where = ""
+    name = "the shop database"
     _waits_for, _limit = "progress", limits.progress
 
     @classmethod
-    def to(cls, url: str, limits: Limits, where: str, *, autocommit: bool = False) -> Self:
-        """Connect within the limits. Keepalive settings in the address take precedence."""
+    def to(cls, url: str, limits: Limits, where: str, *, autocommit: bool = False, name: str = name) -> Self:
+        """Connect within the limits. Keepalive settings in the address take precedence. `name` is what messages call it."""
         given = conninfo_to_dict(url)
         kept = {name: value for name, value in _KEEPALIVE.items() if name not in given}
         address = make_conninfo(url, client_encoding="utf8", connect_timeout=math.ceil(limits.connect), **kept)
         connection = cls.connect(address, cursor_factory=_Cursor, autocommit=autocommit)
-        connection.limits, connection.where = limits, where
+        connection.limits, connection.where, connection.name = limits, where, name
         connection._wait_for("progress")
         return connection
 
@@ -104,7 +105,7 @@ class Connection(psycopg.Connection[Any]):
         except errors._WaitTimeout:
             self.pgconn.finish()  # do not wait for the rest of the transaction as well
             raise Transient(
-                f"the shop database hangs: it sent nothing for {self._limit:g} seconds",
+                f"{self.name} hangs: it sent nothing for {self._limit:g} seconds",
                 where=self.where,
                 todo=f"check what the database is busy with, then try again; {variable(self._waits_for)} sets how long to wait",
             ) from None

@@ -1,4 +1,4 @@
-"""End a long read before it blocks the shop: an ALTER TABLE waits for our locks, and all queries wait behind it.
+"""End a long read before it blocks the database: an ALTER TABLE waits for our locks, and all queries wait behind it.
 
 A second connection checks from time to time whether anything waits, and ends our transaction in time.
 """
@@ -43,10 +43,10 @@ def giving_way(url: str, connection: Connection) -> Iterator[None]:
         if not gave_way.is_set():
             raise
         raise Transient(
-            "the landing was ended because the shop waited for a lock that it held",
+            f"the landing was ended because a statement at {connection.name} waited for a lock that it held",
             where=connection.where,
-            todo="run it again when the shop's ALTER TABLE, or other statement that locks the table, is done; "
-            f"{variable('lock')} sets how long the shop may wait",
+            todo="run it again when the ALTER TABLE, or other statement that locks the table, is done; "
+            f"{variable('lock')} sets how long others may wait",
         ) from None
     finally:
         over.set()

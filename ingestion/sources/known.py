@@ -4,11 +4,12 @@ The keys are read from the state and from the batches that wait for a build. The
 true: a later sweep finds whatever was missed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 
 import duckdb
 import pyarrow as pa
@@ -22,6 +23,9 @@ from ingestion.sources.decisions import Target
 from ingestion.window import Window
 
 Key = tuple[str, ...]
+# What Parquet calls a contract's columns, where that is another name.
+Names = Mapping[str, str]
+_SAME: Names = MappingProxyType({})
 # The source need not have records of these sources under their keys.
 _NOT_OF_THE_SOURCE = ("corrections",)
 
@@ -32,6 +36,16 @@ class Standing:
 
     key: Key
     version: str | None
+
+
+@dataclass(frozen=True)
+class Of:
+    """The keys that have certain values in some of their columns: those in Parquet files, under the names there, and `more`."""
+
+    columns: Key
+    files: Sequence[str]
+    names: Key
+    more: Sequence[Key] = ()
 
 
 @dataclass(frozen=True)
@@ -73,10 +87,20 @@ class Known:
             found |= {Window(*(moment.replace(tzinfo=UTC) for moment in row)) for row in rows}
         return sorted(one for one in found if one.start < span.end and one.end > span.start)
 
-    def unseen(self, contract: Contract, listed: Sequence[str], here: Sequence[str]) -> list[Key]:
+    def latest(self, dataset: str) -> Manifest | None:
+        """Return the manifest of the window's own rows that landed last, among the batches that are intact."""
+        batches = self._batches_of(dataset)
+        found = [one for one in batches.manifests if not one.part]
+        if batches.entered:
+            rows = self._connection.execute(_LATEST, [dataset]).fetchall()
+            refs = [bronze.BatchRef(dataset, day, batch_id) for day, batch_id in rows]
+            found += bronze.readable(self._home, refs, partial(bronze.verify, self._home, anew=False))
+        return max(found, key=lambda one: (one.landed_at, one.batch_id), default=None)
+
+    def unseen(self, contract: Contract, listed: Sequence[str], here: Sequence[str], names: Names = _SAME) -> list[Key]:
         """Return the keys of a source's rows that no record of any fate has, and that are not in `here`.
 
-        Both are Parquet files of rows: `listed` holds keys and versions.
+        Both are Parquet files of rows: `listed` holds keys and versions under the contract's names, `here` under `names`.
         """
         if not listed:
             return []
@@ -93,7 +117,7 @@ class Known:
             and not exists (
                 select 1 from {held} as held where {_same(key, "held", "listed")} and held.version is not distinct from listed.version
             )
-            {_without("listed", key, here)}
+            {_without("listed", key, here, names)}
             order by all
             """,
             {"listed": list(listed)} | ({"here": list(here)} if here else {}),
@@ -105,13 +129,13 @@ class Known:
         contract: Contract,
         *,
         on: Window | None = None,
-        of: tuple[str, Sequence[str], Iterable[str]] | None = None,
+        of: Of | None = None,
         here: Sequence[str],
+        names: Names = _SAME,
     ) -> list[Standing]:
-        """Return the keys that stand on the dates of a window, or `of` a column's values, and that are not in `here`.
+        """Return the keys that stand on the dates of a window, or `of` some values, or at all, and that are not in `here`.
 
-        `of` is a column of the key, files that hold it, and values besides. A key whose latest record says that it is gone
-        does not stand.
+        A key whose latest record says that it is gone does not stand. `names` are the columns' in `here`.
         """
         held, key = self._open(contract), contract.key
         values: dict[str, object] = {"here": list(here)} if here else {}
@@ -119,19 +143,24 @@ class Known:
             where = "record_date >= $first and record_date < $end"
             values |= {"first": on.start.date(), "end": on.end.date()}
         elif of:
-            column, files, more = of
-            values["more"] = list(more)
-            listed = "select unnest($more)"
-            if files:
-                values["files"] = list(files)
-                listed += f" union all select {_quoted(column)} from read_parquet($files, union_by_name = true)"
-            where = f"{_quoted(column)} in ({listed})"
+            more = list(zip(*of.more, strict=True)) or [()] * len(of.columns)
+            values |= {f"more_{place}": list(column) for place, column in enumerate(more)}
+            listed = ", ".join(
+                f"unnest($more_{place}::varchar[]) as {_quoted(name)}" for place, name in enumerate(of.columns)
+            )
+            listed = f"select {listed}"
+            if of.files:
+                values["files"] = list(of.files)
+                listed += f" union all select {_names(of.names)} from read_parquet($files, union_by_name = true)"
+            where = f"exists (select 1 from ({listed}) as listed where {_same(of.columns, 'held', 'listed')})"
+        else:
+            where = "true"
         found = self._connection.execute(
             f"""
             with candidates as (
                 select distinct {_names(key)} from {held} as held
                 where is_of_source and is_current and not {IS_DELETED} and {where}
-                {_without("held", key, here)}
+                {_without("held", key, here, names)}
             ),
 
             latest as (
@@ -164,7 +193,7 @@ class Known:
             contract, f"select held.* from {held} as held semi join listed on {_same(contract.key, 'held', 'listed')}"
         )
 
-    def returned(self, contract: Contract, files: Sequence[str]) -> list[Target]:
+    def returned(self, contract: Contract, files: Sequence[str], names: Names = _SAME) -> list[Target]:
         """Return the standing deletions of keys that these Parquet files hold in a version that would lose to the deletion."""
         held = self._open(contract)
         return self._targets(
@@ -172,8 +201,8 @@ class Known:
             f"""
             select held.* from {held} as held
             inner join (
-                select {_names(contract.key)}, max({_version(contract)}) as version
-                from read_parquet($1, union_by_name = true) group by {_names(contract.key)}
+                select {_named(contract.key, names)}, max({_version(contract, names)}) as version
+                from read_parquet($1, union_by_name = true) group by {_read_as(contract.key, names)}
             ) as listed on {_same(contract.key, "held", "listed")}
             where held.is_current and (listed.version is null or held.version is null or listed.version <= held.version)
             """,
@@ -227,8 +256,11 @@ class Known:
         if not physical.keys() >= set(contract.key):
             return  # no row of it has a key
         key = ", ".join(_quoted(physical[name]) for name in contract.key)
-        version = _time(physical.get(contract.version_column or ""))
-        day = f"cast({_time(physical.get(contract.event_time or ''))} as date)"
+        version, event_time = (
+            _time(physical.get(name or ""), _zone(contract, name))
+            for name in (contract.version_column, contract.event_time)
+        )
+        day = f"cast({event_time} as date)"
         deleted = IS_DELETED if manifest.part == "gone" else "false"
         for path in bronze.parquet_files(self._home, manifest):
             self._connection.execute(
@@ -240,9 +272,13 @@ class Known:
 
 @contextmanager
 def known(home: Home) -> Iterator[Known]:
-    """Give a `Known` for the time of one landing."""
-    with duckdb.connect() as connection:
+    """Give a `Known` for the time of one landing. It takes as much memory as CLEARWELL_MEMORY allows; more keys are spilled."""
+    with (
+        bronze.staged(home, "known") as spilled,
+        duckdb.connect(config={"memory_limit": database.memory()}) as connection,
+    ):
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"set temp_directory = {database.literal(spilled)}")
         yield Known(home, connection)
 
 
@@ -273,20 +309,41 @@ def _of_state(contract: Contract) -> str:
     """
 
 
-def _without(table: str, key: Key, here: Sequence[str]) -> str:
+def _without(table: str, key: Key, here: Sequence[str], names: Names) -> str:
     if not here:
         return ""
-    return f"and not exists (select 1 from read_parquet($here, union_by_name = true) as here where {_same(key, table, 'here')})"
+    rows = f"(select {_named(key, names)} from read_parquet($here, union_by_name = true))"
+    return f"and not exists (select 1 from {rows} as here where {_same(key, table, 'here')})"
 
 
-def _version(contract: Contract) -> str:
-    return _time(contract.version_column)
+def _version(contract: Contract, names: Names = _SAME) -> str:
+    name = contract.version_column
+    return _time(names.get(name or "", name), _zone(contract, name))
 
 
-def _time(column: str | None) -> str:
+def _zone(contract: Contract, name: str | None) -> str:
+    return next((one.timezone for one in contract.columns if one.name == name), "UTC")
+
+
+def _read_as(key: Key, names: Names) -> str:
+    return _names(tuple(names.get(name, name) for name in key))
+
+
+def _named(key: Key, names: Names) -> str:
+    """Select a key's columns, by what Parquet calls them, under the contract's names."""
+    return ", ".join(f"{_quoted(names.get(name, name))} as {_quoted(name)}" for name in key)
+
+
+def _time(column: str | None, zone: str = "UTC") -> str:
+    """Read a text as a UTC time; one that does not say its zone is of this one."""
     if not column:
         return "null::timestamp"
-    return f"(try_cast({_quoted(column)} as timestamptz) at time zone 'UTC')"
+    text = _quoted(column)
+    moment = f"(try_cast({text} as timestamptz) at time zone 'UTC')"
+    if zone == "UTC":
+        return moment
+    local = f"(try_cast({text} as timestamp) at time zone '{zone}' at time zone 'UTC')"
+    return f"(case when regexp_matches({text}, ':.*[Z+-]') then {moment} else {local} end)"
 
 
 def _naive(moment: datetime) -> datetime:
@@ -308,6 +365,12 @@ def _same(key: Key, left: str, right: str) -> str:
 
 _TABLES = "select table_schema, table_name from information_schema.tables where table_catalog = 'state'"
 _ENTERED = "select batch_id from state.ops.batches where dataset = $1"
+_LATEST = """
+    select cast(window_start as date), batch_id from state.ops.batches
+    where dataset = $1 and part = '' and landed_at = (
+        select max(landed_at) from state.ops.batches where dataset = $1 and part = ''
+    )
+"""
 _UNPARSED = "select distinct batch_id from state.records.refused where dataset = $1 and reasons = ['retracted']"
 _WINDOWS = """
     select distinct window_start, window_end from state.ops.batches

@@ -8,33 +8,39 @@ together.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 
-from ingestion import bronze
 from ingestion.contract import Contract
-from ingestion.land import Landing, Run, Staging, Written, describe, expect_records, landed, staging, write
+from ingestion.errors import ClearwellError
+from ingestion.home import Home
+from ingestion.kinds import Problem
+from ingestion.land import Landing, Run, Staging, landed, staging
 from ingestion.manifest import Manifest
-from ingestion.names import IS_DELETED
-from ingestion.sources import counts, decisions
+from ingestion.sources import counts
 from ingestion.sources.copied import copy
-from ingestion.sources.decisions import Target
-from ingestion.sources.known import Known, Standing, known
-from ingestion.sources.postgres import snapshot
+from ingestion.sources.database_rows import (
+    array,
+    count,
+    describe_rows,
+    expect_rows,
+    names_of,
+    stage_returned,
+    take,
+    window_values,
+    write_gone,
+)
+from ingestion.sources.known import Known, Of, Standing, known
+from ingestion.sources.postgres import is_cut_off, snapshot
 from ingestion.sources.primary import Primary
 from ingestion.window import Window, joined
 
 SOURCE = "orders"
-OVERLAP = timedelta(hours=1)
-BY = "clearwell"
 
 _PLACED = "(ordered_at >= %(start)s and ordered_at < %(end)s)"
 _CREATED = "(created_at >= %(start)s and created_at < %(end)s)"
-# Rows are committed later than their `updated_at` says: without the overlap a slow transaction would be missed.
 _CHANGED = "(updated_at >= %(overlap)s and updated_at < %(end)s)"
 _IN_NO_WINDOW = "select from shop.orders where ordered_at is null and updated_at is null"
 
@@ -95,8 +101,27 @@ def ingest(source: str, run: Run) -> Landing:
                 shop.stage_counts(primary.counted)
             messages = (*_rows_in_no_window(connection), *shop.messages, *primary.messages)
         for manifest in staged.manifests[: len(SELECTIONS)]:
-            _expect_records(run, manifest)
+            contract = run.contracts[manifest.dataset]
+            expect_rows(run, contract, f"shop.{manifest.dataset}", bool(manifest.records_written))
         return landed(run, SOURCE, staged.commit(as_snapshot=True), messages)
+
+
+def check(source: str, contracts: Sequence[Contract], home: Home) -> list[Problem]:
+    """Find what would keep the shop's tables from landing: the connection, each table, its columns, and the right to read it."""
+    url, problems = home.database_url(), list[Problem]()
+    with snapshot(url) as connection:
+        if is_cut_off(connection):
+            what, todo = "the replica receives nothing from its primary", "repair the replication, or read the primary"
+            problems.append(Problem(source, "", what, connection.where, todo))
+    some = window_values(Window.parse("2000-01-01", "2000-01-02"))
+    for contract in contracts:
+        try:
+            # each in a transaction of its own: an error ends one
+            with snapshot(url) as connection:
+                connection.execute(f"select * from ({SELECTIONS[contract.dataset]}) as s limit 0", some)
+        except ClearwellError as error:
+            problems.append(Problem.of(error, source, contract.dataset))
+    return problems
 
 
 @dataclass
@@ -114,7 +139,7 @@ class _Shop:
         """Stage the window's rows, also for a table that has none."""
         for dataset, selection in SELECTIONS.items():
             folder = self.staged.folder(dataset)
-            manifest = _stage(self.connection, self.run, dataset, selection, _values(self.run.window), folder)
+            manifest = _stage(self.connection, self.run, dataset, selection, window_values(self.run.window), folder)
             self.staged.add(folder, manifest)
 
     def stage_missed(self) -> None:
@@ -136,7 +161,7 @@ class _Shop:
         }
         if not any(values.values()):
             return
-        arrays = {name: _array(ids) for name, ids in values.items()}
+        arrays = {name: array(ids) for name, ids in values.items()}
         for dataset, selection in _BY_KEY.items():
             folder = self.staged.folder(dataset)
             manifest = _stage(self.connection, self.run, dataset, selection, arrays, folder, part="missed")
@@ -150,10 +175,9 @@ class _Shop:
     def stage_deletions(self) -> None:
         """Stage a record for each order and line that is gone, and withdraw such records whose key the shop has again."""
         orders, lines = self.run.contracts["orders"], self.run.contracts["order_items"]
-        gone_orders = [one.key[0] for one in self.gone]
         held = self.held
         with held.open():
-            of = ("order_id", self._files("orders"), gone_orders)
+            of = Of(("order_id",), self._files("orders"), ("order_id",), [one.key for one in self.gone])
             gone_lines = held.standing(lines, of=of, here=self._files("order_items"))
             earlier = {
                 contract.dataset: held.deletions(contract, [one.key for one in gone])
@@ -169,14 +193,11 @@ class _Shop:
         for contract, gone in ((orders, self.gone), (lines, gone_lines)):
             if gone:
                 folder = self.staged.folder(contract.dataset)
-                self.staged.add(folder, _stage_deletions(folder, self.run, contract, gone, earlier[contract.dataset]))
-                named = ", ".join(" ".join(one.key) for one in gone[:5]) + (" …" if len(gone) > 5 else "")
-                self.messages.append(f"{len(gone):,} rows of {contract.dataset} are gone from the shop: {named}")
-        if returned:
-            at, reason = self.run.landed_at, "the shop has the key again"
-            folder = self.staged.folder(decisions.DATASET)
-            withdrawn = [decisions.withdraw(one, reason, BY, at) for one in returned]
-            self.staged.add(folder, decisions.stage(folder, withdrawn))
+                self.staged.add(folder, write_gone(folder, self.run, contract, gone, earlier[contract.dataset]))
+                self.messages.append(
+                    f"{len(gone):,} rows of {contract.dataset} are gone from the shop: {names_of(gone)}"
+                )
+        stage_returned(self.staged, self.run, returned, "the shop")
 
     def stage_counts(self, primary: Sequence[counts.Shop]) -> None:
         """Count the days in this snapshot, to compare with the staged rows, and add the primary's counts."""
@@ -202,7 +223,7 @@ class _Shop:
 
     def _versions(self, dataset: str, selection: str, window: Window) -> list[str]:
         folder, key = self.staged.folder(dataset), self.run.contracts[dataset].key
-        copied = copy(self.connection, folder, selection, _values(window), table=f"shop.{dataset}", key=key)
+        copied = copy(self.connection, folder, selection, window_values(window), table=f"shop.{dataset}", key=key)
         return [str(folder / file.name) for file in copied.files]
 
     def _vanished(self) -> dict[str, str | None]:
@@ -213,21 +234,11 @@ class _Shop:
     def _there(self, orders: list[str]) -> set[str]:
         """Return those of these orders that the shop has on any date."""
         query = "select order_id::text from shop.orders where order_id = any(%s)"
-        return {row[0] for row in self.connection.execute(query, [_array(orders)]).fetchall()} if orders else set()
+        return {row[0] for row in self.connection.execute(query, [array(orders)]).fetchall()} if orders else set()
 
     def _files(self, dataset: str) -> list[str]:
         """List the staged Parquet files that hold rows of a dataset: of the window, and those that were missed."""
         return [path for part in ("", "missed") for path in self.staged.files(dataset, part)]
-
-
-def _array(ids: Sequence[str]) -> str:
-    """Write ids as a literal that Postgres accepts as an array of the ids' type, whatever it is."""
-    quoted = (one.replace("\\", "\\\\").replace('"', '\\"') for one in ids)
-    return "{" + ",".join(f'"{one}"' for one in quoted) + "}"
-
-
-def _values(window: Window) -> dict[str, Any]:
-    return {"start": window.start, "end": window.end, "overlap": window.start - OVERLAP}
 
 
 def _stage(
@@ -241,76 +252,14 @@ def _stage(
 ) -> Manifest:
     """Write one table's rows, and compare their number with the database's own count in the same snapshot."""
     contract = run.contracts[dataset]
-    counted = _count(connection, selection, values)
-    # Sorted, so that the same rows give the same bytes, and so the same batch, under any query plan.
-    keys = ", ".join(f'{name}::text collate "C"' for name in contract.key)
-    query = f"select * from ({selection}) as s order by {keys}"
-    copied = copy(connection, folder, query, values, table=f"shop.{dataset}", key=contract.key)
-    if counted or not part:
-        run.report(f"{dataset} {run.window}: {counted:,} records{f' ({part})' if part else ''}")
-    for message in copied.messages:
-        run.report(message)
-    return describe(
-        Written(copied.files, copied.records),
-        dataset=dataset,
-        source=SOURCE,
-        window=run.window,
-        contract_version=contract.version,
-        landed_at=run.landed_at,
-        counted=counted,
-        content=(part, copied.sha256) if part else (copied.sha256,),
-        columns=copied.columns,
-        part=part,
-        renamed=copied.renamed,
-    )
-
-
-def _stage_deletions(
-    folder: Path, run: Run, contract: Contract, gone: Sequence[Standing], earlier: Sequence[Target]
-) -> Manifest:
-    """Write a record for each key that is gone, with the key and the last version before."""
-    columns = (*contract.key, *((contract.version_column,) if contract.version_column else ()))
-    rows = [(*one.key, *((one.version,) if contract.version_column else ())) for one in gone]
-    schema = pa.schema([*((name, pa.string()) for name in columns), (IS_DELETED, pa.bool_())])
-    values = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-    return describe(
-        write(folder, pa.Table.from_arrays([*values, pa.array([True] * len(rows))], schema=schema)),
-        dataset=contract.dataset,
-        source=SOURCE,
-        window=run.window,
-        contract_version=contract.version,
-        landed_at=run.landed_at,
-        counted=len(rows),
-        # earlier deletions of the same keys: a key that goes, comes back and goes again must be another batch
-        content=("gone", *rows, *map(str, earlier)),
-        columns=columns,
-        part="gone",
-    )
-
-
-def _count(connection: psycopg.Connection[Any], selection: str, values: dict[str, Any]) -> int:
-    row = connection.execute(f"select count(*) from ({selection}) as s", values).fetchone()
-    return int(row[0]) if row else 0
+    taken = take(connection, selection, values, folder, table=f"shop.{dataset}", key=contract.key)
+    return describe_rows(run, contract, taken, part)
 
 
 def _rows_in_no_window(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
-    count = _count(connection, _IN_NO_WINDOW, {})
+    number = count(connection, _IN_NO_WINDOW, {})
     return (
-        (f"{count:,} orders have neither ordered_at nor updated_at, so they are in no window and do not land",)
-        if count
+        (f"{number:,} orders have neither ordered_at nor updated_at, so they are in no window and do not land",)
+        if number
         else ()
     )
-
-
-def _expect_records(run: Run, manifest: Manifest) -> None:
-    """Refuse a window that has no row, now or in bronze, where the contract expects some."""
-    dataset = manifest.dataset
-
-    def has_any() -> bool:
-        return bool(manifest.records_written) or any(
-            earlier.records_written
-            for day in run.window.days()
-            for earlier in bronze.readable(run.home, bronze.list_batches(run.home, dataset, day.date))
-        )
-
-    expect_records(run, run.contracts[dataset], f"shop.{dataset}", has_any)

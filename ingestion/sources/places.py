@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import ssl
 import time
 import urllib.error
@@ -163,3 +164,41 @@ def _too_large(place: str, limits: Limits) -> Permanent:
         where=shown(place),
         todo="deliver one file per day, with {date} in the contract's location",
     )
+
+
+def check_there(place: str, limits: Limits | None = None) -> None:
+    """Refuse a place that cannot be read, without reading it: Permanent, or Transient where it may be there later.
+
+    Of a file that is still to come (`{date}` in its path), the folder is looked at. A server that refuses a HEAD is not asked further.
+    """
+    if is_http(place):
+        try:
+            request = _request(place)
+            request.method = "HEAD"
+            with urllib.request.urlopen(request, timeout=(limits or LIMITS).silent_seconds):
+                return
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in (405, 501):
+                return
+            raise Permanent(
+                f"the server answered with status {error.code}", where=shown(place), todo="check the address"
+            ) from None
+        except (InvalidURL, ValueError):
+            raise Permanent("the address cannot be read", where=shown(place), todo=_ADDRESS) from None
+        except (OSError, HTTPException) as error:
+            raise Transient(
+                f"the server cannot be reached: {_why(error)}", where=shown(place), todo="try again later"
+            ) from None
+    if place.startswith("package:"):
+        _opened(place, limits or LIMITS)
+        return
+    path = Path(place.partition("{date}")[0] + "x" if "{date}" in place else place).expanduser()
+    wanted = path.parent if "{date}" in place else path
+    if not os.access(wanted, os.R_OK):
+        what = "may not be read" if wanted.exists() else "does not exist"
+        raise Permanent(
+            f"the {'folder' if '{date}' in place else 'file'} {what}",
+            where=shown(str(wanted)),
+            todo="check the path and its permissions",
+        )

@@ -1,4 +1,4 @@
-"""Open the shop's Postgres in one consistent view, with errors that say what to do."""
+"""Open a Postgres in one consistent view, with errors that say what to do."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,6 @@ _SETTINGS = {
     # Raise an error where a policy would hide rows: else fewer rows would silently be sent and counted.
     "row_security": "off",
 }
-_GIVEN_AS = "SHOP_DATABASE_URL"
 _ADDRESS = "write postgresql://user:password@host:port/database, with %40 for an @ and %2F for a / in the password"
 # SQLSTATEs, by prefix, that a retry may solve: lost connections, overload, deadlocks, time-outs, restarts.
 _PASSING = {
@@ -36,7 +35,7 @@ _PASSING = {
     "25P04": "the server's transaction_timeout is shorter than a landing takes: raise it for this user",
     "40": "",
     "53": "",
-    "55P03": "wait until the shop's ALTER TABLE, or other statement that locks the table, is done; "
+    "55P03": "wait until the ALTER TABLE, or other statement that locks the table, is done; "
     f"{variable('lock')} sets how long a landing waits for it",
     "57014": f"{variable('statement')} sets how long a query may take; a shorter window takes less time",
     "57": "",
@@ -44,14 +43,15 @@ _PASSING = {
 }
 _ADVICE = {
     "address": _ADDRESS,
-    "ssl": "compare sslmode and the certificates in SHOP_DATABASE_URL with what the server offers",
+    "ssl": "compare sslmode and the certificates in {given_as} with what the server offers",
     "encoding": "use a database whose encoding Postgres can convert to UTF-8",
-    "28": "check user and password in SHOP_DATABASE_URL",
-    "3D000": "check the database's name in SHOP_DATABASE_URL",
-    "3F000": "check that SHOP_DATABASE_URL is the shop's database: it has a schema `shop`",
-    "42P01": "check that SHOP_DATABASE_URL is the shop's database: it has the tables of schema `shop`",
+    "28": "check user and password in {given_as}",
+    "3D000": "check the database's name in {given_as}",
+    "3F000": "{missing}",
+    "42P01": "{missing}",
     "42703": "compare the table with its contract in dbt_project/models/staging",
-    "42501": "grant the user `select` on the tables of schema `shop`, and BYPASSRLS (or read as their owner) where a policy hides rows",
+    "42501": "{rights}, and BYPASSRLS (or read as their owner) where a policy hides rows",
+    "42601": "correct the SQL in the contract in dbt_project/models/staging",
 }
 # libpq gives the reason for a failed connection as text only. A part of an address that it cannot read, it calls invalid.
 _REFUSED_FOR_GOOD = {
@@ -64,6 +64,22 @@ _REFUSED_FOR_GOOD = {
 }
 
 
+@dataclass(frozen=True)
+class About:
+    """How messages speak of a database: its name, the variable with its address, what it should hold, and rights on it."""
+
+    name: str = "the shop database"
+    given_as: str = "SHOP_DATABASE_URL"
+    missing: str = "check that {given_as} is the shop's database: it has the tables of schema `shop`"
+    rights: str = "grant the user `select` on the tables of schema `shop`"
+
+    def advice(self, text: str) -> str:
+        """Fill in an advice about it."""
+        found = text.format(given_as="{given_as}", missing=self.missing, rights=self.rights)
+        return found.format(given_as=self.given_as)
+
+
+SHOP = About()
 # A placeholder of a template that was not filled in.
 _PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|^\$\w+$|\{\{.*\}\}|\{\w+\}|<[^<>]+>|%\w+%|\[\w+\]")
 _PASSWORD_PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{.*\}\}|<[a-z_ -]+>")
@@ -119,24 +135,23 @@ def snapshot(
     end: datetime | None = None,
     at: datetime | None = None,
     limits: Limits | None = None,
-    given_as: str = _GIVEN_AS,
+    about: About = SHOP,
 ) -> Iterator[Connection]:
     """Open one read-only REPEATABLE READ transaction. Its errors are Transient or Permanent and contain no password.
 
     With the `end` of a window, and the time `at` which it is read, a replica that has not replayed up to it is Transient.
-    Waiting is bounded by the limits, those of the environment by default. `given_as` is the variable that holds the
-    address.
+    Waiting is bounded by the limits, those of the environment by default. Messages call the database what `about` says.
     """
-    database = _read(url, given_as)
+    database = _read(url, about)
     where = str(database)
     limits = limits or Limits.from_environment()
     try:
-        with Connection.to(url, limits, where) as connection:
+        with Connection.to(url, limits, where, name=about.name) as connection:
             try:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 connection.read_only = True
                 if end and at:
-                    _await_replay(connection, end, at, where)
+                    _await_replay(connection, end, at, where, about)
                 connection.ask_for(_SETTINGS)
                 with giving_way(url, connection):
                     yield connection
@@ -144,21 +159,21 @@ def snapshot(
                 connection.close()  # a rollback would wait for the server, which may hang
                 raise
     except psycopg.Error as error:
-        raise _translate(error, database, given_as) from None
+        raise _translate(error, database, about) from None
 
 
 @contextmanager
 def opened(url: str) -> Iterator[Connection]:
     """Open a connection, and commit when it closes. Its errors are Transient or Permanent and contain no password."""
-    database = _read(url, _GIVEN_AS)
+    database = _read(url, SHOP)
     try:
         with Connection.to(url, Limits.from_environment(), str(database)) as connection:
             yield connection
     except psycopg.Error as error:
-        raise _translate(error, database, _GIVEN_AS) from None
+        raise _translate(error, database, SHOP) from None
 
 
-def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str) -> None:
+def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: datetime, where: str, about: About) -> None:
     """Refuse a standby that is behind. Call it before the snapshot: later replayed rows would not be in it."""
     row = connection.execute(_STANDBY).fetchone()
     connection.rollback()
@@ -168,15 +183,21 @@ def _await_replay(connection: psycopg.Connection[Any], end: datetime, at: dateti
     standby = Standby(_utc(replayed), _utc(heard), is_receiving, is_level)
     if why := behind(standby, end, at):
         raise Transient(
-            why, where=where, todo="try again when the replica has caught up, or set SHOP_DATABASE_URL to the primary"
+            why, where=where, todo=f"try again when the replica has caught up, or set {about.given_as} to the primary"
         )
+
+
+def is_cut_off(connection: psycopg.Connection[Any]) -> bool:
+    """Say whether the server is a replica that receives nothing from its primary."""
+    row = connection.execute(_STANDBY).fetchone()
+    return row is not None and not row[2]
 
 
 def _utc(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at else None
 
 
-def _read(url: str, given_as: str) -> Database:
+def _read(url: str, about: About) -> Database:
     """Parse an address. A wrong one, or a template that was not filled in, is Permanent."""
     try:
         parts = conninfo_to_dict(url)
@@ -187,18 +208,18 @@ def _read(url: str, given_as: str) -> Database:
         unfilled.append("password")
     if unfilled:
         raise Permanent(
-            f"the shop database's address still has a placeholder for its {unfilled[0]}",
-            where=given_as,
+            f"{about.name}'s address still has a placeholder for its {unfilled[0]}",
+            where=about.given_as,
             todo="write the value itself: " + _ADDRESS.removeprefix("write "),
         )
     database = split_database(url)
     if not database:
         # No detail: the part in the wrong place may be the password.
-        raise Permanent("the shop database's address cannot be read", where=given_as, todo=_ADDRESS)
+        raise Permanent(f"{about.name}'s address cannot be read", where=about.given_as, todo=_ADDRESS)
     return database
 
 
-def _translate(error: psycopg.Error, database: Database, given_as: str) -> ClearwellError:
+def _translate(error: psycopg.Error, database: Database, about: About) -> ClearwellError:
     text = str(error.diag.message_primary or error).strip() or type(error).__name__
     state = error.sqlstate or _state_in_words(text)
     if any(form in text for secret in database.secrets for form in (secret, quote(secret), quote(secret, safe=""))):
@@ -208,12 +229,12 @@ def _translate(error: psycopg.Error, database: Database, given_as: str) -> Clear
     passing = next((advice for prefix, advice in _PASSING.items() if state.startswith(prefix)), None)
     if passing is not None:
         advice = passing or "check that it runs"
-        return Transient(f"the shop database did not answer: {text}", where=where, todo=f"try again; {advice}")
+        return Transient(f"{about.name} did not answer: {text}", where=where, todo=f"try again; {advice}")
     advice = next((advice for prefix, advice in _ADVICE.items() if state.startswith(prefix)), "")
     return Permanent(
-        f"the shop database refused: {text}",
+        f"{about.name} refused: {text}",
         where=where,
-        todo=advice.replace(_GIVEN_AS, given_as) or "fix what the message names, then run the same command again",
+        todo=about.advice(advice) or "fix what the message names, then run the same command again",
     )
 
 

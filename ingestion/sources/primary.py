@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ingestion.errors import Permanent, Transient
 from ingestion.land import Run
 from ingestion.sources import counts
-from ingestion.sources.postgres import snapshot
+from ingestion.sources.postgres import About, snapshot
 
 VARIABLE = "SHOP_PRIMARY_URL"
 
@@ -31,7 +31,7 @@ class Primary:
         if not url or not self.run.is_sweep or self.messages:
             return
         try:
-            with snapshot(url, given_as=VARIABLE) as connection:
+            with snapshot(url, about=About(given_as=VARIABLE)) as connection:
                 (is_copy,) = connection.execute("select pg_is_in_recovery()").fetchone() or (False,)
                 if is_copy:
                     raise Permanent(

@@ -19,14 +19,16 @@ import pyarrow as pa
 
 from ingestion.addresses import is_http, shown
 from ingestion.contract import Contract
-from ingestion.errors import Permanent
+from ingestion.errors import ClearwellError, Permanent
 from ingestion.fields import guess
+from ingestion.home import Home
+from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, describe, expect_records, landed, staging, write
 from ingestion.manifest import Manifest, Reading
 from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.sources import csv_records
 from ingestion.sources.csv_records import INVALID_UTF8, Record, Row
-from ingestion.sources.places import fetch
+from ingestion.sources.places import check_there, fetch
 from ingestion.sources.shares import Share
 from ingestion.times import clock_of
 from ingestion.window import iso
@@ -274,3 +276,16 @@ def _as_they_came(bad: list[tuple[Record, str]]) -> pa.Array:
         ],
         _BAD_ROWS.type,
     )
+
+
+def check(source: str, contracts: Sequence[Contract], _home: Home) -> list[Problem]:
+    """Find what would keep a source's files from being read: a variable that is not set, a folder that is not there, a server."""
+    problems = []
+    for contract in contracts:
+        try:
+            location = _expanded(contract)
+            if not is_http(location) or "{date}" not in location:  # an address of a day says nothing of the others
+                check_there(location)
+        except ClearwellError as error:
+            problems.append(Problem.of(error, source, contract.dataset))
+    return problems

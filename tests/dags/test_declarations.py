@@ -20,6 +20,7 @@ TASKS = {
     ],
     "build_warehouse": ["plan", "transform", "audit", "publish", "look_again", "build_again"],
     "maintain": ["remove_leftovers"],
+    "check_sources": ["check_orders", "check_clickstream", "check_exchange_rates"],
 }
 WINDOWS = {
     "ingest_orders": timedelta(hours=1),
@@ -63,10 +64,16 @@ def test_cadence_is_the_contracts(dag_id):
 @pytest.mark.parametrize("dag_id", TASKS)
 def test_no_catchup_and_few_runs_at_a_time(bag, dag_id):
     assert not bag.dags[dag_id].catchup
-    assert bag.dags[dag_id].max_active_runs == (1 if dag_id in ("build_warehouse", "maintain") else 2)
+    assert bag.dags[dag_id].max_active_runs == (1 if dag_id in ("build_warehouse", "maintain", "check_sources") else 2)
 
 
-@pytest.mark.parametrize("dag_id", TASKS)
+def test_a_check_has_no_schedule_and_answers_at_once(bag):
+    dag = bag.dags["check_sources"]
+    assert not dag.timetable.can_be_scheduled
+    assert {task.retries for task in dag.tasks} == {0}
+
+
+@pytest.mark.parametrize("dag_id", [one for one in TASKS if one != "check_sources"])
 def test_tasks_try_again_with_growing_pauses(bag, dag_id):
     for task in bag.dags[dag_id].tasks:
         assert task.retries == 3
@@ -137,7 +144,8 @@ def test_a_source_that_is_off_has_no_dag_and_one_that_has_ended_no_new_runs(airf
     found = DagBag(str(Path(__file__).resolve().parents[2] / "dags"))
     assert not found.import_errors
     assert set(found.dags) == set(TASKS) - {"ingest_clickstream"}
-    assert not [name for name in found.dags["sweep_sources"].task_ids if "clickstream" in name]
+    for dag_id in ("sweep_sources", "check_sources"):
+        assert not [name for name in found.dags[dag_id].task_ids if "clickstream" in name]
     assert found.dags["ingest_orders"].end_date.isoformat() == "2011-12-09T23:59:59.999999+00:00"
     assert found.dags["ingest_exchange_rates"].end_date is None
 

@@ -1,15 +1,20 @@
 """Whole DAG runs in this process: what fails at once, what is retried, and that no batch is left unbuilt."""
 
 import inspect
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from ingestion import sources
+from ingestion.connections import find
 from ingestion.errors import Permanent, Transient
+from ingestion.home import Home
+from ingestion.kinds import Problem
 from ingestion.window import Window
 from operations import ledger
 from warehouse import build
@@ -240,3 +245,40 @@ def test_a_form_asks_for_nothing_that_is_not_needed(bag):
     """Airflow's form cannot be submitted while a parameter that may not be null is empty."""
     params = bag.dags["build_warehouse"].params
     assert all("null" in params.get_param(name).schema["type"] for name in ("from", "to", "reason"))
+
+
+def test_a_check_fails_with_the_first_problem_of_its_source_and_at_once(run, monkeypatch):
+    found = [Problem("orders", "orders", "has no column x", todo="correct it"), Problem("orders", "", "hangs")]
+    monkeypatch.setattr(sources, "check", lambda source, _home: found if source == "orders" else [])
+    state, tasks = run("check_sources")
+    assert state == "failed"
+    assert tasks == {
+        "check_orders": ("failed", 1),
+        "check_clickstream": ("success", 1),
+        "check_exchange_rates": ("success", 1),
+    }
+
+
+def test_a_run_has_the_connections_of_its_source_and_nothing_has_them_afterwards(bag, run, monkeypatch):
+    """The Connection lies in Airflow's own database, as the UI puts it there."""
+    from airflow.models import Connection
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.add(Connection(conn_id="erp", uri="postgres://me:p%40ss@db.example:5433/erp?sslmode=require"))
+    seen: list[dict[str, object]] = []
+
+    def ingest(*_):
+        seen.append(conninfo_to_dict(find("erp", Home(Path("x"), Path("x"))).url))
+        return NOTHING
+
+    task = bag.dags["ingest_orders"].get_task("ingest").python_callable
+    names = inspect.unwrap(task).__globals__
+    monkeypatch.setattr(sources, "ingest", ingest)
+    monkeypatch.setitem(names["connections"].__wrapped__.__globals__, "needed", lambda _contracts: ("erp", "gone"))
+    state, _ = run("ingest_orders")
+    assert state == "success"
+    assert seen == [
+        {"host": "db.example", "port": "5433", "user": "me", "password": "p@ss", "dbname": "erp", "sslmode": "require"}
+    ]
+    assert not [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]

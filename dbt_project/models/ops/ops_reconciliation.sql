@@ -122,7 +122,11 @@ rebuilt as (
 ),
 
 untouched as (
-    select state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records, coalesce(credit_note_records, 0) as credit_note_records, gold_records
+    select
+        state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records,
+        -- a state of an earlier version does not have it, and other datasets have no silver to count
+        case when silver_records is not null then coalesce(credit_note_records, 0) end as credit_note_records,
+        gold_records
     from {{ before('ops_reconciliation') }} as state
     where not exists (select 1 from rebuilt_dates where {{ same('rebuilt_dates', 'state', ['dataset', 'record_date']) }})
 ),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingestion.errors import Broken, Permanent
-from ingestion.manifest import CHECKSUM, OF_PLAN, File, Input, Manifest, Waiting, still_waiting
+from ingestion.manifest import CHECKSUM, OF_PLAN, File, Input, Manifest, Waiting, Whole, still_waiting
 from ingestion.window import Window
 
 MANIFEST = Manifest(
@@ -30,6 +30,9 @@ MANIFEST = Manifest(
 def test_a_manifest_comes_back_as_it_was():
     assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
     assert MANIFEST.bytes == 15
+    whole = replace(MANIFEST, whole=Whole("dd", 9, "b0"))
+    assert Manifest.from_json(whole.to_json()) == whole
+    assert '"whole"' not in MANIFEST.to_json()
 
 
 def test_a_manifest_altered_into_another_one_is_named():

@@ -16,7 +16,7 @@ from ingestion.home import Home
 from ingestion.land import Run
 from ingestion.manifest import Manifest
 from ingestion.names import renamed
-from ingestion.sources import copied, corrections, decisions, orders
+from ingestion.sources import copied, corrections, database_rows, decisions
 from ingestion.sources.corrections import Correction
 from ingestion.sources.decisions import Target
 from ingestion.sources.known import Standing
@@ -202,7 +202,7 @@ def test_a_refused_record_of_a_key_that_is_gone_still_says_so(home: Home) -> Non
     run = Run(WINDOW, home, read_contracts(), LANDED)
     gone = [Standing(("o1",), "2062-01-05 10:00:00+00"), Standing(("o2",), "2026-11-01 10:00:00+00")]
     with bronze.staged(home, "orders") as folder:
-        staged = orders._stage_deletions(folder, run, run.contracts["orders"], gone, [])
+        staged = database_rows.write_gone(folder, run, run.contracts["orders"], gone, [])
         manifest = bronze.commit(home, folder, staged)[0]
     refused, deleted = parsed(home, manifest)
     assert refused["reasons"] == ["in_future:updated_at"] and refused["is_deleted"]

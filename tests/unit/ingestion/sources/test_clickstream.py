@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion import bronze
+from ingestion import bronze, sources
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
@@ -423,3 +423,11 @@ def test_the_run_tells_what_it_does(home: Home, deliver: Deliver, contracts: dic
     said: list[str] = []
     ingest("clickstream", Window.parse(*TEN), home, datetime(2100, 1, 1, tzinfo=UTC), said.append, contracts)
     assert said == ["clickstream 2026-11-01 10h: 1 records from 1 file(s)"]
+
+
+def test_a_landing_folder_that_cannot_be_read_is_a_problem(home: Home, contracts: dict[str, Contract]) -> None:
+    assert sources.check("clickstream", home, contracts) == []
+    home.landing.rmdir()
+    (problem,) = sources.check("clickstream", home, contracts)
+    assert problem.what == "the landing folder of the clickstream does not exist"
+    assert problem.where == str(home.landing) and "CLICKSTREAM_LANDING" in problem.todo

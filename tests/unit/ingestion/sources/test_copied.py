@@ -104,6 +104,17 @@ def test_the_checksum_is_of_what_came_not_of_how_it_was_cut(folder: Path, monkey
     assert copied.write(emptied(folder), rows[:-1]).sha256 not in seen
 
 
+def test_a_column_of_one_value_is_added_and_is_no_part_of_the_checksum(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [b"a,Seen\n", *(f"{n},x\n".encode() for n in range(5))]
+    monkeypatch.setattr(copied, "CHUNK_BYTES", 8)
+    brought = copied.write(folder, rows, more={"seen": "now"})
+    assert brought.columns == ("a", "Seen", "seen") and brought.renamed == {"Seen": "Seen_2"}
+    assert rows_of(parquet(folder, brought)) == [(str(n), "x", "now") for n in range(5)]
+    assert brought.sha256 == copied.write(emptied(folder), rows).sha256
+
+
 def bring(
     url: str, folder: Path, query: str = "select * from t order by n", key: tuple[str, ...] = ("n",)
 ) -> copied.Copied:

@@ -93,7 +93,7 @@ def test_one_long_wait_among_short_ones_ends_the_read(look: Callable[..., tuple[
 
 
 def test_the_shop_waits_for_our_locks_no_longer_than_we_for_its(shop: Shop, postgres: str):
-    first = pytest.raises(Transient, match=r"the shop waited.*SHOP_LOCK_SECONDS")
+    first = pytest.raises(Transient, match=r"the shop database waited.*SHOP_LOCK_SECONDS")
     with first, snapshot(postgres, limits=Limits(lock=1)) as connection:
         connection.execute("select from shop.orders")
         shop.execute("set lock_timeout = '1s'; alter table shop.orders add column more text")
@@ -101,7 +101,7 @@ def test_the_shop_waits_for_our_locks_no_longer_than_we_for_its(shop: Shop, post
 
 
 def test_also_in_the_midst_of_a_copy_that_nobody_reads(shop: Shop, postgres: str):
-    first = pytest.raises(Transient, match="the shop waited")
+    first = pytest.raises(Transient, match="the shop database waited")
     with first, snapshot(postgres, limits=Limits(lock=1)) as connection:
         connection.execute("select from shop.orders")
         with connection.cursor().copy(MANY_ROWS) as rows:

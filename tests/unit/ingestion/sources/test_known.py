@@ -1,7 +1,7 @@
 """What Clearwell holds, in the state and in batches that wait, is compared with the keys of a source."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -19,7 +19,7 @@ from ingestion.contract import read_contracts
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.sources.decisions import Target
-from ingestion.sources.known import Standing, known
+from ingestion.sources.known import Of, Standing, known
 from ingestion.window import Window
 
 ORDERS, LINES = (read_contracts()[name] for name in ("orders", "order_items"))
@@ -28,7 +28,10 @@ NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 STATE = """
     create schema ops;
     create schema records;
-    create table ops.batches (dataset varchar, batch_id varchar, source varchar, window_start timestamp, window_end timestamp);
+    create table ops.batches (
+        dataset varchar, batch_id varchar, source varchar, window_start timestamp, window_end timestamp,
+        landed_at timestamp default '2026-11-01 12:00', part varchar default ''
+    );
     create table records.orders (
         order_id varchar, updated_at timestamp, is_deleted boolean, fate varchar, record_date date, batch_id varchar, record_no bigint
     );
@@ -87,7 +90,10 @@ def state(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def take(state: duckdb.DuckDBPyConnection, batch_id: str, source: str = "orders") -> None:
-    state.execute(f"insert into ops.batches values ('orders', '{batch_id}', '{source}', '2026-11-01', '2026-11-02')")
+    state.execute(
+        f"insert into ops.batches (dataset, batch_id, source, window_start, window_end) values"
+        f" ('orders', '{batch_id}', '{source}', '2026-11-01', '2026-11-02')"
+    )
 
 
 def unseen(home: Home, files: list[str], here: Sequence[str] = ()) -> list[str]:
@@ -147,7 +153,10 @@ def test_windows_that_overlap_are_listed_from_the_state_and_from_bronze(
     home: Home, state: duckdb.DuckDBPyConnection
 ) -> None:
     take(state, "b1")
-    state.execute("insert into ops.batches values ('orders', 'b0', 'orders', '2026-10-01', '2026-11-01')")
+    state.execute(
+        "insert into ops.batches (dataset, batch_id, source, window_start, window_end) values"
+        " ('orders', 'b0', 'orders', '2026-10-01', '2026-11-01')"
+    )
     state.close()
     for number, (start, end) in enumerate((("2026-11-02", "2026-11-03"), ("2026-11-03", "2026-11-04"))):
         land(home, f"waits {number}", [order("o1")], window=Window.parse(start, end))
@@ -243,8 +252,8 @@ def test_the_lines_of_some_orders_stand_unless_they_are_here(home: Home, tmp_pat
     orders = listed(tmp_path, {"order_id": "o1"}, name="orders")
     here = listed(tmp_path, {"order_id": "o1", "line_number": "1"}, name="here")
     with known(home) as held, held.open():
-        with_files = held.standing(LINES, of=("order_id", orders, ["o3"]), here=here)
-        without = held.standing(LINES, of=("order_id", [], ["o2"]), here=here)
+        with_files = held.standing(LINES, of=Of(("order_id",), orders, ("order_id",), [("o3",)]), here=here)
+        without = held.standing(LINES, of=Of(("order_id",), [], ("order_id",), [("o2",)]), here=here)
     assert [one.key for one in with_files] == [("o1", "2"), ("o3", "1"), ("o3", "2")]
     assert [one.key for one in without] == [("o2", "1"), ("o2", "2")]
 
@@ -287,3 +296,54 @@ def test_a_retracted_batch_is_seen_but_does_not_stand(
     assert unseen(home, listed(tmp_path, order("o1"), order("o2"))) == ["o2"]
     with known(home) as held, held.open():
         assert held.standing(ORDERS, on=DAY, here=[]) == []
+
+
+def test_rows_may_have_other_names_than_the_contract(home: Home, tmp_path: Path) -> None:
+    names = {"order_id": "Order No", "updated_at": "Changed"}
+    here = listed(tmp_path, {"Order No": "o1", "Changed": "2026-11-01T10:00:00Z"}, name="here")
+    land(home, "b1", [order("o1"), order("o2")])
+    land(home, "b2", [{"order_id": "o1", "updated_at": "2026-11-01T12:00:00Z"}], is_gone=True)
+    with known(home) as held, held.open():
+        assert held.unseen(ORDERS, listed(tmp_path, order("o1", "2026-12-01"), order("o3")), here, names) == [("o3",)]
+        assert [one.key for one in held.standing(ORDERS, here=here, names=names)] == [("o2",)]
+        assert held.returned(ORDERS, here, names) == [Target("orders", "b2", 1)]
+
+
+def test_keys_are_found_of_several_columns_in_files_with_other_names(home: Home, tmp_path: Path) -> None:
+    lines = [("o1", "1"), ("o1", "2"), ("o2", "1")]
+    land(home, "b1", [{"order_id": one, "line_number": two} for one, two in lines], dataset="order_items")
+    files = listed(tmp_path, {"No": "o1", "Line": "2"}, {"No": "o2", "Line": "2"}, {"No": None, "Line": "1"})
+    of = Of(("order_id", "line_number"), files, ("No", "Line"), [("o2", "1"), ("o1", "3")])
+    with known(home) as held, held.open():
+        assert [one.key for one in held.standing(LINES, of=of, here=[])] == [("o1", "2"), ("o2", "1")]
+
+
+def test_the_latest_batch_is_the_one_that_landed_last(home: Home, state: duckdb.DuckDBPyConnection) -> None:
+    with known(home) as held:
+        assert held.latest("orders") is None
+    land(home, "b1", [order("o1")])
+    land(home, "b2", [order("o1")], is_gone=True)
+    take(state, "b1")
+    state.close()
+    with known(home) as held, held.open():
+        latest = held.latest("orders")
+    assert latest and latest.batch_id == "b1", "what is gone is no batch of the window's own rows"
+    land(home, "b3", [order("o3")])
+    with known(home) as held, held.open():
+        latest = held.latest("orders")
+    assert latest and latest.batch_id == "b3"
+
+
+def test_a_version_without_a_zone_is_of_the_contracts(home: Home, tmp_path: Path) -> None:
+    columns = tuple(
+        replace(one, timezone="Europe/Berlin") if one.name == "updated_at" else one for one in ORDERS.columns
+    )
+    contract = replace(ORDERS, columns=columns)
+    land(home, "b1", [order("o1", "2026-11-01 10:00:00"), order("o2", "2026-11-01 10:00:00+00")])
+    rows = [order("o1", "2026-11-01 09:00:00Z"), order("o2", "2026-11-01 11:00:00")]
+    with known(home) as held, held.open():
+        assert held.unseen(contract, listed(tmp_path, *rows), []) == []
+        assert [one.version for one in held.standing(contract, here=[])] == [
+            "2026-11-01 09:00:00.000000+00",
+            "2026-11-01 10:00:00.000000+00",
+        ]

@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
-from ingestion import bronze
+from ingestion import bronze, sources
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import Landing
-from ingestion.sources import copied, ingest, orders, sweep
+from ingestion.sources import copied, database_rows, ingest, orders, sweep
 from ingestion.window import Window
 from tests.unit.ingestion.conftest import SHOP
 
@@ -236,7 +236,7 @@ def test_orders_that_no_window_holds_are_told(shop: Shop, shop_home: Home, contr
 
 def test_a_short_count_is_refused(shop: Shop, shop_home: Home, land: Land, monkeypatch: pytest.MonkeyPatch):
     order(shop, "o1", "2026-11-01", None)
-    monkeypatch.setattr(orders, "_count", lambda *_: 2)
+    monkeypatch.setattr(database_rows, "count", lambda *_: 2)
     with pytest.raises(Permanent, match="the source counted 2 records, but 1 were written"):
         land("orders", *DAY, home=shop_home)
     assert bronze.list_batches(shop_home) == []
@@ -347,3 +347,18 @@ def test_bronze_is_listed_once_for_each_dataset_of_a_landing(
     monkeypatch.setattr(bronze, "list_batches", count)
     land("orders", *DAY, home=shop_home)
     assert sorted(listed) == ["order_items", "orders"]
+
+
+def test_what_would_keep_the_shop_from_landing_is_found(
+    shop: Shop, shop_home: Home, contracts: dict[str, Contract]
+) -> None:
+    assert sources.check("orders", shop_home, contracts) == []
+    shop.execute("alter table shop.products rename product_id to id")
+    shop.execute("alter table shop.customers rename created_at to since")
+    found = {one.dataset: one.what for one in sources.check("orders", shop_home, contracts)}
+    assert found.keys() == {"products", "customers"}
+    assert "product_id" in found["products"] and "created_at" in found["customers"]
+    nobody = Home(shop_home.root, shop_home.landing, "postgresql://127.0.0.1:1/shop")
+    (problem,) = sources.check("orders", nobody, contracts)
+    assert (problem.dataset, "did not answer" in problem.what) == ("", True)
+    assert bronze.list_batches(shop_home) == []

@@ -14,7 +14,7 @@ import pytest
 from ingestion.addresses import shown
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.sources import places
-from ingestion.sources.places import Limits, fetch
+from ingestion.sources.places import Limits, check_there, fetch
 
 BODY = b"rate_date,currency,rate\n" * 100
 SILENT_SECONDS = 0.5
@@ -34,6 +34,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
             self.send_error(int(name))
         else:
             getattr(self, name)()
+
+    def do_HEAD(self) -> None:
+        self.close_connection = True
+        name = self.path.strip("/")
+        if name == "silent":
+            self.server.enough.wait(5 * SILENT_SECONDS)  # type: ignore[attr-defined]
+        else:
+            self.begin(0, int(name) if name.isdigit() else 200)
 
     def begin(self, length: int | None = len(BODY), code: int = 200, **headers: str) -> None:
         self.send_response(code)
@@ -223,3 +231,32 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Any) -> None:
         fetch(str(path), LIMITS)
     assert fetch(str(path))[0] == BODY * 20
     assert places.LIMITS.bytes == 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("404", Permanent), ("403", Permanent), ("500", Permanent), ("silent", Transient)]
+)
+def test_a_server_is_asked_for_the_head_alone(address: str, path: str, kind: type[ClearwellError]) -> None:
+    with pytest.raises(kind):
+        check_there(f"http://{address}/{path}", LIMITS)
+
+
+@pytest.mark.parametrize("path", ["whole", "reset", "405", "501"])
+def test_a_server_that_answers_or_knows_no_head_is_there(address: str, path: str) -> None:
+    check_there(f"http://{address}/{path}", LIMITS)
+
+
+def test_a_file_is_there_or_the_folder_of_one_that_is_still_to_come(tmp_path: Any) -> None:
+    (tmp_path / "here.csv").touch()
+    check_there(str(tmp_path / "here.csv"))
+    check_there(str(tmp_path / "rates-{date}.csv"))
+    check_there("package:ingestion/errors.py")
+    for place, said in (
+        (tmp_path / "gone.csv", "the file does not exist"),
+        (tmp_path / "gone" / "{date}.csv", "the folder does not exist"),
+        ("package:ingestion/gone.csv", "cannot be read"),
+    ):
+        with pytest.raises(Permanent, match=said):
+            check_there(str(place))
+    with pytest.raises(Permanent, match="cannot be read"):
+        check_there("http://ho st/x?secret")

@@ -401,3 +401,15 @@ def test_an_address_that_does_not_give_it_says_so(
     monkeypatch.setenv("EXCHANGE_RATES", f"{address}/{code}")
     with pytest.raises(kind, match=code):
         land(home)
+
+
+def test_a_file_that_cannot_be_read_is_a_problem(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert sources.check("exchange_rates", home) == []
+    monkeypatch.setenv("EXCHANGE_RATES", str(tmp_path / "gone.csv"))
+    (problem,) = sources.check("exchange_rates", home)
+    assert (problem.dataset, problem.what) == ("exchange_rates", "the file does not exist")
+    with pytest.raises(Permanent, match="name one of"):
+        sources.check("rates", home)
+    monkeypatch.setenv("CLEARWELL_SOURCES", "orders")
+    with pytest.raises(Permanent, match="is switched off"):
+        sources.check("exchange_rates", home)

@@ -1,0 +1,211 @@
+"""The queries that read a contract's table or query of a database, whatever its names and types.
+
+A contract's column is found by what the source may call it. The columns and their types come from the database, so nothing has to be
+declared twice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from ingestion.contract import Contract
+from ingestion.errors import Permanent
+from ingestion.fields import guess
+from ingestion.kinds import LandsWith, Table
+from ingestion.sources.database_rows import ROWS, quoted
+
+# The types that are compared with a window's times. Those without a time zone are UTC, as the session is.
+_NAIVE = "timestamp without time zone"
+_TIMES = ("date", _NAIVE, "timestamp with time zone")
+_WHOLE = ("smallint", "integer", "bigint")
+# The types of which a key's text in the table and in the state are the same, where the contract's is no text.
+_SAME_TEXT = {"bigint": _WHOLE, "integer": _WHOLE, "date": ("date",)}
+_UNIQUE = """
+    select count(*) > 0
+    from pg_index as i
+    where i.indrelid = %s::regclass and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+    and not exists (
+        select from pg_attribute as a
+        where a.attrelid = i.indrelid and a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
+        and not (a.attnotnull and a.attname = any(%s))
+    )
+"""
+
+
+@dataclass(frozen=True)
+class OpenTable:
+    """A dataset's table as the database has it: its columns with their types, and what the contract's columns are called in it.
+
+    `sql` is the table as part of a `from`, and `label` its name in messages.
+    """
+
+    contract: Contract
+    sql: str
+    label: str
+    types: Mapping[str, str]
+    named: Mapping[str, str]
+    # Whether no two rows can have the same key.
+    is_unique: bool = False
+
+    @property
+    def dataset(self) -> str:
+        return self.contract.dataset
+
+    @property
+    def settings(self) -> Table:
+        settings: Table = self.contract.settings
+        return settings
+
+    @property
+    def key(self) -> list[str]:
+        """Return the key's columns at the source."""
+        return [self.named[name] for name in self.contract.key]
+
+    @property
+    def filled(self) -> str | None:
+        """Return the version column that a whole table does not have: its landing fills it in."""
+        version = self.contract.version_column
+        return self.contract.at_source(version)[0] if version and version not in self.named else None
+
+    @property
+    def owner(self) -> LandsWith | None:
+        """Return the dataset whose rows own this table's: one of these that is gone from an owner was deleted."""
+        with_ = self.settings.lands_with
+        return with_ if with_ and not with_.matches and set(with_.columns) <= set(self.contract.key) else None
+
+    def at(self, name: str) -> str:
+        """Return what the source calls a column that a contract names, by its own name for it or by the source's."""
+        return self.named.get(name) or self.contract.in_source([name], self.types).get(name, name)
+
+    def in_window(self) -> str:
+        """Return the condition for the rows whose own times are in a window; for all rows of a table that is read whole."""
+        if self.settings.is_whole:
+            return "true"
+        placed, changed = self.settings.placed, self.settings.changed
+        parts = [self._between(placed, "start")] if placed else []
+        parts += [self._between(changed, "overlap")] if changed else []
+        return f"({' or '.join(parts)})" if parts else "false"
+
+    def _between(self, name: str, start: str) -> str:
+        """Return the condition for the times of a column from `start` to the window's end. A time without a zone is of the contract's."""
+        column = quoted(self.at(name))
+        zone = next((one.timezone for one in self.contract.columns if self.named.get(one.name) == self.at(name)), "UTC")
+        if zone == "UTC" or self.types[self.at(name)] != _NAIVE:
+            return f"({column} >= %({start})s and {column} < %(end)s)"
+        moment = f"({column} at time zone '{zone}')"
+        # the column by itself, so that its index serves: no zone is further than a day from UTC
+        near = f"{column} >= %({start})s - interval '1 day' and {column} < %(end)s + interval '1 day'"
+        return f"({moment} >= %({start})s and {moment} < %(end)s and {near})"
+
+    def in_no_window(self) -> str:
+        """Return the condition for the rows without any time."""
+        times = [quoted(self.at(one)) for one in (self.settings.placed, self.settings.changed) if one]
+        return " and ".join(f"{one} is null" for one in times)
+
+    def by_key(self) -> str:
+        """Return the condition for the rows with certain keys: one array a column, named as `key_values` names them."""
+        columns = ", ".join(map(quoted, self.key))
+        arrays = ", ".join(
+            f"%({name})s::{self.types[column].replace('%', '%%')}[]"
+            for name, column in zip(self._arrays(), self.key, strict=True)
+        )
+        return f"({columns}) in (select * from unnest({arrays}))"
+
+    def key_values(self, keys: Sequence[tuple[str, ...]]) -> dict[str, list[str]]:
+        """Return the values that `by_key` asks for."""
+        columns = zip(*keys, strict=True) if keys else [()] * len(self.key)
+        return {name: list(column) for name, column in zip(self._arrays(), columns, strict=True)}
+
+    def _arrays(self) -> list[str]:
+        return [f"key_{self.dataset}_{place}" for place in range(len(self.key))]
+
+    def versions(self, condition: str) -> str:
+        """Select the keys and versions of some rows, under the contract's names."""
+        names = [*self.contract.key, *([self.contract.version_column] if self.contract.version_column else [])]
+        columns = ", ".join(f"{quoted(self.named[name])} as {quoted(name)}" for name in dict.fromkeys(names))
+        return f"select {columns} from {self.sql} as {ROWS} where {condition}"
+
+
+Condition = Callable[[OpenTable], str]
+
+
+def selection(tables: Mapping[str, OpenTable], dataset: str, own: Condition) -> str:
+    """Select the rows of a table that meet its `own` condition, and those that land with the selected rows of another."""
+    table = tables[dataset]
+    rows = f"select * from {table.sql} as {ROWS}"
+    chosen, with_ = f"{rows} where {own(table)}", table.settings.lands_with
+    if not with_:
+        return chosen
+    other = tables[with_.dataset]
+    theirs = [quoted(other.at(name)) for name in with_.matches or other.contract.key]
+    ours = [quoted(table.at(name)) for name in with_.columns]
+    others = f"select {', '.join(theirs)} from ({selection(tables, with_.dataset, own)}) as others"
+    same = " and ".join(f"others.{one} = {ROWS}.{two}" for one, two in zip(theirs, ours, strict=True))
+    # Two branches, so that each can use its index.
+    return (
+        f"{rows} where ({', '.join(ours)}) in ({others}) union all "
+        f"{chosen} and not exists (select from ({others}) as others where {same})"
+    )
+
+
+def open_table(connection: psycopg.Connection[Any], contract: Contract) -> OpenTable:
+    """Look at a table. One that is not there, may not be read, or lacks a column that its landing needs is Permanent."""
+    settings: Table = contract.settings
+    if settings.query:
+        query = settings.query.replace("%", "%%")
+        sql, label = f"({query}\n)", f"the query of {contract.dataset}"
+    else:
+        sql, label = ".".join(map(quoted, settings.name)), ".".join(settings.name)
+    columns = connection.execute(f"select * from {sql} as {ROWS} limit 0", {}).description or []
+    names = [one.name for one in columns]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _unfit(label, f"has two columns {twice}", "give one of them another name in the query, by `as`")
+    types = _types(connection, {one.name: one.type_code for one in columns})
+    table = OpenTable(contract, sql, label, types, contract.in_source([one.name for one in contract.columns], names))
+    _check(table)
+    if settings.name:
+        plain = sql.replace("%%", "%")
+        (is_unique,) = connection.execute(_UNIQUE, [plain, table.key]).fetchone() or (False,)
+        return OpenTable(contract, sql, label, types, table.named, is_unique)
+    return table
+
+
+def _types(connection: psycopg.Connection[Any], oids: Mapping[str, int]) -> dict[str, str]:
+    """Name the type of each column as a cast does."""
+    query = "select oid::bigint, format_type(oid, -1) from pg_type where oid = any(%s::oid[])"
+    named = dict(connection.execute(query, [list(oids.values())]).fetchall())
+    return {name: named[oid] for name, oid in oids.items()}
+
+
+def _check(table: OpenTable) -> None:
+    contract, settings = table.contract, table.settings
+    with_ = settings.lands_with
+    version = None if settings.is_whole else contract.version_column
+    needed = [*contract.key, contract.event_time, version, *(with_.columns if with_ else ())]
+    for name in needed:
+        if name and name not in table.named:
+            at_source = " or ".join(contract.at_source(name))
+            what = f"has no column {at_source}, which {contract.dataset}.{name} is read from{guess(at_source, table.types)}"
+            raise _unfit(table.label, what, "correct the contract: `from` says what the source calls a column")
+    for name in contract.key:
+        declared = next(one.type for one in contract.columns if one.name == name)
+        found = table.types[table.named[name]]
+        if found not in _SAME_TEXT.get(declared, (found,)):
+            what = f"has {table.named[name]} as {found}, but {contract.dataset}.{name} is a key and {declared}"
+            raise _unfit(table.label, what, "make it varchar in the contract: keys are compared by their text")
+    for setting, name in (("placed", settings.placed), ("changed", settings.changed)):
+        if not name:
+            continue
+        column = table.at(name)
+        if column not in table.types:
+            what = f"has no column {name}, which {contract.dataset} names as `{setting}`{guess(name, table.types)}"
+            raise _unfit(table.label, what, "correct the contract")
+        if table.types[column] not in _TIMES:
+            what = f"has {column} as {table.types[column]}, but {contract.dataset} names it as `{setting}`"
+            raise _unfit(table.label, what, "name a column of dates or timestamps; a `query` may convert one")
+
+
+def _unfit(label: str, what: str, todo: str) -> Permanent:
+    return Permanent(f"{label} {what}", where="dbt_project/models/staging", todo=todo)

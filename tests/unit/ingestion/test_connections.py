@@ -1,0 +1,100 @@
+"""Connections by name: each way of writing one leads to the same address, and no error shows a password."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
+
+from ingestion.connections import find, needed, variable
+from ingestion.contract import read_contracts
+from ingestion.errors import Permanent
+from ingestion.home import Home
+
+HOME = Home(Path("home"), Path("landing"))
+PARTS = {"host": "db.example", "port": "5433", "user": "me@work", "password": "p@ss/w:rd %", "dbname": "erp"}
+JSON = {
+    "conn_type": "postgres", "host": "db.example", "port": 5433, "login": "me@work", "password": "p@ss/w:rd %", "schema": "erp"
+}  # fmt: skip
+SECRET = "s3cret"
+
+
+def found(text: str, name: str = "erp") -> dict[str, object]:
+    address = find(name, HOME, {variable(name): text})
+    assert address.given_as == variable(name)
+    assert "p@ss" not in repr(address)
+    return conninfo_to_dict(address.url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_an_address_is_percent_encoded(scheme: str) -> None:
+    assert found(f"{scheme}://me%40work:p%40ss%2Fw%3Ard%20%25@db.example:5433/erp") == PARTS
+
+
+def test_airflows_json_is_the_same() -> None:
+    assert found(json.dumps(JSON)) == PARTS
+    assert found(json.dumps({**JSON, "extra": {"sslmode": "require", "cursor": "dictcursor"}})) == {
+        **PARTS,
+        "sslmode": "require",
+    }
+    assert found(json.dumps({**JSON, "extra": json.dumps({"connect_timeout": 7})})) == {
+        **PARTS,
+        "connect_timeout": "7",
+    }
+
+
+def test_options_that_only_airflow_reads_are_left_out() -> None:
+    nested = "__extra__=%7B%22sslmode%22%3A+%22require%22%7D"
+    url = "postgres://me%40work:p%40ss%2Fw%3Ard%20%25@db.example:5433/erp"
+    assert found(f"{url}?cursor=dictcursor&sslmode=require") == {**PARTS, "sslmode": "require"}
+    assert found(f"{url}?{nested}") == {**PARTS, "sslmode": "require"}
+
+
+text = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1)
+
+
+@given(password=text, login=text)
+def test_any_user_and_password_arrive(password: str, login: str) -> None:
+    parts = found(json.dumps({**JSON, "password": password, "login": login}))
+    assert (parts["user"], parts["password"]) == (login, password)
+
+
+def test_the_shop_has_its_own_address() -> None:
+    home = Home(Path("home"), Path("landing"), "postgresql://shop.example/shop")
+    assert find("shop", home, {}).given_as == "SHOP_DATABASE_URL"
+    assert find("shop", home, {}).url == "postgresql://shop.example/shop"
+    assert find("shop", home, {"AIRFLOW_CONN_SHOP": "postgres://other/x"}).given_as == "AIRFLOW_CONN_SHOP"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "there is no connection 'erp'"),
+        (f"mysql://u:{SECRET}@h/db", "mysql"),
+        (json.dumps({**JSON, "conn_type": "mysql", "password": SECRET}), "mysql"),
+        (f'{{"password": "{SECRET}"', "cannot be read"),
+        (json.dumps({**JSON, "password": SECRET, "extra": "x"}), "cannot be read"),
+        (json.dumps({**JSON, "password": SECRET, "extra": [1]}), "cannot be read"),
+        (json.dumps({**JSON, "password": SECRET, "extra": {"sslmod": "require"}}), "sslmod"),
+        (json.dumps({**JSON, "password": SECRET, "extra": {"iam": True}}), "IAM"),
+    ],
+)
+def test_a_wrong_connection_names_its_variable_and_shows_no_password(text: str, said: str) -> None:
+    with pytest.raises(Permanent) as refused:
+        find("erp", HOME, {"AIRFLOW_CONN_ERP": text})
+    told = str(refused.value)
+    assert said in told and "AIRFLOW_CONN_ERP" in told and SECRET not in told
+
+
+@pytest.fixture
+def settings() -> Callable[[str], SimpleNamespace]:
+    return lambda name: SimpleNamespace(settings=SimpleNamespace(connection=name))
+
+
+def test_a_source_needs_the_connections_of_its_contracts(settings: Callable[[str], SimpleNamespace]) -> None:
+    assert needed([settings("erp"), settings("erp"), settings("crm")]) == ("crm", "erp")  # type: ignore[list-item]
+    assert needed(read_contracts().values()) == ()
