@@ -131,11 +131,16 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
     return contracts
 
 
-def every_source(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
-    """Name every source, on or off, in the order of their kinds, without importing its code."""
+def kind_by_source(contracts: Mapping[str, Contract]) -> dict[str, str]:
+    """Return the kind of every source, on or off, in the order of KINDS, without importing its code."""
     order = {kind: place for place, kind in enumerate(KINDS)}
     kinds = {contract.source: contract.kind for contract in contracts.values() if contract.kind}
-    return tuple(sorted(kinds, key=lambda source: (order[kinds[source]], source)))
+    return dict(sorted(kinds.items(), key=lambda one: (order[one[1]], one[0])))
+
+
+def every_source(contracts: Mapping[str, Contract]) -> tuple[str, ...]:
+    """Name every source, on or off."""
+    return tuple(kind_by_source(contracts))
 
 
 def source_names(contracts: Mapping[str, Contract]) -> tuple[str, ...]:

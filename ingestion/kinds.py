@@ -97,6 +97,8 @@ class Kind:
     formats: tuple[str, ...] = ("rows",)
     # Find what is wrong between the contracts of one source.
     together: Callable[[Sequence["Contract"]], Fault | None] = lambda _contracts: None
+    # The datasets that it lands, all of them and no other, where it knows them by name.
+    datasets: tuple[str, ...] = ()
 
     def ingest(self, source: str, run: "Run") -> "Landing":
         """Land one window of a source of this kind."""
@@ -244,8 +246,8 @@ def _fault_of_columns(contract: "Contract") -> Fault | None:
 
 
 KINDS: Mapping[str, Kind] = {
-    "shop": Kind("ingestion.sources.orders"),
-    "hours": Kind("ingestion.sources.clickstream", formats=("json_lines",)),
+    "shop": Kind("ingestion.sources.orders", datasets=("orders", "order_items", "customers", "products")),
+    "hours": Kind("ingestion.sources.clickstream", formats=("json_lines",), datasets=("clickstream",)),
     "file": Kind("ingestion.sources.tables", ("location", "unpivot"), _files, implied_by=("location",)),
     "table": Kind(
         "ingestion.sources.database_tables",

@@ -1,5 +1,6 @@
 """One setting says which sources there are."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,3 +69,11 @@ def test_of_a_source_that_has_ended_nothing_newer_is_expected(tmp_path: Path, mo
         sources.ingest("clickstream", Window.parse("2026-11-01T10:00", "2026-11-01T12:00"), home, NOW)
     landing = sources.ingest("clickstream", Window.parse("2026-11-01T12:00", "2026-11-01T13:00"), home, NOW)
     assert [manifest.records_written for manifest in landing.manifests] == [0]
+
+
+def test_a_source_of_fixed_datasets_is_not_read_if_a_contract_reads_one_from_elsewhere(tmp_path: Path) -> None:
+    contracts = read_contracts()
+    contracts["order_items"] = replace(contracts["order_items"], source="invoices", kind="file")
+    window = Window.parse("2026-11-01", "2026-11-02")
+    with pytest.raises(Permanent, match=r"orders lands orders, order_items.*the contract of order_items reads it from"):
+        sources.ingest("orders", window, Home(tmp_path, tmp_path), window.end, contracts=contracts)
