@@ -95,10 +95,10 @@ class Kind:
     settings: Callable[[Fields, list[str]], Any] = lambda _reader, _columns: None
     implied_by: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("rows",)
-    # The datasets that it lands, all of them and no other, where it knows them by name.
-    datasets: tuple[str, ...] = ()
     # Find what is wrong between the contracts of one source.
     together: Callable[[Sequence["Contract"]], Fault | None] = lambda _contracts: None
+    # The datasets that it lands, all of them and no other, where it knows them by name.
+    datasets: tuple[str, ...] = ()
 
     def ingest(self, source: str, run: "Run") -> "Landing":
         """Land one window of a source of this kind."""

@@ -8,7 +8,7 @@ from ingestion import faults
 from ingestion.contract import Contract, every_source, kind_by_source, read_contracts, source_ends, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
-from ingestion.kinds import KINDS, Problem
+from ingestion.kinds import KINDS, Kind, Problem
 from ingestion.land import Landing, Report, Run, silent
 from ingestion.sources.known import known
 from ingestion.switch import VARIABLE
@@ -126,7 +126,7 @@ def check(source: str, home: Home, contracts: Mapping[str, Contract] | None = No
     of_source = [one for one in found.values() if one.source == source]
     try:
         with faults.named(str(home.root)):
-            return KINDS[next(one.kind for one in of_source if one.kind)].check(source, of_source, home)
+            return _kind(source, found).check(source, of_source, home)
     except ClearwellError as error:
         return [Problem.of(error, source)]
 
@@ -137,14 +137,19 @@ source_counts = sweep
 
 def _land(source: str, run: Run) -> Landing:
     with faults.named(str(run.home.root)):
-        kind = KINDS[kind_by_source(run.contracts)[source]]
-        missing = [name for name in kind.datasets if name not in run.contracts or run.contracts[name].source != source]
-        if missing:
-            raise Permanent(
-                f"{source} lands {', '.join(kind.datasets)}, but the contract of {missing[0]} reads it from elsewhere",
-                todo=f"leave {source} out of {VARIABLE}, or say in the other contracts too where their records come from",
-            )
-        return kind.ingest(source, run)
+        return _kind(source, run.contracts).ingest(source, run)
+
+
+def _kind(source: str, contracts: Mapping[str, Contract]) -> Kind:
+    """Return the kind of a source. One that lands fixed datasets, of which another source has one, is Permanent."""
+    kind = KINDS[kind_by_source(contracts)[source]]
+    missing = [name for name in kind.datasets if name not in contracts or contracts[name].source != source]
+    if missing:
+        raise Permanent(
+            f"{source} lands {', '.join(kind.datasets)}, but the contract of {missing[0]} reads it from elsewhere",
+            todo=f"leave {source} out of {VARIABLE}, or say in the other contracts too where their records come from",
+        )
+    return kind
 
 
 def _landed_days(run: Run, source: str, first: datetime) -> tuple[Window, ...]:

@@ -77,3 +77,5 @@ def test_a_source_of_fixed_datasets_is_not_read_if_a_contract_reads_one_from_els
     window = Window.parse("2026-11-01", "2026-11-02")
     with pytest.raises(Permanent, match=r"orders lands orders, order_items.*the contract of order_items reads it from"):
         sources.ingest("orders", window, Home(tmp_path, tmp_path), window.end, contracts=contracts)
+    (problem,) = sources.check("orders", Home(tmp_path, tmp_path), contracts)
+    assert "the contract of order_items reads it from elsewhere" in problem.what
