@@ -1,0 +1,335 @@
+"""Add a dataset to the dbt project from a sample of its source, check one against its source, and list all.
+
+`add` writes a dataset's files whole or not at all, and never over another file. `check` lands one window in a home of its own,
+parses it there, and deletes it.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import duckdb
+
+from ingestion import bronze, releases, sources
+from ingestion.contract import PROJECT, Contract, read_contracts, say_duration
+from ingestion.database import literal
+from ingestion.errors import Permanent
+from ingestion.fields import guess
+from ingestion.home import Home
+from ingestion.land import Report, silent
+from ingestion.manifest import Manifest
+from ingestion.names import unfit
+from ingestion.window import DAY, Window
+from operations import samples
+from operations.dataset_files import PROJECT_FILE, datasets_of, files, with_dataset
+from operations.propose import Asked, Proposal, propose
+from warehouse import state
+from warehouse.build import parse_aside
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# A name of the SQL that is made for every dataset.
+_TAKEN = ("final", "state", "touched")
+_BLOCK = re.compile(r"{% docs (\w+) %}")
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What became of one window of a dataset, landed aside.
+
+    `fates` and `refused` count records, with an example of each reason. `unknown` are columns of the source that the contract
+    does not read, `lacking` those of the contract that the source does not have, and `colliding` keys with more than one content.
+    """
+
+    dataset: str
+    window: Window
+    records: int
+    fates: tuple[dict[str, object], ...]
+    refused: tuple[dict[str, object], ...]
+    unknown: tuple[str, ...]
+    lacking: tuple[str, ...]
+    colliding: tuple[dict[str, object], ...]
+    messages: tuple[str, ...] = ()
+
+    @property
+    def is_usable(self) -> bool:
+        """Say whether any record is accepted; a window without records refuses none."""
+        refused = sum(int(str(one["records"])) for one in self.fates if one["fate"] == "dead_letter")
+        return not self.records or refused < self.records
+
+
+def propose_dataset(asked: Asked, now: datetime, project: Path = PROJECT) -> Proposal:
+    """Look at a source, and propose a contract for it. A name that is taken, or cannot be one, is Permanent."""
+    _check_name(asked.name, project)
+    return propose(asked, samples.read_sample(asked.place), now)
+
+
+def _check_name(name: str, project: Path) -> None:
+    if not _NAME.fullmatch(name) or unfit(name) or name in _TAKEN:
+        raise Permanent(
+            f"a dataset cannot be called {name!r}",
+            todo="use lower-case letters, digits and _, and no word of SQL or of Clearwell's own columns",
+        )
+    if name in datasets_of((project / PROJECT_FILE).read_text()):
+        raise Permanent(
+            f"there is a dataset {name} already", todo=f"`clearwell datasets check {name}`, or use another name"
+        )
+
+
+def write(proposal: Proposal, project: Path = PROJECT) -> tuple[Path, ...]:
+    """Write the files of a proposed dataset, release its contract, and return their paths.
+
+    All of it is made and checked in a copy of the project first. If anything fails, nothing is left.
+    """
+    name = proposal.asked.name
+    _check_name(name, project)
+    with tempfile.TemporaryDirectory() as folder:
+        made = _made_in_copy(proposal, project, Path(folder) / "dbt_project")
+    listed = project / PROJECT_FILE
+    with ExitStack() as undo:
+        written = [_create(project / path, text, undo) for path, text in made.items()]
+        _replace(listed, with_dataset(listed.read_text(), name))
+        undo.pop_all()
+    return (*written, listed)
+
+
+def _made_in_copy(proposal: Proposal, project: Path, copy: Path) -> dict[PurePosixPath, str]:
+    """Return the files of a dataset as they are after its release, made in a copy of the project."""
+    name, texts = proposal.asked.name, files(proposal)
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    # what a killed command left is made again
+    shutil.rmtree(releases.folder(copy, name), ignore_errors=True)
+    for path, text in texts.items():
+        _refuse_other(project / path, text)
+        (copy / path).unlink(missing_ok=True)
+    _refuse_blocks(copy, texts)
+    listed = copy / PROJECT_FILE
+    listed.write_text(with_dataset(listed.read_text(), name))
+    for path, text in texts.items():
+        (copy / path).write_text(text)
+    version = releases.release(name, copy)
+    if broken := [one for one in releases.check(copy) if one.dataset == name]:
+        raise Permanent(f"the proposed contract is not one: {broken[0].what}", todo="report this as a bug in Clearwell")
+    paths = [*texts, PurePosixPath(releases.folder(copy, name).relative_to(copy)) / f"v{version}.yml"]
+    found = {path: (copy / path).read_text() for path in paths}
+    for path, text in found.items():
+        _refuse_other(project / path, text)
+    return found
+
+
+def _refuse_blocks(project: Path, texts: Mapping[PurePosixPath, str]) -> None:
+    """Refuse descriptions under names that the project has already: dbt would not read it any more."""
+    taken = {block for path in (project / "models").rglob("*.md") for block in _BLOCK.findall(path.read_text())}
+    made = {block for path, text in texts.items() if path.suffix == ".md" for block in _BLOCK.findall(text)}
+    if twice := sorted(taken & made):
+        raise Permanent(f"the project describes {twice[0]} already", todo="give the dataset another name")
+
+
+def _refuse_other(path: Path, text: str) -> None:
+    """Refuse to overwrite a file. The same file, as a killed command leaves it, may stay."""
+    if path.exists() and not (path.is_file() and path.read_text() == text):
+        raise Permanent(
+            "the file is there already", where=str(path), todo="move it away, or give the dataset another name"
+        )
+
+
+def _create(path: Path, text: str, undo: ExitStack) -> Path:
+    """Write a file that is not there, and plan its removal."""
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True)
+        undo.callback(_remove_empty, path.parent)
+    if not path.exists():
+        undo.callback(path.unlink, missing_ok=True)
+        with path.open("x") as file:
+            file.write(text)
+    return path
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text)
+        shutil.copymode(path, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check(
+    home: Home, dataset: str, window: Window | None, now: datetime, report: Report = silent, project: Path = PROJECT
+) -> Checked:
+    """Land one window of a dataset aside, parse it, and say what became of its records. Nothing in the home changes.
+
+    Without a window, it is the newest day of the source.
+    """
+    contracts = read_contracts(project)
+    if dataset not in contracts:
+        raise Permanent(
+            f"there is no dataset {dataset!r}{guess(dataset, contracts)}", todo=f"name one of: {', '.join(contracts)}"
+        )
+    contract = replace(contracts[dataset], expect_records_every=None)
+    if not contract.kind:
+        raise Permanent(f"{dataset} has no source: Clearwell writes it itself", todo="name another dataset")
+    window = window or newest_day(contract, now)
+    alone = {dataset: contract} if contract.kind == _FILES else contracts | {dataset: contract}
+    with tempfile.TemporaryDirectory() as folder:
+        aside = replace(home, root=Path(folder), shop_url=_shop_url(home, contract))
+        landing = sources.ingest(contract.source, window, aside, now, report, alone)
+        manifests = [one for one in landing.manifests if one.dataset == dataset]
+        return _checked(aside, contract, window, manifests, landing.messages, now, project)
+
+
+_FILES = "file"
+
+
+def _shop_url(home: Home, contract: Contract) -> str | None:
+    return home.database_url() if contract.kind == "shop" else home.shop_url
+
+
+def newest_day(contract: Contract, now: datetime) -> Window:
+    """Return the newest day that a source has: of its newest file, or of the newest row of its first file.
+
+    A source without dates has today. The newest day of a database or of another kind of source is not known.
+    """
+    location = getattr(contract.settings, "location", None)
+    if contract.kind != _FILES or not location:
+        raise Permanent(f"the newest day of {contract.source} is not known", todo="give --from DATE and --to DATE")
+    place = samples.expand(location)
+    if found := samples.newest_date(place):
+        return _day(datetime.fromisoformat(found))
+    if not contract.event_time:
+        return _day(now)
+    return _day(_newest_row(contract, place))
+
+
+def _newest_row(contract: Contract, place: str) -> datetime:
+    from operations.guesses import moment
+
+    sample = samples.read_sample(place, rows=_ALL)
+    meant = contract.in_source([contract.event_time], sample.columns)
+    at = sample.columns.index(next(iter(meant.values()))) if meant else None
+    found = [time for row in sample.rows if at is not None and (text := row[at]) and (time := moment(text))]
+    if not found:
+        raise Permanent(
+            f"no record of {contract.dataset} has a time in {contract.event_time}",
+            where=contract.dataset,
+            todo="give --from DATE and --to DATE, or correct `event_time` in the contract",
+        )
+    return max(found)
+
+
+_ALL = 10_000_000
+
+
+def _day(moment: datetime) -> Window:
+    return Window.around(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment, DAY)
+
+
+def _checked(
+    home: Home,
+    contract: Contract,
+    window: Window,
+    manifests: Sequence[Manifest],
+    messages: Sequence[str],
+    now: datetime,
+    project: Path,
+) -> Checked:
+    records = sum(one.records_written for one in manifests)
+    rows = _parsed(home, contract, manifests, now, project) if records else []
+    columns = _columns_of(home, contract, manifests)
+    read = contract.in_source([one.name for one in contract.columns], columns)
+    own = contract.version_column  # a file's time stands in for it
+    return Checked(
+        dataset=contract.dataset,
+        window=window,
+        records=records,
+        fates=tuple({"fate": row["name"], "records": row["records"]} for row in rows if row["what"] == "fate"),
+        refused=tuple(
+            {"reason": row["name"], "records": row["records"], "examples": list(row["examples"])}
+            for row in rows
+            if row["what"] == "refused"
+        ),
+        unknown=tuple(one for one in columns if one not in read.values()) if records else (),
+        lacking=tuple(one.name for one in contract.columns if one.name not in read and one.name != own)
+        if records
+        else (),
+        colliding=tuple({"key": row["name"], "contents": row["records"]} for row in rows if row["what"] == "key"),
+        messages=tuple(messages),
+    )
+
+
+def _parsed(
+    home: Home, contract: Contract, manifests: Sequence[Manifest], now: datetime, project: Path
+) -> list[state.Row]:
+    key = ", ".join(f"{name}::varchar" for name in contract.key)
+    query = _FOUND.format(dataset=contract.dataset, key=f"concat_ws(', ', {key})", examples=_EXAMPLES)
+    with state.connect(home.state, read_only=False):  # the state of a new home, which dbt attaches
+        pass
+    return parse_aside(home, project, contract.dataset, manifests, query, now, through="records")
+
+
+_FOUND = """
+    with refused as (
+        select unnest(reasons) as reason, coalesce(raw, batch_id || ':' || record_no) as raw, batch_id, record_no
+        from scratch.staging.{dataset} where reasons is not null
+    ),
+
+    contents as (
+        select {key} as key, count(*) filter (where fate <> 'duplicate') as contents
+        from records.{dataset} group by key
+    )
+
+    select 'fate' as what, fate as name, count(*) as records, cast(null as varchar[]) as examples
+    from records.{dataset} group by fate
+    union all
+    select 'fate', 'dead_letter', count(*), null from scratch.staging.{dataset} where reasons is not null having count(*) > 0
+    union all
+    select 'refused', reason, count(*), (list(left(raw, 300) order by batch_id, record_no))[:{examples}] from refused group by reason
+    union all
+    (select 'key', key, contents, null from contents where contents > 1 order by contents desc, key limit 20)
+    order by what, records desc, name
+"""
+
+
+def _columns_of(home: Home, contract: Contract, manifests: Sequence[Manifest]) -> list[str]:
+    """List the columns that the source has: those of its rows, or the names in its lines."""
+    if contract.format != "json_lines":
+        return list(dict.fromkeys(name for one in manifests for name in one.columns))
+    paths = [path for one in manifests for path in bronze.parquet_files(home, one)]
+    if not paths:
+        return []
+    listed = ", ".join(literal(Path(one)) for one in paths)
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"select distinct unnest(json_keys(raw)) from read_parquet([{listed}]) where json_valid(raw) and json_type(raw) = 'OBJECT'"
+        ).fetchall()
+    return sorted(name for (name,) in found)
+
+
+def list_datasets(project: Path = PROJECT) -> list[dict[str, object]]:
+    """List the datasets, with where they come from and how they are identified and dated."""
+    contracts: Mapping[str, Contract] = read_contracts(project)
+    return [
+        {
+            "dataset": name,
+            "source": one.source,
+            "kind": one.kind or "own",
+            "format": one.format,
+            "key": ", ".join(one.key),
+            "event_time": one.event_time,
+            "cadence": say_duration(one.cadence),
+            "owner": one.owner,
+        }
+        for name, one in sorted(contracts.items())
+    ]

@@ -1,0 +1,150 @@
+"""A dataset is added whole or not at all, over no other file; a check asks for what it needs; the list has every dataset."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingestion import releases
+from ingestion.contract import PROJECT, Contract, read_contracts
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from ingestion.kinds import Files
+from operations import datasets
+from operations.datasets import newest_day, propose_dataset, write
+from operations.propose import Asked, Proposal
+
+NOW = datetime(2026, 11, 3, 15, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    copy = tmp_path / "dbt_project"
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    return copy
+
+
+@pytest.fixture
+def proposal(tmp_path: Path, project: Path) -> Proposal:
+    path = tmp_path / "parcels.csv"
+    path.write_text("Parcel ID,created_at\np1,2026-11-01T10:00:00Z\np2,2026-11-02T10:00:00Z\n")
+    return propose_dataset(Asked("parcels", str(path)), NOW, project)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_dataset_is_written_listed_and_released(project: Path, proposal: Proposal) -> None:
+    before = tree(project)
+    written = write(proposal, project)
+    after = tree(project)
+    assert {str(path.relative_to(project)) for path in written} == {
+        name for name in after if after[name] != before.get(name)
+    }
+    assert "parcels" in read_contracts(project) and releases.check(project) == []
+    row = next(one for one in datasets.list_datasets(project) if one["dataset"] == "parcels")
+    assert list(row.values()) == ["parcels", "parcels", "file", "rows", "parcel_id", "created_at", "1 day", "unknown"]
+    with pytest.raises(Permanent, match="is a dataset parcels already"):
+        write(proposal, project)
+    assert tree(project) == after
+
+
+class Stopped(Exception):
+    """Raised in place of a write."""
+
+
+def test_what_fails_midway_leaves_nothing(project: Path, proposal: Proposal, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tree(project)
+    real = Path.open
+    for stop in range(13):
+        left = iter(range(stop))
+
+        def fail(path: Path, mode: str = "r", *more: object, left: Iterator[int] = left, **named: object) -> object:
+            if mode == "x" and next(left, None) is None:
+                raise Stopped
+            return real(path, mode, *more, **named)  # type: ignore[call-overload]
+
+        with monkeypatch.context() as patch:
+            if stop == 12:
+                patch.setattr(datasets, "_replace", fail_replace)
+            else:
+                patch.setattr(Path, "open", fail)
+            with pytest.raises(Stopped):
+                write(proposal, project)
+        assert tree(project) == before
+        assert not (project / "contracts" / "parcels").exists()
+    write(proposal, project)
+
+
+def fail_replace(*_: object) -> None:
+    raise Stopped
+
+
+@pytest.mark.parametrize("name", ["models/silver/silver_parcels.sql", "contracts/parcels/v1.yml"])
+def test_no_file_is_overwritten(project: Path, proposal: Proposal, name: str) -> None:
+    (project / name).parent.mkdir(exist_ok=True)
+    (project / name).write_text("mine")
+    before = tree(project)
+    with pytest.raises(Permanent, match="is there already") as caught:
+        write(proposal, project)
+    assert tree(project) == before and caught.value.where == str(project / name)
+
+
+def test_what_a_killed_command_left_is_completed(project: Path, proposal: Proposal) -> None:
+    listed = (project / "dbt_project.yml").read_text()
+    write(proposal, project)
+    after = tree(project)
+    (project / "dbt_project.yml").write_text(listed)
+    for name in ("silver/silver_parcels.yml", "staging/staging_parcels.yml"):
+        (project / "models" / name).unlink()
+    write(proposal, project)
+    assert tree(project) == after
+
+
+@pytest.mark.parametrize("name", ["order", "Parcels", "1x", "", "a-b", "final", "record_no", "../x"])
+def test_a_name_that_sql_cannot_have_is_refused(name: str, project: Path) -> None:
+    with pytest.raises(Permanent, match="cannot be called"):
+        propose_dataset(Asked(name, "nothing.csv"), NOW, project)
+
+
+def test_a_name_that_is_taken_is_refused(project: Path) -> None:
+    with pytest.raises(Permanent, match="is a dataset orders already"):
+        propose_dataset(Asked("orders", "nothing.csv"), NOW, project)
+
+
+def test_a_description_that_is_there_is_not_written_twice(project: Path, proposal: Proposal) -> None:
+    (project / "models" / "plan" / "more.md").write_text("{% docs parcels_parcel_id %}\nx\n{% enddocs %}\n")
+    with pytest.raises(Permanent, match="describes parcels_parcel_id already"):
+        write(proposal, project)
+
+
+def located(location: str, event_time: str | None) -> Contract:
+    contract = read_contracts()["exchange_rates"]
+    return replace(contract, settings=Files(location), event_time=event_time)
+
+
+def test_the_newest_day_is_that_of_the_newest_file_or_row(tmp_path: Path) -> None:
+    for day in ("2026-11-01", "2026-10-30"):
+        (tmp_path / f"{day}.csv").write_text(f"rate_date,currency\n{day},EUR\n2026-11-02,USD\n2026-10-01,USD\nx,USD\n")
+    assert (
+        newest_day(located(f"{tmp_path}/{{date}}.csv", "rate_date"), NOW).options == "--from 2026-11-01 --to 2026-11-02"
+    )
+    one = located(f"{tmp_path}/2026-11-01.csv", "rate_date")
+    assert newest_day(one, NOW).options == "--from 2026-11-02 --to 2026-11-03"
+    assert newest_day(replace(one, event_time=None), NOW).options == "--from 2026-11-03 --to 2026-11-04"
+    with pytest.raises(Permanent, match="no record of exchange_rates has a time"):
+        newest_day(replace(one, event_time="currency"), NOW)
+    with pytest.raises(Permanent, match="newest day of orders"):
+        newest_day(read_contracts()["orders"], NOW)
+
+
+@pytest.mark.parametrize(("name", "said"), [("ordrs", "did you mean orders"), ("decisions", "writes it itself")])
+def test_a_check_of_what_has_no_source_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    home = Home(tmp_path / "home", tmp_path / "landing")
+    with pytest.raises(Permanent) as caught:
+        datasets.check(home, name, None, NOW)
+    assert said in str(caught.value) and not home.root.exists()
