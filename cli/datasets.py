@@ -47,7 +47,7 @@ def add_dataset(dry_run: bool, yes: bool, as_json: bool, **asked: Any) -> None:
     if not as_json:
         _show(proposal)
     written: tuple[str, ...] = ()
-    is_wanted = not dry_run and (yes or as_json or not sys.stdin.isatty() or click.confirm("Write the files?"))
+    is_wanted = not dry_run and (yes or as_json or not _is_terminal() or click.confirm("Write the files?"))
     if is_wanted:
         written = tuple(map(str, datasets.write(proposal)))
     if as_json:
@@ -59,6 +59,10 @@ def add_dataset(dry_run: bool, yes: bool, as_json: bool, **asked: Any) -> None:
         tell(f"Then: clearwell ingest {proposal.source} --from DATE --to DATE; clearwell build")
     else:
         tell("nothing was written. Next: decide what is open, and run it again without --dry-run")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _show(proposal: Proposal) -> None:

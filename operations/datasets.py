@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import duckdb
 
 from ingestion import bronze, releases, sources
+from ingestion.addresses import is_http, shown, split_http
 from ingestion.contract import PROJECT, Contract, read_contracts, say_duration
 from ingestion.database import literal
 from ingestion.errors import Permanent
@@ -25,9 +26,10 @@ from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
 from ingestion.names import unfit
-from ingestion.window import DAY, Window
+from ingestion.window import DAY, Window, parse_time
 from operations import samples
 from operations.dataset_files import PROJECT_FILE, datasets_of, files, with_dataset
+from operations.guesses import moment
 from operations.propose import Asked, Proposal, propose
 from warehouse import state
 from warehouse.build import parse_aside
@@ -37,6 +39,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TAKEN = ("final", "state", "touched")
 _BLOCK = re.compile(r"{% docs (\w+) %}")
 _EXAMPLES = 3
+# The kind of source that lands each dataset by itself.
+_FILES = "file"
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,24 @@ class Checked:
 def propose_dataset(asked: Asked, now: datetime, project: Path = PROJECT) -> Proposal:
     """Look at a source, and propose a contract for it. A name that is taken, or cannot be one, is Permanent."""
     _check_name(asked.name, project)
+    asked = replace(asked, place=_place(asked.place))
     return propose(asked, samples.read_sample(asked.place), now)
+
+
+def _place(place: str) -> str:
+    """Return a place as a contract may say it: a relative path from the root, and no address with a password."""
+    if is_http(place):
+        parts = split_http(place)
+        if not parts or parts.username or parts.password:
+            raise Permanent(
+                "the address cannot be read, or holds a user or a password, which no contract may",
+                where=shown(place),
+                todo="set a variable to the address, and name it: --from '${REVIEWS}'",
+            )
+        return place
+    if place.startswith(("$", "package:", "/", "~")) or samples.table_of(place):
+        return place
+    return str(Path(place).absolute())
 
 
 def _check_name(name: str, project: Path) -> None:
@@ -181,59 +202,53 @@ def check(
     contract = replace(contracts[dataset], expect_records_every=None)
     if not contract.kind:
         raise Permanent(f"{dataset} has no source: Clearwell writes it itself", todo="name another dataset")
-    window = window or newest_day(contract, now)
+    window = window or newest_day(home, contract, now)
     alone = {dataset: contract} if contract.kind == _FILES else contracts | {dataset: contract}
-    with tempfile.TemporaryDirectory() as folder:
-        aside = replace(home, root=Path(folder), shop_url=_shop_url(home, contract))
+    shop_url = home.database_url() if contract.kind == "shop" else home.shop_url
+    # a folder for staging: if this process is killed, the next one deletes it
+    with bronze.staged(home, "check") as folder:
+        aside = replace(home, root=folder, shop_url=shop_url)
         landing = sources.ingest(contract.source, window, aside, now, report, alone)
         manifests = [one for one in landing.manifests if one.dataset == dataset]
         return _checked(aside, contract, window, manifests, landing.messages, now, project)
 
 
-_FILES = "file"
+def newest_day(home: Home, contract: Contract, now: datetime) -> Window:
+    """Return the newest day that a source has: of its newest folder or file, or of the newest row of its last file.
 
-
-def _shop_url(home: Home, contract: Contract) -> str | None:
-    return home.database_url() if contract.kind == "shop" else home.shop_url
-
-
-def newest_day(contract: Contract, now: datetime) -> Window:
-    """Return the newest day that a source has: of its newest file, or of the newest row of its first file.
-
-    A source without dates has today. The newest day of a database or of another kind of source is not known.
+    A source without dates has today. A database is not asked.
     """
+    if contract.kind == "hours" and (days := [one.name for one in home.landing.glob("????-??-??")]):
+        return _day(parse_time(max(days)))
     location = getattr(contract.settings, "location", None)
     if contract.kind != _FILES or not location:
         raise Permanent(f"the newest day of {contract.source} is not known", todo="give --from DATE and --to DATE")
     place = samples.expand(location)
     if found := samples.newest_date(place):
-        return _day(datetime.fromisoformat(found))
+        return _day(parse_time(found))
     if not contract.event_time:
         return _day(now)
     return _day(_newest_row(contract, place))
 
 
 def _newest_row(contract: Contract, place: str) -> datetime:
-    from operations.guesses import moment
-
-    sample = samples.read_sample(place, rows=_ALL)
-    meant = contract.in_source([contract.event_time], sample.columns)
-    at = sample.columns.index(next(iter(meant.values()))) if meant else None
-    found = [time for row in sample.rows if at is not None and (text := row[at]) and (time := moment(text))]
-    if not found:
+    """Read the last file whole, and return the latest time in it."""
+    latest: datetime | None = None
+    for row in samples.last_file(place):
+        for name in contract.in_source([contract.event_time], row).values():
+            if (text := row[name]) and (at := moment(text)) and (latest is None or at > latest):
+                latest = at
+    if latest is None:
         raise Permanent(
             f"no record of {contract.dataset} has a time in {contract.event_time}",
             where=contract.dataset,
             todo="give --from DATE and --to DATE, or correct `event_time` in the contract",
         )
-    return max(found)
+    return latest
 
 
-_ALL = 10_000_000
-
-
-def _day(moment: datetime) -> Window:
-    return Window.around(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment, DAY)
+def _day(at: datetime) -> Window:
+    return Window.around(at if at.tzinfo else at.replace(tzinfo=UTC), DAY)
 
 
 def _checked(

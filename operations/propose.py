@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import combinations
 
 from ingestion import contract
+from ingestion.addresses import shown
 from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.kinds import FIELDS
@@ -179,7 +180,9 @@ def _columns(sample: Sample, notes: _Notes) -> list[_Column]:
         missing = sum(not text for text in texts)
         found.append(_Column(name, header, texts, values, missing, proposed))
     if not found:
-        raise Permanent("no column of the source can be read", where=sample.place, todo="name a place with records")
+        raise Permanent(
+            "no column of the source can be read", where=shown(sample.place), todo="name a place with records"
+        )
     return found
 
 
@@ -303,7 +306,7 @@ def _no_key(asked: Asked, tried: Sequence[tuple[int, list[_Column]]], rows: int)
     option = f"--key {','.join(one.name for one in best[0][1])}" if best else "--key COL"
     return Permanent(
         f"no column and no pair of columns identifies a record in the sample{f': {near}' if near else ''}",
-        where=asked.place,
+        where=shown(asked.place),
         todo=f"say what does, such as `{option}`; without one, each row needs an id from the source",
     )
 

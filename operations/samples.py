@@ -30,6 +30,8 @@ from operations.guesses import BOOLEAN, FRACTION, LIST, NUMBER, OBJECT, STRING, 
 
 ROWS = 100_000
 _BYTES = 32 << 20
+# The most of one file that landing reads at once.
+_ALL_BYTES = 1 << 30
 CSV, JSON_LINES, PARQUET, TABLE = "csv", "json_lines", "parquet", "table"
 _ENDINGS = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".zip"), CSV),
@@ -39,6 +41,7 @@ _ENDINGS = {
 _PACKED = (".gz", ".zst")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _DATE = r"\d{4}-\d{2}-\d{2}"
+_AT_ONCE = 10_000
 _TABLE = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 # Of a file in another encoding, most lines with letters beyond ASCII are not UTF-8.
 _OTHER_ENCODING = "latin-1"
@@ -78,6 +81,8 @@ class _Taken:
     unread: Counter[str] = field(default_factory=Counter)
     csv: dict[str, str] = field(default_factory=dict)
     is_whole: bool = True
+    # The most bytes to read of a file.
+    bytes: int = _BYTES
 
     def add(self, row: dict[str, str | None]) -> None:
         self.columns.update(dict.fromkeys(row))
@@ -95,9 +100,13 @@ def read_sample(place: str, rows: int = ROWS) -> Sample:
     places = [expanded] if is_http(expanded) or expanded.startswith("package:") else _files(expanded)
     form = _format(places[-1])
     chosen = list(dict.fromkeys((places[0], places[-1])))
-    taken = _Taken(is_whole=len(chosen) == len(places))
+    taken = _Taken(is_whole=len(chosen) == len(places), bytes=_BYTES)
     for one in chosen:
-        _READERS[form](taken, one, rows // len(chosen))
+        for number, row in enumerate(_READERS[form](taken, one)):
+            if number >= rows // len(chosen):
+                taken.is_whole = False
+                break
+            taken.add(row)
     if not taken.rows:
         raise Permanent(
             f"the sample has no record{' that can be read' if taken.unread else ''}",
@@ -128,6 +137,12 @@ def expand(place: str) -> str:
         return found
 
     return _VARIABLE.sub(value, place)
+
+
+def last_file(place: str) -> Iterator[dict[str, str | None]]:
+    """Yield the rows of a place, or of the last file of a pattern, by the source's names; not those that cannot be split."""
+    last = place if is_http(place) or place.startswith("package:") else _files(place)[-1]
+    yield from _READERS[_format(last)](_Taken(bytes=_ALL_BYTES), last)
 
 
 def newest_date(place: str) -> str | None:
@@ -206,14 +221,14 @@ def _body(place: str, taken: _Taken) -> bytes:
     else:
         try:
             with _opened(Path(place)) as file:
-                body = file.read(_BYTES + 1)
+                body = file.read(taken.bytes + 1)
         except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise Permanent(f"the file cannot be read: {why}", where=shown(place), todo="check the file") from None
-    if len(body) <= _BYTES:
+    if len(body) <= taken.bytes:
         return body
     taken.is_whole = False
-    return body[: body.rfind(b"\n", 0, _BYTES) + 1]
+    return body[: body.rfind(b"\n", 0, taken.bytes) + 1]
 
 
 def _opened(path: Path) -> Any:
@@ -232,7 +247,7 @@ def _opened(path: Path) -> Any:
     return path.open("rb")
 
 
-def _read_csv(taken: _Taken, place: str, rows: int) -> None:
+def _read_csv(taken: _Taken, place: str) -> Iterator[dict[str, str | None]]:
     body = _body(place, taken).removeprefix(b"\xef\xbb\xbf")
     dialect = _dialect(body)
     if taken.rows and dialect != taken.csv:
@@ -243,14 +258,11 @@ def _read_csv(taken: _Taken, place: str, rows: int) -> None:
         )
     taken.csv = dialect
     columns, records = _table(body, dialect, shown(place))
-    for number, (fields, reason) in enumerate(records):
-        if number >= rows:
-            taken.is_whole = False
-            break
+    for fields, reason in records:
         if reason:
             taken.unread[reason] += 1
         else:
-            taken.add(dict(zip(columns, fields, strict=True)))
+            yield dict(zip(columns, fields, strict=True))
 
 
 def _table(
@@ -318,11 +330,8 @@ class _Number(str):
     """A number as JSON has it."""
 
 
-def _read_lines(taken: _Taken, place: str, rows: int) -> None:
-    for number, line in enumerate(_body(place, taken).splitlines()):
-        if number >= rows:
-            taken.is_whole = False
-            break
+def _read_lines(taken: _Taken, place: str) -> Iterator[dict[str, str | None]]:
+    for line in _body(place, taken).splitlines():
         try:
             found = json.loads(line, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
         except ValueError:
@@ -333,7 +342,7 @@ def _read_lines(taken: _Taken, place: str, rows: int) -> None:
             continue
         for name, value in found.items():
             taken.kinds.setdefault(name, set()).update(_kind(value))
-        taken.add({name: _written(value) for name, value in found.items()})
+        yield {name: _written(value) for name, value in found.items()}
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -359,43 +368,35 @@ def _written(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _read_parquet(taken: _Taken, place: str, rows: int) -> None:
+def _read_parquet(_taken: _Taken, place: str) -> Iterator[dict[str, str | None]]:
     if is_http(place):
         raise Permanent("a Parquet file is not read from an address", where=shown(place), todo="name a path")
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         try:
-            answer = connection.execute(
-                f"select columns(*)::varchar from read_parquet({literal(Path(place))}) limit {rows + 1}"
-            )
+            answer = connection.execute(f"select columns(*)::varchar from read_parquet({literal(Path(place))})")
             names = [one[0] for one in answer.description or ()]
-            found = answer.fetchall()
+            while found := answer.fetchmany(_AT_ONCE):
+                yield from (dict(zip(names, row, strict=True)) for row in found)
         except duckdb.Error as error:
             raise Permanent(
                 f"the file is not Parquet: {str(error).splitlines()[0]}", where=shown(place), todo="check the file"
             ) from None
-    taken.is_whole = taken.is_whole and len(found) <= rows
-    for row in found[:rows]:
-        taken.add(dict(zip(names, row, strict=True)))
 
 
 _READERS = {CSV: _read_csv, JSON_LINES: _read_lines, PARQUET: _read_parquet}
 
 
 def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Sample:
-    """Read rows of a database's table, read-only. The address is an Airflow Connection in the environment."""
+    """Read rows of a database's table, read-only."""
     import psycopg
     from psycopg import sql
 
-    variable = f"AIRFLOW_CONN_{connection.upper()}"
-    address = os.environ.get(variable, "")
-    if not address.startswith(("postgres://", "postgresql://")):
-        what = "is not set" if not address else "is no address of Postgres"
-        raise Permanent(f"{variable} {what}", todo=f"set {variable} to postgresql://user:password@host/database")
+    address, variable = _address(connection)
     schema, name = table.split(".")
     try:
         with psycopg.connect(address, connect_timeout=10, options="-c default_transaction_read_only=on") as database:
-            database.execute("set statement_timeout = '60s'")
+            database.execute("set statement_timeout = '60s'; set timezone = 'UTC'; set datestyle = 'ISO'")
             found = database.execute(_COLUMNS_OF_TABLE, [schema, name]).fetchall()
             if not found:
                 raise Permanent(
@@ -423,6 +424,16 @@ def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Samp
         is_whole=len(read) <= rows,
         key=tuple(one[0] for one in sorted(found, key=lambda one: one[1] or 0) if one[1]),
     )
+
+
+def _address(connection: str) -> tuple[str, str]:
+    """Return the address of a connection, and the variable that has it: an Airflow Connection in the environment."""
+    variable = f"AIRFLOW_CONN_{connection.upper()}"
+    address = os.environ.get(variable, "")
+    if not address.startswith(("postgres://", "postgresql://")):
+        what = "is not set" if not address else "is no address of Postgres"
+        raise Permanent(f"{variable} {what}", todo=f"set {variable} to postgresql://user:password@host/database")
+    return address, variable
 
 
 _COLUMNS_OF_TABLE = """

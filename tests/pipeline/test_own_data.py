@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,18 +66,26 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+def write_products(checkout: Path, rows: list[str], at: int) -> None:
+    path = checkout / "exports" / "produkte.csv"
+    path.write_text("".join(f"{line}\n" for line in ["Produkt-ID,Bezeichnung,Preis", *rows]))
+    os.utime(path, (at, at))
+
+
 ADD = "clearwell datasets add bestellungen --from '${EXPORTS}/{date}.csv' --owner shop-team --json"
 
 
 @pytest.fixture(scope="module")
 def added(checkout: Path) -> Iterator[dict[str, Any]]:
-    """Add the dataset; a dry run before it writes nothing."""
+    """Add two datasets; a dry run before it writes nothing."""
     before = tree(checkout / "dbt_project")
-    dry, done, again, checked = type_in(
+    write_products(checkout, ["p1,Tasse,2.5", "p2,Teller,3", "p3,Topf,20"], 1_793_500_000)
+    dry, done, again, products, checked = type_in(
         checkout,
         f"{ADD} --dry-run",
         ADD,
         ADD,
+        "clearwell datasets add produkte --from '${EXPORTS}/produkte.csv' --json",
         "clearwell datasets check bestellungen --json",
     )
     assert dry[1] == 0, dry[0]
@@ -87,7 +96,7 @@ def added(checkout: Path) -> Iterator[dict[str, Any]]:
     assert json.loads(dry[0])["written"] == [] and done[1] == 0
     assert again[1] == 1 and "there is a dataset bestellungen already" in again[0]
     assert not (checkout / "data" / "bronze").exists()
-    yield {"proposal": json.loads(done[0]), "checked": checked}
+    yield {"proposal": json.loads(done[0]), "products": json.loads(products[0]), "checked": checked}
 
 
 def test_the_proposal_says_what_is_in_the_file(added: dict[str, Any]) -> None:
@@ -140,13 +149,14 @@ def test_silver_equals_plain_python(checkout: Path, added: dict[str, Any]) -> No
     *done, silver, ledger, recount, contracts = type_in(
         checkout,
         "clearwell ingest bestellungen --from 2026-11-01 --to 2026-11-03",
+        "clearwell ingest produkte --from 2026-11-01 --to 2026-11-02",
         "clearwell build",
         f'clearwell sql --json "select {names}, bestellungen_date from silver.bestellungen order by bestell_nr"',
         "clearwell ledger --dataset bestellungen --json",
         "clearwell ledger --recount",
         "clearwell contracts check",
     )
-    assert [status for _, status in [*done, recount, contracts]] == [0] * 4, done
+    assert [status for _, status in [*done, recount, contracts]] == [0] * 5, done
     rows = json.loads(silver[0])
     assert {one.pop("bestellungen_date") for one in rows} == {str(day) for day in DAYS}
     for one in rows:
@@ -184,3 +194,40 @@ def test_the_files_pass_the_checks_of_the_project(checkout: Path, added: dict[st
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     contract = yaml.safe_load((checkout / "dbt_project/models/staging/staging_bestellungen.yml").read_text())
     assert contract["sources"][0]["tables"][0]["config"]["meta"]["location"] == "${EXPORTS}/{date}.csv"
+
+
+def test_a_dataset_without_times_keeps_what_the_newest_file_says(checkout: Path, added: dict[str, Any]) -> None:
+    proposal = added["products"]
+    assert (proposal["key"], proposal["event_time"], proposal["version"]) == (["produkt_id"], None, "file_time")
+    write_products(checkout, ["p1,Tasse,1.5", "p2,Teller,3", "p4,Kanne,9"], 1_793_600_000)
+    *done, silver = type_in(
+        checkout,
+        "clearwell ingest produkte --from 2026-11-02 --to 2026-11-03",
+        "clearwell build",
+        'clearwell sql --json "select produkt_id, preis from silver.produkte order by 1"',
+    )
+    assert [status for _, status in done] == [0, 0], done
+    found = {one["produkt_id"]: Decimal(str(one["preis"])) for one in json.loads(silver[0])}
+    assert found == {"p1": Decimal("1.5"), "p2": Decimal(3), "p3": Decimal(20), "p4": Decimal(9)}
+
+
+def test_a_check_of_what_is_all_refused_exits_with_1(checkout: Path, added: dict[str, Any]) -> None:
+    write_products(checkout, [",Tasse,1.5", ",Teller,3"], 1_793_700_000)
+    before = tree(checkout / "data")
+    ((refused, status), *errors) = type_in(
+        checkout,
+        "clearwell datasets check produkte",
+        "clearwell datasets check nothing",
+        "clearwell datasets check bestellungen --from 2026-11-01",
+    )
+    assert status == 1 and "missing:produkt_id" in refused and "every record is refused" in refused
+    assert [code for _, code in errors] == [1, 2]
+    write_products(checkout, ["p1,Tasse,1.5"], 1_793_700_000)
+    path = checkout / "exports" / "produkte.csv"
+    path.write_text(path.read_text().replace("Preis", "Menge"))
+    ((renamed, status),) = type_in(checkout, "clearwell datasets check produkte")
+    assert status == 0 and "does not read: Menge" in renamed and "does not have: preis" in renamed
+    path.unlink()
+    ((unreadable, status),) = type_in(checkout, "clearwell datasets check produkte")
+    assert status == 1 and "cannot be read" in unreadable
+    assert tree(checkout / "data") == before

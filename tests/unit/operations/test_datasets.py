@@ -122,24 +122,47 @@ def test_a_description_that_is_there_is_not_written_twice(project: Path, proposa
         write(proposal, project)
 
 
+@pytest.mark.parametrize(
+    "place", ["https://user:secret@example.org/x.csv", "https://secret@example.org/x.csv", "http://"]
+)
+def test_an_address_with_a_password_does_not_get_into_a_contract(project: Path, place: str) -> None:
+    with pytest.raises(Permanent, match="holds a user or a password") as caught:
+        propose_dataset(Asked("parcels", place), NOW, project)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_relative_path_is_written_from_the_root(
+    tmp_path: Path, project: Path, proposal: Proposal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = propose_dataset(Asked("parcels", "parcels.csv"), NOW, project)
+    assert found.sample.place == str(tmp_path / "parcels.csv")
+
+
 def located(location: str, event_time: str | None) -> Contract:
     contract = read_contracts()["exchange_rates"]
     return replace(contract, settings=Files(location), event_time=event_time)
 
 
-def test_the_newest_day_is_that_of_the_newest_file_or_row(tmp_path: Path) -> None:
+def test_the_newest_day_is_that_of_the_newest_folder_file_or_row(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", tmp_path / "landing")
+    for day in ("2026-11-01", "2026-10-30"):
+        (home.landing / day).mkdir(parents=True)
+    clicks = read_contracts()["clickstream"]
+    assert newest_day(home, clicks, NOW).options == "--from 2026-11-01 --to 2026-11-02"
     for day in ("2026-11-01", "2026-10-30"):
         (tmp_path / f"{day}.csv").write_text(f"rate_date,currency\n{day},EUR\n2026-11-02,USD\n2026-10-01,USD\nx,USD\n")
     assert (
-        newest_day(located(f"{tmp_path}/{{date}}.csv", "rate_date"), NOW).options == "--from 2026-11-01 --to 2026-11-02"
+        newest_day(home, located(f"{tmp_path}/{{date}}.csv", "rate_date"), NOW).options
+        == "--from 2026-11-01 --to 2026-11-02"
     )
     one = located(f"{tmp_path}/2026-11-01.csv", "rate_date")
-    assert newest_day(one, NOW).options == "--from 2026-11-02 --to 2026-11-03"
-    assert newest_day(replace(one, event_time=None), NOW).options == "--from 2026-11-03 --to 2026-11-04"
+    assert newest_day(home, one, NOW).options == "--from 2026-11-02 --to 2026-11-03"
+    assert newest_day(home, replace(one, event_time=None), NOW).options == "--from 2026-11-03 --to 2026-11-04"
     with pytest.raises(Permanent, match="no record of exchange_rates has a time"):
-        newest_day(replace(one, event_time="currency"), NOW)
+        newest_day(home, replace(one, event_time="currency"), NOW)
     with pytest.raises(Permanent, match="newest day of orders"):
-        newest_day(read_contracts()["orders"], NOW)
+        newest_day(home, read_contracts()["orders"], NOW)
 
 
 @pytest.mark.parametrize(("name", "said"), [("ordrs", "did you mean orders"), ("decisions", "writes it itself")])

@@ -6,10 +6,12 @@ import zipfile
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 import zstandard
 
 from ingestion.errors import Permanent
+from ingestion.home import Home
 from operations import samples
 from operations.guesses import BOOLEAN, FRACTION, LIST, NUMBER, OBJECT, STRING, TEXT
 from operations.samples import read_sample
@@ -159,3 +161,27 @@ def test_a_table_is_named_by_its_connection(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(Permanent, match="cannot be read") as caught:
         read_sample("erp.public.orders")
     assert "secret" not in str(caught.value)
+
+
+def test_a_table_is_sampled_with_its_key(shop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with psycopg.connect(shop.database_url(), autocommit=True) as database:
+        database.execute("create schema erp")
+        columns = '"Line" int, no text, amount numeric(12,4), paid boolean, at timestamptz, gone int'
+        database.execute(f'create table erp.lines ({columns}, primary key (no, "Line"))')
+        database.execute("alter table erp.lines drop column gone")
+        database.execute(
+            "insert into erp.lines values (1, '007', 1.5, true, '2026-11-01 10:00+02'), (2, '007', null, false, null)"
+        )
+    monkeypatch.setenv("AIRFLOW_CONN_ERP", shop.database_url())
+    found = read_sample("erp.erp.lines")
+    assert (found.columns, found.key) == (("Line", "no", "amount", "paid", "at"), ("no", "Line"))
+    assert sorted(found.rows) == [
+        ("1", "007", "1.5000", "true", "2026-11-01 08:00:00+00"),
+        ("2", "007", None, "false", None),
+    ]
+    assert found.is_whole and found.format == "table"
+    assert len(read_sample("erp.erp.lines", rows=1).rows) == 1
+    with pytest.raises(Permanent, match=r"there is no table erp\.nothing"):
+        read_sample("erp.erp.nothing")
+    with psycopg.connect(shop.database_url(), autocommit=True) as database:
+        database.execute("drop schema erp cascade")
