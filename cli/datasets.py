@@ -34,7 +34,9 @@ def dataset_group() -> None:
 )
 @click.option("--source", default="", metavar="SOURCE", help="Name of the source; the dataset's own if not given.")
 @click.option("--owner", default="", metavar="OWNER", help="The team that answers for the data.")
-@click.option("--key", default="", metavar="COL[,COL]", help="The columns that identify a record.")
+@click.option(
+    "--key", default="", metavar="COL[,COL]", help="The columns that identify a record; row, if each row is one."
+)
 @click.option("--event-time", default="", metavar="COL", help="The column that says when a record happened.")
 @click.option("--version", default="", metavar="COL", help="The column that says when a record last changed.")
 @click.option("--dry-run", is_flag=True, help="Show the proposal, and write nothing.")

@@ -26,10 +26,10 @@ from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
 from ingestion.names import unfit
+from ingestion.times import clock_of
 from ingestion.window import DAY, Window, parse_time
 from operations import samples
 from operations.dataset_files import PROJECT_FILE, datasets_of, files, with_dataset
-from operations.guesses import moment
 from operations.propose import Asked, Proposal, propose
 from warehouse import state
 from warehouse.build import parse_aside
@@ -234,9 +234,10 @@ def newest_day(home: Home, contract: Contract, now: datetime) -> Window:
 def _newest_row(contract: Contract, place: str) -> datetime:
     """Read the last file whole, and return the latest time in it."""
     latest: datetime | None = None
+    clock = clock_of(contract.column(contract.event_time))
     for row in samples.last_file(place):
         for name in contract.in_source([contract.event_time], row).values():
-            if (text := row[name]) and (at := moment(text)) and (latest is None or at > latest):
+            if (text := row[name]) and (at := clock(text)) and (latest is None or at > latest):
                 latest = at
     if latest is None:
         raise Permanent(

@@ -1,25 +1,31 @@
 """Guess what a column of a source is: a plain name, a type, whether it is a key, a time or personal data.
 
 A guess is made from a column's name and from all of its values in a sample, as exact texts. The types are those that
-`typed` in macros/parse.sql reads; a type is proposed only if it reads every value.
+`typed` in macros/parse.sql reads, with what a contract says of how values are written. A type is proposed only if it reads every
+value.
 """
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 
-from ingestion.names import unfit
+from ingestion.columns import Column
+from ingestion.names import is_path, unfit
+from ingestion.times import clock_of
 
 MONEY = "decimal(18,4)"
+NAIVE = "those without an offset are read as UTC"
 # The kinds of a JSON value, as DuckDB names them. The values of a file that has only texts are of kind TEXT.
 TEXT, STRING, NUMBER, FRACTION, BOOLEAN, OBJECT, LIST = (
     *("TEXT", "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "OBJECT", "ARRAY"),
 )
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))")
-_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,4}")
+_WITH_COMMA = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]*)?")
+_WITH_GROUPS = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]*)?")
+_AMBIGUOUS = re.compile(r"[+-]?[0-9]{1,3},[0-9]{3}")
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,9})?)?"
@@ -29,12 +35,22 @@ _ZERO_FIRST = re.compile(r"0[0-9]+|\+.*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"(\+|00)[0-9][0-9 ()/-]{6,20}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_OTHER_TIMES = {
-    re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{2,4}.*"): "day.month.year",
-    re.compile(r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{2,4}.*"): "dates with slashes",
-    re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].+ [A-Z]{3,4}"): "times with the name of a zone",
-    re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*"): "dates and times in one column",
-}
+# How dates are written, and how the times of a day follow them. A column that fits two of the first group stays text.
+_DATES = (
+    *("%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y"),
+)
+_CLOCKS = (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+_ZONED = ("%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%Y-%m-%d %H:%M UTC")
+# Texts that mean that there is no value.
+_NO_VALUE = ("N/A", "n/a", "NA", "#N/A", "NULL", "null", "None", "NaN", "nan", "-", "--", "?")
+# Words for true and false. A column must have both.
+_YES_AND_NO = (
+    *(("TRUE", "FALSE"), ("True", "False"), ("yes", "no"), ("Yes", "No"), ("YES", "NO"), ("Y", "N"), ("y", "n")),
+    *(("T", "F"), ("ja", "nein"), ("Ja", "Nein"), ("oui", "non"), ("si", "no")),
+)
+# So many values show which formats are worth trying.
+_FIRST = 100
 # Epoch seconds of the years 2000 to 2099.
 _EPOCH = range(946_684_800, 4_102_444_800)
 _LETTERS = str.maketrans(
@@ -199,7 +215,12 @@ class Type:
 
     name: str | None
     why: str
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def is_text(self) -> bool:
+        """Say whether it is text only because no other type reads it."""
+        return self.name == "varchar" and self.why.startswith("texts")
 
 
 def words(name: str) -> list[str]:
@@ -239,7 +260,12 @@ def plain_names(headers: Sequence[str]) -> list[str]:
 
 def can_be_named(header: str) -> bool:
     """Say whether `from` in a contract may hold this name. Braces would be read by dbt as a template."""
-    return bool(header.strip()) and header.isprintable() and not re.search(r'["\\]|\{[{%#]', header)
+    return (
+        bool(header.strip())
+        and header.isprintable()
+        and not is_path(header)
+        and not re.search(r'["\\]|\{[{%#]', header)
+    )
 
 
 def moment(text: str) -> datetime | None:
@@ -276,57 +302,71 @@ def is_date(text: str) -> bool:
     return len(text) == 10 and moment(text) is not None
 
 
-def type_of(name: str, values: Collection[str], kinds: Collection[str] = (TEXT,), known: Collection[str] = ()) -> Type:
-    """Propose a type that reads all of these values. `known` are the options of columns that contracts have."""
+def type_of(name: str, values: Collection[str], kinds: Collection[str] = (TEXT,)) -> Type:
+    """Propose a type that reads all of these values, of these kinds."""
     if not values:
-        return Type("varchar", "there is no value in the sample") if set(kinds) <= {TEXT} else _no_json(kinds)
+        return Type("varchar", "there is no value in the sample") if set(kinds) <= {TEXT, STRING} else _json(set(kinds))
     if set(kinds) <= {TEXT}:
-        return _type_of_texts(name, values, known)
-    return _type_of_json(name, values, set(kinds), known)
-
-
-def _type_of_texts(name: str, values: Collection[str], known: Collection[str]) -> Type:
-    if found := _times(values):
+        found = _type_of_texts(name, values)
+        rest = set(values).difference(_NO_VALUE)
+        if found.is_text and rest and len(rest) < len(set(values)):
+            other = _type_of_texts(name, rest)
+            if other.name != "varchar":
+                marks = sorted(set(values) - rest)
+                return Type(other.name, f"{other.why}, but for {', '.join(marks)}", {**other.options, "missing": marks})
         return found
-    if set(values) <= {"true", "false"} or set(values) == {"t", "f"}:
-        return Type("boolean", "all values are true or false")
+    return _type_of_json(name, values, set(kinds))
+
+
+def _type_of_texts(name: str, values: Collection[str]) -> Type:
+    if found := _times(values) or _truths(values):
+        return found
     if all(_INTEGER.fullmatch(one) for one in values):
-        return _type_of_integers(name, values, known)
-    if scale := _decimals(values):
-        return scale
-    return _type_of_other(values, known)
+        return _type_of_integers(name, values)
+    return _decimals(values) or _marked_numbers(values) or _written_times(values) or Type("varchar", _text(values))
 
 
-def _type_of_json(name: str, values: Collection[str], kinds: set[str], known: Collection[str]) -> Type:
-    """A type reads only some kinds of JSON values; the others would be refused."""
+def _text(values: Collection[str]) -> str:
+    if all(_AMBIGUOUS.fullmatch(one) or _INTEGER.fullmatch(one) for one in values):
+        return "texts: a comma may separate decimals or thousands, which `decimal` or `thousands` would say"
+    if all(re.fullmatch(r"[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{2,4}.*", one) for one in values):
+        return "texts: the day or the month may come first, which `time_format` would say"
+    return "texts"
+
+
+def _type_of_json(name: str, values: Collection[str], kinds: set[str]) -> Type:
+    """A type reads only some kinds of JSON values; others would be refused."""
+    if kinds <= {OBJECT, LIST}:
+        return _json(kinds)
     if kinds == {BOOLEAN}:
         return Type("boolean", "all values are true or false")
-    if kinds == {OBJECT}:
-        return Type("json", "all values are objects")
-    if kinds == {NUMBER} and all(_in_range(one) for one in values):
-        return _epoch(name, values, known) or Type("bigint", "all values are whole numbers")
-    if kinds <= {NUMBER, FRACTION, STRING} and kinds != {STRING}:
-        found = _decimals(values, digits=15)
-        return found or _no_json(kinds)
     if kinds == {STRING}:
-        return _times(values) or _type_of_other(values, known)
-    return _no_json(kinds)
-
-
-def _no_json(kinds: Collection[str]) -> Type:
-    if not kinds:
-        return Type("varchar", "there is no value in the sample")
-    if set(kinds) <= {STRING, TEXT}:
-        return Type("varchar", "there is no value in the sample")
+        return _times(values) or _written_times(values) or Type("varchar", "texts")
+    if kinds <= {NUMBER, STRING} and is_code(name):
+        return Type("varchar", "numbers that name a thing", {"json_types": ["string", "integer"]})
+    if kinds == {NUMBER} and all(map(_in_range, values)):
+        return _epoch(name, values) or Type("bigint", "all values are whole numbers")
+    if kinds <= {NUMBER, FRACTION, STRING} and (found := _decimals(values, digits=15)):
+        return found
+    if kinds <= {NUMBER, STRING}:
+        return Type("varchar", "texts and whole numbers", {"json_types": ["string", "integer"]})
     return Type(None, f"no type reads its values, which are {' and '.join(sorted(kinds)).lower()}")
+
+
+def _json(kinds: set[str]) -> Type:
+    if LIST in kinds:
+        return Type("json", "lists", {"json_types": ["object", "array"]})
+    return Type("json", "all values are objects") if kinds else Type("varchar", "there is no value in the sample")
 
 
 def _times(values: Collection[str]) -> Type | None:
     if all(map(is_date, values)):
         return Type("date", "all values are dates")
     if all(map(is_time, values)):
-        naive = "" if all(map(_has_zone, values)) else "; those without an offset are read as UTC"
+        naive = "" if all(map(_has_zone, values)) else f"; {NAIVE}"
         return Type("timestamp", f"all values are times{naive}")
+    if all(is_time(one) or is_date(one) for one in values):
+        return Type("timestamp", f"times, and dates; {NAIVE}", {"time_format": ["iso", "%Y-%m-%d"]})
     return None
 
 
@@ -335,12 +375,78 @@ def _has_zone(text: str) -> bool:
     return bool(found and found[8])
 
 
-def _type_of_integers(name: str, values: Collection[str], known: Collection[str]) -> Type:
+def _written_times(values: Collection[str]) -> Type | None:
+    """Recognize dates and times by how they are written; None if none fits all, or if two fit."""
+    listed = list(values)
+    for kind, formats in (("timestamp", [(one,) for one in _ZONED]), ("date", [(one,) for one in _DATES])):
+        if found := _fitting(kind, formats, listed):
+            return found
+    written = [tuple(f"{day}{clock}" for clock in _CLOCKS) for day in _DATES]
+    return _fitting("timestamp", [*written, _ZONED], listed)
+
+
+def _fitting(kind: str, choices: Sequence[tuple[str, ...]], values: Sequence[str]) -> Type | None:
+    fitting = []
+    for formats in choices:
+        if not reader(kind, {"time_format": list(formats)})(values[0]):
+            continue
+        readers = {one: reader(kind, {"time_format": [one]}) for one in formats}
+        used = [one for one in formats if any(readers[one](text) for text in values)]
+        if used and all(any(readers[one](text) for one in used) for text in values):
+            fitting.append(used)
+    if len(fitting) != 1:
+        return None
+    (used,) = fitting
+    naive = "" if used[0] in _ZONED or kind == "date" else f"; {NAIVE}"
+    option: object = used[0] if len(used) == 1 else used
+    return Type(kind, f"written as {' or '.join(used)}{naive}", {"time_format": option})
+
+
+def mostly_time(texts: Sequence[str]) -> tuple[Type, int] | None:
+    """Return the type of a time that reads the most of these texts, and how many it does not read; None if another reads as many."""
+    iso: list[tuple[str, dict[str, object]]] = [("timestamp", {}), ("date", {})]
+    kinds = iso + [("date", {"time_format": one}) for one in _DATES]
+    kinds += [("timestamp", {"time_format": f"{day}{clock}"}) for day in _DATES for clock in _CLOCKS]
+    kinds += [("timestamp", {"time_format": one}) for one in _ZONED]
+    found = []
+    for kind, options in kinds:
+        read = reader(kind, options)
+        if 2 * sum(read(text) is None for text in texts[:_FIRST]) <= len(texts[:_FIRST]):
+            found.append((sum(read(text) is None for text in texts), kind, options))
+    found.sort(key=lambda one: one[0])
+    if not found or (len(found) > 1 and found[0][0] == found[1][0]):
+        return None
+    wrong, kind, options = found[0]
+    return Type(kind, f"all values but {wrong:,} are {kind}s; those are refused", options), wrong
+
+
+def reader(kind: str, options: Mapping[str, object]) -> Callable[[str], datetime | None]:
+    """Return what reads the texts of a proposed time as UTC, as the parser of the records does."""
+    formats = options.get("time_format")
+    if not formats:
+        wanted = is_date if kind == "date" else is_time
+        return lambda text: moment(text) if wanted(text) else None
+    listed = [formats] if isinstance(formats, str) else list(formats) if isinstance(formats, list) else []
+    others = clock_of(Column("x", kind, time_formats=tuple(one for one in listed if one != "iso")))
+    return lambda text: (moment(text) if "iso" in listed and is_time(text) else None) or others(text)
+
+
+def _truths(values: Collection[str]) -> Type | None:
+    found = set(values)
+    if found <= {"true", "false"} or found == {"t", "f"}:
+        return Type("boolean", "all values are true or false")
+    for yes, no in _YES_AND_NO:
+        if found == {yes, no}:
+            return Type("boolean", f"all values are {yes} or {no}", {"values": {"true": [yes], "false": [no]}})
+    return None
+
+
+def _type_of_integers(name: str, values: Collection[str]) -> Type:
     if any(_ZERO_FIRST.fullmatch(one) for one in values):
         return Type("varchar", "numbers with zeros or a sign in front, which must be kept")
     if not all(map(_in_range, values)):
         return Type("varchar", "numbers that are too large for bigint")
-    if found := _epoch(name, values, known):
+    if found := _epoch(name, values):
         return found
     if is_code(name):
         return Type("varchar", "numbers that name a thing: nobody adds them up")
@@ -351,16 +457,14 @@ def _in_range(text: str) -> bool:
     return len(text) <= 20 and -(2**63) <= int(text) < 2**63
 
 
-def _epoch(name: str, values: Collection[str], known: Collection[str]) -> Type | None:
-    """Recognize seconds or milliseconds since 1970 in a column whose name speaks of time."""
+def _epoch(name: str, values: Collection[str]) -> Type | None:
+    """Recognize a count of time since 1970 in a column whose name speaks of time."""
     if not set(words(name)) & (_TIME_WORDS | _CHANGE_WORDS | _BEGIN_WORDS) or is_code(name):
         return None
     numbers = [int(one) for one in values]
-    for unit, size in (("seconds", 1), ("milliseconds", 1000)):
+    for unit, size in (("seconds", 1), ("milliseconds", 1000), ("microseconds", 1_000_000)):
         if all(number // size in _EPOCH for number in numbers):
-            if "unit" in known:
-                return Type("timestamp", f"{unit} since 1970", {"unit": unit})
-            return Type("bigint", f"{unit} since 1970, which this version of Clearwell does not read as a time")
+            return Type("timestamp", f"{unit} since 1970", {"time_format": unit})
     return None
 
 
@@ -381,15 +485,24 @@ def _decimals(values: Collection[str], digits: int = 18) -> Type | None:
     return Type("decimal(38,15)", f"numbers of up to {scale} decimals") if scale <= 15 and whole <= 23 else None
 
 
-def _type_of_other(values: Collection[str], known: Collection[str]) -> Type:
-    if all(_COMMA.fullmatch(one) or _INTEGER.fullmatch(one) for one in values) and any("," in one for one in values):
-        if "decimal" in known and all(len(one.split(",")[0].lstrip("+-")) <= 14 for one in values):
-            return Type(MONEY, "numbers with a decimal comma", {"decimal": ","})
-        return Type("varchar", "numbers with a decimal comma, which this version of Clearwell keeps as text")
-    for pattern, said in _OTHER_TIMES.items():
-        if all(pattern.fullmatch(one) for one in values):
-            return Type("varchar", f"{said}: no type reads them, so they are kept as text")
-    return Type("varchar", "texts")
+def _marked_numbers(values: Collection[str]) -> Type | None:
+    """Recognize numbers with a decimal comma, or with marks between thousands."""
+    if all(_WITH_COMMA.fullmatch(one) for one in values) and not _is_unclear(values, ","):
+        found = _decimals({one.replace(".", "").replace(",", ".") for one in values})
+        options: dict[str, object] = {"decimal": ","}
+        options |= {"thousands": "."} if any("." in one for one in values) else {}
+        return found and Type(found.name, f"{found.why}, with a decimal comma", options)
+    if all(_WITH_GROUPS.fullmatch(one) for one in values) and not _is_unclear(values, "."):
+        found = _decimals({one.replace(",", "") for one in values})
+        return found and Type(found.name, f"{found.why}, with commas between thousands", {"thousands": ","})
+    return None
+
+
+def _is_unclear(values: Collection[str], decimal: str) -> bool:
+    """Say whether no value shows which sign separates the decimals."""
+    if decimal == ",":
+        return all(one.count(",") == 0 or _AMBIGUOUS.fullmatch(one) for one in values)
+    return not any("." in one or one.count(",") > 1 for one in values)
 
 
 def id_rank(name: str, dataset: str) -> int:

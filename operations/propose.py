@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import combinations
 
-from ingestion import contract
 from ingestion.addresses import shown
 from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.kinds import FIELDS
 from ingestion.names import fold
 from operations import guesses
-from operations.guesses import Type, is_currency, moment, plain_names
+from operations.guesses import Type, is_currency, plain_names
 from operations.samples import CSV, JSON_LINES, TABLE, Row, Sample, table_of
 
 # Of a key or a time that its name and all other values speak for, this share of the sample may be missing or wrong.
@@ -21,7 +20,8 @@ _TOLERATED = 0.01
 # Fewer rows prove nothing about a key whose name does not speak for it.
 _PROVING_ROWS = 100
 _SHOWN_CANDIDATES = 3
-_FILE_TIME = "file_time"
+# What the user says if no column identifies a row.
+_BY_ROW = "row"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ProposedColumn:
     description: str = ""
     required: bool = False
     personal: str = ""
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     missing: int = 0
     distinct: int = 0
 
@@ -113,11 +113,14 @@ def propose(asked: Asked, sample: Sample, now: datetime) -> Proposal:
     columns = _columns(sample, notes)
     version = _version(asked, columns, notes)
     event_time = _event_time(asked, columns, version, notes)
-    key = _key(asked, columns, sample, version, notes)
+    by_row = asked.key == (_BY_ROW,) and not any(_BY_ROW in (one.name, one.header) for one in columns)
+    key = (_free("row_id", columns),) if by_row else _key(asked, columns, sample, version, notes)
     money = _money(columns, notes)
     made = [_proposed(asked, one, key, event_time, version, notes) for one in columns]
-    if sample.format == CSV and not version:
-        version = _file_time(columns)
+    if by_row:
+        made.insert(0, _row_id(asked, key[0], sample, notes))
+    elif sample.format == CSV and not version:
+        version = _free("file_time", columns)
         description = f"When the file with the record of {asked.name} was published or last changed, UTC."
         why = "the source has no time of change: of two records of a key, the one in the newer file wins"
         made.append(ProposedColumn(version, "timestamp", why, None, description))
@@ -139,11 +142,6 @@ def propose(asked: Asked, sample: Sample, now: datetime) -> Proposal:
     )
 
 
-def column_options() -> Collection[str]:
-    """Return the fields that a contract's column may have."""
-    return contract._COLUMN_META
-
-
 def settings(proposal: Proposal) -> dict[str, object]:
     """Return the settings of the kind of source that reads the place, as the contract says them."""
     if proposal.sample.format == TABLE:
@@ -161,7 +159,6 @@ def settings(proposal: Proposal) -> dict[str, object]:
 def _columns(sample: Sample, notes: _Notes) -> list[_Column]:
     found = []
     folded = Counter(map(fold, sample.columns))
-    known = column_options()
     for place, (header, name) in enumerate(zip(sample.columns, plain_names(sample.columns), strict=True)):
         if not guesses.can_be_named(header):
             notes.to_decide.append(f"column {header!r} is left out: a contract cannot say its name; bronze keeps it")
@@ -173,10 +170,14 @@ def _columns(sample: Sample, notes: _Notes) -> list[_Column]:
             continue
         texts = [row[place] for row in sample.rows]
         values = {text for text in texts if text is not None}
-        proposed = guesses.type_of(header, values, sample.kinds_of(header), known)
+        proposed = guesses.type_of(header, values, sample.kinds_of(header))
         if proposed.name is None:
             notes.to_decide.append(f"column {header} is left out: {proposed.why}; bronze keeps it")
             continue
+        marks = proposed.options.get("missing")
+        if isinstance(marks, list):
+            texts = [None if text in marks else text for text in texts]
+            values -= set(marks)
         missing = sum(not text for text in texts)
         found.append(_Column(name, header, texts, values, missing, proposed))
     if not found:
@@ -202,15 +203,11 @@ def _as_time(column: _Column) -> bool:
     """Say whether a column is a time, but for a few wrong values; then make it one."""
     if column.type.name in ("timestamp", "date"):
         return True
-    wrong = {
-        kind: sum(text is not None and not reads(text) for text in column.texts)
-        for kind, reads in (("timestamp", guesses.is_time), ("date", guesses.is_date))
-    }
-    kind = min(wrong, key=lambda one: wrong[one])
-    there = len(column.texts) - column.missing
-    if not there or column.type.name != "varchar" or wrong[kind] > _TOLERATED * there:
+    there = [text for text in column.texts if text]
+    found = guesses.mostly_time(there) if column.type.is_text and there else None
+    if not found or found[1] > _TOLERATED * len(there):
         return False
-    column.type = Type(kind, f"all values but {wrong[kind]:,} are {kind}s; those are refused")
+    column.type = found[0]
     return True
 
 
@@ -307,7 +304,7 @@ def _no_key(asked: Asked, tried: Sequence[tuple[int, list[_Column]]], rows: int)
     return Permanent(
         f"no column and no pair of columns identifies a record in the sample{f': {near}' if near else ''}",
         where=shown(asked.place),
-        todo=f"say what does, such as `{option}`; without one, each row needs an id from the source",
+        todo=f"say what does, such as `{option}`; or `--key row`, if each row is a record of its own",
     )
 
 
@@ -391,21 +388,43 @@ def _description(dataset: str, column: _Column, *, is_part: bool, is_time: bool,
     return f"The source of {dataset} calls it {header}{name}{used}."
 
 
-def _file_time(columns: Sequence[_Column]) -> str:
+def _row_id(asked: Asked, name: str, sample: Sample, notes: _Notes) -> ProposedColumn:
+    """Return the column that identifies rows without an id of their own."""
+    if sample.format == JSON_LINES:
+        raise Permanent("a line without a key has no place", where=shown(asked.place), todo="say --key COL")
+    why = "each row is a record of its own: its content and its number among equal rows identify it"
+    notes.decided.append(f"key {name}: {why}")
+    return ProposedColumn(
+        name=name,
+        type="varchar",
+        why=why,
+        header=None,
+        description=f"Which row of {asked.name} it is, by its content and its number among equal rows.",
+        required=True,
+        options={"row_id": True},
+    )
+
+
+def _free(name: str, columns: Sequence[_Column]) -> str:
+    """Return a name that no column has."""
     taken = {fold(one) for column in columns for one in (column.name, column.header)}
-    name, number = _FILE_TIME, 1
-    while fold(name) in taken:
+    free, number = name, 1
+    while fold(free) in taken:
         number += 1
-        name = f"{_FILE_TIME}_{number}"
-    return name
+        free = f"{name}_{number}"
+    return free
 
 
 def _say_the_rest(
     asked: Asked, sample: Sample, event_time: str | None, columns: Sequence[ProposedColumn], notes: _Notes
 ) -> None:
     for one in columns:
-        if "this version" in one.why or "kept as text" in one.why or "are refused" in one.why:
+        if "missing" in one.options:
+            notes.to_decide.append(f"{one.name}: whether {_listed(one.options['missing'])} means no value")
+        if one.why.startswith("texts: ") or "are refused" in one.why:
             notes.to_decide.append(f"{one.name}: {one.why}")
+        if guesses.NAIVE in one.why and one.header:
+            notes.to_decide.append(f"{one.name}: {guesses.NAIVE}, unless `timezone` in the contract says another zone")
     if not asked.owner:
         notes.to_decide.append("who owns the dataset: --owner OWNER, or `owner` in the contract")
     if sample.csv and "csv" not in FIELDS:
@@ -420,6 +439,10 @@ def _say_the_rest(
         notes.decided.append(
             f"the rest of the source was not read: `clearwell datasets check {asked.name}` reads a whole day"
         )
+
+
+def _listed(marks: object) -> str:
+    return ", ".join(map(str, marks)) if isinstance(marks, list) else str(marks)
 
 
 def _refused(
@@ -437,15 +460,16 @@ def _refused(
     for column in made:
         if column.header is None:
             continue
-        is_clock = column.name in never_in_future and column.type in ("timestamp", "date") and not column.options
+        is_clock = column.name in never_in_future and column.type in ("timestamp", "date")
         if not column.required and not is_clock:
             continue
+        read = guesses.reader(column.type, column.options)
         for number, text in enumerate(by_name[column.name].texts, 1):
             reason = ""
             if not text:
                 reason = "missing" if column.required else ""
             elif is_clock:
-                at = moment(text) if (len(text) == 10) == (column.type == "date") else None
+                at = read(text)
                 reason = "not_parsed" if at is None else "in_future" if at > latest else ""
             if reason:
                 counts[f"{reason}:{column.name}"] += 1

@@ -26,9 +26,9 @@ ROWS = 150
 
 def row(number: int, day: date, version: int = 0) -> list[str]:
     """Return the texts of one order; its id has zeros in front."""
-    at = f"{day}T{number % 24:02}:00:0{version}Z"
-    amount = f"{number}.{number % 10}" if number % 3 else str(number)
-    return [f"{number:06}", f"k{number}@example.org", at, f"Weg {number}; Haus", amount, "EUR", f"g{version}", at]
+    at, changed = f"{day:%d.%m.%Y} {number % 24:02}:30", f"{day}T23:59:0{version}Z"
+    amount = f"1.{number:03},{number % 10}" if number % 3 else str(number)
+    return [f"{number:06}", f"k{number}@example.org", at, f"Weg {number}; Haus", amount, "EUR", f"g{version}", changed]
 
 
 def delivery(day: date) -> list[list[str]]:
@@ -138,9 +138,9 @@ def expected() -> list[dict[str, Any]]:
     found = []
     for _, texts in sorted(best.items()):
         values: dict[str, Any] = dict(zip(NAMES, texts, strict=True))
-        for name in ("bestelldatum", "updated_at"):
-            values[name] = datetime.fromisoformat(values[name]).replace(tzinfo=None)
-        found.append(values | {"betrag": Decimal(values["betrag"])})
+        values["bestelldatum"] = datetime.strptime(values["bestelldatum"], "%d.%m.%Y %H:%M")
+        values["updated_at"] = datetime.fromisoformat(values["updated_at"]).replace(tzinfo=None)
+        found.append(values | {"betrag": Decimal(values["betrag"].replace(".", "").replace(",", "."))})
     return found
 
 

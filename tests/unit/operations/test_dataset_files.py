@@ -50,6 +50,16 @@ def test_the_contract_says_what_was_proposed(tmp_path: Path) -> None:
     )
 
 
+def test_a_contract_says_how_values_are_written(tmp_path: Path) -> None:
+    found = read(
+        proposal(("Art", "Preis", "bezahlt"), ("Tasse", "2,50", "yes"), ("Tasse", "N/A", "no"), key=("row",)), tmp_path
+    )
+    columns = {one.name: one for one in found.columns}
+    assert found.key == ("row_id",) and columns["row_id"].is_row_id and found.version_column is None
+    assert (columns["preis"].decimal, columns["preis"].missing) == (",", ("N/A",))
+    assert columns["bezahlt"].values == (("true", ("yes",)), ("false", ("no",)))
+
+
 def test_a_dated_dataset_has_a_plan_of_dates_and_an_undated_one_has_none() -> None:
     names = {path.name for path in files(DATED)}
     undated = proposal(("id", "a"), ("1", "x"), ("2", "y"))

@@ -1,8 +1,9 @@
 """Guesses about columns: names that contracts accept, and types that read every value, by the macro that parses records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import pytest
@@ -14,20 +15,20 @@ from operations import guesses
 from operations.guesses import BOOLEAN, FRACTION, LIST, NUMBER, OBJECT, STRING, type_of
 from tests.unit.macros.dbt_like import project
 
-Reads = Callable[[str, str], bool]
+Reads = Callable[..., bool]
 
 
 @pytest.fixture(scope="module")
 def reads() -> Reads:
-    """Return whether the parser of the records reads a text as a type."""
+    """Return whether the parser of the records reads a text as a type, or as no value by a mark for that."""
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")
-    typed = project(connection)["typed"]
+    macros = project(connection)
 
-    def read(text: str, data_type: str) -> bool:
-        (found,) = connection.execute(
-            f"select ({typed('text', data_type)}) is not null from (select ? as text)", [text]
-        ).fetchall()
+    def read(text: str, data_type: str, options: Mapping[str, object] = MappingProxyType({})) -> bool:
+        meant = macros["meant_text"]("text", dict(options))
+        sql = f"select ({macros['typed']('meant', data_type, dict(options))}) is not null or meant is null from (select {meant} as meant from (select ? as text))"
+        (found,) = connection.execute(sql, [text]).fetchall()
         return bool(found[0])
 
     return read
@@ -47,23 +48,24 @@ def reads() -> Reads:
         ("amount", ["1.50000"], "decimal(18,8)"),
         ("amount", [".5", "7."], "decimal(18,4)"),
         ("amount", ["1e5", "2"], "varchar"),
-        ("amount", ["NaN", "2"], "varchar"),
-        ("amount", ["1,50", "2"], "varchar"),
-        ("amount", ["1.234,50", "2"], "varchar"),
+        ("amount", ["NaN", "x"], "varchar"),
+        ("amount", ["1,500", "2"], "varchar"),
+        ("amount", ["1.23,50", "2"], "varchar"),
         ("amount", ["100000000000000.5"], "decimal(38,15)"),
         ("day", ["2026-11-01", "2026-02-28"], "date"),
         ("day", ["2026-11-01", "2026-02-30"], "varchar"),
-        ("day", ["01.11.2026"], "varchar"),
+        ("day", ["01.02.03.04"], "varchar"),
+        ("day", ["01/02/2026"], "varchar"),
         ("at", ["2026-11-01T10:00:00Z", "2026-11-01 10:00"], "timestamp"),
-        ("at", ["2026-11-01T10:00:00 UTC"], "varchar"),
-        ("at", ["2026-11-01", "2026-11-01 10:00"], "varchar"),
+        ("at", ["2026-11-01T10:00:00 CET"], "varchar"),
+        ("at", ["2026-11-01 10:00", "11-01 10:00"], "varchar"),
         ("at", ["0001-01-01T00:00:00+14:00"], "varchar"),
         ("at", ["2026-11-01T24:00:00Z"], "varchar"),
         ("paid", ["true", "false"], "boolean"),
         ("paid", ["t", "f"], "boolean"),
         ("class", ["t"], "varchar"),
-        ("paid", ["True", "False"], "varchar"),
-        ("paid", ["yes", "no"], "varchar"),
+        ("paid", ["True", "false"], "varchar"),
+        ("paid", ["yes"], "varchar"),
         ("nothing", [], "varchar"),
         ("padded", [" 1", "2"], "varchar"),
     ],
@@ -84,7 +86,8 @@ def test_types_of_texts(name: str, values: list[str], kind: str) -> None:
         (["true"], {BOOLEAN}, "boolean"),
         (["true", "1"], {BOOLEAN, NUMBER}, None),
         (["{}"], {OBJECT}, "json"),
-        (["[]"], {LIST}, None),
+        (["[]"], {LIST}, "json"),
+        (["[]", "x"], {LIST, STRING}, None),
         (["2026-11-01T10:00:00Z"], {STRING}, "timestamp"),
         ([], set(), "varchar"),
     ],
@@ -93,18 +96,56 @@ def test_types_of_json(values: list[str], kinds: set[str], kind: str | None) -> 
     assert type_of("value", values, kinds).name == kind
 
 
-def test_epochs_are_recognized_and_read_where_contracts_can_say_the_unit() -> None:
-    seconds, milliseconds = ["1793527200", "1793527201"], ["1793527200000"]
-    assert "seconds since 1970" in type_of("created_at", seconds).why
-    assert type_of("created_at", seconds).name == "bigint"
-    assert type_of("created_at", seconds, known=["unit"]) == guesses.Type(
-        "timestamp", "seconds since 1970", {"unit": "seconds"}
-    )
-    assert type_of("ts", milliseconds, known=["unit"]).options == {"unit": "milliseconds"}
-    assert type_of("ts", milliseconds, [NUMBER], ["unit"]).options == {"unit": "milliseconds"}
-    assert type_of("visits", seconds, known=["unit"]).name == "bigint"
-    comma = type_of("amount", ["1,5", "2"], known=["decimal"])
-    assert (comma.name, comma.options) == ("decimal(18,4)", {"decimal": ","})
+@pytest.mark.parametrize(
+    ("name", "values", "kind", "options"),
+    [
+        ("created_at", ["1793527200", "1793527201"], "timestamp", {"time_format": "seconds"}),
+        ("ts", ["1793527200000"], "timestamp", {"time_format": "milliseconds"}),
+        ("visits", ["1793527200"], "bigint", {}),
+        ("amount", ["1,5", "2"], "decimal(18,4)", {"decimal": ","}),
+        ("amount", ["1.234,50", "2"], "decimal(18,4)", {"decimal": ",", "thousands": "."}),
+        ("amount", ["1,234.50", "2"], "decimal(18,4)", {"thousands": ","}),
+        ("amount", ["1,234,500", "2"], "decimal(18,4)", {"thousands": ","}),
+        ("amount", ["N/A", "2.5", "-"], "decimal(18,4)", {"missing": ["-", "N/A"]}),
+        ("day", ["NULL", "2026-11-01"], "date", {"missing": ["NULL"]}),
+        ("paid", ["yes", "no"], "boolean", {"values": {"true": ["yes"], "false": ["no"]}}),
+        ("day", ["01.11.2026", "31.1.2026"], "date", {"time_format": "%d.%m.%Y"}),
+        ("day", ["01/13/2026"], "date", {"time_format": "%m/%d/%Y"}),
+        (
+            "at",
+            ["31.10.2026 10:00", "01.11.2026 10:00:05"],
+            "timestamp",
+            {"time_format": ["%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M"]},
+        ),
+        ("at", ["10/31/2026 10:00 PM"], "timestamp", {"time_format": "%m/%d/%Y %I:%M %p"}),
+        ("at", ["2026-11-01 10:00:00 UTC"], "timestamp", {"time_format": "%Y-%m-%d %H:%M:%S UTC"}),
+        ("at", ["2026-11-01", "2026-11-01 10:00"], "timestamp", {"time_format": ["iso", "%Y-%m-%d"]}),
+    ],
+)
+def test_what_a_contract_says_of_how_values_are_written(
+    reads: Reads, name: str, values: list[str], kind: str, options: dict[str, object]
+) -> None:
+    found = type_of(name, values)
+    assert (found.name, found.options) == (kind, options)
+    assert [text for text in values if not reads(text, kind, options) and text not in ("N/A", "-", "NULL")] == []
+    if kind in ("timestamp", "date"):
+        read = guesses.reader(kind, options)
+        assert all(read(text) for text in values if text != "NULL")
+
+
+def test_ids_in_lines_may_be_numbers() -> None:
+    assert type_of("user_id", ["1"], {NUMBER}).options == {"json_types": ["string", "integer"]}
+    assert type_of("x", ["1", "a"], {NUMBER, STRING}).name == "varchar"
+    assert type_of("ts", ["1793527200000"], {NUMBER}).options == {"time_format": "milliseconds"}
+
+
+def test_a_few_wrong_values_leave_a_time_a_time() -> None:
+    found = guesses.mostly_time(["2026-11-01T10:00:00Z"] * 9 + ["soon"])
+    assert found and (found[0].name, found[1]) == ("timestamp", 1)
+    found = guesses.mostly_time(["13.11.2026"] * 9 + ["soon"])
+    assert found and found[0].options == {"time_format": "%d.%m.%Y"}
+    assert guesses.mostly_time(["01/02/2026"] * 9 + ["soon"]) is None
+    assert guesses.mostly_time(["a"] * 9) is None
 
 
 OFFSETS = st.integers(-15 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -128,8 +169,8 @@ VALUES = st.one_of(
 def test_a_proposed_type_refuses_no_value(reads: Reads, name: str, data: st.DataObject) -> None:
     one_sort = data.draw(st.sampled_from([VALUES, *VALUES.original_strategies]))  # type: ignore[attr-defined]
     values = data.draw(st.lists(one_sort, max_size=6).map(set))
-    kind = type_of(name, values).name
-    assert kind and [text for text in values if not reads(text, kind)] == []
+    found = type_of(name, values)
+    assert found.name and [text for text in values if not reads(text, found.name, found.options)] == []
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

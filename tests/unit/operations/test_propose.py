@@ -8,7 +8,7 @@ import pytest
 
 from ingestion.errors import Permanent
 from operations import propose as module
-from operations.guesses import NUMBER, STRING
+from operations.guesses import FRACTION, STRING
 from operations.propose import Asked, Proposal, propose, settings
 from operations.samples import Row, Sample
 
@@ -132,8 +132,8 @@ def test_columns_that_a_contract_cannot_have_are_left_out_and_named() -> None:
     found = proposed(["id", 'a"b', "x", "X"], rows)
     assert [one.name for one in found.columns] == ["id", "file_time"]
     assert sum("left out" in line for line in found.to_decide) == 3
-    kinds = {"id": frozenset({STRING}), "a": frozenset({STRING, NUMBER})}
-    lines = proposed(["id", "a"], [["x", "1"], ["y", "b"]], format="json_lines", kinds=kinds)
+    kinds = {"id": frozenset({STRING}), "a": frozenset({STRING, FRACTION})}
+    lines = proposed(["id", "a"], [["x", "1.5"], ["y", "b"]], format="json_lines", kinds=kinds)
     assert [one.name for one in lines.columns] == ["id"]
     with pytest.raises(Permanent, match="no column"):
         proposed(["{{x}}"], [["1"]])
@@ -163,3 +163,32 @@ def test_the_first_rows_have_the_names_of_the_contract() -> None:
     assert found.rows(1) == [{"order_id": "a", "group_value": "b"}]
     assert (found.source, found.owner) == ("orders", "unknown")
     assert any("--owner" in line for line in found.to_decide)
+
+
+def test_rows_without_a_key_are_records_of_their_own() -> None:
+    rows = [["Cup", "2,50"], ["Cup", "2,50"]]
+    found = proposed(["name", "price"], rows, key=("row",))
+    assert (found.key, found.version) == (("row_id",), None)
+    assert [(one.name, one.header, one.options) for one in found.columns] == [
+        ("row_id", None, {"row_id": True}),
+        ("name", "name", {}),
+        ("price", "price", {"decimal": ","}),
+    ]
+    with pytest.raises(Permanent, match="has no place"):
+        proposed(["name"], [["Cup"]], format="json_lines", kinds={"name": frozenset({STRING})}, key=("row",))
+
+
+def test_marks_for_no_value_are_missing_and_to_be_decided() -> None:
+    rows = [[f"o{number}", "N/A" if number % 2 else "1.5"] for number in range(4)]
+    found = proposed(["order_id", "weight"], rows)
+    assert found.columns[1].missing == 2 and found.columns[1].distinct == 1
+    assert any("whether N/A means no value" in line for line in found.to_decide)
+
+
+def test_german_times_date_a_dataset() -> None:
+    rows = [[f"o{number}", f"{number % 28 + 1:02}.10.2026 10:00"] for number in range(200)]
+    rows[3][1], rows[4][1] = "gestern", "01.01.2030 10:00"
+    found = proposed(["Bestell-Nr", "Bestelldatum"], rows, "bestellungen")
+    assert found.event_time == "bestelldatum" and found.columns[1].options == {"time_format": "%d.%m.%Y %H:%M"}
+    reasons = {str(one["reason"]): one["rows"] for one in found.refused}
+    assert reasons == {"not_parsed:bestelldatum": 1, "in_future:bestelldatum": 1}
