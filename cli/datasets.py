@@ -12,7 +12,7 @@ from ingestion.home import Home
 from ingestion.window import Window
 from operations import datasets
 from operations.datasets import Checked
-from operations.output import say, show, show_one, tell
+from operations.output import show, show_one, tell
 from operations.propose import Asked, Proposal
 
 _PREVIEW_ROWS = 5
@@ -133,7 +133,7 @@ def check_dataset(dataset: str, start: str | None, end: str | None, as_json: boo
     home = Home.from_environment()
     window = Window.parse(start, end) if start and end else None
     wake_shop(home)
-    found = datasets.check(home, dataset, window, now(), say)
+    found = datasets.check(home, dataset, window, now())
     if as_json:
         show_one({**vars(found), "window": str(found.window)}, as_json=True)
     else:
@@ -143,6 +143,8 @@ def check_dataset(dataset: str, start: str | None, end: str | None, as_json: boo
 
 def _show_checked(found: Checked) -> None:
     tell(f"{found.dataset} {found.window}: {found.records:,} records")
+    for line in () if found.records else found.messages:
+        tell(line)
     show(list(found.fates), as_json=False, title="fates", nothing="the window has no record")
     show(list(found.refused), as_json=False, title="refused", nothing="no record is refused")
     show(list(found.colliding), as_json=False, title="keys with several contents", nothing="no key has two contents")

@@ -23,9 +23,8 @@ from ingestion.database import literal
 from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.home import Home
-from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
-from ingestion.names import unfit
+from ingestion.names import is_path, unfit
 from ingestion.times import clock_of
 from ingestion.window import DAY, Window, parse_time
 from operations import samples
@@ -38,6 +37,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # A name of the SQL that is made for every dataset.
 _TAKEN = ("final", "state", "touched")
 _BLOCK = re.compile(r"{% docs (\w+) %}")
+_PATH_START = re.compile(r"[.\[]")
 _EXAMPLES = 3
 # The kind of source that lands each dataset by itself.
 _FILES = "file"
@@ -134,14 +134,28 @@ def _made_in_copy(proposal: Proposal, project: Path, copy: Path) -> dict[PurePos
     listed.write_text(with_dataset(listed.read_text(), name))
     for path, text in texts.items():
         (copy / path).write_text(text)
-    version = releases.release(name, copy)
-    if broken := [one for one in releases.check(copy) if one.dataset == name]:
-        raise Permanent(f"the proposed contract is not one: {broken[0].what}", todo="report this as a bug in Clearwell")
+    version = _released(name, proposal, copy)
     paths = [*texts, PurePosixPath(releases.folder(copy, name).relative_to(copy)) / f"v{version}.yml"]
     found = {path: (copy / path).read_text() for path in paths}
     for path, text in found.items():
         _refuse_other(project / path, text)
     return found
+
+
+def _released(name: str, proposal: Proposal, copy: Path) -> int:
+    """Release the contract in the copy; return its version. What no contract may say is an error of the place, not of a file."""
+    try:
+        version = releases.release(name, copy)
+        broken = [one.what for one in releases.check(copy) if one.dataset == name]
+    except Permanent as error:
+        broken = [error.what]
+    if broken:
+        raise Permanent(
+            f"no contract reads this source as it is: {broken[0]}",
+            where=shown(proposal.asked.place),
+            todo="deliver it in another format, or write the contract by hand: docs/new-dataset.md",
+        )
+    return version
 
 
 def _refuse_blocks(project: Path, texts: Mapping[PurePosixPath, str]) -> None:
@@ -187,9 +201,7 @@ def _replace(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def check(
-    home: Home, dataset: str, window: Window | None, now: datetime, report: Report = silent, project: Path = PROJECT
-) -> Checked:
+def check(home: Home, dataset: str, window: Window | None, now: datetime, project: Path = PROJECT) -> Checked:
     """Land one window of a dataset aside, parse it, and say what became of its records. Nothing in the home changes.
 
     Without a window, it is the newest day of the source.
@@ -208,9 +220,10 @@ def check(
     # a folder for staging: if this process is killed, the next one deletes it
     with bronze.staged(home, "check") as folder:
         aside = replace(home, root=folder, shop_url=shop_url)
-        landing = sources.ingest(contract.source, window, aside, now, report, alone)
+        lines: list[str] = []
+        landing = sources.ingest(contract.source, window, aside, now, lines.append, alone)
         manifests = [one for one in landing.manifests if one.dataset == dataset]
-        return _checked(aside, contract, window, manifests, landing.messages, now, project)
+        return _checked(aside, contract, window, manifests, lines, now, project)
 
 
 def newest_day(home: Home, contract: Contract, now: datetime) -> Window:
@@ -236,7 +249,9 @@ def _newest_row(contract: Contract, place: str) -> datetime:
     latest: datetime | None = None
     clock = clock_of(contract.column(contract.event_time))
     for row in samples.last_file(place):
-        for name in contract.in_source([contract.event_time], row).values():
+        # a file with a column per kind has its dates in the first one
+        names = contract.in_source([contract.event_time], row).values() or list(row)[: bool(contract.settings.unpivot)]
+        for name in names:
             if (text := row[name]) and (at := clock(text)) and (latest is None or at > latest):
                 latest = at
     if latest is None:
@@ -264,7 +279,7 @@ def _checked(
     records = sum(one.records_written for one in manifests)
     rows = _parsed(home, contract, manifests, now, project) if records else []
     columns = _columns_of(home, contract, manifests)
-    read = contract.in_source([one.name for one in contract.columns], columns)
+    read = _found_at_source(contract, columns)
     own = contract.version_column  # a file's time stands in for it
     return Checked(
         dataset=contract.dataset,
@@ -283,6 +298,13 @@ def _checked(
         colliding=tuple({"key": row["name"], "contents": row["records"]} for row in rows if row["what"] == "key"),
         messages=tuple(messages),
     )
+
+
+def _found_at_source(contract: Contract, columns: Sequence[str]) -> dict[str, str]:
+    """Map the contract's columns to the source's; one that is read from a path to the name that the path begins with."""
+    paths = {one.name: _PATH_START.split(one.at_source[0])[1] for one in contract.columns if is_path(one.at_source[0])}
+    plain = contract.in_source([one.name for one in contract.columns if one.name not in paths], columns)
+    return {**plain, **{name: start for name, start in paths.items() if start in columns}}
 
 
 def _parsed(

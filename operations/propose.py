@@ -22,6 +22,7 @@ _PROVING_ROWS = 100
 _SHOWN_CANDIDATES = 3
 # What the user says if no column identifies a row.
 _BY_ROW = "row"
+_BY_CHANCE = "identifies a record, or differs by chance in this sample: --key COL[,COL]"
 
 
 @dataclass(frozen=True)
@@ -278,15 +279,23 @@ def _key(
         if missing <= allowed and is_proof and (not collide or again):
             versions = f"; {collide:,} records of the sample are versions of the same keys" if collide else ""
             notes.decided.append(f"key {one.name}: different in each record of the sample{versions}")
+            if ranks[one.name] < 3:
+                notes.to_decide.append(f"whether {one.name} {_BY_CHANCE}")
             return (one.name,)
         if is_proof:
             tried.append((collide + missing, [one]))
     named = [one for one in singles if ranks[one.name] >= 2 and not one.missing]
-    parts = [one for one in columns if not one.missing and guesses.is_part_of_key(one.header)]
+    # two columns differ by chance if one of them is the time of a record
+    parts = [
+        one
+        for one in columns
+        if not one.missing and guesses.is_part_of_key(one.header) and one.type.name in ("varchar", "bigint", "date")
+    ]
     for first, second in _pairs(named, parts):
         collide, _ = _collisions([first, second], rows, sample)
         if not collide:
             notes.decided.append(f"key {_said([first, second])}: together, different in each record of the sample")
+            notes.to_decide.append(f"whether {_said([first, second])} {_BY_CHANCE}")
             return first.name, second.name
         tried.append((collide, [first, second]))
     raise _no_key(asked, tried, len(rows))

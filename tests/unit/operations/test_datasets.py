@@ -139,6 +139,14 @@ def test_a_relative_path_is_written_from_the_root(
     assert found.sample.place == str(tmp_path / "parcels.csv")
 
 
+def test_what_no_contract_can_say_leaves_nothing(project: Path, proposal: Proposal) -> None:
+    before = tree(project)
+    odd = replace(proposal, columns=(replace(proposal.columns[0], type="blob"), *proposal.columns[1:]))
+    with pytest.raises(Permanent, match="no contract reads this source as it is") as caught:
+        write(odd, project)
+    assert tree(project) == before and caught.value.where.endswith("parcels.csv")
+
+
 def located(location: str, event_time: str | None) -> Contract:
     contract = read_contracts()["exchange_rates"]
     return replace(contract, settings=Files(location), event_time=event_time)
@@ -159,6 +167,9 @@ def test_the_newest_day_is_that_of_the_newest_folder_file_or_row(tmp_path: Path)
     one = located(f"{tmp_path}/2026-11-01.csv", "rate_date")
     assert newest_day(home, one, NOW).options == "--from 2026-11-02 --to 2026-11-03"
     assert newest_day(home, replace(one, event_time=None), NOW).options == "--from 2026-11-03 --to 2026-11-04"
+    (tmp_path / "wide.csv").write_text("Date,USD,\n2026-10-05,1.1,\n2026-10-06,1.2,\n")
+    wide = replace(one, settings=Files(f"{tmp_path}/wide.csv", ("rate_date", "currency", "rate")))
+    assert newest_day(home, wide, NOW).options == "--from 2026-10-06 --to 2026-10-07"
     with pytest.raises(Permanent, match="no record of exchange_rates has a time"):
         newest_day(home, replace(one, event_time="currency"), NOW)
     with pytest.raises(Permanent, match="newest day of orders"):
@@ -171,3 +182,13 @@ def test_a_check_of_what_has_no_source_is_refused(tmp_path: Path, name: str, sai
     with pytest.raises(Permanent) as caught:
         datasets.check(home, name, None, NOW)
     assert said in str(caught.value) and not home.root.exists()
+
+
+def test_a_path_is_read_from_the_name_it_begins_with() -> None:
+    clicks = read_contracts()["clickstream"]
+    columns = tuple(
+        replace(one, source_names=("$.context.page.url",)) if one.name == "url" else one for one in clicks.columns
+    )
+    found = datasets._found_at_source(replace(clicks, columns=columns), ["event_id", "context", "more"])
+    assert found == {"event_id": "event_id", "url": "context"}
+    assert datasets._found_at_source(replace(clicks, columns=columns), ["url"]) == {}

@@ -63,7 +63,10 @@ def test_equal_rows_are_duplicates_and_versions_share_their_key() -> None:
 
 def test_a_pair_may_be_the_key() -> None:
     rows = [[f"o{number // 3}", str(number % 3), "x"] for number in range(9)]
-    assert proposed(["order_id", "line", "note"], rows, "order_items").key == ("order_id", "line")
+    found = proposed(["order_id", "line", "note"], rows, "order_items")
+    assert found.key == ("order_id", "line") and any("by chance" in line for line in found.to_decide)
+    with pytest.raises(Permanent, match="identifies a record"):
+        proposed(["sku", "date", "note"], [["a", time, "x"] for time in times(5)], "sales")
 
 
 def test_what_the_user_says_counts_under_either_name() -> None:
