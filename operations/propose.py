@@ -9,7 +9,6 @@ from itertools import combinations
 from ingestion.addresses import shown
 from ingestion.errors import Permanent
 from ingestion.fields import guess
-from ingestion.kinds import FIELDS
 from ingestion.names import fold
 from operations import guesses
 from operations.guesses import Type, is_currency, plain_names
@@ -119,7 +118,7 @@ def propose(asked: Asked, sample: Sample, now: datetime) -> Proposal:
     money = _money(columns, notes)
     made = [_proposed(asked, one, key, event_time, version, notes) for one in columns]
     if by_row:
-        made.insert(0, _row_id(asked, key[0], sample, notes))
+        made.insert(0, _row_id(asked, key[0], notes))
     elif sample.format == CSV and not version:
         version = _free("file_time", columns)
         description = f"When the file with the record of {asked.name} was published or last changed, UTC."
@@ -397,10 +396,8 @@ def _description(dataset: str, column: _Column, *, is_part: bool, is_time: bool,
     return f"The source of {dataset} calls it {header}{name}{used}."
 
 
-def _row_id(asked: Asked, name: str, sample: Sample, notes: _Notes) -> ProposedColumn:
+def _row_id(asked: Asked, name: str, notes: _Notes) -> ProposedColumn:
     """Return the column that identifies rows without an id of their own."""
-    if sample.format == JSON_LINES:
-        raise Permanent("a line without a key has no place", where=shown(asked.place), todo="say --key COL")
     why = "each row is a record of its own: its content and its number among equal rows identify it"
     notes.decided.append(f"key {name}: {why}")
     return ProposedColumn(
@@ -436,9 +433,9 @@ def _say_the_rest(
             notes.to_decide.append(f"{one.name}: {guesses.NAIVE}, unless `timezone` in the contract says another zone")
     if not asked.owner:
         notes.to_decide.append("who owns the dataset: --owner OWNER, or `owner` in the contract")
-    if sample.csv and "csv" not in FIELDS:
+    if "header" in sample.csv:
         notes.to_decide.append(
-            f"the file is not the usual CSV: {', '.join(f'{k} {v!r}' for k, v in sample.csv.items())}"
+            "what the columns are called: the file has no header; `header` under `csv` in the contract names them"
         )
     if sample.format in (CSV, JSON_LINES) and "${" not in asked.place and "://" not in asked.place:
         notes.to_decide.append(

@@ -40,8 +40,12 @@ _ENDINGS = {
 }
 _PACKED = (".gz", ".zst")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-_DATE = r"\d{4}-\d{2}-\d{2}"
+# The parts of a date in a pattern.
+_PARTS = {"date": r"\d{4}-\d{2}-\d{2}", "year": r"\d{4}", **dict.fromkeys(("month", "day", "hour"), r"\d{2}")}
+# A cell of a first line that is a value, and so no name. A year may be a name.
+_VALUE = re.compile(r"(?!(?:19|20)\d\d$)(?:[+-]?\d+([.,]\d+)*|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}.*|[^@\s]+@[^@\s]+\.\w+)")
 _AT_ONCE = 10_000
+_HEADER_BYTES = 1 << 16
 _TABLE = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 # Of a file in another encoding, most lines with letters beyond ASCII are not UTF-8.
 _OTHER_ENCODING = "latin-1"
@@ -63,7 +67,7 @@ class Sample:
     files: tuple[str, ...] = ()
     kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     unread: Mapping[str, int] = field(default_factory=dict)
-    csv: Mapping[str, str] = field(default_factory=dict)
+    csv: Mapping[str, object] = field(default_factory=dict)
     is_whole: bool = True
     key: tuple[str, ...] = ()
 
@@ -79,7 +83,7 @@ class _Taken:
     rows: list[dict[str, str | None]] = field(default_factory=list)
     kinds: dict[str, set[str]] = field(default_factory=dict)
     unread: Counter[str] = field(default_factory=Counter)
-    csv: dict[str, str] = field(default_factory=dict)
+    csv: dict[str, object] = field(default_factory=dict)
     is_whole: bool = True
     # The most bytes to read of a file.
     bytes: int = _BYTES
@@ -146,10 +150,22 @@ def last_file(place: str) -> Iterator[dict[str, str | None]]:
 
 
 def newest_date(place: str) -> str | None:
-    """Return the date of the newest file of a pattern with `{date}`; None of any other place, or if there is no file."""
-    if "{date}" not in place or is_http(place):
+    """Return the date of the newest file of a pattern with date parts; None of any other place, or if there is no file."""
+    if not _has_parts(place) or is_http(place):
         return None
-    return max((found[1] for one in _matching(place) if (found := _dated(place).fullmatch(one))), default=None)
+    pattern, dates = _dated(place), []
+    for one in _matching(place):
+        found = pattern.fullmatch(one)
+        parts = found.groupdict() if found else {}
+        if "date" in parts:
+            dates.append(parts["date"])
+        elif {"year", "month", "day"} <= set(parts):
+            dates.append(f"{parts['year']}-{parts['month']}-{parts['day']}")
+    return max(dates, default=None)
+
+
+def _has_parts(place: str) -> bool:
+    return any(f"{{{name}}}" in place for name in _PARTS)
 
 
 def table_of(place: str) -> tuple[str, str] | None:
@@ -170,12 +186,17 @@ def _format(place: str) -> str:
 
 
 def _dated(place: str) -> re.Pattern[str]:
-    parts = re.split(r"(\{date\}|\*)", str(Path(place).expanduser()))
-    written = {"{date}": f"({_DATE})", "*": "[^/]*"}
-    pattern, once = "", True
-    for part in parts:
-        pattern += _DATE if part == "{date}" and not once else written.get(part, re.escape(part))
-        once = once and part != "{date}"
+    """Return the pattern of the files of a place, with a group for each part of a date."""
+    pattern, seen = "", set()
+    for part in re.split(r"(\{\w+\}|\*)", str(Path(place).expanduser())):
+        name = part.strip("{}")
+        if part == "*":
+            pattern += "[^/]*"
+        elif part.startswith("{") and name in _PARTS:
+            pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{_PARTS[name]})"
+            seen.add(name)
+        else:
+            pattern += re.escape(part)
     return re.compile(pattern)
 
 
@@ -183,7 +204,8 @@ def _matching(place: str) -> list[str]:
     """List the files of a pattern by name. A `*` and a date stand for a part of one name."""
     try:
         path, pattern = Path(place).expanduser(), _dated(place)
-        wanted = re.sub(r"\*+", "*", re.sub(r"([\[?])", r"[\1]", str(path)).replace("{date}", "*"))
+        parts = "|".join(_PARTS)
+        wanted = re.sub(rf"(\{{({parts})\}}|\*)+", "*", re.sub(r"([\[?])", r"[\1]", str(path)))
         found = Path(path.anchor or ".").glob(wanted.removeprefix(path.anchor))
         return sorted(str(one) for one in found if one.is_file() and pattern.fullmatch(str(one)))
     except (OSError, RuntimeError, ValueError, NotImplementedError):
@@ -192,7 +214,7 @@ def _matching(place: str) -> list[str]:
 
 def _files(place: str) -> list[str]:
     """List the files of a path or pattern, the oldest name first. None is Permanent."""
-    if "\0" not in place and ("{date}" in place or "*" in place):
+    if "\0" not in place and (_has_parts(place) or "*" in place):
         if found := _matching(place):
             return found
         raise Permanent(
@@ -266,39 +288,45 @@ def _read_csv(taken: _Taken, place: str) -> Iterator[dict[str, str | None]]:
 
 
 def _table(
-    body: bytes, dialect: Mapping[str, str], where: str
+    body: bytes, dialect: Mapping[str, object], where: str
 ) -> tuple[tuple[str, ...], Iterator[tuple[Row, str | None]]]:
     """Split a CSV: the usual one by the code that lands it, any other by its dialect."""
     if not dialect:
         table = csv_records.read(body, where)
         return table.columns, ((one.fields, one.reason) for one in table.records)
-    text = body.decode(dialect.get("encoding", "utf-8"), "replace")
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=dialect.get("delimiter", ","), quotechar=dialect.get("quote", '"')
-    )
-    columns = tuple(name.strip() for name in next(reader, []))
+    reader = _reader(body, dialect)
+    header = dialect.get("header")
+    columns = tuple(header) if isinstance(header, list) else tuple(name.strip() for name in next(reader, []))
     if not columns or "" in columns or len(set(columns)) < len(columns):
         raise Permanent("the header has an empty or repeated name", where=where, todo="correct the file's first line")
     return columns, (_split(fields, len(columns)) for fields in reader if fields)
+
+
+def _reader(body: bytes, dialect: Mapping[str, object]) -> Iterator[list[str]]:
+    text = body.decode(str(dialect.get("encoding", "utf-8")), "replace")
+    signs = str(dialect.get("delimiter", ",")), str(dialect.get("quote", '"'))
+    return csv.reader(io.StringIO(text, newline=""), delimiter=signs[0], quotechar=signs[1])
 
 
 def _split(fields: list[str], width: int) -> tuple[Row, str | None]:
     return tuple(one or None for one in fields), None if len(fields) == width else csv_records.RAGGED
 
 
-def _dialect(body: bytes) -> dict[str, str]:
-    """Say how a CSV differs from the usual one, which is in UTF-8 and has commas and double quotes."""
-    found: dict[str, str] = {}
+def _dialect(body: bytes) -> dict[str, object]:
+    """Say how a CSV differs from the usual one: in UTF-8, with commas and double quotes, and with a header."""
+    found: dict[str, object] = {}
     if _is_other_encoding(body):
         found["encoding"] = _OTHER_ENCODING
     first = body.split(b"\n", 1)[0]
-    if first.count(b",") >= max(first.count(sign) for sign in (b";", b"\t", b"|")) and b"," in first:
-        return found
-    sniffed = _sniffed(body, found)
-    if sniffed["Delimiter"] != "," and len(sniffed["Columns"]) > 1:
-        found["delimiter"] = sniffed["Delimiter"]
-    if found and sniffed["Quote"] not in ('"', "", "(empty)", "\0"):
-        found["quote"] = sniffed["Quote"]
+    if not (first.count(b",") >= max(first.count(sign) for sign in (b";", b"\t", b"|")) and b"," in first):
+        sniffed = _sniffed(body, found)
+        if sniffed["Delimiter"] != "," and len(sniffed["Columns"]) > 1:
+            found["delimiter"] = sniffed["Delimiter"]
+            if sniffed["Quote"] == "'":
+                found["quote"] = "'"
+    cells = next(_reader(body[:_HEADER_BYTES], found), [])
+    if len(cells) > 1 and any(_VALUE.fullmatch(cell.strip()) for cell in cells):
+        found["header"] = [f"column_{number}" for number in range(1, len(cells) + 1)]
     return found
 
 
@@ -311,11 +339,11 @@ def _is_other_encoding(body: bytes) -> bool:
 _UNREADABLE = "\ufffd"
 
 
-def _sniffed(body: bytes, found: Mapping[str, str]) -> dict[str, Any]:
+def _sniffed(body: bytes, found: Mapping[str, object]) -> dict[str, Any]:
     """Ask DuckDB for the dialect."""
     start = body[: body.rfind(b"\n", 0, 1 << 20) + 1] or body
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-        file.write(start.decode(found.get("encoding", "utf-8"), "replace").encode())
+        file.write(start.decode(str(found.get("encoding", "utf-8")), "replace").encode())
         file.flush()
         with duckdb.connect() as connection:
             try:

@@ -62,6 +62,24 @@ def test_the_dialect_is_recognized(tmp_path: Path, body: bytes, dialect: dict[st
     assert found.columns[1:] in ((), ("Straße",))
 
 
+def test_a_file_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2026-11-01,Cup\n2,2026-11-02,Pot\n")
+    found = read_sample(str(tmp_path / "a.csv"))
+    assert found.columns == ("column_1", "column_2", "column_3") and found.csv == {"header": list(found.columns)}
+    assert [row[0] for row in found.rows] == ["1", "2"]
+    (tmp_path / "a.csv").write_text("country,2024,2025\nDE,1,2\n")
+    assert read_sample(str(tmp_path / "a.csv")).columns == ("country", "2024", "2025")
+
+
+def test_files_may_be_dated_by_parts(tmp_path: Path) -> None:
+    for place in ("2026/10/31/23.csv", "2026/11/01/00.csv", "2026/11/x/00.csv"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(f"id\n{place}\n")
+    place = str(tmp_path / "{year}/{month}/{day}/{hour}.csv")
+    assert [row[0] for row in read_sample(place).rows] == ["2026/10/31/23.csv", "2026/11/01/00.csv"]
+    assert samples.newest_date(place) == "2026-11-01"
+
+
 def test_the_first_and_the_last_file_of_a_pattern_are_read(tmp_path: Path) -> None:
     for day in ("2026-11-01", "2026-11-02", "2026-11-03"):
         (tmp_path / f"x-{day}.csv").write_text(f"id,day\n1,{day}\n")
