@@ -76,7 +76,7 @@ def _scalar(value: object) -> str:
         return "[" + ", ".join(map(_scalar, value)) + "]"
     if not isinstance(value, str):
         return json.dumps(value)
-    is_plain = re.fullmatch(r"[A-Za-z_][\w]*( [A-Za-z_][\w]*)*", value) and value.isascii()
+    is_plain = re.fullmatch(r"\w+( \w+)*", value) and value.isascii()
     return value if is_plain and yaml.safe_load(value) == value else json.dumps(value, ensure_ascii=False)
 
 
@@ -110,12 +110,13 @@ def _column_meta(column: ProposedColumn) -> dict[str, object]:
 
 def _staging_yml(proposal: Proposal) -> str:
     name = proposal.asked.name
+    as_name = f" as {name}" if name != proposal.source else ""
     lines = [
         "sources:",
         "  - name: bronze",
         "    tables:",
         f"      - name: {name}",
-        f'        description: "What {proposal.source} sends as {name}."',
+        f'        description: "What the source {proposal.source} sends{as_name}."',
         "        config:",
         "          meta:",
         *(f"            {field}: {_scalar(value)}" for field, value in _meta(proposal).items()),

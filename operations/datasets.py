@@ -71,6 +71,8 @@ class Checked:
 def propose_dataset(asked: Asked, now: datetime, project: Path = PROJECT) -> Proposal:
     """Look at a source, and propose a contract for it. A name that is taken, or cannot be one, is Permanent."""
     _check_name(asked.name, project)
+    if asked.source and not _NAME.fullmatch(asked.source):
+        raise Permanent(f"a source cannot be called {asked.source!r}", todo="use lower-case letters, digits and _")
     asked = replace(asked, place=_place(asked.place))
     return propose(asked, samples.read_sample(asked.place), now)
 
@@ -181,8 +183,7 @@ def _create(path: Path, text: str, undo: ExitStack) -> Path:
         undo.callback(_remove_empty, path.parent)
     if not path.exists():
         undo.callback(path.unlink, missing_ok=True)
-        with path.open("x") as file:
-            file.write(text)
+        _replace(path, text)
     return path
 
 
@@ -192,10 +193,12 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
+    """Give a file its text at once, so that a killed process leaves none half."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         part.write_text(text)
-        shutil.copymode(path, part)
+        if path.exists():
+            shutil.copymode(path, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -280,7 +283,6 @@ def _checked(
     rows = _parsed(home, contract, manifests, now, project) if records else []
     columns = _columns_of(home, contract, manifests)
     read = _found_at_source(contract, columns)
-    own = contract.version_column  # a file's time stands in for it
     return Checked(
         dataset=contract.dataset,
         window=window,
@@ -292,7 +294,7 @@ def _checked(
             if row["what"] == "refused"
         ),
         unknown=tuple(one for one in columns if one not in read.values()) if records else (),
-        lacking=tuple(one.name for one in contract.columns if one.name not in read and one.name != own)
+        lacking=tuple(one.name for one in contract.columns if one.is_at_source and one.name not in read)
         if records
         else (),
         colliding=tuple({"key": row["name"], "contents": row["records"]} for row in rows if row["what"] == "key"),

@@ -12,7 +12,7 @@ from ingestion.fields import guess
 from ingestion.names import fold
 from operations import guesses
 from operations.guesses import Type, is_currency, plain_names
-from operations.samples import CSV, JSON_LINES, TABLE, Row, Sample, table_of
+from operations.samples import CSV, TABLE, Row, Sample, table_of
 
 # Of a key or a time that its name and all other values speak for, this share of the sample may be missing or wrong.
 _TOLERATED = 0.01
@@ -437,7 +437,7 @@ def _say_the_rest(
         notes.to_decide.append(
             "what the columns are called: the file has no header; `header` under `csv` in the contract names them"
         )
-    if sample.format in (CSV, JSON_LINES) and "${" not in asked.place and "://" not in asked.place:
+    if sample.format != TABLE and "${" not in asked.place and "://" not in asked.place:
         notes.to_decide.append(
             "whether the path is the same wherever Clearwell runs: `location` may name a variable, as ${FOLDER}/file.csv"
         )

@@ -59,29 +59,25 @@ class Stopped(Exception):
 
 def test_what_fails_midway_leaves_nothing(project: Path, proposal: Proposal, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tree(project)
-    real = Path.open
-    for stop in range(13):
-        left = iter(range(stop))
+    real, stops = datasets._replace, 0
+    while True:
+        left = iter(range(stops))
 
-        def fail(path: Path, mode: str = "r", *more: object, left: Iterator[int] = left, **named: object) -> object:
-            if mode == "x" and next(left, None) is None:
+        def fail(path: Path, text: str, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
                 raise Stopped
-            return real(path, mode, *more, **named)  # type: ignore[call-overload]
+            real(path, text)
 
         with monkeypatch.context() as patch:
-            if stop == 12:
-                patch.setattr(datasets, "_replace", fail_replace)
-            else:
-                patch.setattr(Path, "open", fail)
-            with pytest.raises(Stopped):
+            patch.setattr(datasets, "_replace", fail)
+            try:
                 write(proposal, project)
-        assert tree(project) == before
-        assert not (project / "contracts" / "parcels").exists()
-    write(proposal, project)
-
-
-def fail_replace(*_: object) -> None:
-    raise Stopped
+                break
+            except Stopped:
+                assert tree(project) == before and not (project / "contracts" / "parcels").exists()
+        stops += 1
+    # 11 files of models with their descriptions, the release, and the list of datasets
+    assert stops == 13
 
 
 @pytest.mark.parametrize("name", ["models/silver/silver_parcels.sql", "contracts/parcels/v1.yml"])
@@ -109,6 +105,11 @@ def test_what_a_killed_command_left_is_completed(project: Path, proposal: Propos
 def test_a_name_that_sql_cannot_have_is_refused(name: str, project: Path) -> None:
     with pytest.raises(Permanent, match="cannot be called"):
         propose_dataset(Asked(name, "nothing.csv"), NOW, project)
+
+
+def test_a_source_is_named_as_a_dag_can_be(project: Path) -> None:
+    with pytest.raises(Permanent, match="a source cannot be called 'my post'"):
+        propose_dataset(Asked("parcels", "nothing.csv", source="my post"), NOW, project)
 
 
 def test_a_name_that_is_taken_is_refused(project: Path) -> None:
