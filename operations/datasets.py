@@ -219,14 +219,23 @@ def check(home: Home, dataset: str, window: Window | None, now: datetime, projec
         raise Permanent(f"{dataset} has no source: Clearwell writes it itself", todo="name another dataset")
     window = window or newest_day(home, contract, now)
     alone = {dataset: contract} if contract.kind == _FILES else contracts | {dataset: contract}
-    shop_url = home.database_url() if contract.kind == "shop" else home.shop_url
     # a folder for staging: if this process is killed, the next one deletes it
     with bronze.staged(home, "check") as folder:
-        aside = replace(home, root=folder, shop_url=shop_url)
+        aside = replace(home, root=folder, shop_url=_shop_url(home, contract))
         lines: list[str] = []
         landing = sources.ingest(contract.source, window, aside, now, lines.append, alone)
         manifests = [one for one in landing.manifests if one.dataset == dataset]
         return _checked(aside, contract, window, manifests, lines, now, project)
+
+
+def _shop_url(home: Home, contract: Contract) -> str | None:
+    """Return the address of the home's own shop, which a home aside does not have."""
+    try:
+        return home.database_url()
+    except Permanent:
+        if contract.kind == "shop":
+            raise
+        return None
 
 
 def newest_day(home: Home, contract: Contract, now: datetime) -> Window:
