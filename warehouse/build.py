@@ -232,9 +232,19 @@ def rebuild_aside(home: Home, now: datetime) -> list[Difference]:
 
 
 def parse_aside(
-    home: Home, project: Path, dataset: str, manifests: Sequence[Manifest], query: str, now: datetime
+    home: Home,
+    project: Path,
+    dataset: str,
+    manifests: Sequence[Manifest],
+    query: str,
+    now: datetime,
+    *,
+    through: str = "staging",
 ) -> list[state.Row]:
-    """Parse some batches under another project's contract, in another file, and run a query over the result and the state."""
+    """Parse some batches under another project's contract, in another file, and run a query over the result and the state.
+
+    `through` is the last layer that is built.
+    """
     with lock_aside(home):
         build = Build(home, _PROPOSAL)
         shutil.rmtree(build.folder, ignore_errors=True)
@@ -242,7 +252,7 @@ def parse_aside(
             make_trial_plan(build, manifests, now)
             with connect(build.empty, read_only=False):
                 pass
-            dbt.run_models(build, project, choose=["--select", f"+staging_{dataset}"])
+            dbt.run_models(build, project, choose=["--select", f"+{through}_{dataset}"])
             with (
                 connect(build.file) as connection,
                 attached(connection, build.scratch, "scratch"),

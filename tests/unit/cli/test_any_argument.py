@@ -23,6 +23,7 @@ DOES = (
     # airflow takes any word, and passes it on
     "operations.airflow.command",
     *("demo.postgres.start", "demo.postgres.stop", "demo.live.run", "ingestion.releases.release"),
+    "operations.datasets.write",
 )
 # What a process can get as an argument: no NUL; bytes that are not UTF-8 appear as lone surrogates.
 TEXTS = st.text(

@@ -1,0 +1,577 @@
+"""Guess what a column of a source is: a plain name, a type, whether it is a key, a time or personal data.
+
+A guess is made from a column's name and from all of its values in a sample, as exact texts. The types are those that
+`typed` in macros/parse.sql reads, with what a contract says of how values are written. A type is proposed only if it reads every
+value.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+
+from ingestion.columns import Column
+from ingestion.names import is_path, unfit
+from ingestion.times import clock_of
+
+MONEY = "decimal(18,4)"
+NAIVE = "those without an offset are read as UTC"
+# The kinds of a JSON value, as DuckDB names them. The values of a file that has only texts are of kind TEXT.
+TEXT, STRING, NUMBER, FRACTION, BOOLEAN, OBJECT, LIST = (
+    *("TEXT", "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "OBJECT", "ARRAY"),
+)
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))")
+_WITH_COMMA = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]*)?")
+_WITH_GROUPS = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]*)?")
+_AMBIGUOUS = re.compile(r"[+-]?[0-9]{1,3},[0-9]{3}")
+_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,9})?)?"
+    r"(Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?"
+)
+_ZERO_FIRST = re.compile(r"0[0-9]+|\+.*")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_PHONE = re.compile(r"(\+|00)[0-9][0-9 ()/-]{6,20}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+# How dates are written, and how the times of a day follow them. A column that fits two of the first group stays text.
+_DATES = (
+    *("%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y"),
+)
+_CLOCKS = (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+_ZONED = ("%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%Y-%m-%d %H:%M UTC")
+# Texts that mean that there is no value.
+_NO_VALUE = ("N/A", "n/a", "NA", "#N/A", "NULL", "null", "None", "NaN", "nan", "-", "--", "?")
+# Words for true and false. A column must have both.
+_YES_AND_NO = (
+    *(("TRUE", "FALSE"), ("True", "False"), ("yes", "no"), ("Yes", "No"), ("YES", "NO"), ("Y", "N"), ("y", "n")),
+    *(("T", "F"), ("ja", "nein"), ("Ja", "Nein"), ("oui", "non"), ("si", "no")),
+)
+# So many values show which formats are worth trying.
+_FIRST = 100
+# Epoch seconds of the years 2000 to 2099.
+_EPOCH = range(946_684_800, 4_102_444_800)
+_LETTERS = str.maketrans(
+    {
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "ß": "ss",
+        "Ä": "Ae",
+        "Ö": "Oe",
+        "Ü": "Ue",
+        "æ": "ae",
+        "ø": "oe",
+        "Æ": "Ae",
+        "Ø": "Oe",
+    }
+)
+_LONGEST_NAME = 60
+# Of the name of a thing: fewer letters begin too many names.
+_SHORTEST_NAME = 4
+
+_ID_WORDS = {
+    "id",
+    "uuid",
+    "guid",
+    "key",
+    "nr",
+    "no",
+    "number",
+    "nummer",
+    "num",
+    "code",
+    "sku",
+    "ean",
+    "isbn",
+    "ref",
+    "hash",
+}
+_CODE_WORDS = {
+    "zip",
+    "plz",
+    "postcode",
+    "postal",
+    "phone",
+    "telefon",
+    "mobile",
+    "fax",
+    "iban",
+    "vat",
+    "account",
+    "konto",
+}
+_TIME_WORDS = {
+    "time",
+    "at",
+    "date",
+    "datum",
+    "timestamp",
+    "ts",
+    "when",
+    "zeit",
+    "day",
+    "on",
+    "tag",
+    "epoch",
+    "created",
+    "am",
+}
+_BEGIN_WORDS = {
+    *("created", "placed", "ordered", "occurred", "event", "invoice", "order", "booked", "purchased", "sold", "logged"),
+    *("erstellt", "bestellt", "bestelldatum", "rechnungsdatum", "sent", "received", "posted", "paid", "transaction"),
+}
+_CHANGE_WORDS = {
+    "updated",
+    "modified",
+    "changed",
+    "geaendert",
+    "aktualisiert",
+    "version",
+    "revision",
+    "lastmodified",
+    "edited",
+}
+_OTHER_TIME_WORDS = {
+    *(
+        "birth",
+        "birthday",
+        "dob",
+        "geburtsdatum",
+        "geburtstag",
+        "expires",
+        "expiry",
+        "expiration",
+        "due",
+        "valid",
+        "until",
+    ),
+    *(
+        "deleted",
+        "shipped",
+        "delivered",
+        "end",
+        "ended",
+        "from",
+        "to",
+        "last",
+        "next",
+        "load",
+        "loaded",
+        "export",
+        "exported",
+    ),
+}
+_PERSONAL_WORDS = {
+    *("email", "mail", "phone", "telefon", "mobile", "fax", "firstname", "lastname", "surname", "fullname", "vorname"),
+    *(
+        "nachname",
+        "street",
+        "strasse",
+        "address",
+        "adresse",
+        "anschrift",
+        "birth",
+        "birthday",
+        "birthdate",
+        "dob",
+        "ssn",
+    ),
+    *("geburtsdatum", "geburtstag", "iban", "passport", "ip", "latitude", "longitude", "username"),
+}
+_PERSONAL_NAMES = {
+    *("first_name", "last_name", "full_name", "middle_name", "family_name", "given_name", "user_name", "customer_name"),
+    *("contact_name", "display_name", "name_first", "name_last", "kundenname", "ip_address", "user_agent"),
+}
+_AMOUNT_WORDS = {"amount", "total", "betrag", "summe", "revenue", "gross", "net", "sum", "umsatz"}
+_PRICE_WORDS = {"price", "preis", "cost", "fee", "tax", "discount", "rabatt", "kosten", "shipping"}
+_PART_WORDS = {
+    *(
+        "line",
+        "position",
+        "pos",
+        "row",
+        "sequence",
+        "seq",
+        "item",
+        "zeile",
+        "date",
+        "datum",
+        "day",
+        "month",
+        "year",
+        "currency",
+    ),
+    *("country", "language", "locale", "type", "kind", "variant", "size", "version", "warehouse", "store", "channel"),
+}
+_CURRENCY_WORDS = {"currency", "waehrung", "ccy"}
+
+
+@dataclass(frozen=True)
+class Type:
+    """A proposed type, and why. Without a type, the contract cannot read the column. `options` are its further fields."""
+
+    name: str | None
+    why: str
+    options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def is_text(self) -> bool:
+        """Say whether it is text only because no other type reads it."""
+        return self.name == "varchar" and self.why.startswith("texts")
+
+
+def words(name: str) -> list[str]:
+    """Split a name into its words, in lower case and plain letters."""
+    plain = unicodedata.normalize("NFKC", name).translate(_LETTERS)
+    plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
+    plain = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3_\2\4", plain)
+    return [part for part in re.split(r"[^a-z0-9]+", plain.lower()) if part]
+
+
+def singular(name: str) -> str:
+    """Return the name of one thing from that of several, as far as English spells it by rule."""
+    if name.endswith("ies") and len(name) > 4:
+        return f"{name[:-3]}y"
+    if name.endswith(("sses", "xes", "ches", "shes")):
+        return name[:-2]
+    return name[:-1] if name.endswith("s") and not name.endswith(("ss", "us", "is")) and len(name) > 2 else name
+
+
+def plain_names(headers: Sequence[str]) -> list[str]:
+    """Return a name for each column of a source that a contract may use: different ones, whatever the headers are."""
+    taken: set[str] = set()
+    names = []
+    for place, header in enumerate(headers, 1):
+        base = "_".join(words(header))[:_LONGEST_NAME].strip("_") or f"column_{place}"
+        base = f"c_{base}" if base[0].isdigit() else base
+        name, number = base, 1
+        if unfit(name, [name]):
+            base = name = f"{base}_value"
+        while name in taken or f"text_{name}" in taken or unfit(name, [*taken, name]):
+            number += 1
+            name = f"{base}_{number}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def can_be_named(header: str) -> bool:
+    """Say whether `from` in a contract may hold this name. Braces would be read by dbt as a template."""
+    return (
+        bool(header.strip())
+        and header.isprintable()
+        and not is_path(header)
+        and not re.search(r'["\\]|\{[{%#]', header)
+    )
+
+
+def moment(text: str) -> datetime | None:
+    """Return the UTC time, or the start of the date, of a text as the parser of the records reads it; None if it does not."""
+    if found := _DATE.fullmatch(text):
+        parts: list[str | None] = [*found.groups(), "0", "0", None, None, None]
+    elif found := _TIME.fullmatch(text):
+        parts = list(found.groups())
+    else:
+        return None
+    offset = timezone(_offset(parts[7] or "Z"))
+    try:
+        at = datetime(*(int(part or 0) for part in parts[:6]), tzinfo=offset)  # type: ignore[misc,arg-type]
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _offset(text: str) -> timedelta:
+    if text == "Z":
+        return timedelta(0)
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    length = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return -length if text[0] == "-" else length
+
+
+def is_time(text: str) -> bool:
+    """Say whether the parser reads a text as a timestamp."""
+    return len(text) > 10 and moment(text) is not None
+
+
+def is_date(text: str) -> bool:
+    """Say whether the parser reads a text as a date."""
+    return len(text) == 10 and moment(text) is not None
+
+
+def type_of(name: str, values: Collection[str], kinds: Collection[str] = (TEXT,)) -> Type:
+    """Propose a type that reads all of these values, of these kinds."""
+    if not values:
+        return Type("varchar", "there is no value in the sample") if set(kinds) <= {TEXT, STRING} else _json(set(kinds))
+    if set(kinds) <= {TEXT}:
+        found = _type_of_texts(name, values)
+        rest = set(values).difference(_NO_VALUE)
+        if found.is_text and rest and len(rest) < len(set(values)):
+            other = _type_of_texts(name, rest)
+            if other.name != "varchar":
+                marks = sorted(set(values) - rest)
+                return Type(other.name, f"{other.why}, but for {', '.join(marks)}", {**other.options, "missing": marks})
+        return found
+    return _type_of_json(name, values, set(kinds))
+
+
+def _type_of_texts(name: str, values: Collection[str]) -> Type:
+    if found := _times(values) or _truths(values):
+        return found
+    if all(_INTEGER.fullmatch(one) for one in values):
+        return _type_of_integers(name, values)
+    return _decimals(values) or _marked_numbers(values) or _written_times(values) or Type("varchar", _text(values))
+
+
+def _text(values: Collection[str]) -> str:
+    if all(_AMBIGUOUS.fullmatch(one) or _INTEGER.fullmatch(one) for one in values):
+        return "texts: a comma may separate decimals or thousands, which `decimal` or `thousands` would say"
+    if all(re.fullmatch(r"[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{2,4}.*", one) for one in values):
+        return "texts: the day or the month may come first, which `time_format` would say"
+    return "texts"
+
+
+def _type_of_json(name: str, values: Collection[str], kinds: set[str]) -> Type:
+    """A type reads only some kinds of JSON values; others would be refused."""
+    if kinds <= {OBJECT, LIST}:
+        return _json(kinds)
+    if kinds == {BOOLEAN}:
+        return Type("boolean", "all values are true or false")
+    if kinds == {STRING}:
+        return _times(values) or _written_times(values) or Type("varchar", "texts")
+    if kinds <= {NUMBER, STRING} and is_code(name):
+        return Type("varchar", "numbers that name a thing", {"json_types": ["string", "integer"]})
+    if kinds == {NUMBER} and all(map(_in_range, values)):
+        return _epoch(name, values) or Type("bigint", "all values are whole numbers")
+    if kinds <= {NUMBER, FRACTION, STRING} and (found := _decimals(values, digits=15)):
+        return found
+    if kinds <= {NUMBER, STRING}:
+        return Type("varchar", "texts and whole numbers", {"json_types": ["string", "integer"]})
+    return Type(None, f"no type reads its values, which are {' and '.join(sorted(kinds)).lower()}")
+
+
+def _json(kinds: set[str]) -> Type:
+    if LIST in kinds:
+        return Type("json", "lists", {"json_types": ["object", "array"]})
+    return Type("json", "all values are objects") if kinds else Type("varchar", "there is no value in the sample")
+
+
+def _times(values: Collection[str]) -> Type | None:
+    if all(map(is_date, values)):
+        return Type("date", "all values are dates")
+    if all(map(is_time, values)):
+        naive = "" if all(map(_has_zone, values)) else f"; {NAIVE}"
+        return Type("timestamp", f"all values are times{naive}")
+    if all(is_time(one) or is_date(one) for one in values):
+        return Type("timestamp", f"times, and dates; {NAIVE}", {"time_format": ["iso", "%Y-%m-%d"]})
+    return None
+
+
+def _has_zone(text: str) -> bool:
+    found = _TIME.fullmatch(text)
+    return bool(found and found[8])
+
+
+def _written_times(values: Collection[str]) -> Type | None:
+    """Recognize dates and times by how they are written; None if none fits all, or if two fit."""
+    listed = list(values)
+    for kind, formats in (("timestamp", [(one,) for one in _ZONED]), ("date", [(one,) for one in _DATES])):
+        if found := _fitting(kind, formats, listed):
+            return found
+    written = [tuple(f"{day}{clock}" for clock in _CLOCKS) for day in _DATES]
+    return _fitting("timestamp", [*written, _ZONED], listed)
+
+
+def _fitting(kind: str, choices: Sequence[tuple[str, ...]], values: Sequence[str]) -> Type | None:
+    fitting = []
+    for formats in choices:
+        if not reader(kind, {"time_format": list(formats)})(values[0]):
+            continue
+        readers = {one: reader(kind, {"time_format": [one]}) for one in formats}
+        used = [one for one in formats if any(readers[one](text) for text in values)]
+        if used and all(any(readers[one](text) for one in used) for text in values):
+            fitting.append(used)
+    if len(fitting) != 1:
+        return None
+    (used,) = fitting
+    naive = "" if used[0] in _ZONED or kind == "date" else f"; {NAIVE}"
+    option: object = used[0] if len(used) == 1 else used
+    return Type(kind, f"written as {' or '.join(used)}{naive}", {"time_format": option})
+
+
+def mostly_time(texts: Sequence[str]) -> tuple[Type, int] | None:
+    """Return the type of a time that reads the most of these texts, and how many it does not read; None if another reads as many."""
+    iso: list[tuple[str, dict[str, object]]] = [("timestamp", {}), ("date", {})]
+    kinds = iso + [("date", {"time_format": one}) for one in _DATES]
+    kinds += [("timestamp", {"time_format": f"{day}{clock}"}) for day in _DATES for clock in _CLOCKS]
+    kinds += [("timestamp", {"time_format": one}) for one in _ZONED]
+    found = []
+    for kind, options in kinds:
+        read = reader(kind, options)
+        if 2 * sum(read(text) is None for text in texts[:_FIRST]) <= len(texts[:_FIRST]):
+            found.append((sum(read(text) is None for text in texts), kind, options))
+    found.sort(key=lambda one: one[0])
+    if not found or (len(found) > 1 and found[0][0] == found[1][0]):
+        return None
+    wrong, kind, options = found[0]
+    return Type(kind, f"all values but {wrong:,} are {kind}s; those are refused", options), wrong
+
+
+def reader(kind: str, options: Mapping[str, object]) -> Callable[[str], datetime | None]:
+    """Return what reads the texts of a proposed time as UTC, as the parser of the records does."""
+    formats = options.get("time_format")
+    if not formats:
+        wanted = is_date if kind == "date" else is_time
+        return lambda text: moment(text) if wanted(text) else None
+    listed = [formats] if isinstance(formats, str) else list(formats) if isinstance(formats, list) else []
+    others = clock_of(Column("x", kind, time_formats=tuple(one for one in listed if one != "iso")))
+    return lambda text: (moment(text) if "iso" in listed and is_time(text) else None) or others(text)
+
+
+def _truths(values: Collection[str]) -> Type | None:
+    found = set(values)
+    if found <= {"true", "false"} or found == {"t", "f"}:
+        return Type("boolean", "all values are true or false")
+    for yes, no in _YES_AND_NO:
+        if found == {yes, no}:
+            return Type("boolean", f"all values are {yes} or {no}", {"values": {"true": [yes], "false": [no]}})
+    return None
+
+
+def _type_of_integers(name: str, values: Collection[str]) -> Type:
+    if any(_ZERO_FIRST.fullmatch(one) for one in values):
+        return Type("varchar", "numbers with zeros or a sign in front, which must be kept")
+    if not all(map(_in_range, values)):
+        return Type("varchar", "numbers that are too large for bigint")
+    if found := _epoch(name, values):
+        return found
+    if is_code(name):
+        return Type("varchar", "numbers that name a thing: nobody adds them up")
+    return Type("bigint", "all values are whole numbers")
+
+
+def _in_range(text: str) -> bool:
+    return len(text) <= 20 and -(2**63) <= int(text) < 2**63
+
+
+def _epoch(name: str, values: Collection[str]) -> Type | None:
+    """Recognize a count of time since 1970 in a column whose name speaks of time."""
+    if not set(words(name)) & (_TIME_WORDS | _CHANGE_WORDS | _BEGIN_WORDS) or is_code(name):
+        return None
+    numbers = [int(one) for one in values]
+    for unit, size in (("seconds", 1), ("milliseconds", 1000), ("microseconds", 1_000_000)):
+        if all(number // size in _EPOCH for number in numbers):
+            return Type("timestamp", f"{unit} since 1970", {"time_format": unit})
+    return None
+
+
+def _decimals(values: Collection[str], digits: int = 18) -> Type | None:
+    whole, scale = 0, 0
+    for one in values:
+        found = _DECIMAL.fullmatch(one)
+        if not found:
+            return None
+        whole = max(whole, len((found[1] or "").lstrip("0")))
+        scale = max(scale, len(found[2] or found[3] or ""))
+        if digits < 18 and len(one.strip("+-").replace(".", "").strip("0")) > digits:
+            return None
+    if scale <= 4 and whole <= 14:
+        return Type(MONEY, "all values are numbers of up to 4 decimals")
+    if scale <= 8 and whole <= 10:
+        return Type("decimal(18,8)", f"all values are numbers of up to {scale} decimals")
+    return Type("decimal(38,15)", f"numbers of up to {scale} decimals") if scale <= 15 and whole <= 23 else None
+
+
+def _marked_numbers(values: Collection[str]) -> Type | None:
+    """Recognize numbers with a decimal comma, or with marks between thousands."""
+    if all(_WITH_COMMA.fullmatch(one) for one in values) and not _is_unclear(values, ","):
+        found = _decimals({one.replace(".", "").replace(",", ".") for one in values})
+        options: dict[str, object] = {"decimal": ","}
+        options |= {"thousands": "."} if any("." in one for one in values) else {}
+        return found and Type(found.name, f"{found.why}, with a decimal comma", options)
+    if all(_WITH_GROUPS.fullmatch(one) for one in values) and not _is_unclear(values, "."):
+        found = _decimals({one.replace(",", "") for one in values})
+        return found and Type(found.name, f"{found.why}, with commas between thousands", {"thousands": ","})
+    return None
+
+
+def _is_unclear(values: Collection[str], decimal: str) -> bool:
+    """Say whether no value shows which sign separates the decimals."""
+    if decimal == ",":
+        return all(one.count(",") == 0 or _AMBIGUOUS.fullmatch(one) for one in values)
+    return not any("." in one or one.count(",") > 1 for one in values)
+
+
+def id_rank(name: str, dataset: str) -> int:
+    """Rank how much a name sounds like the id of the dataset's own records: 3 at most, 0 for not at all."""
+    said = words(name)
+    if not is_code(name) or set(said) & _CODE_WORDS:
+        return 0
+    named = "".join(said[:-1] if said[-1] in _ID_WORDS else said)
+    about = re.sub(r"(id|nr|nummer|no)$", "", named) if said[-1] not in _ID_WORDS else named
+    if said in (["id"], ["uuid"], ["guid"]):
+        return 3
+    return 3 if len(about) >= _SHORTEST_NAME and dataset.replace("_", "").startswith(singular(about)) else 2
+
+
+def is_code(name: str) -> bool:
+    """Say whether a name is that of ids, numbers or codes which name things."""
+    said = words(name)
+    if said[:1] in (["line"], ["row"], ["position"], ["sequence"]):
+        return False
+    return bool(said) and (said[-1] in _ID_WORDS or bool(set(said) & _CODE_WORDS) or bool(_GLUED_ID.search(said[-1])))
+
+
+_GLUED_ID = re.compile(
+    r"(kunden|bestell|artikel|rechnungs|beleg|order|customer|product|invoice|user)(id|nr|nummer|no)$"
+)
+
+
+def is_part_of_key(name: str) -> bool:
+    """Say whether a name is that of what often identifies a record together with an id: a position, a date, a currency."""
+    return bool(set(words(name)) & _PART_WORDS)
+
+
+def event_rank(name: str) -> int:
+    """Rank how much a name sounds like the time of a record; 0 for not at all."""
+    said = set(words(name))
+    if said & (_CHANGE_WORDS | _OTHER_TIME_WORDS):
+        return 0
+    glued = bool(re.search(r"(date|datum|time|zeit)$", "".join(words(name))))
+    return 2 * bool(said & _BEGIN_WORDS) + bool(said & _TIME_WORDS or glued)
+
+
+def is_version(name: str) -> bool:
+    """Say whether a name is that of a record's last change."""
+    return bool(set(words(name)) & _CHANGE_WORDS)
+
+
+def personal(name: str, values: Iterable[str]) -> str:
+    """Return why a column may hold personal data; empty if nothing speaks for it."""
+    said = words(name)
+    if "_".join(said) in _PERSONAL_NAMES or set(said) & _PERSONAL_WORDS:
+        return "its name"
+    listed = list(values)
+    for pattern, what in ((_EMAIL, "email addresses"), (_PHONE, "telephone numbers")):
+        found = sum(bool(pattern.fullmatch(one)) for one in listed)
+        if listed and found >= max(1, len(listed) // 20):
+            return what
+    return ""
+
+
+def is_amount(name: str) -> bool:
+    """Say whether a name is that of a record's money."""
+    return bool(set(words(name)) & _AMOUNT_WORDS) and not is_price(name)
+
+
+def is_price(name: str) -> bool:
+    """Say whether a name is that of money which is a part of a record's money, or of one of its units."""
+    return bool(set(words(name)) & _PRICE_WORDS)
+
+
+def is_currency(name: str, values: Collection[str]) -> bool:
+    """Say whether a column holds currencies: by its name, and by its values, which are codes of three letters."""
+    return bool(set(words(name)) & _CURRENCY_WORDS) and bool(values) and all(map(_CURRENCY.fullmatch, values))

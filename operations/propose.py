@@ -1,0 +1,491 @@
+"""Propose a contract from a sample of a source: pure, from exact texts to columns, key, times and what the user has to decide."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import combinations
+
+from ingestion.addresses import shown
+from ingestion.errors import Permanent
+from ingestion.fields import guess
+from ingestion.names import fold
+from operations import guesses
+from operations.guesses import Type, is_currency, plain_names
+from operations.samples import CSV, TABLE, Row, Sample, table_of
+
+# Of a key or a time that its name and all other values speak for, this share of the sample may be missing or wrong.
+_TOLERATED = 0.01
+# Fewer rows prove nothing about a key whose name does not speak for it.
+_PROVING_ROWS = 100
+_SHOWN_CANDIDATES = 3
+# What the user says if no column identifies a row.
+_BY_ROW = "row"
+_BY_CHANCE = "identifies a record, or differs by chance in this sample: --key COL[,COL]"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says about a new dataset; the rest is guessed."""
+
+    name: str
+    place: str
+    source: str = ""
+    owner: str = ""
+    key: tuple[str, ...] = ()
+    event_time: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class ProposedColumn:
+    """A column of the proposed contract, and of the sample: its values, and how many are missing or different.
+
+    `header` is its name at the source; None for the column that Clearwell fills with the time of the file.
+    """
+
+    name: str
+    type: str
+    why: str
+    header: str | None
+    description: str = ""
+    required: bool = False
+    personal: str = ""
+    options: dict[str, object] = field(default_factory=dict)
+    missing: int = 0
+    distinct: int = 0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposed contract, why it is so, and what it does to the sample.
+
+    `refused` counts the sample's rows that it refuses, by reason; `example` is the number of the first such row.
+    """
+
+    asked: Asked
+    sample: Sample
+    columns: tuple[ProposedColumn, ...]
+    key: tuple[str, ...]
+    event_time: str | None
+    version: str | None
+    money: tuple[str, str] | None
+    decided: tuple[str, ...]
+    to_decide: tuple[str, ...]
+    refused: tuple[dict[str, object], ...] = ()
+
+    @property
+    def source(self) -> str:
+        return self.asked.source or self.asked.name
+
+    @property
+    def owner(self) -> str:
+        return self.asked.owner or "unknown"
+
+    def rows(self, count: int) -> list[dict[str, str | None]]:
+        """Return the first rows of the sample, by the names of the contract."""
+        places = {name: place for place, name in enumerate(self.sample.columns)}
+        read = [(one.name, places[one.header]) for one in self.columns if one.header is not None]
+        return [{name: row[place] for name, place in read} for row in self.sample.rows[:count]]
+
+
+@dataclass
+class _Column:
+    """A column of the sample, while it is decided on."""
+
+    name: str
+    header: str
+    texts: list[str | None]
+    values: set[str]
+    missing: int
+    type: Type
+
+
+@dataclass
+class _Notes:
+    decided: list[str] = field(default_factory=list)
+    to_decide: list[str] = field(default_factory=list)
+
+
+def propose(asked: Asked, sample: Sample, now: datetime) -> Proposal:
+    """Propose a contract. Without a key that identifies the sample's rows, or with an unknown column, it is Permanent."""
+    notes = _Notes()
+    columns = _columns(sample, notes)
+    version = _version(asked, columns, notes)
+    event_time = _event_time(asked, columns, version, notes)
+    by_row = asked.key == (_BY_ROW,) and not any(_BY_ROW in (one.name, one.header) for one in columns)
+    key = (_free("row_id", columns),) if by_row else _key(asked, columns, sample, version, notes)
+    money = _money(columns, notes)
+    made = [_proposed(asked, one, key, event_time, version, notes) for one in columns]
+    if by_row:
+        made.insert(0, _row_id(asked, key[0], notes))
+    elif sample.format == CSV and not version:
+        version = _free("file_time", columns)
+        description = f"When the file with the record of {asked.name} was published or last changed, UTC."
+        why = "the source has no time of change: of two records of a key, the one in the newer file wins"
+        made.append(ProposedColumn(version, "timestamp", why, None, description))
+        notes.decided.append(f"{version}: {why}")
+    elif not version:
+        notes.to_decide.append("no column says which of two records of a key is newer: --version COL")
+    _say_the_rest(asked, sample, event_time, made, notes)
+    return Proposal(
+        asked=asked,
+        sample=sample,
+        columns=tuple(made),
+        key=key,
+        event_time=event_time,
+        version=version,
+        money=money,
+        decided=tuple(notes.decided),
+        to_decide=tuple(notes.to_decide),
+        refused=_refused(sample, columns, made, (event_time, version), now),
+    )
+
+
+def settings(proposal: Proposal) -> dict[str, object]:
+    """Return the settings of the kind of source that reads the place, as the contract says them."""
+    if proposal.sample.format == TABLE:
+        connection, table = table_of(proposal.sample.place) or ("", "")
+        found: dict[str, object] = {"kind": "table", "connection": connection, "table": table}
+        header = {one.name: one.header for one in proposal.columns}
+        for setting, column in (("placed", proposal.event_time), ("changed", proposal.version)):
+            if column and header[column]:
+                found[setting] = column
+        return found
+    found = {"location": proposal.sample.place}
+    return found | ({"csv": dict(proposal.sample.csv)} if proposal.sample.csv else {})
+
+
+def _columns(sample: Sample, notes: _Notes) -> list[_Column]:
+    found = []
+    folded = Counter(map(fold, sample.columns))
+    for place, (header, name) in enumerate(zip(sample.columns, plain_names(sample.columns), strict=True)):
+        if not guesses.can_be_named(header):
+            notes.to_decide.append(f"column {header!r} is left out: a contract cannot say its name; bronze keeps it")
+            continue
+        if folded[fold(header)] > 1 and sample.format == CSV:
+            notes.to_decide.append(
+                f"column {header} is left out: another column differs from it by case alone; bronze keeps both"
+            )
+            continue
+        texts = [row[place] for row in sample.rows]
+        values = {text for text in texts if text is not None}
+        proposed = guesses.type_of(header, values, sample.kinds_of(header))
+        if proposed.name is None:
+            notes.to_decide.append(f"column {header} is left out: {proposed.why}; bronze keeps it")
+            continue
+        marks = proposed.options.get("missing")
+        if isinstance(marks, list):
+            texts = [None if text in marks else text for text in texts]
+            values -= set(marks)
+        missing = sum(not text for text in texts)
+        found.append(_Column(name, header, texts, values, missing, proposed))
+    if not found:
+        raise Permanent(
+            "no column of the source can be read", where=shown(sample.place), todo="name a place with records"
+        )
+    return found
+
+
+def _named(columns: Sequence[_Column], said: str, option: str) -> _Column:
+    """Find a column by the name that a user says: the contract's or the source's."""
+    for one in columns:
+        if said in (one.name, one.header):
+            return one
+    near = guess(said, [name for one in columns for name in (one.name, one.header)])
+    raise Permanent(
+        f"{option} names {said}, which is no column of the source{near}",
+        todo=f"name one of: {', '.join(one.name for one in columns)}",
+    )
+
+
+def _as_time(column: _Column) -> bool:
+    """Say whether a column is a time, but for a few wrong values; then make it one."""
+    if column.type.name in ("timestamp", "date"):
+        return True
+    there = [text for text in column.texts if text]
+    found = guesses.mostly_time(there) if column.type.is_text and there else None
+    if not found or found[1] > _TOLERATED * len(there):
+        return False
+    column.type = found[0]
+    return True
+
+
+def _version(asked: Asked, columns: Sequence[_Column], notes: _Notes) -> str | None:
+    if asked.version:
+        found = _named(columns, asked.version, "--version")
+        _as_time(found)
+        notes.decided.append(f"version {found.name}: as you say")
+        return found.name
+    named = [one for one in columns if guesses.is_version(one.header) and one.values]
+    times = [one for one in named if _as_time(one)] or [one for one in named if one.type.name == "bigint"]
+    if not times:
+        return None
+    best = min(times, key=lambda one: (one.type.name != "timestamp", one.missing))
+    notes.decided.append(f"version {best.name}: its name; of two records of a key, the one with the greater value wins")
+    return best.name
+
+
+def _event_time(asked: Asked, columns: Sequence[_Column], version: str | None, notes: _Notes) -> str | None:
+    if asked.event_time:
+        found = _named(columns, asked.event_time, "--event-time")
+        if not _as_time(found):
+            raise Permanent(
+                f"--event-time names {asked.event_time}, which is no time that Clearwell reads: {found.type.why}",
+                todo="name a column of times such as 2026-11-01T10:00:00Z, or leave --event-time out",
+            )
+        notes.decided.append(f"event time {found.name}: as you say")
+        return found.name
+    ranked = [
+        (guesses.event_rank(one.header), one.type.name == "timestamp", -one.missing, one)
+        for one in columns
+        if one.name != version and guesses.event_rank(one.header) and 2 * one.missing < len(one.texts) and _as_time(one)
+    ]
+    if not ranked:
+        what = "no column says when a record happened, so the dataset has no dates, as customers and products have none"
+        notes.to_decide.append(f"{what}; if one does: --event-time COL")
+        return None
+    best = max(ranked, key=lambda one: one[:3])[3]
+    others = [one.name for *_, one in ranked if one is not best]
+    notes.decided.append(f"event time {best.name}: its name and its values")
+    if others:
+        notes.to_decide.append(f"whether {best.name} dates a record, or {' or '.join(others)} does: --event-time COL")
+    return best.name
+
+
+def _key(
+    asked: Asked, columns: Sequence[_Column], sample: Sample, version: str | None, notes: _Notes
+) -> tuple[str, ...]:
+    """Find the columns that identify a record: those that the user says, the table's own, or those that do in the sample."""
+    rows = _distinct(sample.rows)
+    if said := asked.key or sample.key:
+        found = [_named(columns, one, "--key" if asked.key else "the table's key") for one in said]
+        collide, _ = _collisions(found, rows, sample)
+        told = f"; in the sample, {collide:,} records share their key with another one" if collide else ""
+        notes.decided.append(
+            f"key {_said(found)}: {'as you say' if asked.key else 'the primary key of the table'}{told}"
+        )
+        return tuple(one.name for one in found)
+    ranks = {one.name: guesses.id_rank(one.header, asked.name) for one in columns}
+    by_version = next((one for one in columns if one.name == version), None)
+    singles = sorted((one for one in columns if _may_identify(one, ranks)), key=lambda one: -ranks[one.name])
+    tried: list[tuple[int, list[_Column]]] = []
+    for one in singles:
+        allowed = _TOLERATED * len(one.texts) if ranks[one.name] == 3 else 0
+        collide, missing = _collisions([one], rows, sample)
+        again = ranks[one.name] == 3 and by_version and collide and not _collisions([one, by_version], rows, sample)[0]
+        is_proof = ranks[one.name] >= 2 or len(rows) >= _PROVING_ROWS
+        if missing <= allowed and is_proof and (not collide or again):
+            versions = f"; {collide:,} records of the sample are versions of the same keys" if collide else ""
+            notes.decided.append(f"key {one.name}: different in each record of the sample{versions}")
+            if ranks[one.name] < 3:
+                notes.to_decide.append(f"whether {one.name} {_BY_CHANCE}")
+            return (one.name,)
+        if is_proof:
+            tried.append((collide + missing, [one]))
+    named = [one for one in singles if ranks[one.name] >= 2 and not one.missing]
+    # two columns differ by chance if one of them is the time of a record
+    parts = [
+        one
+        for one in columns
+        if not one.missing and guesses.is_part_of_key(one.header) and one.type.name in ("varchar", "bigint", "date")
+    ]
+    for first, second in _pairs(named, parts):
+        collide, _ = _collisions([first, second], rows, sample)
+        if not collide:
+            notes.decided.append(f"key {_said([first, second])}: together, different in each record of the sample")
+            notes.to_decide.append(f"whether {_said([first, second])} {_BY_CHANCE}")
+            return first.name, second.name
+        tried.append((collide, [first, second]))
+    raise _no_key(asked, tried, len(rows))
+
+
+def _pairs(named: Sequence[_Column], parts: Sequence[_Column]) -> Iterable[tuple[_Column, _Column]]:
+    yield from combinations(named, 2)
+    yield from ((one, other) for one in named for other in parts if other not in named)
+
+
+def _no_key(asked: Asked, tried: Sequence[tuple[int, list[_Column]]], rows: int) -> Permanent:
+    best = sorted(tried, key=lambda one: one[0])[:_SHOWN_CANDIDATES]
+    near = "; ".join(f"by {_said(found)}, {collide:,} of {rows:,} collide or have none" for collide, found in best)
+    option = f"--key {','.join(one.name for one in best[0][1])}" if best else "--key COL"
+    return Permanent(
+        f"no column and no pair of columns identifies a record in the sample{f': {near}' if near else ''}",
+        where=shown(asked.place),
+        todo=f"say what does, such as `{option}`; or `--key row`, if each row is a record of its own",
+    )
+
+
+def _distinct(rows: Sequence[Row]) -> list[Row]:
+    """Leave out rows that are equal in all columns: they are duplicates, whatever the key."""
+    return list(dict.fromkeys(rows))
+
+
+def _may_identify(column: _Column, ranks: dict[str, int]) -> bool:
+    """Say whether a column can be a key by itself. Amounts, times and long texts may differ by chance."""
+    if column.type.name not in ("varchar", "bigint") or not column.values:
+        return False
+    if ranks[column.name] >= 2:
+        return True
+    return max(map(len, column.values)) <= 40 and not guesses.personal(column.header, column.values)
+
+
+def _collisions(columns: Sequence[_Column], rows: Sequence[Row], sample: Sample) -> tuple[int, int]:
+    """Count the rows that share their key with an earlier one, and those that have no whole key."""
+    places = [sample.columns.index(one.header) for one in columns]
+    keys = [tuple(row[place] for place in places) for row in rows]
+    whole = [key for key in keys if all(key)]
+    return len(whole) - len(set(whole)), len(keys) - len(whole)
+
+
+def _said(columns: Sequence[_Column]) -> str:
+    return " and ".join(one.name for one in columns)
+
+
+def _money(columns: Sequence[_Column], notes: _Notes) -> tuple[str, str] | None:
+    """Find the record's money: surely, if one column is an amount by its name and its values and one is its currency."""
+    decimals = [one for one in columns if str(one.type.name).startswith("decimal")]
+    amounts = [one for one in decimals if guesses.is_amount(one.header)]
+    prices = [one for one in decimals if guesses.is_price(one.header)]
+    currencies = [one for one in columns if is_currency(one.header, one.values)]
+    if len(amounts) == 1 and len(currencies) == 1 and amounts[0].type.name == guesses.MONEY:
+        notes.decided.append(f"money {amounts[0].name} in {currencies[0].name}: their names and values")
+        return amounts[0].name, currencies[0].name
+    if amounts or prices:
+        listed = ", ".join(one.name for one in [*amounts, *prices])
+        where = "no column is its currency" if not currencies else f"its currency is in {_said(currencies)}"
+        notes.to_decide.append(f"whether {listed} is a record's money, which `money` in the contract says; {where}")
+    return None
+
+
+def _proposed(
+    asked: Asked, column: _Column, key: tuple[str, ...], event_time: str | None, version: str | None, notes: _Notes
+) -> ProposedColumn:
+    is_part, is_time = column.name in key, column.name == event_time
+    few = column.missing <= _TOLERATED * len(column.texts)
+    personal = guesses.personal(column.header, column.values)
+    if personal:
+        notes.decided.append(f"{column.name} is personal data: {personal}")
+    return ProposedColumn(
+        name=column.name,
+        type=str(column.type.name),
+        why=column.type.why,
+        header=column.header,
+        description=_description(
+            asked.name, column, is_part=is_part, is_time=is_time, is_version=column.name == version
+        ),
+        required=is_part or (is_time and few),
+        personal=personal,
+        options=dict(column.type.options),
+        missing=column.missing,
+        distinct=len(column.values),
+    )
+
+
+def _description(dataset: str, column: _Column, *, is_part: bool, is_time: bool, is_version: bool) -> str:
+    """Say what is true of a column: what the source calls it, and what Clearwell uses it for."""
+    header = " ".join(column.header.split())
+    uses = [
+        *(["identifies a record"] if is_part else []),
+        *(["says when it happened, UTC"] if is_time and column.type.name == "timestamp" else []),
+        *(["says on which date it happened"] if is_time and column.type.name == "date" else []),
+        *(["says which of two versions is newer"] if is_version else []),
+    ]
+    name = "" if header == column.name else f", here {column.name}"
+    used = f"; {', and '.join(uses)}" if uses else ""
+    return f"The source of {dataset} calls it {header}{name}{used}."
+
+
+def _row_id(asked: Asked, name: str, notes: _Notes) -> ProposedColumn:
+    """Return the column that identifies rows without an id of their own."""
+    why = "each row is a record of its own: its content and its number among equal rows identify it"
+    notes.decided.append(f"key {name}: {why}")
+    return ProposedColumn(
+        name=name,
+        type="varchar",
+        why=why,
+        header=None,
+        description=f"Which row of {asked.name} it is, by its content and its number among equal rows.",
+        required=True,
+        options={"row_id": True},
+    )
+
+
+def _free(name: str, columns: Sequence[_Column]) -> str:
+    """Return a name that no column has."""
+    taken = {fold(one) for column in columns for one in (column.name, column.header)}
+    free, number = name, 1
+    while fold(free) in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _say_the_rest(
+    asked: Asked, sample: Sample, event_time: str | None, columns: Sequence[ProposedColumn], notes: _Notes
+) -> None:
+    for one in columns:
+        if "missing" in one.options:
+            notes.to_decide.append(f"{one.name}: whether {_listed(one.options['missing'])} means no value")
+        if one.why.startswith("texts: ") or "are refused" in one.why:
+            notes.to_decide.append(f"{one.name}: {one.why}")
+        if guesses.NAIVE in one.why and one.header:
+            notes.to_decide.append(f"{one.name}: {guesses.NAIVE}, unless `timezone` in the contract says another zone")
+    if not asked.owner:
+        notes.to_decide.append("who owns the dataset: --owner OWNER, or `owner` in the contract")
+    if "header" in sample.csv:
+        notes.to_decide.append(
+            "what the columns are called: the file has no header; `header` under `csv` in the contract names them"
+        )
+    if sample.format != TABLE and "${" not in asked.place and "://" not in asked.place:
+        notes.to_decide.append(
+            "whether the path is the same wherever Clearwell runs: `location` may name a variable, as ${FOLDER}/file.csv"
+        )
+    if event_time and not sample.is_whole:
+        notes.decided.append(
+            f"the rest of the source was not read: `clearwell datasets check {asked.name}` reads a whole day"
+        )
+
+
+def _listed(marks: object) -> str:
+    return ", ".join(map(str, marks)) if isinstance(marks, list) else str(marks)
+
+
+def _refused(
+    sample: Sample,
+    columns: Sequence[_Column],
+    made: Sequence[ProposedColumn],
+    never_in_future: Collection[str | None],
+    now: datetime,
+) -> tuple[dict[str, object], ...]:
+    """Count the rows of the sample that the contract refuses, by reason, as dead letters name them."""
+    counts: Counter[str] = Counter(sample.unread)
+    first: dict[str, int] = {}
+    latest = now + timedelta(days=1)
+    by_name = {one.name: one for one in columns}
+    for column in made:
+        if column.header is None:
+            continue
+        is_clock = column.name in never_in_future and column.type in ("timestamp", "date")
+        if not column.required and not is_clock:
+            continue
+        read = guesses.reader(column.type, column.options)
+        for number, text in enumerate(by_name[column.name].texts, 1):
+            reason = ""
+            if not text:
+                reason = "missing" if column.required else ""
+            elif is_clock:
+                at = read(text)
+                reason = "not_parsed" if at is None else "in_future" if at > latest else ""
+            if reason:
+                counts[f"{reason}:{column.name}"] += 1
+                first.setdefault(f"{reason}:{column.name}", number)
+    rows = list(sample.rows)
+    return tuple(
+        {
+            "reason": reason,
+            "rows": count,
+            "example": ", ".join(text or "" for text in rows[first[reason] - 1]) if reason in first else "",
+        }
+        for reason, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    )

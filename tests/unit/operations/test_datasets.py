@@ -1,0 +1,195 @@
+"""A dataset is added whole or not at all, over no other file; a check asks for what it needs; the list has every dataset."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingestion import releases
+from ingestion.contract import PROJECT, Contract, read_contracts
+from ingestion.errors import Permanent
+from ingestion.home import Home
+from ingestion.kinds import Files
+from operations import datasets
+from operations.datasets import newest_day, propose_dataset, write
+from operations.propose import Asked, Proposal
+
+NOW = datetime(2026, 11, 3, 15, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    copy = tmp_path / "dbt_project"
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    return copy
+
+
+@pytest.fixture
+def proposal(tmp_path: Path, project: Path) -> Proposal:
+    path = tmp_path / "parcels.csv"
+    path.write_text("Parcel ID,created_at\np1,2026-11-01T10:00:00Z\np2,2026-11-02T10:00:00Z\n")
+    return propose_dataset(Asked("parcels", str(path)), NOW, project)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_dataset_is_written_listed_and_released(project: Path, proposal: Proposal) -> None:
+    before = tree(project)
+    written = write(proposal, project)
+    after = tree(project)
+    assert {str(path.relative_to(project)) for path in written} == {
+        name for name in after if after[name] != before.get(name)
+    }
+    assert "parcels" in read_contracts(project) and releases.check(project) == []
+    row = next(one for one in datasets.list_datasets(project) if one["dataset"] == "parcels")
+    assert list(row.values()) == ["parcels", "parcels", "file", "rows", "parcel_id", "created_at", "1 day", "unknown"]
+    with pytest.raises(Permanent, match="is a dataset parcels already"):
+        write(proposal, project)
+    assert tree(project) == after
+
+
+class Stopped(Exception):
+    """Raised in place of a write."""
+
+
+def test_what_fails_midway_leaves_nothing(project: Path, proposal: Proposal, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tree(project)
+    real, stops = datasets._replace, 0
+    while True:
+        left = iter(range(stops))
+
+        def fail(path: Path, text: str, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise Stopped
+            real(path, text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(datasets, "_replace", fail)
+            try:
+                write(proposal, project)
+                break
+            except Stopped:
+                assert tree(project) == before and not (project / "contracts" / "parcels").exists()
+        stops += 1
+    # 11 files of models with their descriptions, the release, and the list of datasets
+    assert stops == 13
+
+
+@pytest.mark.parametrize("name", ["models/silver/silver_parcels.sql", "contracts/parcels/v1.yml"])
+def test_no_file_is_overwritten(project: Path, proposal: Proposal, name: str) -> None:
+    (project / name).parent.mkdir(exist_ok=True)
+    (project / name).write_text("mine")
+    before = tree(project)
+    with pytest.raises(Permanent, match="is there already") as caught:
+        write(proposal, project)
+    assert tree(project) == before and caught.value.where == str(project / name)
+
+
+def test_what_a_killed_command_left_is_completed(project: Path, proposal: Proposal) -> None:
+    listed = (project / "dbt_project.yml").read_text()
+    write(proposal, project)
+    after = tree(project)
+    (project / "dbt_project.yml").write_text(listed)
+    for name in ("silver/silver_parcels.yml", "staging/staging_parcels.yml"):
+        (project / "models" / name).unlink()
+    write(proposal, project)
+    assert tree(project) == after
+
+
+@pytest.mark.parametrize("name", ["order", "Parcels", "1x", "", "a-b", "final", "record_no", "../x"])
+def test_a_name_that_sql_cannot_have_is_refused(name: str, project: Path) -> None:
+    with pytest.raises(Permanent, match="cannot be called"):
+        propose_dataset(Asked(name, "nothing.csv"), NOW, project)
+
+
+def test_a_source_is_named_as_a_dag_can_be(project: Path) -> None:
+    with pytest.raises(Permanent, match="a source cannot be called 'my post'"):
+        propose_dataset(Asked("parcels", "nothing.csv", source="my post"), NOW, project)
+
+
+def test_a_name_that_is_taken_is_refused(project: Path) -> None:
+    with pytest.raises(Permanent, match="is a dataset orders already"):
+        propose_dataset(Asked("orders", "nothing.csv"), NOW, project)
+
+
+def test_a_description_that_is_there_is_not_written_twice(project: Path, proposal: Proposal) -> None:
+    (project / "models" / "plan" / "more.md").write_text("{% docs parcels_parcel_id %}\nx\n{% enddocs %}\n")
+    with pytest.raises(Permanent, match="describes parcels_parcel_id already"):
+        write(proposal, project)
+
+
+@pytest.mark.parametrize(
+    "place", ["https://user:secret@example.org/x.csv", "https://secret@example.org/x.csv", "http://"]
+)
+def test_an_address_with_a_password_does_not_get_into_a_contract(project: Path, place: str) -> None:
+    with pytest.raises(Permanent, match="holds a user or a password") as caught:
+        propose_dataset(Asked("parcels", place), NOW, project)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_relative_path_is_written_from_the_root(
+    tmp_path: Path, project: Path, proposal: Proposal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = propose_dataset(Asked("parcels", "parcels.csv"), NOW, project)
+    assert found.sample.place == str(tmp_path / "parcels.csv")
+
+
+def test_what_no_contract_can_say_leaves_nothing(project: Path, proposal: Proposal) -> None:
+    before = tree(project)
+    odd = replace(proposal, columns=(replace(proposal.columns[0], type="blob"), *proposal.columns[1:]))
+    with pytest.raises(Permanent, match="no contract reads this source as it is") as caught:
+        write(odd, project)
+    assert tree(project) == before and caught.value.where.endswith("parcels.csv")
+
+
+def located(location: str, event_time: str | None) -> Contract:
+    contract = read_contracts()["exchange_rates"]
+    return replace(contract, settings=Files(location), event_time=event_time)
+
+
+def test_the_newest_day_is_that_of_the_newest_folder_file_or_row(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", tmp_path / "landing")
+    for day in ("2026-11-01", "2026-10-30"):
+        (home.landing / day).mkdir(parents=True)
+    clicks = read_contracts()["clickstream"]
+    assert newest_day(home, clicks, NOW).options == "--from 2026-11-01 --to 2026-11-02"
+    for day in ("2026-11-01", "2026-10-30"):
+        (tmp_path / f"{day}.csv").write_text(f"rate_date,currency\n{day},EUR\n2026-11-02,USD\n2026-10-01,USD\nx,USD\n")
+    assert (
+        newest_day(home, located(f"{tmp_path}/{{date}}.csv", "rate_date"), NOW).options
+        == "--from 2026-11-01 --to 2026-11-02"
+    )
+    one = located(f"{tmp_path}/2026-11-01.csv", "rate_date")
+    assert newest_day(home, one, NOW).options == "--from 2026-11-02 --to 2026-11-03"
+    assert newest_day(home, replace(one, event_time=None), NOW).options == "--from 2026-11-03 --to 2026-11-04"
+    (tmp_path / "wide.csv").write_text("Date,USD,\n2026-10-05,1.1,\n2026-10-06,1.2,\n")
+    wide = replace(one, settings=Files(f"{tmp_path}/wide.csv", ("rate_date", "currency", "rate")))
+    assert newest_day(home, wide, NOW).options == "--from 2026-10-06 --to 2026-10-07"
+    with pytest.raises(Permanent, match="no record of exchange_rates has a time"):
+        newest_day(home, replace(one, event_time="currency"), NOW)
+    with pytest.raises(Permanent, match="newest day of orders"):
+        newest_day(home, read_contracts()["orders"], NOW)
+
+
+@pytest.mark.parametrize(("name", "said"), [("ordrs", "did you mean orders"), ("decisions", "writes it itself")])
+def test_a_check_of_what_has_no_source_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    home = Home(tmp_path / "home", tmp_path / "landing")
+    with pytest.raises(Permanent) as caught:
+        datasets.check(home, name, None, NOW)
+    assert said in str(caught.value) and not home.root.exists()
+
+
+def test_a_path_is_read_from_the_name_it_begins_with() -> None:
+    clicks = read_contracts()["clickstream"]
+    columns = tuple(
+        replace(one, source_names=("$.context.page.url",)) if one.name == "url" else one for one in clicks.columns
+    )
+    found = datasets._found_at_source(replace(clicks, columns=columns), ["event_id", "context", "more"])
+    assert found == {"event_id": "event_id", "url": "context"}
+    assert datasets._found_at_source(replace(clicks, columns=columns), ["url"]) == {}

@@ -1,0 +1,193 @@
+"""A proposal decides on the key, the times, money and personal data, and says what it cannot decide."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ingestion.errors import Permanent
+from operations.guesses import FRACTION, STRING
+from operations.propose import Asked, Proposal, propose, settings
+from operations.samples import Row, Sample
+
+NOW = datetime(2026, 11, 3, tzinfo=UTC)
+
+
+def sample(columns: Sequence[str], rows: Sequence[Sequence[str | None]], **more: Any) -> Sample:
+    texts: tuple[Row, ...] = tuple(tuple(row) for row in rows)
+    return Sample(
+        **{"place": "x.csv", "format": "csv", "columns": tuple(columns), "rows": texts, "files": ("x.csv",), **more}
+    )
+
+
+def proposed(
+    columns: Sequence[str], rows: Sequence[Sequence[str | None]], name: str = "orders", **asked: Any
+) -> Proposal:
+    more = {"format": asked.pop("format", "csv"), "kinds": asked.pop("kinds", {}), "key": asked.pop("table_key", ())}
+    return propose(Asked(name, "x.csv", **asked), sample(columns, rows, **more), NOW)
+
+
+def times(count: int, start: int = 1) -> list[str]:
+    return [f"2026-10-{1 + number % 28:02}T10:00:00Z" for number in range(start, start + count)]
+
+
+def test_a_key_is_unique_and_its_name_says_so() -> None:
+    rows = [[f"c{number}", f"o{number}", str(number)] for number in range(5)]
+    assert proposed(["customer_id", "order_id", "quantity"], rows).key == ("order_id",)
+    assert proposed(["customer_id", "status", "quantity"], rows).key == ("customer_id",)
+    # a name that says nothing needs more rows
+    with pytest.raises(Permanent, match="identifies a record"):
+        proposed(["status", "shop", "quantity"], rows)
+    many = [[f"s{number}", "a", "1"] for number in range(200)]
+    assert proposed(["status", "shop", "quantity"], many).key == ("status",)
+
+
+def test_equal_rows_are_duplicates_and_versions_share_their_key() -> None:
+    rows = [
+        ["o1", "1", "2026-11-01T10:00:00Z"],
+        ["o1", "1", "2026-11-01T10:00:00Z"],
+        ["o2", "2", "2026-11-01T10:00:00Z"],
+    ]
+    assert proposed(["order_id", "quantity", "updated_at"], rows).key == ("order_id",)
+    later = [*rows, ["o1", "3", "2026-11-01T11:00:00Z"]]
+    found = proposed(["order_id", "quantity", "updated_at"], later)
+    assert found.key == ("order_id",) and found.version == "updated_at"
+    assert any("1 records of the sample are versions" in line for line in found.decided)
+    two = [*rows, ["o1", "3", "2026-11-01T10:00:00Z"]]
+    with pytest.raises(Permanent) as caught:
+        proposed(["order_id", "quantity", "updated_at"], two)
+    assert "by order_id, 1 of 3 collide" in caught.value.what and "--key order_id" in caught.value.todo
+
+
+def test_a_pair_may_be_the_key() -> None:
+    rows = [[f"o{number // 3}", str(number % 3), "x"] for number in range(9)]
+    found = proposed(["order_id", "line", "note"], rows, "order_items")
+    assert found.key == ("order_id", "line") and any("by chance" in line for line in found.to_decide)
+    with pytest.raises(Permanent, match="identifies a record"):
+        proposed(["sku", "date", "note"], [["a", time, "x"] for time in times(5)], "sales")
+
+
+def test_what_the_user_says_counts_under_either_name() -> None:
+    rows = [["1", "a", time] for time in times(3)]
+    found = proposed(["Kunden Nr", "Art", "Zeit"], rows, key=("Kunden Nr", "art"), event_time="Zeit")
+    assert found.key == ("kunden_nr", "art") and found.event_time == "zeit"
+    assert any("2 records share their key" in line for line in found.decided)
+    for option in ({"key": ("kundennr",)}, {"event_time": "zeitt"}, {"version": "x"}):
+        with pytest.raises(Permanent, match="no column of the source"):
+            proposed(["Kunden Nr", "Art", "Zeit"], rows, **{"key": ("art",), **option})
+    with pytest.raises(Permanent, match="no time that Clearwell reads"):
+        proposed(["Kunden Nr", "Art", "Zeit"], rows, key=("art",), event_time="art")
+
+
+def test_a_few_wrong_times_do_not_undate_a_dataset() -> None:
+    rows = [[f"o{number}", time] for number, time in enumerate(times(200))]
+    rows[7][1], rows[8][1] = "yesterday", "2030-01-01T00:00:00Z"
+    found = proposed(["order_id", "created_at"], rows)
+    assert found.event_time == "created_at"
+    reasons = {str(one["reason"]): one["rows"] for one in found.refused}
+    assert reasons == {"not_parsed:created_at": 1, "in_future:created_at": 1}
+    rows[9][1] = rows[10][1] = "never"
+    found = proposed(["order_id", "created_at"], rows)
+    assert found.event_time is None and any("no dates" in line for line in found.to_decide)
+
+
+def test_the_event_time_is_when_it_happened() -> None:
+    columns = ["order_id", "updated_at", "shipped_at", "birth_date", "order_date"]
+    rows = [[f"o{number}", time, time, "1990-01-01", time] for number, time in enumerate(times(4))]
+    found = proposed(columns, rows)
+    assert (found.event_time, found.version) == ("order_date", "updated_at")
+    by_name = {one.name: one for one in found.columns}
+    assert [name for name, one in by_name.items() if one.required] == ["order_id", "order_date"]
+    assert by_name["birth_date"].personal == "its name"
+    assert proposed(columns[:4], [row[:4] for row in rows]).event_time is None
+
+
+def test_an_event_time_that_is_often_missing_is_not_required() -> None:
+    rows: list[list[str | None]] = [[f"o{number}", time] for number, time in enumerate(times(10))]
+    rows[0][1] = None
+    found = proposed(["order_id", "created_at"], rows)
+    assert found.event_time == "created_at" and [one.required for one in found.columns[:2]] == [True, False]
+    assert found.refused == ()
+
+
+def test_without_a_version_a_file_has_its_own_time() -> None:
+    rows = [["a", "1"], ["b", "2"]]
+    found = proposed(["product_id", "file_time"], rows, "products")
+    assert found.version == "file_time_2" and found.columns[-1].header is None
+    table = proposed(["product_id", "stock"], rows, "products", format="table")
+    assert table.version is None and any("--version" in line for line in table.to_decide)
+
+
+def test_money_is_said_only_if_it_is_sure() -> None:
+    rows = [[f"o{number}", "1.50", "EUR"] for number in range(3)]
+    assert proposed(["order_id", "total_amount", "currency"], rows).money == ("total_amount", "currency")
+    for columns in (["order_id", "total_amount", "land"], ["order_id", "unit_price", "currency"]):
+        found = proposed(columns, rows)
+        assert found.money is None and any(columns[1] in line for line in found.to_decide)
+    two = [[*row, "2.5"] for row in rows]
+    assert proposed(["order_id", "total", "currency", "net_amount"], two).money is None
+
+
+def test_columns_that_a_contract_cannot_have_are_left_out_and_named() -> None:
+    rows = [["1", "a", "b", "c"], ["2", "a", "b", "c"]]
+    found = proposed(["id", 'a"b', "x", "X"], rows)
+    assert [one.name for one in found.columns] == ["id", "file_time"]
+    assert sum("left out" in line for line in found.to_decide) == 3
+    kinds = {"id": frozenset({STRING}), "a": frozenset({STRING, FRACTION})}
+    lines = proposed(["id", "a"], [["x", "1.5"], ["y", "b"]], format="json_lines", kinds=kinds)
+    assert [one.name for one in lines.columns] == ["id"]
+    with pytest.raises(Permanent, match="no column"):
+        proposed(["{{x}}"], [["1"]])
+
+
+def test_a_table_brings_its_key_and_its_settings() -> None:
+    asked = Asked("invoices", "erp.public.invoices")
+    rows = [("1", "2026-11-01 10:00:00"), ("1", "2026-11-01 11:00:00")]
+    columns = ("No", "created")
+    found = propose(asked, sample(columns, rows, place=asked.place, format="table", key=("No",)), NOW)
+    assert found.key == ("no",)
+    assert settings(found) == {"kind": "table", "connection": "erp", "table": "public.invoices", "placed": "created"}
+
+
+def test_a_dialect_is_a_setting_and_a_missing_header_is_to_be_decided() -> None:
+    csv = {"delimiter": ";", "header": ["id"]}
+    found = propose(Asked("orders", "x.csv"), sample(["id"], [["1"], ["2"]], csv=csv), NOW)
+    assert settings(found) == {"location": "x.csv", "csv": csv}
+    assert any("has no header" in line for line in found.to_decide)
+
+
+def test_the_first_rows_have_the_names_of_the_contract() -> None:
+    found = proposed(["Order ID", "group"], [["a", "b"], ["c", None]])
+    assert found.rows(1) == [{"order_id": "a", "group_value": "b"}]
+    assert (found.source, found.owner) == ("orders", "unknown")
+    assert any("--owner" in line for line in found.to_decide)
+
+
+def test_rows_without_a_key_are_records_of_their_own() -> None:
+    rows = [["Cup", "2,50"], ["Cup", "2,50"]]
+    found = proposed(["name", "price"], rows, key=("row",))
+    assert (found.key, found.version) == (("row_id",), None)
+    assert [(one.name, one.header, one.options) for one in found.columns] == [
+        ("row_id", None, {"row_id": True}),
+        ("name", "name", {}),
+        ("price", "price", {"decimal": ","}),
+    ]
+    lines = proposed(["name"], [["Cup"]], format="json_lines", kinds={"name": frozenset({STRING})}, key=("row",))
+    assert lines.key == ("row_id",)
+
+
+def test_marks_for_no_value_are_missing_and_to_be_decided() -> None:
+    rows = [[f"o{number}", "N/A" if number % 2 else "1.5"] for number in range(4)]
+    found = proposed(["order_id", "weight"], rows)
+    assert found.columns[1].missing == 2 and found.columns[1].distinct == 1
+    assert any("whether N/A means no value" in line for line in found.to_decide)
+
+
+def test_german_times_date_a_dataset() -> None:
+    rows = [[f"o{number}", f"{number % 28 + 1:02}.10.2026 10:00"] for number in range(200)]
+    rows[3][1], rows[4][1] = "gestern", "01.01.2030 10:00"
+    found = proposed(["Bestell-Nr", "Bestelldatum"], rows, "bestellungen")
+    assert found.event_time == "bestelldatum" and found.columns[1].options == {"time_format": "%d.%m.%Y %H:%M"}
+    reasons = {str(one["reason"]): one["rows"] for one in found.refused}
+    assert reasons == {"not_parsed:bestelldatum": 1, "in_future:bestelldatum": 1}
