@@ -25,6 +25,7 @@ from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.names import is_path, unfit
+from ingestion.sources import database_tables
 from ingestion.times import clock_of
 from ingestion.window import DAY, Window, parse_time
 from operations import samples
@@ -241,8 +242,10 @@ def _shop_url(home: Home, contract: Contract) -> str | None:
 def newest_day(home: Home, contract: Contract, now: datetime) -> Window:
     """Return the newest day that a source has: of its newest folder or file, or of the newest row of its last file.
 
-    A source without dates has today. A database is not asked.
+    A source without dates has today.
     """
+    if contract.kind == "table":
+        return _day(database_tables.newest(contract, home) or now)
     if contract.kind == "hours" and (days := [one.name for one in home.landing.glob("????-??-??")]):
         return _day(parse_time(max(days)))
     location = getattr(contract.settings, "location", None)

@@ -417,32 +417,25 @@ _READERS = {CSV: _read_csv, JSON_LINES: _read_lines, PARQUET: _read_parquet}
 
 def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Sample:
     """Read rows of a database's table, read-only."""
-    import psycopg
     from psycopg import sql
 
-    address, variable = _address(connection)
+    from ingestion.home import Home
+    from ingestion.sources.database_tables import database_of
+    from ingestion.sources.postgres import snapshot
+
+    address, about = database_of(connection, Home.from_environment())
     schema, name = table.split(".")
-    try:
-        with psycopg.connect(address, connect_timeout=10, options="-c default_transaction_read_only=on") as database:
-            database.execute("set statement_timeout = '60s'; set timezone = 'UTC'; set datestyle = 'ISO'")
-            found = database.execute(_COLUMNS_OF_TABLE, [schema, name]).fetchall()
-            if not found:
-                raise Permanent(
-                    f"there is no table {table}",
-                    where=shown(address),
-                    todo="name CONNECTION.schema.table as the database does",
-                )
-            listed = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(one[0])) for one in found)
-            query = sql.SQL("select {} from {}.{} limit {}")
-            read = database.execute(
-                query.format(listed, sql.Identifier(schema), sql.Identifier(name), rows + 1)
-            ).fetchall()
-    except psycopg.Error as error:
-        raise Permanent(
-            f"the table cannot be read: {type(error).__name__}",
-            where=shown(address),
-            todo=f"check {variable} and the rights",
-        ) from None
+    with snapshot(address.url, about=about) as database:
+        found = database.execute(_COLUMNS_OF_TABLE, [schema, name]).fetchall()
+        if not found:
+            raise Permanent(
+                f"there is no table {table}",
+                where=shown(address.url),
+                todo="name CONNECTION.schema.table as the database does",
+            )
+        listed = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(one[0])) for one in found)
+        query = sql.SQL("select {} from {}.{} limit {}")
+        read = database.execute(query.format(listed, sql.Identifier(schema), sql.Identifier(name), rows + 1)).fetchall()
     return Sample(
         place=place,
         format=TABLE,
@@ -452,16 +445,6 @@ def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Samp
         is_whole=len(read) <= rows,
         key=tuple(one[0] for one in sorted(found, key=lambda one: one[1] or 0) if one[1]),
     )
-
-
-def _address(connection: str) -> tuple[str, str]:
-    """Return the address of a connection, and the variable that has it: an Airflow Connection in the environment."""
-    variable = f"AIRFLOW_CONN_{connection.upper()}"
-    address = os.environ.get(variable, "")
-    if not address.startswith(("postgres://", "postgresql://")):
-        what = "is not set" if not address else "is no address of Postgres"
-        raise Permanent(f"{variable} {what}", todo=f"set {variable} to postgresql://user:password@host/database")
-    return address, variable
 
 
 _COLUMNS_OF_TABLE = """

@@ -11,6 +11,7 @@ for the days of a window in a sweep.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,14 @@ from ingestion.sources.database_rows import (
 from ingestion.sources.decisions import Target
 from ingestion.sources.known import Key, Known, Of, Standing, known
 from ingestion.sources.postgres import About, is_cut_off, snapshot
-from ingestion.sources.table_queries import OpenTable, open_table, selection
+from ingestion.sources.table_queries import OpenTable, open_table, quoted, selection
 from ingestion.window import Window, iso, joined
 
 
 def ingest(source: str, run: Run) -> Landing:
     """Land the window's rows of a source's tables, rows that earlier windows missed, and deletions, from one snapshot."""
     contracts = in_order([one for one in run.contracts.values() if one.source == source])
-    address, about = _address(contracts, run.home)
+    address, about = database_of(contracts[0].settings.connection, run.home)
     with staging(run.home) as staged, known(run.home) as held:
         with snapshot(address.url, run.window.end, run.landed_at, about=about) as connection:
             tables = {one.dataset: open_table(connection, one) for one in contracts}
@@ -69,7 +70,7 @@ def ingest(source: str, run: Run) -> Landing:
 def check(source: str, contracts: Sequence[Contract], home: Home) -> list[Problem]:
     """Find what would keep a source's tables from landing: its connection, each table, its columns, and the right to read it."""
     contracts = in_order(contracts)
-    address, about = _address(contracts, home)
+    address, about = database_of(contracts[0].settings.connection, home)
     problems: list[Problem] = []
     with snapshot(address.url, about=about) as connection:  # one problem, if it fails, and not one per table
         if is_cut_off(connection):
@@ -110,8 +111,22 @@ def in_order(contracts: Sequence[Contract]) -> list[Contract]:
     return sorted(contracts, key=way)
 
 
-def _address(contracts: Sequence[Contract], home: Home) -> tuple[Address, About]:
-    name = contracts[0].settings.connection
+def newest(contract: Contract, home: Home) -> datetime | None:
+    """Return the latest time of a table's rows; None if it has none, or no column that says one."""
+    column = contract.settings.placed or contract.settings.changed
+    address, about = database_of(contract.settings.connection, home)
+    with snapshot(address.url, about=about) as connection:
+        table = open_table(connection, contract)
+        if not column:
+            return None
+        row = connection.execute(
+            f"select max({quoted(table.at(column))})::timestamptz from {table.sql} as {ROWS}"
+        ).fetchone()
+    return row[0].astimezone(UTC) if row and row[0] else None
+
+
+def database_of(name: str, home: Home) -> tuple[Address, About]:
+    """Return the address of a connection, and how messages speak of its database."""
     address = connections.find(name, home)
     missing = "compare `table` or `query` in the contract with the database that {given_as} names"
     rights = "grant the user `select` on what the contract reads, and `usage` on its schema"
