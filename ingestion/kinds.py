@@ -4,15 +4,30 @@ A new kind is a module with `ingest(source, run)`, and a line in KINDS. Settings
 every command reads the contracts, and few need the module.
 """
 
+import codecs
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ingestion.fields import Fields, bad, guess
+from ingestion.fields import Fields, bad, guess, items, mapping, text_of
 
 if TYPE_CHECKING:
     from ingestion.land import Landing, Run
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV is written. `quote` is None if nothing is quoted; `header` holds the columns of files without a header line."""
+
+    delimiter: str = ","
+    quote: str | None = '"'
+    escape: str | None = None
+    encoding: str = "utf-8"
+    header: tuple[str, ...] = ()
+
+
+COMMAS = Dialect()
 
 
 @dataclass(frozen=True)
@@ -21,6 +36,7 @@ class Files:
 
     location: str
     unpivot: tuple[str, ...] = ()
+    csv: Dialect = COMMAS
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,65 @@ class Kind:
 
 
 def _files(reader: Fields, columns: list[str]) -> Files:
-    return Files(reader.text("location"), _unpivot(reader, columns) if reader.has("unpivot") else ())
+    return Files(
+        reader.text("location"),
+        _unpivot(reader, columns) if reader.has("unpivot") else (),
+        _dialect(reader) if reader.has("csv") else COMMAS,
+    )
+
+
+def _dialect(reader: Fields) -> Dialect:
+    name = f"{reader.name}.csv"
+    csv = Fields(mapping(reader.meta["csv"], reader.path, name), reader.path, name)
+    csv.only(("delimiter", "quote", "escape", "encoding", "header"))
+    quote = None if csv.meta.get("quote") == "none" else _sign(csv, "quote", COMMAS.quote)
+    delimiter, escape = _sign(csv, "delimiter", COMMAS.delimiter) or "", _sign(csv, "escape", None)
+    signs = [sign for sign in (delimiter, quote, escape) if sign]
+    if len(set(signs)) < len(signs) and quote != escape:
+        raise bad(reader.path, f"{name}.delimiter", "must differ from the quote and the escape")
+    return Dialect(delimiter, quote, escape, _encoding(csv), _header(csv) if csv.has("header") else ())
+
+
+def _sign(reader: Fields, field: str, default: str | None) -> str | None:
+    """Read one character. YAML writes a tab as "\\t", in double quotes."""
+    if not reader.has(field):
+        return default
+    sign = text_of(reader.meta[field], reader.path, f"{reader.name}.{field}")
+    if len(sign) != 1 or sign in "\r\n\0":
+        also = ', or "none" if nothing is quoted' if field == "quote" else ' (a tab is "\\t", in double quotes)'
+        raise bad(reader.path, f"{reader.name}.{field}", f"must be one character{also}, not {sign!r}")
+    return sign
+
+
+# Encodings that may hold half of a character as if it were one.
+_MORE_THAN_TEXT = ("utf-7", "unicode_escape", "raw_unicode_escape", "unicode-escape", "raw-unicode-escape")
+
+
+def _encoding(reader: Fields) -> str:
+    """Read the name of one of Python's text encodings. One that cannot write line ends one by one is refused."""
+    if not reader.has("encoding"):
+        return COMMAS.encoding
+    name = reader.text("encoding")
+    try:
+        known = codecs.lookup(name).name
+        # UTF-16 and UTF-32 write a mark before each text, unless they are told their order.
+        plain = f"{known}-le" if known in ("utf-16", "utf-32") else known
+        ends = "\r".encode(plain) + "\n".encode(plain)
+        is_right = "\r\n".encode(plain) == ends and ends.decode(plain) == "\r\n" and known not in _MORE_THAN_TEXT
+    except (LookupError, ValueError):
+        is_right = False
+    if not is_right:
+        what = f"is {name!r}, which is no text encoding: name one that Python knows, such as utf-8, latin-1, cp1252, utf-16"
+        raise bad(reader.path, f"{reader.name}.encoding", what)
+    return name
+
+
+def _header(reader: Fields) -> tuple[str, ...]:
+    field = f"{reader.name}.header"
+    names = [text_of(name, reader.path, field).strip() for name in items(reader.meta["header"], reader.path, field)]
+    if not names or "" in names or len(set(names)) < len(names):
+        raise bad(reader.path, field, "must list the names of all columns in order, each once")
+    return tuple(names)
 
 
 def _unpivot(reader: Fields, columns: list[str]) -> tuple[str, ...]:
@@ -56,7 +130,7 @@ def _unpivot(reader: Fields, columns: list[str]) -> tuple[str, ...]:
 KINDS: Mapping[str, Kind] = {
     "shop": Kind("ingestion.sources.orders"),
     "hours": Kind("ingestion.sources.clickstream", formats=("json_lines",)),
-    "file": Kind("ingestion.sources.tables", ("location", "unpivot"), _files, implied_by=("location",)),
+    "file": Kind("ingestion.sources.files", ("location", "unpivot", "csv"), _files, implied_by=("location",)),
 }
 # What Clearwell writes itself: it has contracts, and no source.
 OWN = ("decisions", "source_counts")

@@ -8,7 +8,7 @@ import pytest
 from ingestion.contract import every_source, read_contracts
 from ingestion.errors import Permanent
 from ingestion.fields import Fields
-from ingestion.kinds import KINDS, Files, kind_of
+from ingestion.kinds import KINDS, Dialect, Files, kind_of
 
 
 def fields(**meta: object) -> Fields:
@@ -44,3 +44,41 @@ def test_a_wrong_setting_names_its_field(meta: dict[str, str], said: str) -> Non
 def test_what_clearwell_writes_itself_has_no_kind() -> None:
     assert kind_of(fields(source="decisions")) is None
     assert every_source(read_contracts()) == ("orders", "clickstream", "exchange_rates")
+
+
+def dialect(**csv: object) -> Dialect:
+    found = KINDS["file"].settings(fields(location="here.csv", csv=csv), [])
+    assert isinstance(found, Files)
+    return found.csv
+
+
+def test_a_dialect_says_what_differs_from_commas_and_quotes() -> None:
+    assert dialect() == Dialect(",", '"', None, "utf-8", ())
+    assert dialect(delimiter="\t", quote="none", escape="\\") == Dialect("\t", None, "\\")
+    assert dialect(encoding="Latin-1", header=["a", "b c"]) == Dialect(encoding="Latin-1", header=("a", "b c"))
+
+
+@pytest.mark.parametrize(
+    ("csv", "said"),
+    [
+        ({"delimeter": ";"}, "reviews.csv.delimeter is not known; did you mean delimiter?"),
+        ({"delimiter": ";;"}, "reviews.csv.delimiter must be one character"),
+        ({"delimiter": "\\t"}, 'a tab is "\\t", in double quotes'),
+        ({"delimiter": 1}, "reviews.csv.delimiter must be text"),
+        ({"delimiter": "\n"}, "must be one character"),
+        ({"quote": ","}, "reviews.csv.delimiter must differ"),
+        ({"quote": "nothing"}, 'or "none" if nothing is quoted'),
+        ({"encoding": "latin-one"}, "reviews.csv.encoding is 'latin-one', which is no text encoding"),
+        ({"encoding": "base64"}, "is no text encoding"),
+        ({"encoding": "punycode"}, "is no text encoding"),
+        ({"encoding": "utf-7"}, "is no text encoding"),
+        ({"header": []}, "reviews.csv.header must list"),
+        ({"header": ["a", "a"]}, "reviews.csv.header must list"),
+        ({"header": ["a", True]}, "reviews.csv.header must be text"),
+        ({"header": "a"}, "reviews.csv.header must be a list"),
+    ],
+)
+def test_a_wrong_dialect_names_its_field(csv: dict[str, object], said: str) -> None:
+    with pytest.raises(Permanent) as refused:
+        dialect(**csv)
+    assert said in str(refused.value)

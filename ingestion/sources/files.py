@@ -25,7 +25,7 @@ from ingestion.land import Landing, Run, describe, expect_records, landed, stagi
 from ingestion.manifest import Manifest, Reading
 from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.sources import csv_records
-from ingestion.sources.csv_records import INVALID_UTF8, Record, Row
+from ingestion.sources.csv_records import Record, Row
 from ingestion.sources.places import fetch
 from ingestion.sources.shares import Share, moment_of
 from ingestion.window import iso
@@ -119,7 +119,7 @@ def _expanded(contract: Contract) -> str:
 def _read(contract: Contract, taken: _Taken, place: str) -> None:
     """Read one file, and take the window's share of it."""
     body, published_at = fetch(place)
-    table = csv_records.read(body, shown(place))
+    table = csv_records.read(body, shown(place), contract.settings.csv)
     columns, is_wide, at = _fitted(contract, table.columns, shown(place))
     latest, undecided, is_dated = "", [], False
     rows: list[Row] = []
@@ -180,8 +180,13 @@ def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tu
         return tuple(contract.at_source(name)[0] for name in contract.settings.unpivot), True, 0
     missing = [" or ".join(contract.at_source(name)) for name in needed if name not in there]
     if missing:
-        other = next((sign for sign in (";", "\t", "|") if len(header) == 1 and sign in header[0]), None)
-        hint = f"; it seems to be separated by {other!r} instead of commas" if other else guess(missing[0], header)
+        dialect = contract.settings.csv
+        other = next((sign for sign in (",", ";", "\t", "|") if len(header) == 1 and sign in header[0]), None)
+        hint = guess(missing[0], header)
+        if other and other != dialect.delimiter:
+            hint = f"; it seems to be separated by {other!r} instead of {dialect.delimiter!r}, which `csv: {{delimiter: …}}` says"
+        if dialect.header:
+            hint += "; `csv: {header: …}` in the contract names the file's columns"
         raise Permanent(
             f"the header does not fit the contract of {contract.dataset}: it has no {', '.join(missing)}{hint}",
             where=where,
@@ -253,13 +258,13 @@ def _filled(arrays: list[pa.Array], schema: pa.Schema) -> pa.Table:
 
 
 def _as_they_came(bad: list[tuple[Record, str]]) -> pa.Array:
-    """Keep raw rows: as text, or as bytes if they are not text."""
+    """Keep raw rows: as text, and their bytes where these are not that text in UTF-8."""
     return pa.array(
         [
             {
                 "reason": record.reason,
-                "raw": None if record.reason == INVALID_UTF8 else record.raw.decode(),
-                "raw_bytes": record.raw if record.reason == INVALID_UTF8 else None,
+                "raw": record.text,
+                "raw_bytes": None if record.text and record.text.encode() == record.raw else record.raw,
                 "file": place,
                 "line_number": record.line,
             }

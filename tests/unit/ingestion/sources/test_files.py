@@ -22,7 +22,7 @@ from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Landing
 from ingestion.manifest import Reading
-from ingestion.sources import csv_records, tables
+from ingestion.sources import csv_records, files
 from ingestion.window import Window
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -202,6 +202,20 @@ def test_rows_that_cannot_be_read_land_as_they_came_and_the_others_as_ever(
     assert "5 rows cannot be read" in "".join(landing.messages)
 
 
+def test_a_file_of_another_dialect_lands_and_its_bad_rows_keep_their_bytes(home: Home, tmp_path: Path) -> None:
+    """Semicolons, single quotes, Windows' encoding, no header line: all of it is said in the contract."""
+    (tmp_path / "2026-11-10.csv").write_bytes(
+        b"caf\xe9;5;'2026-11-10 09:00';\nb\x81d;5;2026-11-10\n\x80;5\n'it''s';4;2026-11-10\n"
+    )
+    csv_of = "csv: {delimiter: ';', quote: \"'\", encoding: cp1252, header: [review_id, stars, reviewed_at]}"
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv", expected=f", {csv_of}")
+    assert rows(home, landing)[:2] == [("café", "5", "2026-11-10 09:00", None), ("it's", "4", "2026-11-10", None)]
+    assert [(row["reason"], row["raw"], row["raw_bytes"], row["line_number"]) for row in bad_rows(home, landing)] == [
+        ("invalid_utf8", None, b"b\x81d;5;2026-11-10\n", 2),
+        ("ragged_row", "€;5\n", b"\x80;5\n", 3),
+    ]
+
+
 def test_bad_rows_belong_to_their_dates_and_undated_ones_to_the_first_window(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -237,8 +251,8 @@ def test_a_row_that_gets_lost_on_the_way_stops_the_landing(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     give(monkeypatch, tmp_path, HEADER + "r1,5,2026-11-10\nr2,5,2026-11-10\n")
-    rows_of = tables._Taken.rows
-    monkeypatch.setattr(tables._Taken, "rows", lambda taken: rows_of(taken)[1:])
+    rows_of = files._Taken.rows
+    monkeypatch.setattr(files._Taken, "rows", lambda taken: rows_of(taken)[1:])
     with pytest.raises(Permanent, match="2 rows were read, but only 1 would land and 0 are accounted for elsewhere"):
         land_reviews(home, tmp_path)
     assert bronze.list_batches(home) == []
@@ -326,7 +340,7 @@ def test_a_zip_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("a,a\n1,2\n", "the header names a twice"),
         ("rate_date,,rate\n1,2,3\n", "the header has no name for column 2"),
         ("rate_date,currency,quote\n2026-11-02,USD,1\n", "it has no rate; did you mean rate_date"),
-        ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it seems to be separated by ';'"),
+        ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it seems to be separated by ';' instead of ','"),
         ("USD,JPY\n1.1,170\n1.2,171\n", "in its first column, USD, does not hold dates"),
         (b"rate_date,\xff\n2026-11-02,1\n", "the header is not CSV in UTF-8"),
         ("rate_date,currency,rate".encode("utf-16"), "the header is not CSV in UTF-8"),
