@@ -5,6 +5,7 @@ every command reads the contracts, and few need the module.
 """
 
 import codecs
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -28,6 +29,9 @@ class Dialect:
 
 
 COMMAS = Dialect()
+# The date parts of a location, in UTC, as strftime writes them.
+PARTS = {"date": "%Y-%m-%d", "year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
+_PART = re.compile(r"(?<!\$)\{([^{}:]*)\}")
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,30 @@ class Kind:
         return landing
 
 
+def parts_of(location: str) -> set[str]:
+    """Return the names of a location's date parts."""
+    return set(_PART.findall(location))
+
+
+def wrong_parts(location: str) -> str:
+    """Say what is wrong with a location's date parts; empty if nothing is."""
+    found = parts_of(location)
+    for name in sorted(found - set(PARTS)):
+        known = ", ".join(f"{{{one}}}" for one in PARTS)
+        return f"has the part {{{name}}}, which is not known{guess(name, PARTS) or '.'} Known are: {known}"
+    needs = {"hour": "day", "day": "month", "month": "year"}
+    for name, larger in needs.items():
+        if name in found and not {larger, "date"} & found:
+            return f"has {{{name}}} without {{{larger}}}: it would be read again and again"
+    return ""
+
+
 def _files(reader: Fields, columns: list[str]) -> Files:
+    location = reader.text("location")
+    if wrong := wrong_parts(location):
+        raise bad(reader.path, f"{reader.name}.location", wrong)
     return Files(
-        reader.text("location"),
+        location,
         _unpivot(reader, columns) if reader.has("unpivot") else (),
         _dialect(reader) if reader.has("csv") else COMMAS,
     )

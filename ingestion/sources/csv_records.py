@@ -49,17 +49,18 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The header of a CSV, and its records, which can be read once."""
+    """The columns of a file, and its records, which can be read once. `is_cut`: its last line has no end."""
 
     columns: tuple[str, ...]
     records: Iterator[Record]
+    is_cut: bool = False
 
 
 def read(body: bytes, where: str, dialect: Dialect = COMMAS) -> Table:
     """Read the header at once and the records lazily. A header without names is Permanent."""
     lines = _Lines(body, dialect.encoding)
     header = dialect.header or _header(lines, where, dialect)
-    return Table(header, _records(lines, header, where, dialect))
+    return Table(header, _records(lines, header, where, dialect), not lines.body.endswith(lines.encoding.ends))
 
 
 @dataclass(frozen=True)

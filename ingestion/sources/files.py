@@ -1,43 +1,49 @@
-"""Datasets that come as CSV: a file, an address, or one that ships in a package. The contract alone says which.
+"""Datasets that come as files of rows: paths, addresses, or files that ship in a package. The contract alone says which.
 
-`location` in the contract: a path, an http(s) address, or `package:<package>/<file>`; `${NAME}` and `${NAME:-default}` are
-read from the environment; with `{date}` there is one file per day. The first file of a zip is read. `unpivot` names
-three columns for files with one column per kind: the first column, the header, and the cell; empty and `N/A` cells are left out.
+`location` in the contract may have date parts and wildcards (`locations.py`); files may be compressed (`places.py`), and CSV of
+any dialect (`csv_records.py`). `unpivot` names three columns for files with one column per kind: the first column, the
+header, and the cell; empty and `N/A` cells are left out.
 
-Every row that is read lands or is reported. A daily file lands whole. Of one file for all days, a window takes its share
+Every row that is read lands or is reported. The files of a day land whole. Of files for all days, a window takes its share
 (`shares.py`). A row that cannot be split into columns lands as raw text, and its dataset's staging makes it a dead letter.
 """
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion.addresses import is_http, shown
 from ingestion.contract import Contract
-from ingestion.errors import Permanent
+from ingestion.errors import Permanent, Transient
 from ingestion.fields import guess
-from ingestion.land import Landing, Run, describe, expect_records, landed, staging, write
+from ingestion.land import Landing, Run, Written, describe, expect_records, landed, staging
 from ingestion.manifest import Manifest, Reading
 from ingestion.names import BAD_ROW, physical_names, renamed
-from ingestion.sources import csv_records
+from ingestion.parquet import PartWriter
+from ingestion.sources import csv_records, locations
 from ingestion.sources.csv_records import Record, Row
+from ingestion.sources.landing_names import STILL_BEING_WRITTEN
+from ingestion.sources.locations import Found
 from ingestion.sources.places import fetch
 from ingestion.sources.shares import Share, moment_of
-from ingestion.window import iso
+from ingestion.window import Window, iso
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _TEXTS = [("reason", pa.string()), ("raw", pa.string()), ("raw_bytes", pa.binary()), ("file", pa.string())]
 _BAD_ROWS = pa.field(BAD_ROW, pa.struct([*_TEXTS, ("line_number", pa.int64())]))
+# Rows are held as Arrow tables of this many: as Python's tuples they take ten times the memory.
+_TABLE_ROWS = 1 << 16
+_QUIET = timedelta(seconds=3)
 
 
 def ingest(source: str, run: Run) -> Landing:
-    """Land one window of every dataset of a source: one batch for each, with its file's rows of the window."""
+    """Land one window of every dataset of a source: one batch for each, with its files' rows of the window."""
     committed: list[tuple[Manifest, bool]] = []
     messages: list[str] = []
     for contract in run.contracts.values():
@@ -52,31 +58,63 @@ def ingest(source: str, run: Run) -> Landing:
     return landed(run, source, committed, messages)
 
 
+class _Rows:
+    """Rows of one file, by its columns, in little memory."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self.columns = columns
+        self._new: list[Row] = []
+        self._tables: list[pa.Table] = []
+
+    def add(self, rows: list[Row]) -> None:
+        self._new += rows
+        if len(self._new) >= _TABLE_ROWS:
+            self._flush()
+
+    def tables(self, more: Mapping[str, str | None]) -> list[pa.Table]:
+        """Return the rows, with further columns that have one value each."""
+        self._flush()
+        for name, value in more.items():
+            self._tables = [
+                one.append_column(name, pa.repeat(pa.scalar(value, pa.large_string()), one.num_rows))
+                for one in self._tables
+            ]
+        return self._tables
+
+    def _flush(self) -> None:
+        if self._new:
+            arrays = [pa.array(column, pa.large_string()) for column in zip(*self._new, strict=True)]
+            # Names that a file has twice, by case, are two columns.
+            self._tables.append(pa.Table.from_arrays(arrays, list(self.columns)))
+            self._new = []
+
+
 @dataclass
 class _Taken:
     """The rows that a window takes of its files: by the columns they have, and those that could not be split into columns."""
 
     share: Share | None = None
     read: int = 0
-    parts: list[tuple[tuple[str, ...], list[Row]]] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
+    tables: list[pa.Table] = field(default_factory=list)
     bad: list[tuple[Record, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for columns, _ in self.parts for name in columns))
-
-    def rows(self) -> list[Row]:
+    def rows(self) -> pa.Table:
         """Return the rows, sorted, so that the same rows are the same batch whatever their order."""
-        names, found = self.columns(), []
-        for columns, rows in self.parts:
-            places = [columns.index(name) if name in columns else None for name in names]
-            found += rows if columns == names else [_picked(row, places) for row in rows]
-        return sorted(found, key=lambda row: tuple(text or "" for text in row))
+        schema = pa.schema([(name, pa.large_string()) for name in self.columns])
+        tables = [_with_all(table, schema) for table in self.tables]
+        self.tables = []
+        rows = pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
+        del tables
+        return rows.take(_order(rows)) if rows.num_rows else rows
 
     def reading(self, landed: int) -> Reading:
         return self.share.reading(self.read, landed) if self.share else Reading(self.read, landed)
 
     def messages(self, name: str) -> list[str]:
-        told = self.share.messages(self.read) if self.share else []
+        told = [f"{name}: {one}" for one in self.skipped]
+        told += self.share.messages(self.read) if self.share else []
         if self.bad:
             record, place = min(self.bad, key=lambda one: (one[1], one[0].line))
             told.append(
@@ -86,80 +124,129 @@ class _Taken:
         return told
 
 
+def _order(rows: pa.Table) -> pa.Array:
+    """Return the places of the rows in the order of their texts; a missing one is first."""
+    by_place = rows.rename_columns([str(place) for place in range(rows.num_columns)])
+    keys = [(name, "ascending", "at_start") for name in by_place.column_names]
+    return pc.sort_indices(by_place, sort_keys=keys)
+
+
+def _with_all(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with the columns of a schema; those that it does not have are null."""
+    if table.schema.names == schema.names:
+        return table
+    missing = pa.nulls(table.num_rows, pa.large_string())
+    return pa.Table.from_arrays(
+        [table[name] if name in table.column_names else missing for name in schema.names], schema=schema
+    )
+
+
 def _take(run: Run, contract: Contract) -> _Taken:
-    """Read the file, or those of the window's days; a day whose file is not there yet has no rows."""
-    location = _expanded(contract)
-    if "{date}" not in location:
-        taken = _Taken(Share(run, contract) if contract.event_time else None)
-        _read(contract, taken, location)
-        return taken
-    taken = _Taken()
-    for day in run.window.days():
-        place = location.replace("{date}", day.date.isoformat())
-        if not is_http(place) and not place.startswith("package:") and not Path(place).expanduser().exists():
-            run.report(f"{contract.dataset} {day.date}: {shown(place)} does not exist yet")
-        else:
-            _read(contract, taken, place)
+    """Read the files of the window's days or hours, of which those that are not there yet have no rows; or those for all days."""
+    location = locations.location_of(contract)
+    is_shared = not locations.is_dated(location)
+    taken = _Taken(Share(run, contract) if is_shared and contract.event_time else None)
+    files = []
+    for found in _find(run, contract, location, taken):
+        files.append(_File(run, contract, taken, found, is_one_of_many=locations.has_wildcard(location)))
+    takes_rest = taken.share.settle() if taken.share else True
+    for file in files:
+        file.finish(takes_rest)
+    taken.columns = tuple(dict.fromkeys(name for file in files for name in file.columns))
     return taken
 
 
-def _expanded(contract: Contract) -> str:
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1]) or match[2]
-        if not found:
-            raise Permanent(
-                f"{contract.dataset} is read from ${{{match[1]}}}, which is not set",
-                todo=f"set {match[1]} to a path or an address; or leave {contract.source} out of CLEARWELL_SOURCES",
+def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterator[Found]:
+    """List the files that a window reads, one pattern after the other. Of a folder a month, those within lateness count too."""
+    span = run.window
+    if not locations.is_dated(location):
+        span = Window(span.start - contract.lateness, span.end)
+    patterns: dict[str, Window] = {}
+    for unit in locations.units(location, span):
+        patterns.setdefault(locations.filled(location, unit), unit)
+    for pattern, unit in patterns.items():
+        listing = locations.find(pattern)
+        taken.skipped += listing.skipped
+        if not listing.files and (pattern != location or locations.has_wildcard(location)):
+            run.report(f"{contract.dataset} {unit.date}: {shown(pattern)} does not exist yet")
+        elif not listing.files:
+            yield Found(pattern)  # reading it says what is wrong
+        yield from listing.files
+
+
+class _File:
+    """One file, read at once; what the window takes of it is complete after `finish`."""
+
+    def __init__(self, run: Run, contract: Contract, taken: _Taken, found: Found, *, is_one_of_many: bool) -> None:
+        self._contract, self._taken, self._where = contract, taken, shown(found.place)
+        self._name = self._where if is_one_of_many else ""
+        body, self._published_at = fetch(found.place, is_listed=found.size >= 0)
+        table = csv_records.read(body, self._where, contract.settings.csv)
+        del body
+        if table.is_cut and not is_http(found.place):
+            _check_complete(run, self._where, self._published_at)
+        columns, self._is_wide, self._at = _fitted(contract, table.columns, self._where)
+        self._rows, self._latest = _Rows(columns), ""
+        self._undecided: list[tuple[Record, list[Row]]] = []
+        # A column that is not in the file: it says which edition of a row is later.
+        self._version = None if contract.in_source([contract.version_column], columns) else contract.version_column
+        self._read(table)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        more = (self._contract.at_source(self._version)[0],) if self._version else ()
+        return (*self._rows.columns, *more)
+
+    def _read(self, table: csv_records.Table) -> None:
+        """Take the window's share of the file's rows. Rows without a readable date wait for `finish`."""
+        taken, at, width, is_dated = self._taken, self._at, len(self._rows.columns), False
+        for record in table.records:
+            units = (
+                []
+                if record.reason
+                else _unpivoted(record, table.columns)
+                if self._is_wide
+                else [record.fields if len(record.fields) == width else record.fields[:width]]
             )
-        return found
+            text = record.fields[at] if at is not None and at < len(record.fields) else None
+            if self._version and text and text > self._latest and _DATE.fullmatch(text):
+                self._latest = text
+            taken.read += 1 if record.reason else len(units)
+            takes: bool | None = True
+            if taken.share:
+                moment = moment_of(text) if text else None
+                is_dated = is_dated or moment is not None
+                takes = taken.share.takes(record, moment, units, self._name)
+            if takes:
+                self._land(record, units)
+            elif takes is None:
+                self._undecided.append((record, units))
+        if self._is_wide and self._undecided and not is_dated:
+            unpivot = self._contract.settings.unpivot
+            raise Permanent(
+                f"the header does not fit the contract of {self._contract.dataset}: it has no {unpivot[0]}, and in its"
+                f" first column, {table.columns[0]}, does not hold dates",
+                where=self._where,
+                todo=f"correct the file: dates in the first column, or the columns {', '.join(unpivot)}",
+            )
 
-    return _VARIABLE.sub(value, contract.settings.location)
+    def finish(self, takes_rest: bool) -> None:
+        """Land the rows without a readable date if the window takes them, and say which edition of a row the file has."""
+        for record, units in self._undecided if takes_rest else ():
+            self._land(record, units)
+        edition = {self.columns[-1]: _edition(self._published_at, self._latest)} if self._version else {}
+        self._taken.tables += self._rows.tables(edition)
 
-
-def _read(contract: Contract, taken: _Taken, place: str) -> None:
-    """Read one file, and take the window's share of it."""
-    body, published_at = fetch(place)
-    table = csv_records.read(body, shown(place), contract.settings.csv)
-    columns, is_wide, at = _fitted(contract, table.columns, shown(place))
-    latest, undecided, is_dated = "", [], False
-    rows: list[Row] = []
-    # A column that is not in the file: it says which edition of a row is later.
-    version = None if contract.in_source([contract.version_column], columns) else contract.version_column
-
-    def land(record: Record, units: list[Row]) -> None:
-        rows.extend(units)
+    def _land(self, record: Record, units: list[Row]) -> None:
+        self._rows.add(units)
         if record.reason:
-            taken.bad.append((record, shown(place)))
+            self._taken.bad.append((record, self._where))
 
-    for record in table.records:
-        units = (
-            [] if record.reason else _unpivoted(record, table.columns) if is_wide else [record.fields[: len(columns)]]
-        )
-        text = record.fields[at] if at is not None and at < len(record.fields) else None
-        if version and text and text > latest and _DATE.fullmatch(text):
-            latest = text
-        moment = moment_of(text) if text else None
-        is_dated = is_dated or moment is not None
-        taken.read += 1 if record.reason else len(units)
-        takes = taken.share.takes(record, moment, units) if taken.share else True
-        if takes:
-            land(record, units)
-        elif takes is None:
-            undecided.append((record, units))
-    if is_wide and undecided and not is_dated:
-        raise Permanent(
-            f"the header does not fit the contract of {contract.dataset}: it has no {contract.settings.unpivot[0]}, and in its"
-            f" first column, {table.columns[0]}, does not hold dates",
-            where=shown(place),
-            todo=f"correct the file: dates in the first column, or the columns {', '.join(contract.settings.unpivot)}",
-        )
-    if taken.share and taken.share.settle():
-        for record, units in undecided:
-            land(record, units)
-    if version:
-        edition = _edition(published_at, latest)
-        columns, rows = (*columns, contract.at_source(version)[0]), [(*row, edition) for row in rows]
-    taken.parts.append((columns, rows))
+
+def _check_complete(run: Run, where: str, changed_at: datetime | None) -> None:
+    """Refuse a file that ends within a line while its writer may still be at work: half a value is a wrong one."""
+    if changed_at and run.landed_at - changed_at < _QUIET:
+        raise Transient(f"the file is {STILL_BEING_WRITTEN}", where=where, todo="try again in some seconds")
 
 
 def _edition(published_at: datetime | None, latest: str) -> str | None:
@@ -206,23 +293,12 @@ def _unpivoted(record: Record, header: tuple[str, ...]) -> list[Row]:
     ]
 
 
-def _picked(row: Row, places: Sequence[int | None]) -> Row:
-    return tuple(None if place is None else row[place] for place in places)
-
-
 def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifest:
     """Write the rows, then the raw ones. A row that was read and neither landed nor reported is Permanent."""
-    columns, rows = taken.columns() or _names_at_source(contract), taken.rows()
+    rows = taken.rows()
+    columns = taken.columns or _names_at_source(contract)
     bad = sorted(taken.bad, key=lambda one: (one[0].raw, one[1], one[0].line))
-    schema = pa.schema(
-        [*((name, pa.string()) for name in physical_names(columns).values()), *([_BAD_ROWS] if bad else [])]
-    )
-    tables = [schema.empty_table()]
-    if rows:
-        tables.append(_filled([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema))
-    if bad:
-        tables.append(_filled([pa.nulls(len(bad), pa.string())] * len(columns) + [_as_they_came(bad)], schema))
-    written = write(folder, pa.concat_tables(tables), dictionary=schema.names[: len(columns)])
+    written = _write(folder, columns, rows, bad)
     reading = taken.reading(written.records)
     others = reading.later + reading.landed_before + reading.left
     if reading.read != reading.landed + others:
@@ -231,7 +307,7 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
             where=f"{contract.dataset} {run.window}",
             todo="report this as a bug in Clearwell: rows would be lost",
         )
-    expect_records(run, contract, shown(_expanded(contract)), lambda: bool(reading.landed))
+    expect_records(run, contract, shown(locations.location_of(contract)), lambda: bool(reading.landed))
     return describe(
         written,
         dataset=contract.dataset,
@@ -240,11 +316,30 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
         contract_version=contract.version,
         landed_at=run.landed_at,
         counted=reading.read - others,
-        content=[columns, *rows, *((record.reason, record.raw) for record, _ in bad)],
+        content=chain([columns], _as_tuples(rows), ((record.reason, record.raw) for record, _ in bad)),
         columns=columns,
         renamed=renamed(columns),
         reading=reading,
     )
+
+
+def _write(folder: Path, columns: tuple[str, ...], rows: pa.Table, bad: list[tuple[Record, str]]) -> Written:
+    names = list(physical_names(columns).values())
+    schema = pa.schema([*((name, pa.string()) for name in names), *([_BAD_ROWS] if bad else [])])
+    writer = PartWriter(folder, schema, dictionary=names)
+    writer.begin()
+    for start in range(0, rows.num_rows, _TABLE_ROWS):
+        some = rows.slice(start, _TABLE_ROWS)
+        writer.add(_filled([column.cast(pa.string()) for column in some.columns], schema))
+    if bad:
+        writer.add(_filled([pa.nulls(len(bad), pa.string())] * len(columns) + [_as_they_came(bad)], schema))
+    writer.keep()
+    return Written(writer.finish(), writer.records)
+
+
+def _as_tuples(rows: pa.Table) -> Iterator[Row]:
+    for some in rows.to_batches(max_chunksize=_TABLE_ROWS):
+        yield from zip(*(column.to_pylist() for column in some.columns), strict=True)
 
 
 def _names_at_source(contract: Contract) -> tuple[str, ...]:

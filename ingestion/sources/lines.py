@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from isal import igzip
+from isal import igzip, igzip_lib
 
 from ingestion import faults
 
@@ -35,6 +35,15 @@ SCHEMA = pa.schema(
         ("file", pa.dictionary(pa.int32(), pa.string())),
         ("line_number", pa.int64()),
     ]
+)
+
+
+# What reading a compressed file may raise; EOFError if its data ends too early.
+DAMAGED: tuple[type[Exception], ...] = (
+    EOFError,
+    OSError,
+    pa.ArrowInvalid,
+    cast(type[Exception], igzip_lib.IsalError),
 )
 
 
@@ -95,15 +104,13 @@ class LineFile:
                     ahead = second.submit(read)
                     yield chunk
                 self._check_unchanged(before)
-        except EOFError:
-            raise Unreadable("truncated: its compressed data ends too early") from None
-        except (OSError, pa.ArrowInvalid) as error:
+        except DAMAGED as error:
             if faults.is_of_process(error):
                 raise
-            raise Unreadable(_explain(error)) from None
+            raise Unreadable(explain(error)) from None
 
     def _reader(self) -> Callable[[], bytes]:
-        stream = _open_inflated(self._stored, compression(self.path.name))
+        stream = inflated(cast(BinaryIO, self._stored), compression(self.path.name))
 
         def read() -> bytes:
             chunk = stream.read(CHUNK_BYTES)
@@ -144,22 +151,24 @@ class _Hashing(io.RawIOBase):
         return count
 
 
-def _open_inflated(stored: _Hashing, kind: str | None) -> BinaryIO:
+def inflated(stored: BinaryIO, kind: str | None) -> BinaryIO:
+    """Return a stream of what a file's stored bytes are compressed from. Reading it ends in EOFError if they end too early."""
     if kind == "gzip":
         inflate: Any = igzip.IGzipFile(fileobj=stored)  # type: ignore[no-untyped-call]
         return cast(BinaryIO, inflate)
     if kind == "zstd":
         # Arrow's reader, unlike zstandard's, tells a truncated frame and goes on through frames put end to end.
         return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stored, mode="r"), "zstd"))
-    return cast(BinaryIO, io.BufferedReader(stored, CHUNK_BYTES))
+    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stored), CHUNK_BYTES))
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """Say in a few words why a file could not be read or inflated."""
     if isinstance(error, FileNotFoundError):
         return "it is gone"
     if isinstance(error, PermissionError):
         return "permission denied"
-    if "Truncated" in str(error):
+    if isinstance(error, EOFError) or "Truncated" in str(error):
         return "truncated: its compressed data ends too early"
     if isinstance(error, OSError) and error.errno:
         return f"cannot be read: {os.strerror(error.errno)}"

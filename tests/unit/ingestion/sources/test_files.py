@@ -1,6 +1,7 @@
 """Datasets that come as CSV: from a file, an address or a package, as their contract says."""
 
 import csv
+import gzip
 import http.server
 import io
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,6 +170,90 @@ def test_a_file_a_day_lands_whole(home: Home, monkeypatch: pytest.MonkeyPatch, t
     landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv")
     assert ids(home, landing) == ["after", "old", "r1"]
     assert reading(landing).read == 3 and not landing.messages
+
+
+def test_a_day_may_have_several_files_also_compressed(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "dt=2026-11-10"
+    folder.mkdir()
+    (folder / "part-2.csv").write_text(HEADER + "r3,3,2026-11-10\n")
+    (folder / "part-1.csv.gz").write_bytes(gzip.compress(f"{HEADER}r1,1,2026-11-10\n".encode()))
+    (folder / "part-3.csv.zst").write_bytes(
+        zstandard.compress(b"stars,review_id,reviewed_at,more\n2,r2,2026-11-09,x\n")
+    )
+    location = f"{tmp_path}/dt={{year}}-{{month}}-{{day}}/part-*"
+    landing = land_reviews(home, tmp_path, location=location)
+    assert rows(home, landing) == [
+        ("r1", "1", "2026-11-10", None),
+        ("r2", "2", "2026-11-09", "x"),
+        ("r3", "3", "2026-11-10", None),
+    ]
+    # the same files again are the same batch, whatever they are called
+    (folder / "part-2.csv").rename(folder / "part-9.csv")
+    assert not land_reviews(home, tmp_path, location=location).new
+    # a file that was overwritten lands as it is now, with all of its day
+    (folder / "part-9.csv").write_text(HEADER + "r3,5,2026-11-10\n")
+    again = land_reviews(home, tmp_path, location=location)
+    assert again.new and [row[1] for row in rows(home, again)] == ["1", "2", "5"]
+
+
+def test_one_cut_file_of_a_day_holds_all_of_it(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "2026-11-10-a.csv").write_text(HEADER + "r1,1,2026-11-10\n")
+    (tmp_path / "2026-11-10-b.csv").write_bytes(gzip.compress(f"{HEADER}r2,1,2026-11-10\n".encode())[:-5])
+    with pytest.raises(Transient, match=r"2026-11-10-b\.csv"):
+        land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}-*.csv")
+    assert bronze.list_batches(home) == []
+
+
+def test_a_file_that_ends_within_a_line_waits_until_its_writer_must_be_done(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "2026-11-10.csv"
+    path.write_text(HEADER + "r1,1,2026-11-10")
+    os.utime(path, (NOW.timestamp() - 1, NOW.timestamp() - 1))
+    with pytest.raises(Transient, match="still being written"):
+        land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv")
+    os.utime(path, (NOW.timestamp() - 3, NOW.timestamp() - 3))
+    assert ids(home, land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv")) == ["r1"]
+
+
+def test_a_folder_for_all_days_is_shared_as_one_file_is(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + "r1,1,2026-11-10\nold,1,2026-10-01\nsoon,1,tomorrow\n")
+    (tmp_path / "b.csv").write_text(HEADER + "r2,1,2026-11-11\nsome,1,day\nr3,1,2026-11-10\n")
+    location = f"{tmp_path}/*.csv"
+    first = land_reviews(home, tmp_path, location=location)
+    assert ids(home, first) == ["r1", "r3", "some", "soon"]
+    assert (reading(first).read, reading(first).later, reading(first).left) == (6, 1, 1)
+    told = "\n".join(first.messages)
+    assert f"(as line 2 of {tmp_path}/b.csv)" in told and f"(as line 3 of {tmp_path}/a.csv)" in told
+    second = land_reviews(home, tmp_path, "2026-11-11", "2026-11-12", location=location)
+    assert ids(home, second) == ["r1", "r2", "r3"] and reading(second).landed_before == 2
+    assert not land_reviews(home, tmp_path, location=location).new
+
+
+def test_a_file_a_month_is_shared_by_its_days_and_read_within_lateness(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "2026-10.csv").write_text(HEADER + "r1,1,2026-10-31\n")
+    (tmp_path / "2026-11.csv").write_text(HEADER + "r2,1,2026-11-01\nr3,1,2026-11-02\n")
+    landing = land_reviews(home, tmp_path, "2026-11-01", "2026-11-02", location=f"{tmp_path}/{{year}}-{{month}}.csv")
+    assert ids(home, landing) == ["r1", "r2"] and reading(landing).later == 1
+
+
+def test_a_day_without_a_file_yet_has_no_rows(home: Home, tmp_path: Path) -> None:
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}/*.csv")
+    assert landing.records == 0 and landing.manifests[0].columns == ("review_id", "stars", "reviewed_at")
+
+
+def test_many_rows_are_sorted_as_plain_python_sorts_them(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_TABLE_ROWS", 7)
+    signs = ["", "a", "B", "é", "\U0001f642", "\uffff", "~"]
+    made = [(signs[n % 7] + str(n % 5), signs[n * 3 % 7], "2026-11-10") for n in range(100)]
+    lines = "".join(",".join(row) + "\n" for row in made)
+    (tmp_path / "2026-11-10.csv").write_text(HEADER + lines)
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv")
+    assert rows(home, landing) == [tuple(text or None for text in row) for row in sorted(made)]
+    manifest = landing.manifests[0]
+    known = [tuple(text or None for text in row) for row in sorted(made)]
+    columns = ("review_id", "stars", "reviewed_at")
+    assert manifest.batch_id == bronze.identify("reviews", landing.window, [columns, *known])
 
 
 def test_rows_that_cannot_be_read_land_as_they_came_and_the_others_as_ever(
@@ -345,7 +431,6 @@ def test_a_zip_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         (b"rate_date,\xff\n2026-11-02,1\n", "the header is not CSV in UTF-8"),
         ("rate_date,currency,rate".encode("utf-16"), "the header is not CSV in UTF-8"),
         (b"PK\x03\x04 and then nothing of a zip", "starts like a zip"),
-        (b"\x1f\x8b\x08", "compressed by gzip"),
         (None, "cannot be read"),
     ],
 )
