@@ -1,7 +1,7 @@
 """Datasets that come as files of rows: paths, addresses, or files that ship in a package. The contract alone says which.
 
-`location` in the contract may have date parts and wildcards (`locations.py`); files may be compressed (`places.py`), and CSV of
-any dialect (`csv_records.py`). `unpivot` names three columns for files with one column per kind: the first column, the
+`location` in the contract may have date parts and wildcards (`locations.py`); files may be compressed (`places.py`), and are CSV
+of any dialect (`csv_records.py`) or Parquet (`parquet_records.py`). `unpivot` names three columns for files with one column per kind: the first column, the
 header, and the cell; empty and `N/A` cells are left out.
 
 Every row that is read lands or is reported. The files of a day land whole. Of files for all days, a window takes its share
@@ -26,7 +26,7 @@ from ingestion.land import Landing, Run, Written, describe, expect_records, land
 from ingestion.manifest import Manifest, Reading
 from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.parquet import PartWriter
-from ingestion.sources import csv_records, locations
+from ingestion.sources import csv_records, locations, parquet_records
 from ingestion.sources.csv_records import Record, Row
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
 from ingestion.sources.locations import Found
@@ -181,7 +181,10 @@ class _File:
         self._contract, self._taken, self._where = contract, taken, shown(found.place)
         self._name = self._where if is_one_of_many else ""
         body, self._published_at = fetch(found.place, is_listed=found.size >= 0)
-        table = csv_records.read(body, self._where, contract.settings.csv)
+        if parquet_records.is_parquet(body, found.place):
+            table = parquet_records.read(body, self._where)
+        else:
+            table = csv_records.read(body, self._where, contract.settings.csv)
         del body
         if table.is_cut and not is_http(found.place):
             _check_complete(run, self._where, self._published_at)

@@ -4,6 +4,7 @@ import csv
 import gzip
 import http.server
 import io
+import json
 import os
 import re
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -194,6 +196,35 @@ def test_a_day_may_have_several_files_also_compressed(home: Home, tmp_path: Path
     (folder / "part-9.csv").write_text(HEADER + "r3,5,2026-11-10\n")
     again = land_reviews(home, tmp_path, location=location)
     assert again.new and [row[1] for row in rows(home, again)] == ["1", "2", "5"]
+
+
+def test_parquet_is_shared_by_event_time_and_lands_as_text(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = give(monkeypatch, tmp_path, b"", "reviews.parquet")
+    moments = [datetime(2026, 11, 10, 9, tzinfo=UTC), datetime(2026, 11, 11, tzinfo=UTC), None]
+    table = pa.table({"review_id": ["r1", "r2", "r3"], "stars": [5.0, 4.0, 3.5], "reviewed_at": moments})
+    pq.write_table(table, path)
+    first = land_reviews(home, tmp_path)
+    assert rows(home, first) == [("r1", "5", "2026-11-10T09:00:00.000000Z"), ("r3", "3.5", None)]
+    assert reading(first).later == 1
+    pq.write_table(table.take([2, 1, 0]), path, row_group_size=1)
+    assert not land_reviews(home, tmp_path).new
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(Transient, match=r"reviews\.parquet"):
+        land_reviews(home, tmp_path)
+
+
+def test_parquet_and_csv_of_a_day_land_together_and_bad_rows_keep_their_bytes(home: Home, tmp_path: Path) -> None:
+    texts = pa.array([b"r\xff", b"r1"]).view(pa.string())
+    moments = pa.array(["2026-11-10", "2026-11-10"])
+    pq.write_table(pa.table({"review_id": texts, "reviewed_at": moments}), tmp_path / "2026-11-10-a")
+    (tmp_path / "2026-11-10-b").write_text(HEADER + "r2,1,2026-11-10\n")
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}-*")
+    assert [row[:3] for row in rows(home, landing)[:2]] == [("r1", "2026-11-10", None), ("r2", "2026-11-10", "1")]
+    (bad,) = bad_rows(home, landing)
+    assert (bad["reason"], bad["line_number"]) == ("invalid_utf8", 1)
+    assert json.loads(bad["raw"]) == {"review_id": None, "reviewed_at": "2026-11-10", "bytes of review_id": "72ff"}
 
 
 def test_one_cut_file_of_a_day_holds_all_of_it(home: Home, tmp_path: Path) -> None:
