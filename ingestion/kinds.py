@@ -36,7 +36,10 @@ _PART = re.compile(r"(?<!\$)\{([^{}:]*)\}")
 
 @dataclass(frozen=True)
 class Files:
-    """Where the files of a `file` source are (`location`), and the three columns of one that has a column per kind (`unpivot`)."""
+    """Where the files of a `file` source are (`location`), and how they are written.
+
+    `unpivot` names the three columns of one that has a column per kind, `csv` how a CSV differs from commas and quotes.
+    """
 
     location: str
     unpivot: tuple[str, ...] = ()
@@ -84,6 +87,9 @@ def _files(reader: Fields, columns: list[str]) -> Files:
     location = reader.text("location")
     if wrong := wrong_parts(location):
         raise bad(reader.path, f"{reader.name}.location", wrong)
+    of_rows = [field for field in ("unpivot", "csv") if reader.has(field)]
+    if of_rows and reader.text("format") == "json_lines":
+        raise bad(reader.path, f"{reader.name}.{of_rows[0]}", "says how rows are written, but the format is json_lines")
     return Files(
         location,
         _unpivot(reader, columns) if reader.has("unpivot") else (),
@@ -155,7 +161,9 @@ def _unpivot(reader: Fields, columns: list[str]) -> tuple[str, ...]:
 KINDS: Mapping[str, Kind] = {
     "shop": Kind("ingestion.sources.orders"),
     "hours": Kind("ingestion.sources.clickstream", formats=("json_lines",)),
-    "file": Kind("ingestion.sources.files", ("location", "unpivot", "csv"), _files, implied_by=("location",)),
+    "file": Kind(
+        "ingestion.sources.files", ("location", "unpivot", "csv"), _files, ("location",), ("rows", "json_lines")
+    ),
 }
 # What Clearwell writes itself: it has contracts, and no source.
 OWN = ("decisions", "source_counts")

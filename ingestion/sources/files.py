@@ -1,8 +1,10 @@
-"""Datasets that come as files of rows: paths, addresses, or files that ship in a package. The contract alone says which.
+"""Datasets that come as files: paths, addresses, or files that ship in a package. The contract alone says which.
 
-`location` in the contract may have date parts and wildcards (`locations.py`); files may be compressed (`places.py`), and are CSV
-of any dialect (`csv_records.py`) or Parquet (`parquet_records.py`). `unpivot` names three columns for files with one column per kind: the first column, the
-header, and the cell; empty and `N/A` cells are left out.
+`location` in the contract may have date parts and wildcards (`locations.py`); files may be compressed (`places.py`). This module
+lands files of rows: CSV of any dialect (`csv_records.py`) or Parquet (`parquet_records.py`). `line_files.py` lands JSON lines.
+
+`unpivot` names three columns for files with one column per kind: the first column, the header, and the cell; empty and
+`N/A` cells are left out.
 
 Every row that is read lands or is reported. The files of a day land whole. Of files for all days, a window takes its share
 (`shares.py`). A row that cannot be split into columns lands as raw text, and its dataset's staging makes it a dead letter.
@@ -23,10 +25,10 @@ from ingestion.contract import Contract
 from ingestion.errors import Permanent, Transient
 from ingestion.fields import guess
 from ingestion.land import Landing, Run, Written, describe, expect_records, landed, staging
-from ingestion.manifest import Manifest, Reading
+from ingestion.manifest import Manifest, Reading, Waiting
 from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.parquet import PartWriter
-from ingestion.sources import csv_records, locations, parquet_records
+from ingestion.sources import csv_records, line_files, locations, parquet_records
 from ingestion.sources.csv_records import Record, Row
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
 from ingestion.sources.locations import Found
@@ -43,11 +45,19 @@ _QUIET = timedelta(seconds=3)
 
 
 def ingest(source: str, run: Run) -> Landing:
-    """Land one window of every dataset of a source: one batch for each, with its files' rows of the window."""
+    """Land one window of every dataset of a source: of rows one batch each, of JSON lines one for each day or hour."""
     committed: list[tuple[Manifest, bool]] = []
     messages: list[str] = []
+    waiting: list[Waiting] = []
     for contract in run.contracts.values():
-        if contract.source == source:
+        if contract.source != source:
+            continue
+        if contract.format == "json_lines":
+            batches = line_files.land(run, contract)
+            committed += batches.committed()
+            messages += batches.messages()
+            waiting += batches.waiting
+        else:
             taken = _take(run, contract)
             with staging(run.home) as staged:
                 folder = staged.folder(contract.dataset)
@@ -55,7 +65,7 @@ def ingest(source: str, run: Run) -> Landing:
                 committed += staged.commit()
             run.report(f"{contract.dataset} {run.window}: {manifest.records_written:,} records")
             messages += taken.messages(f"{contract.dataset} {run.window}")
-    return landed(run, source, committed, messages)
+    return landed(run, source, committed, messages, waiting)
 
 
 class _Rows:

@@ -28,6 +28,8 @@ SUFFIXES = {
     for name in ("jsonl", "ndjson")
     for suffix, kind in (("", "plain"), (".gz", "gzip"), (".zst", "zstd"))
 }
+# How compressed files begin.
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 SCHEMA = pa.schema(
     [
         ("raw", pa.string()),
@@ -57,11 +59,23 @@ def compression(name: str) -> str | None:
     return next((kind for suffix, kind in SUFFIXES.items() if lower.endswith(suffix)), None)
 
 
+def compression_of(path: Path) -> str:
+    """Return how a file of any name is compressed, from its first bytes, or else from the end of its name."""
+    with path.open("rb") as file:
+        begin = file.read(4)
+    if begin.startswith(b"PK\x03\x04"):
+        raise Unreadable("a zip of lines is not read: deliver it plain, or compressed by gzip or zstd")
+    by_name = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower(), "plain")
+    return next((kind for magic, kind in MAGIC.items() if begin.startswith(magic)), by_name)
+
+
 class LineFile:
     """Read one file once, from start to end. Its size, checksum and number of lines are known afterwards."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: str | None = None) -> None:
+        """`kind` is how the file is compressed; without it, its name says so."""
         self.path = path
+        self.kind = kind or compression(path.name)
         self.lines = 0
         self.ends_with_newline = True
         self.mtime_ns = 0
@@ -110,7 +124,7 @@ class LineFile:
             raise Unreadable(explain(error)) from None
 
     def _reader(self) -> Callable[[], bytes]:
-        stream = inflated(cast(BinaryIO, self._stored), compression(self.path.name))
+        stream = inflated(cast(BinaryIO, self._stored), self.kind)
 
         def read() -> bytes:
             chunk = stream.read(CHUNK_BYTES)
@@ -128,7 +142,7 @@ class LineFile:
         same = (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
         if not same or self.size != after.st_size:
             raise Unreadable("it changed while it was read")
-        if self.size == 0 and compression(self.path.name) != "plain":
+        if self.size == 0 and self.kind != "plain":
             raise EOFError
 
 

@@ -112,6 +112,11 @@ def why_skipped(name: str, pattern: str) -> str | None:
     return None
 
 
+def is_path(place: str) -> bool:
+    """Say whether a place is a path on this machine."""
+    return _is_listed(place)
+
+
 def matches(name: str, pattern: str) -> bool:
     """Say whether a name is one that a pattern means. Case matters."""
     return bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL))

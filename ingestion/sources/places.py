@@ -23,13 +23,12 @@ from urllib.parse import unquote
 
 from ingestion.addresses import host_of, is_http, shown, split_http
 from ingestion.errors import Permanent, Transient
-from ingestion.sources.lines import DAMAGED, explain, inflated
+from ingestion.sources.lines import DAMAGED, MAGIC, explain, inflated
 
 _MIB = 1 << 20
 _BUSY = (408, 425, 429)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _ADDRESS = "write https://user:password@host/path, with %40 for an @, %2F for a / and %3F for a ? in the password"
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,20 @@ def fetch(place: str, limits: Limits | None = None, *, is_listed: bool = False) 
     A file that is gone is Permanent; Transient if it was listed just before.
     """
     limits = limits or LIMITS
-    body, published_at = _asked(place, limits) if is_http(place) else _opened(place, limits, is_listed)
+    body, published_at = _stored(place, limits, is_listed=is_listed)
     return _unpacked(body, place, limits), published_at
+
+
+def copy(place: str, target: Path, limits: Limits | None = None) -> None:
+    """Copy the stored bytes of a place to a file, with the time at which it was published, or 1970 if it does not say."""
+    body, published_at = _stored(place, limits or LIMITS, is_listed=True)
+    target.write_bytes(body)
+    moment = published_at.timestamp() if published_at else 0
+    os.utime(target, (moment, moment))
+
+
+def _stored(place: str, limits: Limits, *, is_listed: bool) -> tuple[bytes, datetime | None]:
+    return _asked(place, limits) if is_http(place) else _opened(place, limits, is_listed)
 
 
 def _opened(place: str, limits: Limits, is_listed: bool) -> tuple[bytes, datetime | None]:
@@ -156,7 +167,7 @@ def _moment(said: str | None) -> datetime | None:
 
 def _unpacked(body: bytes, place: str, limits: Limits) -> bytes:
     """Return what gzip or zstd compressed, or the first file of a zip; anything else as it is."""
-    for magic, kind in _COMPRESSED.items():
+    for magic, kind in MAGIC.items():
         if body.startswith(magic):
             return _inflated(body, kind, place, limits)
     if not body.startswith(_ZIP):

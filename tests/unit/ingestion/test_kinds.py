@@ -82,3 +82,17 @@ def test_a_wrong_dialect_names_its_field(csv: dict[str, object], said: str) -> N
     with pytest.raises(Permanent) as refused:
         dialect(**csv)
     assert said in str(refused.value)
+
+
+def test_how_rows_are_written_is_nothing_for_lines() -> None:
+    settings = KINDS["file"].settings
+    assert settings(fields(location="here/*", format="json_lines"), []) == Files("here/*")
+    for field, value in (("csv", {}), ("unpivot", ["a", "b", "c"])):
+        with pytest.raises(Permanent, match=f"reviews.{field} says how rows are written, but the format is json_lines"):
+            settings(fields(location="here/*", format="json_lines", **{field: value}), ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("location", ["{dat}.csv", "{day}.csv", "{date}/{hours}"])
+def test_a_wrong_date_part_names_the_field(location: str) -> None:
+    with pytest.raises(Permanent, match=r"contract field reviews\.location has "):
+        KINDS["file"].settings(fields(location=location), [])
