@@ -101,6 +101,8 @@ class _Files(LineBatch[Found]):
         if not locations.is_path(item.place):
             path = self.copies / "copy"
             places.copy(item.place, path)
+            if item.mtime_ns:  # as it is listed: a store may say it more exactly there
+                os.utime(path, ns=(item.mtime_ns, item.mtime_ns))
         try:
             kind = compression_of(path)
         except OSError as error:

@@ -6,14 +6,17 @@ for a time in UTC. `*` stands for any characters of one folder's or file's name.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from pyarrow import fs
 
 from ingestion.addresses import is_http, shown
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.kinds import PARTS, parts_of, wrong_parts
+from ingestion.sources import s3
 from ingestion.sources.landing_names import may_be_data
 from ingestion.window import Window
 
@@ -28,6 +31,19 @@ class Found:
     place: str
     size: int = -1
     mtime_ns: int = 0
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What is in a folder."""
+
+    name: str
+    file: Found
+    is_folder: bool
+
+
+# List what a folder has under the names that a pattern means.
+_Entries = Callable[[str, str], Iterator[_Entry]]
 
 
 @dataclass(frozen=True)
@@ -89,18 +105,34 @@ def find(location: str) -> Listing:
     """List the files that a location without date parts means. An address is not asked whether it exists."""
     if not _is_listed(location):
         return Listing((Found(location),))
-    path = Path(location).expanduser()
     if not has_wildcard(location):
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            return Listing(())
-        except OSError:
-            return Listing((Found(location),))  # reading it will say why
-        return Listing((Found(location, found.st_size, found.st_mtime_ns),))
+        found = _object(location) if s3.is_s3(location) else _file(location)
+        return Listing((found,) if found else ())
     skipped: list[str] = []
-    files = sorted(_walk(Path(path.anchor), path.parts[len(Path(path.anchor).parts) :], skipped))
-    return Listing(tuple(files), tuple(sorted(skipped)))
+    if s3.is_s3(location):
+        bucket, *parts = location[len(s3.SCHEME) :].split("/")
+        if "*" in bucket:
+            raise Permanent("a bucket's name has no *", where=shown(location), todo="name the bucket")
+        files = _walk(f"{s3.SCHEME}{bucket}", tuple(parts), skipped, _objects)
+    else:
+        path = Path(location).expanduser()
+        files = _walk(path.anchor, path.parts[bool(path.anchor) :], skipped, _files)
+    return Listing(tuple(sorted(files)), tuple(sorted(skipped)))
+
+
+def _file(location: str) -> Found | None:
+    try:
+        now = Path(location).expanduser().stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return Found(location)  # reading it will say why
+    return Found(location, now.st_size, now.st_mtime_ns)
+
+
+def _object(location: str) -> Found | None:
+    now = s3.look(location)
+    return Found(location, now.size, now.mtime_ns) if now else None
 
 
 def why_skipped(name: str, pattern: str) -> str | None:
@@ -114,7 +146,7 @@ def why_skipped(name: str, pattern: str) -> str | None:
 
 def is_path(place: str) -> bool:
     """Say whether a place is a path on this machine."""
-    return _is_listed(place)
+    return _is_listed(place) and not s3.is_s3(place)
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -126,33 +158,48 @@ def _is_listed(location: str) -> bool:
     return not is_http(location) and not location.startswith(_PACKAGE)
 
 
-def _walk(folder: Path, parts: tuple[str, ...], skipped: list[str]) -> Iterator[Found]:
-    """Yield the files under a folder that the rest of a pattern means. A folder that cannot be listed is Permanent."""
+def _walk(folder: str, parts: tuple[str, ...], skipped: list[str], entries: _Entries) -> Iterator[Found]:
+    """Yield the files under a folder that the rest of a pattern means. Only folders that may hold some are listed."""
     name, *rest = parts
     while rest and "*" not in name:
-        folder, (name, *rest) = folder / name, rest
+        folder, (name, *rest) = f"{folder.rstrip('/')}/{name}" if folder else name, rest
+    for entry in entries(folder, name):
+        if rest:
+            if entry.is_folder and why_skipped(entry.name, name) is None:
+                yield from _walk(entry.file.place, tuple(rest), skipped, entries)
+            continue
+        why = "it is a folder" if entry.is_folder else why_skipped(entry.name, name)
+        if why is None:
+            yield entry.file
+        elif why:
+            skipped.append(f"{shown(entry.file.place)} is not read: {why}")
+
+
+def _files(folder: str, pattern: str) -> Iterator[_Entry]:
+    """List a folder on this machine. One that does not exist is empty; one that cannot be listed is Permanent."""
     try:
-        with os.scandir(folder) as listed:
-            entries = [entry for entry in listed if matches(entry.name, name)]
+        with os.scandir(folder or os.curdir) as listed:
+            found = [entry for entry in listed if matches(entry.name, pattern)]
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise Permanent(
             f"the folder cannot be listed: {error.strerror}",
-            where=shown(str(folder)),
+            where=shown(folder),
             todo="check the path and the folder's permissions",
         ) from None
-    for entry in entries:
-        if rest:
-            if entry.is_dir() and why_skipped(entry.name, name) is None:
-                yield from _walk(Path(entry.path), tuple(rest), skipped)
+    for entry in found:
+        try:
+            now = entry.stat()
+        except OSError:
+            yield _Entry(entry.name, Found(entry.path), False)  # a link to nothing, or gone: reading it will say so
+        else:
+            yield _Entry(entry.name, Found(entry.path, now.st_size, now.st_mtime_ns), entry.is_dir())
+
+
+def _objects(folder: str, pattern: str) -> Iterator[_Entry]:
+    for one in s3.entries(folder):
+        if not matches(one.base_name, pattern):
             continue
-        why = "it is a folder" if entry.is_dir() else why_skipped(entry.name, name)
-        if why is None:
-            try:
-                now = entry.stat()
-            except FileNotFoundError:
-                now = None  # a link to nothing, or gone: reading it will say so
-            yield Found(entry.path, now.st_size, now.st_mtime_ns) if now else Found(entry.path)
-        elif why:
-            skipped.append(f"{shown(entry.path)} is not read: {why}")
+        file = Found(f"{s3.SCHEME}{one.path}", one.size or 0, one.mtime_ns or 0)
+        yield _Entry(one.base_name, file, one.type == fs.FileType.Directory)

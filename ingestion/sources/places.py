@@ -1,4 +1,4 @@
-"""Fetch a path, an http(s) address, or a file in a package. What is compressed by gzip or zstd, or is the first file of a zip, is inflated.
+"""Fetch a path, an http(s) address, an object of S3, or a file in a package. What is compressed by gzip or zstd, or is the first file of a zip, is inflated.
 
 A file is read whole or not at all: one that changes meanwhile, or whose compressed data ends too early, is Transient.
 """
@@ -23,6 +23,7 @@ from urllib.parse import unquote
 
 from ingestion.addresses import host_of, is_http, shown, split_http
 from ingestion.errors import Permanent, Transient
+from ingestion.sources import s3
 from ingestion.sources.lines import DAMAGED, MAGIC, explain, inflated
 
 _MIB = 1 << 20
@@ -55,13 +56,21 @@ def fetch(place: str, limits: Limits | None = None, *, is_listed: bool = False) 
 
 def copy(place: str, target: Path, limits: Limits | None = None) -> None:
     """Copy the stored bytes of a place to a file, with the time at which it was published, or 1970 if it does not say."""
-    body, published_at = _stored(place, limits or LIMITS, is_listed=True)
-    target.write_bytes(body)
+    if s3.is_s3(place):
+        published_at = s3.copy(place, target)
+    else:
+        body, published_at = _stored(place, limits or LIMITS, is_listed=True)
+        target.write_bytes(body)
     moment = published_at.timestamp() if published_at else 0
     os.utime(target, (moment, moment))
 
 
 def _stored(place: str, limits: Limits, *, is_listed: bool) -> tuple[bytes, datetime | None]:
+    if s3.is_s3(place):
+        body, published_at = s3.read(place, limits.bytes, is_listed=is_listed)
+        if len(body) > limits.bytes:
+            raise _too_large(place, limits)
+        return body, published_at
     return _asked(place, limits) if is_http(place) else _opened(place, limits, is_listed)
 
 
