@@ -237,13 +237,11 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 def test_an_address_lands_once_for_each_content(home: Home, put: Put, address: str) -> None:
     path = put("2026-11-02.jsonl.gz", gzip.compress(LINE))
-    contract = events(f"{address}/{{date}}.jsonl.gz?token=secret", timedelta(microseconds=1))
+    contract = events(f"{address}/{{date}}.jsonl.gz?token=secret", timedelta(0))
 
     def do() -> Landing:
         window = Window.parse("2026-11-02", "2026-11-03")
-        return sources.ingest(
-            "events", window, home, NOW, contracts={"events": replace(contract, lateness=timedelta(0))}
-        )
+        return sources.ingest("events", window, home, NOW, contracts={"events": contract})
 
     assert records(home, do()) == [(f"{address}/2026-11-02.jsonl.gz", 1, LINE)]
     assert not do().new
