@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.addresses import is_http, shown
+from ingestion.addresses import shown
 from ingestion.contract import Contract
 from ingestion.errors import Permanent, Transient
 from ingestion.fields import guess
@@ -196,7 +196,7 @@ class _File:
         else:
             table = csv_records.read(body, self._where, contract.settings.csv)
         del body
-        if table.is_cut and not is_http(found.place):
+        if table.is_cut and locations.is_path(found.place):
             _check_complete(run, self._where, self._published_at)
         columns, self._is_wide, self._at = _fitted(contract, table.columns, self._where)
         self._rows, self._latest = _Rows(columns), ""

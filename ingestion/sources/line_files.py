@@ -18,7 +18,7 @@ from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.land import Run
 from ingestion.locks import hold
-from ingestion.manifest import Manifest, Waiting
+from ingestion.manifest import Manifest, Waiting, still_waiting
 from ingestion.sources import locations, places
 from ingestion.sources.line_batches import Batches, LineBatch
 from ingestion.sources.lines import LineFile, Unreadable, compression_of, explain
@@ -94,7 +94,12 @@ class _Files(LineBatch[Found]):
                 raise Permanent("the file does not exist", where=shown(pattern), todo="check the path")
             if not listing.files:
                 self.run.report(f"{self.contract.dataset} {self.window.date}: {shown(pattern)} does not exist yet")
-        return [one for one in found if (self._name(one), one.size, one.mtime_ns) not in self.landed_files], []
+        new = [one for one in found if (self._name(one), one.size, one.mtime_ns) not in self.landed_files]
+        if not self.part.unit and self.run.window in self.run.swept:
+            # A sweep visits earlier days before its own: what is new lands with its own.
+            waiting = {left.path for left in still_waiting(self.earlier)}
+            new = [one for one in new if self._name(one) in waiting]
+        return new, []
 
     def _open(self, item: Found) -> LineFile:
         path = Path(item.place).expanduser()

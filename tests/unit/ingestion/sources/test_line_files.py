@@ -152,6 +152,24 @@ def test_without_date_parts_a_file_lands_once_in_the_window_that_finds_it(home: 
     assert records(home, land("*.jsonl*", "2026-11-05", "2026-11-06")) == [("c.jsonl", 1, b"changed\n")]
 
 
+def test_a_sweep_lands_what_is_new_with_its_own_day_and_what_waited_with_the_day_it_waited_in(
+    home: Home, tmp_path: Path, land: Land, put: Put
+) -> None:
+    whole = gzip.compress(b"waited\n")
+    put("a.jsonl", LINE)
+    put("b.jsonl.gz", whole[:-5])
+    assert len(land("*").waiting) == 1
+    put("b.jsonl.gz", whole)
+    put("c.jsonl", b"new\n")
+    contracts = {"events": events(f"{tmp_path}/in/*")}
+    swept = sources.sweep("events", Window.parse("2026-11-03", "2026-11-04"), home, NOW, contracts=contracts)
+    found = {
+        str(one.window.date): [file.path for file in one.inputs] for one in swept.manifests if one.batch_id in swept.new
+    }
+    assert found == {"2026-11-02": ["b.jsonl.gz"], "2026-11-03": ["c.jsonl"]}
+    assert swept.waiting == ()
+
+
 def test_a_cut_file_waits_and_the_others_land(home: Home, land: Land, put: Put) -> None:
     whole = gzip.compress(LINE * 100)
     path = put("2026-11-02/a.jsonl.gz", whole[:-9])
