@@ -18,6 +18,8 @@ _LIKE_ADDRESS = re.compile(r"://|^\W*[a-z][a-z0-9+.-]+:/|:.*@", re.IGNORECASE | 
 _DATABASE = re.compile(
     r"\W*postgres(ql)?:|\s*(host|hostaddr|port|dbname|user|password|service|sslmode)\s*=", re.IGNORECASE
 )
+# An object of S3, if nothing before its key could be a password.
+_OBJECT = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/|$)")
 _HOST = re.compile(r"/[^@]*|[\w.:%/,-]*")
 _DEFAULTS = {"host": "localhost", "port": "5432", "dbname": "postgres"}
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
@@ -42,6 +44,8 @@ def shown(address: str) -> str:
     if is_http(address):
         parts = split_http(address)
         return f"{parts.scheme}://{host_of(parts)}{parts.path}" if parts else UNREADABLE
+    if _OBJECT.match(address):
+        return re.split(r"[?#]", address, maxsplit=1)[0]
     if _DATABASE.match(address):
         return str(split_database(address) or UNREADABLE)
     if is_address(address):

@@ -1,5 +1,10 @@
-"""Read a CSV as records. Each line is in one of them, and a record that cannot be read affects no other."""
+"""Read a CSV as records. Each line is in one of them, and a record that cannot be read affects no other.
 
+A file is CSV in any dialect: `Dialect` says its delimiter, quote, escape, encoding and, if it has no header line, its header.
+Bytes that the encoding cannot decode make their record a refused one; so do lines that cannot be split into columns.
+"""
+
+import codecs
 import csv
 import re
 from collections import deque
@@ -7,50 +12,109 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ingestion.errors import Permanent
+import numpy as np
 
+from ingestion.errors import Permanent
+from ingestion.file_settings import COMMAS, Dialect
+
+# The name is older than the other encodings: bytes that are no text in the file's encoding.
 INVALID_UTF8 = "invalid_utf8"
 RAGGED = "ragged_row"
 BROKEN_QUOTES = "broken_quoting"
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
-_MARK = b"\xef\xbb\xbf"
+# The marks at the start of a file, and what they say. Python reads UTF-16 and UTF-32 without a mark as this machine does.
+_MARKS = {
+    "utf-8": ((codecs.BOM_UTF8, "utf-8"),),
+    "utf-16": ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")),
+    "utf-32": ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be")),
+}
+_UNMARKED = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 # Python refuses fields over 128 KiB. The body is in memory already, and bounds every field of it.
 csv.field_size_limit(1 << 31)
 Row = tuple[str | None, ...]
 
 
 class Record(NamedTuple):
-    """One raw record, and the number of its first line. `fields` are its texts, as far as it could be split."""
+    """One raw record, and the number of its first line. `fields` are its texts, as far as it could be split.
+
+    A refused record has a reason, and its text unless its bytes are no text.
+    """
 
     line: int
     raw: bytes
     fields: Row
     reason: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """The header of a CSV, and its records, which can be read once."""
+    """The columns of a file, and its records, which can be read once. `is_cut`: its last line has no end."""
 
     columns: tuple[str, ...]
     records: Iterator[Record]
+    is_cut: bool = False
 
 
-def read(body: bytes, where: str) -> Table:
+def read(body: bytes, where: str, dialect: Dialect = COMMAS) -> Table:
     """Read the header at once and the records lazily. A header without names is Permanent."""
-    lines = _Lines(body.removeprefix(_MARK))
-    header = _header(lines, where)
-    return Table(header, _records(lines, header, where))
+    lines = _Lines(body, dialect.encoding)
+    header = dialect.header or _header(lines, where, dialect)
+    return Table(header, _records(lines, header, where, dialect), not lines.body.endswith(lines.encoding.ends))
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """How the lines of a body are decoded, and how they end: in units of `width` bytes."""
+
+    name: str
+    width: int
+    ends: tuple[bytes, bytes]
+
+    @classmethod
+    def of(cls, name: str, body: bytes) -> tuple["_Encoding", bytes]:
+        """Return the encoding of a body and the body without the mark at its start."""
+        known = codecs.lookup(name).name
+        found = _UNMARKED.get(known, known)
+        for mark, meant in _MARKS.get("utf-8" if known == "utf-8-sig" else known, ()):
+            if body.startswith(mark):
+                found, body = meant, body[len(mark) :]
+                break
+        ends = ("\n".encode(found), "\r".encode(found))
+        return cls(found, len(ends[0]), ends), body
+
+    def lines(self, body: bytes) -> Iterator[bytes]:
+        """Split a body at \\r\\n, \\r and \\n, which stay at the lines' ends."""
+        if self.ends == (b"\n", b"\r"):
+            pattern = _LINE
+        else:
+            lf, cr = map(re.escape, self.ends)
+            # A last unit that is not whole is a part of the last line.
+            pattern = re.compile(rb"(?s:(?:(?!%b|%b).{%d})*(?:%b%b|%b|%b)|.+)" % (lf, cr, self.width, cr, lf, cr, lf))
+        return (match.group() for match in pattern.finditer(body))
+
+    def count(self, body: bytes) -> int:
+        """Count the lines of a body without splitting it."""
+        lf, cr = self.ends
+        if self.width == 1:
+            ends = body.count(lf) + body.count(cr) - body.count(cr + lf)
+            return ends + (bool(body) and not body.endswith((lf, cr)))
+        whole = len(body) // self.width * self.width
+        units = np.frombuffer(body, f"V{self.width}", whole // self.width)
+        is_lf, is_cr = (units == np.void(end) for end in (lf, cr))
+        ends = int(is_lf.sum() + is_cr.sum() - (is_cr[:-1] & is_lf[1:]).sum())
+        return ends + (whole < len(body) or (bool(whole) and not (is_lf[-1] or is_cr[-1])))
 
 
 class _Lines:
     """Give the parser lines as text, and keep their bytes until it is known to which record they belong."""
 
-    def __init__(self, body: bytes) -> None:
-        self.body = body
+    def __init__(self, body: bytes, encoding: str) -> None:
+        self.encoding, self.body = _Encoding.of(encoding, body)
         self.number = 0
-        self.is_utf8 = True
-        self._lines = (match.group() for match in _LINE.finditer(body))
+        self.is_text = True
+        self._name = self.encoding.name
+        self._lines = self.encoding.lines(self.body)
         self._again: deque[bytes] = deque()
         self._taken: list[bytes] = []
 
@@ -61,15 +125,15 @@ class _Lines:
         line = self._again.popleft() if self._again else next(self._lines)
         self._taken.append(line)
         try:
-            return line.decode()
+            return line.decode(self._name)
         except UnicodeDecodeError:
-            # Bytes that are not text pass through unchanged: none of them is a comma, a quote or a line end.
-            self.is_utf8 = False
-            return line.decode("utf-8", "surrogateescape")
+            # What is no text is replaced by a sign that is no delimiter, quote or line end. The bytes are kept.
+            self.is_text = False
+            return line.decode(self._name, "replace")
 
     def settle(self, count: int | None = None) -> tuple[int, bytes]:
         """End a record after `count` of the lines taken, or all; return its number and bytes. The other lines are read again."""
-        record, self._taken, self.is_utf8 = self._taken, [], True
+        record, self._taken, self.is_text = self._taken, [], True
         if count is not None:
             self._again.extendleft(reversed(record[count:]))
             del record[count:]
@@ -77,22 +141,43 @@ class _Lines:
         self.number += len(record)
         return first, record[0] if len(record) == 1 else b"".join(record)
 
+    def refused(self, line: int, raw: bytes, fields: Row, reason: str) -> Record:
+        """Return a record that cannot be read. That its bytes are no text is the first reason."""
+        try:
+            return Record(line, raw, fields, reason, raw.decode(self._name))
+        except UnicodeDecodeError:
+            return Record(line, raw, fields, INVALID_UTF8)
+
     def expected(self) -> int:
         """Count the lines of the body independently of how they are read."""
-        body = self.body
-        ends = body.count(b"\n") + body.count(b"\r") - body.count(b"\r\n")
-        return ends + (bool(body) and not body.endswith((b"\n", b"\r")))
+        return self.encoding.count(self.body)
 
 
-def _header(lines: _Lines, where: str) -> tuple[str, ...]:
+def _parser(lines: _Lines, dialect: Dialect) -> Iterator[list[str]]:
+    return csv.reader(
+        lines,
+        strict=True,
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote,
+        escapechar=dialect.escape,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+    )
+
+
+def _header(lines: _Lines, where: str, dialect: Dialect) -> tuple[str, ...]:
+    why: object = None
     try:
-        header = [name.strip() for name in next(csv.reader(lines, strict=True), [])]
-        "".join(header).encode()
-    except (csv.Error, UnicodeEncodeError) as error:
-        what = "not UTF-8" if isinstance(error, UnicodeEncodeError) else error
+        header = [name.strip() for name in next(_parser(lines, dialect), [])]
+    except csv.Error as error:
+        why = error
+    name = dialect.encoding.upper()
+    why = why if lines.is_text else f"not {name}"
+    if why:
         raise Permanent(
-            f"the header is not CSV in UTF-8: {what}", where=where, todo="correct the file's first line"
-        ) from None
+            f"the header is not CSV in {name}: {why}",
+            where=where,
+            todo="correct the file's first line, or say in the contract how the file is written: `csv: {encoding: …}`",
+        )
     lines.settle()
     # The ECB ends each line with a comma.
     while header and not header[-1]:
@@ -110,8 +195,8 @@ def _header(lines: _Lines, where: str) -> tuple[str, ...]:
     return tuple(header)
 
 
-def _records(lines: _Lines, header: tuple[str, ...], where: str) -> Iterator[Record]:
-    parser, width = csv.reader(lines, strict=True), len(header)
+def _records(lines: _Lines, header: tuple[str, ...], where: str, dialect: Dialect) -> Iterator[Record]:
+    parser, width = _parser(lines, dialect), len(header)
     while True:
         try:
             fields = next(parser)
@@ -119,26 +204,20 @@ def _records(lines: _Lines, header: tuple[str, ...], where: str) -> Iterator[Rec
             break
         except csv.Error:
             # Its end is unknown. Only its first line is the record: an open quote must not swallow the lines after it.
-            number, raw = lines.settle(1)
-            yield Record(number, raw, (), BROKEN_QUOTES if _is_utf8(raw) else INVALID_UTF8)
+            yield lines.refused(*lines.settle(1), (), BROKEN_QUOTES)
             continue
-        is_utf8 = lines.is_utf8
+        is_text = lines.is_text
         number, raw = lines.settle()
         if fields:
             is_ragged = len(fields) != width and (len(fields) < width or any(fields[width:]))
-            reason = INVALID_UTF8 if not is_utf8 else RAGGED if is_ragged else None
-            yield Record(number, raw, tuple([text or None for text in fields[:width]]), reason)
+            texts = tuple([text or None for text in fields[:width]])
+            if is_text and not is_ragged:
+                yield Record(number, raw, texts)
+            else:
+                yield lines.refused(number, raw, texts, RAGGED)
     if lines.number != lines.expected():
         raise Permanent(
             f"the file has {lines.expected():,} lines, but {lines.number:,} were read",
             where=where,
             todo="report this as a bug in Clearwell: rows would be lost",
         )
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

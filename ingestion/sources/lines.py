@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from isal import igzip
+from isal import igzip, igzip_lib
 
 from ingestion import faults
 
@@ -28,6 +28,8 @@ SUFFIXES = {
     for name in ("jsonl", "ndjson")
     for suffix, kind in (("", "plain"), (".gz", "gzip"), (".zst", "zstd"))
 }
+# How compressed files begin.
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 SCHEMA = pa.schema(
     [
         ("raw", pa.string()),
@@ -35,6 +37,15 @@ SCHEMA = pa.schema(
         ("file", pa.dictionary(pa.int32(), pa.string())),
         ("line_number", pa.int64()),
     ]
+)
+
+
+# What reading a compressed file may raise; EOFError if its data ends too early.
+DAMAGED: tuple[type[Exception], ...] = (
+    EOFError,
+    OSError,
+    pa.ArrowInvalid,
+    cast(type[Exception], igzip_lib.IsalError),
 )
 
 
@@ -48,11 +59,23 @@ def compression(name: str) -> str | None:
     return next((kind for suffix, kind in SUFFIXES.items() if lower.endswith(suffix)), None)
 
 
+def compression_of(path: Path) -> str:
+    """Return how a file of any name is compressed, from its first bytes, or else from the end of its name."""
+    with path.open("rb") as file:
+        begin = file.read(4)
+    if begin.startswith(b"PK\x03\x04"):
+        raise Unreadable("a zip of lines is not read: deliver it plain, or compressed by gzip or zstd")
+    by_name = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower(), "plain")
+    return next((kind for magic, kind in MAGIC.items() if begin.startswith(magic)), by_name)
+
+
 class LineFile:
     """Read one file once, from start to end. Its size, checksum and number of lines are known afterwards."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: str | None = None) -> None:
+        """`kind` is how the file is compressed; without it, its name says so."""
         self.path = path
+        self.kind = kind or compression(path.name)
         self.lines = 0
         self.ends_with_newline = True
         self.mtime_ns = 0
@@ -95,15 +118,13 @@ class LineFile:
                     ahead = second.submit(read)
                     yield chunk
                 self._check_unchanged(before)
-        except EOFError:
-            raise Unreadable("truncated: its compressed data ends too early") from None
-        except (OSError, pa.ArrowInvalid) as error:
+        except DAMAGED as error:
             if faults.is_of_process(error):
                 raise
-            raise Unreadable(_explain(error)) from None
+            raise Unreadable(explain(error)) from None
 
     def _reader(self) -> Callable[[], bytes]:
-        stream = _open_inflated(self._stored, compression(self.path.name))
+        stream = inflated(cast(BinaryIO, self._stored), self.kind)
 
         def read() -> bytes:
             chunk = stream.read(CHUNK_BYTES)
@@ -121,7 +142,7 @@ class LineFile:
         same = (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
         if not same or self.size != after.st_size:
             raise Unreadable("it changed while it was read")
-        if self.size == 0 and compression(self.path.name) != "plain":
+        if self.size == 0 and self.kind != "plain":
             raise EOFError
 
 
@@ -144,22 +165,24 @@ class _Hashing(io.RawIOBase):
         return count
 
 
-def _open_inflated(stored: _Hashing, kind: str | None) -> BinaryIO:
+def inflated(stored: BinaryIO, kind: str | None) -> BinaryIO:
+    """Return a stream of what a file's stored bytes are compressed from. Reading it ends in EOFError if they end too early."""
     if kind == "gzip":
         inflate: Any = igzip.IGzipFile(fileobj=stored)  # type: ignore[no-untyped-call]
         return cast(BinaryIO, inflate)
     if kind == "zstd":
         # Arrow's reader, unlike zstandard's, tells a truncated frame and goes on through frames put end to end.
         return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stored, mode="r"), "zstd"))
-    return cast(BinaryIO, io.BufferedReader(stored, CHUNK_BYTES))
+    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stored), CHUNK_BYTES))
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """Say in a few words why a file could not be read or inflated."""
     if isinstance(error, FileNotFoundError):
         return "it is gone"
     if isinstance(error, PermissionError):
         return "permission denied"
-    if "Truncated" in str(error):
+    if isinstance(error, EOFError) or "Truncated" in str(error):
         return "truncated: its compressed data ends too early"
     if isinstance(error, OSError) and error.errno:
         return f"cannot be read: {os.strerror(error.errno)}"

@@ -1,9 +1,13 @@
-"""Fetch a path, an http(s) address, or a file in a package. Of a zip, the first file is read."""
+"""Fetch a path, an http(s) address, an object of S3, or a file in a package. What is compressed by gzip or zstd, or is the first file of a zip, is inflated.
+
+A file is read whole or not at all: one that changes meanwhile, or whose compressed data ends too early, is Transient.
+"""
 
 import base64
 import io
 import os
 import ssl
+import stat
 import time
 import urllib.error
 import urllib.request
@@ -19,12 +23,13 @@ from urllib.parse import unquote
 
 from ingestion.addresses import host_of, is_http, shown, split_http
 from ingestion.errors import Permanent, Transient
+from ingestion.sources import s3
+from ingestion.sources.lines import DAMAGED, MAGIC, explain, inflated
 
 _MIB = 1 << 20
 _BUSY = (408, 425, 429)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _ADDRESS = "write https://user:password@host/path, with %40 for an @, %2F for a / and %3F for a ? in the password"
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -39,29 +44,68 @@ class Limits:
 LIMITS = Limits()
 
 
-def fetch(place: str, limits: Limits | None = None) -> tuple[bytes, datetime | None]:
-    """Return the content of a place, and when it was published if the place says so."""
+def fetch(place: str, limits: Limits | None = None, *, is_listed: bool = False) -> tuple[bytes, datetime | None]:
+    """Return the content of a place, and when it was published if the place says so.
+
+    A file that is gone is Permanent; Transient if it was listed just before.
+    """
     limits = limits or LIMITS
-    body, published_at = _asked(place, limits) if is_http(place) else _opened(place, limits)
+    body, published_at = _stored(place, limits, is_listed=is_listed)
     return _unpacked(body, place, limits), published_at
 
 
-def _opened(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
+def copy(place: str, target: Path, limits: Limits | None = None) -> None:
+    """Copy the stored bytes of a place to a file, with the time at which it was published, or 1970 if it does not say."""
+    if s3.is_s3(place):
+        published_at = s3.copy(place, target)
+    else:
+        body, published_at = _stored(place, limits or LIMITS, is_listed=True)
+        target.write_bytes(body)
+    moment = published_at.timestamp() if published_at else 0
+    os.utime(target, (moment, moment))
+
+
+def _stored(place: str, limits: Limits, *, is_listed: bool) -> tuple[bytes, datetime | None]:
+    if s3.is_s3(place):
+        body, published_at = s3.read(place, limits.bytes, is_listed=is_listed)
+        if len(body) > limits.bytes:
+            raise _too_large(place, limits)
+        return body, published_at
+    return _asked(place, limits) if is_http(place) else _opened(place, limits, is_listed)
+
+
+def _opened(place: str, limits: Limits, is_listed: bool) -> tuple[bytes, datetime | None]:
     try:
         if place.startswith("package:"):
             package, _, name = place.removeprefix("package:").partition("/")
             return files(package).joinpath(name).read_bytes(), None
         path = Path(place).expanduser()
-        found = path.stat()
-        if found.st_size > limits.bytes:
-            raise _too_large(place, limits)
-        return path.read_bytes(), datetime.fromtimestamp(int(found.st_mtime), UTC)
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_size > limits.bytes:
+                raise _too_large(place, limits)
+            body = file.read()
+        _check_unchanged(place, path, found, len(body))
+        return body, datetime.fromtimestamp(int(found.st_mtime), UTC)
     except (OSError, ModuleNotFoundError, ValueError, RuntimeError) as error:
         # The error's own text names the place, which may be a mistyped address with a password.
         why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        if is_listed and isinstance(error, FileNotFoundError):
+            raise Transient("the file is gone since it was listed", where=shown(place), todo="try again") from None
         raise Permanent(
             f"the file cannot be read: {why}", where=shown(place), todo="check the path and the file's permissions"
         ) from None
+
+
+def _check_unchanged(place: str, path: Path, before: os.stat_result, size: int) -> None:
+    """Refuse what was read of a file that was written, replaced or deleted meanwhile."""
+    try:
+        after = path.stat()
+    except FileNotFoundError:
+        raise Transient("the file was deleted while it was read", where=shown(place), todo="try again later") from None
+    same = (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+    if not same or (stat.S_ISREG(after.st_mode) and size != after.st_size):
+        raise Transient("the file changed while it was read", where=shown(place), todo="try again later")
 
 
 def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
@@ -131,11 +175,10 @@ def _moment(said: str | None) -> datetime | None:
 
 
 def _unpacked(body: bytes, place: str, limits: Limits) -> bytes:
-    """Return the first file of a zip; anything else as it is."""
-    if body.startswith(_GZIP):
-        raise Permanent(
-            "the file is compressed by gzip", where=shown(place), todo="deliver it uncompressed, or as a zip"
-        )
+    """Return what gzip or zstd compressed, or the first file of a zip; anything else as it is."""
+    for magic, kind in MAGIC.items():
+        if body.startswith(magic):
+            return _inflated(body, kind, place, limits)
     if not body.startswith(_ZIP):
         return body
     try:
@@ -158,18 +201,37 @@ def _unpacked(body: bytes, place: str, limits: Limits) -> bytes:
     return found
 
 
+def _inflated(body: bytes, kind: str, place: str, limits: Limits) -> bytes:
+    found = bytearray()
+    try:
+        stream = inflated(io.BytesIO(body), kind)
+        while piece := stream.read(_MIB):
+            found += piece
+            if len(found) > limits.bytes:
+                raise _too_large(place, limits)
+    except DAMAGED as error:
+        why = explain(error)
+        is_cut = why.startswith("truncated")
+        raise (Transient if is_cut else Permanent)(
+            f"the file, of {kind}, is {why}",
+            where=shown(place),
+            todo="try again when it is delivered whole" if is_cut else "deliver it again",
+        ) from None
+    return bytes(found)
+
+
 def _too_large(place: str, limits: Limits) -> Permanent:
     return Permanent(
         f"the file is larger than {limits.bytes / _MIB:,.0f} MiB, the most that is read at once",
         where=shown(place),
-        todo="deliver one file per day, with {date} in the contract's location",
+        todo="deliver one file per day, with {date} in the contract's location, or several, with a * in it",
     )
 
 
 def check_there(place: str, limits: Limits | None = None) -> None:
     """Refuse a place that cannot be read, without reading it: Permanent, or Transient where it may be there later.
 
-    Of a file that is still to come (`{date}` in its path), the folder is looked at. A server that refuses a HEAD is not asked further.
+    A path may be that of a folder. A server that refuses a HEAD is not asked further.
     """
     if is_http(place):
         try:
@@ -191,14 +253,9 @@ def check_there(place: str, limits: Limits | None = None) -> None:
                 f"the server cannot be reached: {_why(error)}", where=shown(place), todo="try again later"
             ) from None
     if place.startswith("package:"):
-        _opened(place, limits or LIMITS)
+        _opened(place, limits or LIMITS, is_listed=False)
         return
-    path = Path(place.partition("{date}")[0] + "x" if "{date}" in place else place).expanduser()
-    wanted = path.parent if "{date}" in place else path
+    wanted = Path(place).expanduser()
     if not os.access(wanted, os.R_OK):
         what = "may not be read" if wanted.exists() else "does not exist"
-        raise Permanent(
-            f"the {'folder' if '{date}' in place else 'file'} {what}",
-            where=shown(str(wanted)),
-            todo="check the path and its permissions",
-        )
+        raise Permanent(f"the path {what}", where=shown(place), todo="check the path and its permissions")

@@ -1,4 +1,4 @@
-"""Decide which rows of a file for all days a window takes, and account for those that it leaves.
+"""Decide which rows of files for all days a window takes, and account for those that it leaves.
 
 A window lands its own rows and those of the contract's lateness before it. Later rows land with their own windows. Of
 older ones, only those that bronze already has may be skipped; any other is reported, with the command that lands it.
@@ -22,27 +22,29 @@ _UNDATED = "undated"
 
 @dataclass
 class Left:
-    """Rows that a window leaves in the file: their number, their dates, and the first of them."""
+    """Rows that a window leaves in the files: their number, their dates, and the first of them."""
 
     rows: int = 0
     line: int = 0
+    place: str = ""
     first: date = date.max
     last: date = date.min
 
-    def add(self, rows: int, day: date, line: int) -> None:
+    def add(self, rows: int, day: date, line: int, place: str = "") -> None:
         if rows:
-            self.line = self.line or line
+            self.line, self.place = (self.line, self.place) if self.line else (line, place)
             self.rows += rows
             self.first = day if day < self.first else self.first
             self.last = day if day > self.last else self.last
 
     def __str__(self) -> str:
         dates = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
-        return f"{self.rows:,} row{'s' if self.rows > 1 else ''} of {dates} (as line {self.line})"
+        where = f"line {self.line}{f' of {self.place}' if self.place else ''}"
+        return f"{self.rows:,} row{'s' if self.rows > 1 else ''} of {dates} (as {where})"
 
 
 class Share:
-    """Decide for each record of a file whether a window takes it. Pass every record to `takes`, then call `settle`."""
+    """Decide for each record of the files whether a window takes it. Pass every record to `takes`, then call `settle`."""
 
     def __init__(self, run: Run, contract: Contract) -> None:
         self._contract, self._window = contract, run.window
@@ -57,8 +59,8 @@ class Share:
         self._undated_landed = False
         self.later, self.left, self.landed_before = Left(), Left(), 0
 
-    def takes(self, record: Record, moment: datetime | None, rows: Sequence[Row]) -> bool | None:
-        """Say whether the window takes a record; None if `settle` decides."""
+    def takes(self, record: Record, moment: datetime | None, rows: Sequence[Row], place: str = "") -> bool | None:
+        """Say whether the window takes a record; None if `settle` decides. `place` names its file, if there are several."""
         count = 1 if record.reason else len(rows)
         sign = _sign(record, rows)
         if moment is None:
@@ -67,11 +69,11 @@ class Share:
         day = moment.date()
         if moment < self._from:
             signs, left = self._older.get(day) or (0, Left())
-            left.add(count, day, record.line)
+            left.add(count, day, record.line, place)
             self._older[day] = (signs + sign, left)
             return False
         if moment >= self._until:
-            self.later.add(count, day, record.line)
+            self.later.add(count, day, record.line, place)
             return False
         self._days[day] = self._days.get(day, 0) + sign
         return True
@@ -83,7 +85,7 @@ class Share:
             if _written(signs) in landed.get(str(day), ()):
                 self.landed_before += left.rows
             else:
-                self.left.add(left.rows, day, left.line)
+                self.left.add(left.rows, day, left.line, left.place)
         undated = sum(sign for sign, _ in self._undated)
         if self._undated and _written(undated) in landed.get(_UNDATED, ()):
             self.landed_before += sum(count for _, count in self._undated)

@@ -13,8 +13,8 @@ import psycopg
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.fields import guess
-from ingestion.kinds import LandsWith, Table
 from ingestion.sources.database_rows import ROWS, quoted
+from ingestion.table_settings import LandsWith, Table
 
 # The types that are compared with a window's times. Those without a time zone are UTC, as the session is.
 _NAIVE = "timestamp without time zone"

@@ -130,3 +130,17 @@ def test_any_text_is_shown(text: str) -> None:
 )
 def test_of_an_address_host_and_name_are_shown(address: str, said: str) -> None:
     assert shown(address) == said
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("s3://exports/in/{date}/*.csv", "s3://exports/in/{date}/*.csv"),
+        ("s3://exports", "s3://exports"),
+        ("s3://exports/a.csv?X-Amz-Signature=secret", "s3://exports/a.csv"),
+        ("s3://KEY:secret@exports/a.csv", UNREADABLE),
+        ("s3://key:sec/ret@exports/a.csv", UNREADABLE),
+    ],
+)
+def test_an_object_is_shown_unless_its_bucket_could_be_a_key(place: str, said: str) -> None:
+    assert shown(place) == said

@@ -11,8 +11,8 @@ import pytest
 from ingestion import releases
 from ingestion.contract import PROJECT, Contract, read_contracts
 from ingestion.errors import Permanent
+from ingestion.file_settings import Files
 from ingestion.home import Home
-from ingestion.kinds import Files
 from operations import datasets
 from operations.datasets import newest_day, propose_dataset, write
 from operations.propose import Asked, Proposal

@@ -120,6 +120,15 @@ def test_corrupt(tmp_path: Path):
         read(LineFile(tmp_path / "x.jsonl.zst"))
 
 
+@pytest.mark.parametrize("place", range(0, 60, 3))
+def test_a_changed_byte_anywhere_in_a_gzip_is_found(tmp_path: Path, place: int):
+    content = bytearray(gzip.compress(b"".join(b'{"event_id": "%x"}\n' % (n * n * 7919) for n in range(5))))
+    content[10 + place % (len(content) - 10)] ^= 255
+    (tmp_path / "x.jsonl.gz").write_bytes(content)
+    with pytest.raises(Unreadable, match=r"corrupt|truncated"):
+        read(LineFile(tmp_path / "x.jsonl.gz"))
+
+
 def test_a_file_that_grows_while_it_is_read(tmp_path: Path):
     file = stored(tmp_path, "x.jsonl", SOME)
     tables = file.tables("x")

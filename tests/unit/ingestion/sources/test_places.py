@@ -1,15 +1,19 @@
 """Each way in which an address can fail is Transient or Permanent, with a one-line message that holds no secret."""
 
 import base64
+import gzip
 import http.server
+import os
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from ingestion.addresses import shown
 from ingestion.errors import ClearwellError, Permanent, Transient
@@ -246,17 +250,92 @@ def test_a_server_that_answers_or_knows_no_head_is_there(address: str, path: str
     check_there(f"http://{address}/{path}", LIMITS)
 
 
-def test_a_file_is_there_or_the_folder_of_one_that_is_still_to_come(tmp_path: Any) -> None:
+def test_a_file_or_folder_is_there(tmp_path: Any) -> None:
     (tmp_path / "here.csv").touch()
     check_there(str(tmp_path / "here.csv"))
-    check_there(str(tmp_path / "rates-{date}.csv"))
+    check_there(str(tmp_path))
     check_there("package:ingestion/errors.py")
     for place, said in (
-        (tmp_path / "gone.csv", "the file does not exist"),
-        (tmp_path / "gone" / "{date}.csv", "the folder does not exist"),
+        (tmp_path / "gone.csv", "the path does not exist"),
         ("package:ingestion/gone.csv", "cannot be read"),
     ):
         with pytest.raises(Permanent, match=said):
             check_there(str(place))
     with pytest.raises(Permanent, match="cannot be read"):
         check_there("http://ho st/x?secret")
+
+
+def compressed(kind: str, body: bytes) -> bytes:
+    return gzip.compress(body) if kind == "gzip" else zstandard.ZstdCompressor(write_checksum=True).compress(body)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_what_is_compressed_is_inflated_whatever_its_name(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "rates"
+    path.write_bytes(compressed(kind, BODY))
+    assert fetch(str(path))[0] == BODY
+    path.write_bytes(compressed(kind, BODY) + compressed(kind, BODY))  # parts put end to end, as `cat` does
+    assert fetch(str(path))[0] == BODY * 2
+    path.write_bytes(compressed(kind, b""))
+    assert fetch(str(path))[0] == b""
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_a_compressed_file_that_is_cut_is_never_half_a_file(tmp_path: Path, kind: str) -> None:
+    whole = compressed(kind, os.urandom(300))
+    path = tmp_path / "rates.csv.x"
+    for size in range(4, len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(Transient, match="truncated") as raised:
+            fetch(str(path))
+        assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_a_compressed_file_that_is_damaged_is_an_error(tmp_path: Path, kind: str) -> None:
+    whole = bytearray(compressed(kind, BODY))
+    whole[len(whole) // 2] ^= 255
+    path = tmp_path / "rates.csv.x"
+    path.write_bytes(whole)
+    with pytest.raises(ClearwellError, match=f"the file, of {kind}, is (corrupt|truncated|cannot be read)"):
+        fetch(str(path))
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_the_limit_is_that_of_what_is_inflated(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "large.x"
+    path.write_bytes(compressed(kind, bytes(20_000)))
+    assert path.stat().st_size < LIMITS.bytes
+    with pytest.raises(Permanent, match="the most that is read at once"):
+        fetch(str(path), LIMITS)
+
+
+@pytest.mark.parametrize("change", ["written", "replaced", "deleted"])
+def test_a_file_that_changes_while_it_is_read_is_transient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_bytes(BODY)
+    fstat = os.fstat
+
+    def change_then(number: int) -> os.stat_result:
+        before = fstat(number)
+        if change == "written":
+            path.write_bytes(BODY + b"x")
+        elif change == "replaced":
+            (tmp_path / "new").write_bytes(BODY)
+            (tmp_path / "new").replace(path)
+        else:
+            path.unlink(missing_ok=True)
+        return before
+
+    monkeypatch.setattr(places.os, "fstat", change_then)
+    with pytest.raises(Transient, match=r"(changed|deleted) while it was read"):
+        fetch(str(path))
+
+
+def test_a_file_that_is_gone_since_it_was_listed_is_transient(tmp_path: Path) -> None:
+    with pytest.raises(Transient, match="gone since it was listed"):
+        fetch(str(tmp_path / "rates.csv"), is_listed=True)
+    with pytest.raises(Permanent, match="No such file"):
+        fetch(str(tmp_path / "rates.csv"))

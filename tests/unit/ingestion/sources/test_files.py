@@ -1,8 +1,10 @@
 """Datasets that come as CSV: from a file, an address or a package, as their contract says."""
 
 import csv
+import gzip
 import http.server
 import io
+import json
 import os
 import re
 import threading
@@ -11,8 +13,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +26,7 @@ from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Landing
 from ingestion.manifest import Reading
-from ingestion.sources import csv_records, tables
+from ingestion.sources import csv_records, files
 from ingestion.window import Window
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -170,6 +174,119 @@ def test_a_file_a_day_lands_whole(home: Home, monkeypatch: pytest.MonkeyPatch, t
     assert reading(landing).read == 3 and not landing.messages
 
 
+def test_a_day_may_have_several_files_also_compressed(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "dt=2026-11-10"
+    folder.mkdir()
+    (folder / "part-2.csv").write_text(HEADER + "r3,3,2026-11-10\n")
+    (folder / "part-1.csv.gz").write_bytes(gzip.compress(f"{HEADER}r1,1,2026-11-10\n".encode()))
+    (folder / "part-3.csv.zst").write_bytes(
+        zstandard.compress(b"stars,review_id,reviewed_at,more\n2,r2,2026-11-09,x\n")
+    )
+    location = f"{tmp_path}/dt={{year}}-{{month}}-{{day}}/part-*"
+    landing = land_reviews(home, tmp_path, location=location)
+    assert rows(home, landing) == [
+        ("r1", "1", "2026-11-10", None),
+        ("r2", "2", "2026-11-09", "x"),
+        ("r3", "3", "2026-11-10", None),
+    ]
+    # the same files again are the same batch, whatever they are called
+    (folder / "part-2.csv").rename(folder / "part-9.csv")
+    assert not land_reviews(home, tmp_path, location=location).new
+    # a file that was overwritten lands as it is now, with all of its day
+    (folder / "part-9.csv").write_text(HEADER + "r3,5,2026-11-10\n")
+    again = land_reviews(home, tmp_path, location=location)
+    assert again.new and [row[1] for row in rows(home, again)] == ["1", "2", "5"]
+
+
+def test_parquet_is_shared_by_event_time_and_lands_as_text(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = give(monkeypatch, tmp_path, b"", "reviews.parquet")
+    moments = [datetime(2026, 11, 10, 9, tzinfo=UTC), datetime(2026, 11, 11, tzinfo=UTC), None]
+    table = pa.table({"review_id": ["r1", "r2", "r3"], "stars": [5.0, 4.0, 3.5], "reviewed_at": moments})
+    pq.write_table(table, path)
+    first = land_reviews(home, tmp_path)
+    assert rows(home, first) == [("r1", "5", "2026-11-10T09:00:00.000000Z"), ("r3", "3.5", None)]
+    assert reading(first).later == 1
+    pq.write_table(table.take([2, 1, 0]), path, row_group_size=1)
+    assert not land_reviews(home, tmp_path).new
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(Transient, match=r"reviews\.parquet"):
+        land_reviews(home, tmp_path)
+
+
+def test_parquet_and_csv_of_a_day_land_together_and_bad_rows_keep_their_bytes(home: Home, tmp_path: Path) -> None:
+    texts = pa.array([b"r\xff", b"r1"]).view(pa.string())
+    moments = pa.array(["2026-11-10", "2026-11-10"])
+    pq.write_table(pa.table({"review_id": texts, "reviewed_at": moments}), tmp_path / "2026-11-10-a")
+    (tmp_path / "2026-11-10-b").write_text(HEADER + "r2,1,2026-11-10\n")
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}-*")
+    assert [row[:3] for row in rows(home, landing)[:2]] == [("r1", "2026-11-10", None), ("r2", "2026-11-10", "1")]
+    (bad,) = bad_rows(home, landing)
+    assert (bad["reason"], bad["line_number"]) == ("invalid_utf8", 1)
+    assert json.loads(bad["raw"]) == {"review_id": None, "reviewed_at": "2026-11-10", "bytes of review_id": "72ff"}
+
+
+def test_one_cut_file_of_a_day_holds_all_of_it(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "2026-11-10-a.csv").write_text(HEADER + "r1,1,2026-11-10\n")
+    (tmp_path / "2026-11-10-b.csv").write_bytes(gzip.compress(f"{HEADER}r2,1,2026-11-10\n".encode())[:-5])
+    with pytest.raises(Transient, match=r"2026-11-10-b\.csv"):
+        land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}-*.csv")
+    assert bronze.list_batches(home) == []
+
+
+def test_a_file_that_ends_within_a_line_waits_until_its_writer_must_be_done(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "2026-11-10.csv"
+    path.write_text(HEADER + "r1,1,2026-11-10")
+    os.utime(path, (NOW.timestamp() - 1, NOW.timestamp() - 1))
+    with pytest.raises(Transient, match="still being written"):
+        land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv")
+    os.utime(path, (NOW.timestamp() - 3, NOW.timestamp() - 3))
+    assert ids(home, land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv")) == ["r1"]
+
+
+def test_a_folder_for_all_days_is_shared_as_one_file_is(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + "r1,1,2026-11-10\nold,1,2026-10-01\nsoon,1,tomorrow\n")
+    (tmp_path / "b.csv").write_text(HEADER + "r2,1,2026-11-11\nsome,1,day\nr3,1,2026-11-10\n")
+    location = f"{tmp_path}/*.csv"
+    first = land_reviews(home, tmp_path, location=location)
+    assert ids(home, first) == ["r1", "r3", "some", "soon"]
+    assert (reading(first).read, reading(first).later, reading(first).left) == (6, 1, 1)
+    told = "\n".join(first.messages)
+    assert f"(as line 2 of {tmp_path}/b.csv)" in told and f"(as line 3 of {tmp_path}/a.csv)" in told
+    second = land_reviews(home, tmp_path, "2026-11-11", "2026-11-12", location=location)
+    assert ids(home, second) == ["r1", "r2", "r3"] and reading(second).landed_before == 2
+    assert not land_reviews(home, tmp_path, location=location).new
+
+
+def test_a_file_a_month_is_shared_by_its_days_and_read_within_lateness(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "2026-10.csv").write_text(HEADER + "r1,1,2026-10-31\n")
+    (tmp_path / "2026-11.csv").write_text(HEADER + "r2,1,2026-11-01\nr3,1,2026-11-02\n")
+    landing = land_reviews(home, tmp_path, "2026-11-01", "2026-11-02", location=f"{tmp_path}/{{year}}-{{month}}.csv")
+    assert ids(home, landing) == ["r1", "r2"] and reading(landing).later == 1
+
+
+def test_a_day_without_a_file_yet_has_no_rows(home: Home, tmp_path: Path) -> None:
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}/*.csv")
+    assert landing.records == 0 and landing.manifests[0].columns == ("review_id", "stars", "reviewed_at")
+
+
+def test_many_rows_are_sorted_as_plain_python_sorts_them(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_TABLE_ROWS", 7)
+    signs = ["", "a", "B", "é", "\U0001f642", "\uffff", "~"]
+    made = [(signs[n % 7] + str(n % 5), signs[n * 3 % 7], "2026-11-10") for n in range(100)]
+    lines = "".join(",".join(row) + "\n" for row in made)
+    (tmp_path / "2026-11-10.csv").write_text(HEADER + lines)
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv")
+    assert rows(home, landing) == [tuple(text or None for text in row) for row in sorted(made)]
+    manifest = landing.manifests[0]
+    known = [tuple(text or None for text in row) for row in sorted(made)]
+    columns = ("review_id", "stars", "reviewed_at")
+    assert manifest.batch_id == bronze.identify("reviews", landing.window, [columns, *known])
+
+
 def test_rows_that_cannot_be_read_land_as_they_came_and_the_others_as_ever(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -200,6 +317,20 @@ def test_rows_that_cannot_be_read_land_as_they_came_and_the_others_as_ever(
     }
     assert reading(landing).read == 8
     assert "5 rows cannot be read" in "".join(landing.messages)
+
+
+def test_a_file_of_another_dialect_lands_and_its_bad_rows_keep_their_bytes(home: Home, tmp_path: Path) -> None:
+    """Semicolons, single quotes, Windows' encoding, no header line: all of it is said in the contract."""
+    (tmp_path / "2026-11-10.csv").write_bytes(
+        b"caf\xe9;5;'2026-11-10 09:00';\nb\x81d;5;2026-11-10\n\x80;5\n'it''s';4;2026-11-10\n"
+    )
+    csv_of = "csv: {delimiter: ';', quote: \"'\", encoding: cp1252, header: [review_id, stars, reviewed_at]}"
+    landing = land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}.csv", expected=f", {csv_of}")
+    assert rows(home, landing)[:2] == [("café", "5", "2026-11-10 09:00", None), ("it's", "4", "2026-11-10", None)]
+    assert [(row["reason"], row["raw"], row["raw_bytes"], row["line_number"]) for row in bad_rows(home, landing)] == [
+        ("invalid_utf8", None, b"b\x81d;5;2026-11-10\n", 2),
+        ("ragged_row", "€;5\n", b"\x80;5\n", 3),
+    ]
 
 
 def test_bad_rows_belong_to_their_dates_and_undated_ones_to_the_first_window(
@@ -237,8 +368,8 @@ def test_a_row_that_gets_lost_on_the_way_stops_the_landing(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     give(monkeypatch, tmp_path, HEADER + "r1,5,2026-11-10\nr2,5,2026-11-10\n")
-    rows_of = tables._Taken.rows
-    monkeypatch.setattr(tables._Taken, "rows", lambda taken: rows_of(taken)[1:])
+    rows_of = files._Taken.rows
+    monkeypatch.setattr(files._Taken, "rows", lambda taken: rows_of(taken)[1:])
     with pytest.raises(Permanent, match="2 rows were read, but only 1 would land and 0 are accounted for elsewhere"):
         land_reviews(home, tmp_path)
     assert bronze.list_batches(home) == []
@@ -326,12 +457,11 @@ def test_a_zip_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("a,a\n1,2\n", "the header names a twice"),
         ("rate_date,,rate\n1,2,3\n", "the header has no name for column 2"),
         ("rate_date,currency,quote\n2026-11-02,USD,1\n", "it has no rate; did you mean rate_date"),
-        ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it seems to be separated by ';'"),
+        ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it seems to be separated by ';' instead of ','"),
         ("USD,JPY\n1.1,170\n1.2,171\n", "in its first column, USD, does not hold dates"),
         (b"rate_date,\xff\n2026-11-02,1\n", "the header is not CSV in UTF-8"),
         ("rate_date,currency,rate".encode("utf-16"), "the header is not CSV in UTF-8"),
         (b"PK\x03\x04 and then nothing of a zip", "starts like a zip"),
-        (b"\x1f\x8b\x08", "compressed by gzip"),
         (None, "cannot be read"),
     ],
 )
@@ -407,7 +537,7 @@ def test_a_file_that_cannot_be_read_is_a_problem(home: Home, monkeypatch: pytest
     assert sources.check("exchange_rates", home) == []
     monkeypatch.setenv("EXCHANGE_RATES", str(tmp_path / "gone.csv"))
     (problem,) = sources.check("exchange_rates", home)
-    assert (problem.dataset, problem.what) == ("exchange_rates", "the file does not exist")
+    assert (problem.dataset, problem.what) == ("exchange_rates", "the path does not exist")
     with pytest.raises(Permanent, match="name one of"):
         sources.check("rates", home)
     monkeypatch.setenv("CLEARWELL_SOURCES", "orders")

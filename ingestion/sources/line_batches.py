@@ -1,0 +1,211 @@
+"""Land files of lines: every file once, every line as it is, in one batch for each hour, day or window that has new ones.
+
+A file is known by path, size and checksum. One that cannot be read whole waits: it holds its window's watermark until it lands
+or is gone. What differs by source is where files are found: it subclasses `LineBatch`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ingestion.contract import Contract
+from ingestion.errors import Broken, Permanent
+from ingestion.land import Landing, Run, Staging, Written, describe, expect_records, landed, staging
+from ingestion.manifest import Input, Manifest, Waiting, still_waiting
+from ingestion.parquet import PartWriter
+from ingestion.sources.landing_names import STILL_BEING_WRITTEN
+from ingestion.sources.lines import SCHEMA, LineFile, Unreadable
+from ingestion.window import HOUR, Window
+
+QUIET = timedelta(seconds=3)
+# How a source refers to a file.
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class LineBatch(ABC, Generic[Item]):
+    """What one window has: its files, compared with those that landed before."""
+
+    run: Run
+    contract: Contract
+    window: Window
+    # The window's batches, and all those that may hold a file that is found.
+    earlier: Sequence[Manifest]
+    holding: Sequence[Manifest]
+
+    @abstractmethod
+    def _look(self) -> tuple[list[Item], list[Waiting]]:
+        """List the window's files by name: those to read, and those that cannot be read yet."""
+
+    @abstractmethod
+    def _open(self, item: Item) -> LineFile:
+        """Return a file to read. Raise Unreadable if it cannot be had."""
+
+    @abstractmethod
+    def _name(self, item: Item) -> str:
+        """Return the name under which a file is known."""
+
+    @abstractmethod
+    def _is_there(self, item: Item) -> bool:
+        """Say whether a file that could not be read still exists."""
+
+    def stage(self, folder: Path) -> Manifest:
+        """Write the new files' lines into a staged folder and describe the window as it is now."""
+        writer = PartWriter(folder, SCHEMA, dictionary=["file"])
+        inputs: list[Input] = []
+        found, waiting = self._look()
+        for item in found:
+            try:
+                landed = self._write(item, writer)
+            except Unreadable as error:
+                writer.drop()
+                if self._is_there(item):
+                    waiting.append(Waiting(self._name(item), str(error)))
+            else:
+                if landed:
+                    inputs.append(landed)
+        return self._describe(writer, inputs, waiting)
+
+    def _write(self, item: Item, writer: PartWriter) -> Input | None:
+        """Write one file's lines; None if it has landed before or is gone."""
+        writer.begin()
+        file, name, before = self._open(item), self._name(item), writer.records
+        for table in file.tables(name):
+            writer.add(table)
+        landed = Input(name, file.size, file.sha256, file.lines, file.mtime_ns)
+        if (landed.path, landed.bytes, landed.sha256) in self._landed_content:
+            writer.drop()
+            return None
+        self._check_complete(file)
+        if writer.records - before != file.lines:
+            raise Permanent(f"{file.lines} lines were read but {writer.records - before} were written", where=name)
+        writer.keep()
+        return landed
+
+    @cached_property
+    def _landed_content(self) -> set[tuple[str, int, str]]:
+        return {(old.path, old.bytes, old.sha256) for manifest in self.holding for old in manifest.inputs}
+
+    @cached_property
+    def landed_files(self) -> set[tuple[str, int, int]]:
+        """The files that have landed, as they looked: those that look the same are not read again."""
+        return {(file.path, file.bytes, file.mtime_ns) for manifest in self.holding for file in manifest.inputs}
+
+    def _check_complete(self, file: LineFile) -> None:
+        """Raise Unreadable for a plain file that ends within a line while its writer may still be at work."""
+        recent = self.run.landed_at.timestamp() - file.mtime_ns / 1e9 < QUIET.total_seconds()
+        if recent and file.kind == "plain" and not (file.lines and file.ends_with_newline):
+            raise Unreadable(STILL_BEING_WRITTEN)
+
+    def _describe(self, writer: PartWriter, inputs: list[Input], waiting: list[Waiting]) -> Manifest:
+        now = {left.path for left in waiting} | {file.path for file in inputs}
+        resolved = sorted(left.path for left in still_waiting(self.earlier) if left.path not in now)
+        waiting = sorted(waiting)
+        return describe(
+            Written(writer.finish(), writer.records),
+            dataset=self.contract.dataset,
+            source=self.contract.source,
+            window=self.window,
+            contract_version=self.contract.version,
+            landed_at=self.run.landed_at,
+            counted=sum(file.records for file in inputs),
+            content=self._content(inputs, waiting, resolved),
+            inputs=tuple(inputs),
+            waiting=tuple(waiting),
+            resolved=tuple(resolved),
+        )
+
+    def _content(self, inputs: list[Input], waiting: list[Waiting], resolved: list[str]) -> Iterator[object]:
+        """Return the content that the batch id is derived from: its files and, for what it says of others, what was said before.
+
+        Without the latter, a file that waits, goes and waits again would get the first batch's id again, and be lost.
+        """
+        yield from sorted((file.path, file.bytes, file.sha256) for file in inputs)
+        yield from (("waiting", left.path, left.reason) for left in waiting)
+        yield from (("resolved", path) for path in resolved)
+        told = {left.path for left in waiting} | set(resolved)
+        yield from sorted(
+            ("after", manifest.batch_id)
+            for manifest in self.earlier
+            if told
+            & {*(left.path for left in manifest.waiting), *(f.path for f in manifest.inputs), *manifest.resolved}
+        )
+
+
+@dataclass
+class Batches:
+    """Land the batches of one run after the other, and collect the results. One whose earlier batch is damaged is reported."""
+
+    run: Run
+    contract: Contract
+    where: str
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    new: set[str] = field(default_factory=set)
+    waiting: list[Waiting] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    _empty: list[Manifest] = field(default_factory=list)
+    _broken: list[str] = field(default_factory=list)
+
+    def land(self, window: Window, earlier: Sequence[Manifest], stage: Callable[[Path], Manifest]) -> None:
+        """Land what is new in a window, if anything is; a part of the run's own window always gets a manifest."""
+        in_window = window.end > self.run.window.start
+        if in_window:
+            self.manifests.update((manifest.batch_id, manifest) for manifest in earlier)
+        with staging(self.run.home) as staged:
+            folder = staged.folder(self.contract.dataset)
+            manifest = stage(folder)
+            self.waiting.extend(manifest.waiting)
+            nothing_new = not manifest.inputs and not manifest.resolved
+            if nothing_new and set(manifest.waiting) == set(still_waiting(earlier)) and (earlier or not in_window):
+                return
+            if in_window and not manifest.records_written:
+                self._empty.append(manifest)  # written once it is known that the window is not empty by mistake
+                return
+            staged.add(folder, manifest)
+            self.commit(staged)
+
+    def expect_records(self) -> None:
+        """Refuse a window without a single record where the contract expects some; else land its empty parts."""
+        held = [one for one in self.manifests.values() if one.window.end > self.run.window.start]
+        more = self.messages()[:3]
+        expect_records(self.run, self.contract, self.where, lambda: any(one.records_written for one in held), more)
+        for manifest in self._empty:
+            with staging(self.run.home) as staged:
+                staged.add(staged.folder(self.contract.dataset), manifest)
+                self.commit(staged)
+
+    def commit(self, staged: Staging) -> None:
+        """Commit one batch. If an earlier one is damaged, the others still land."""
+        try:
+            ((manifest, is_new),) = staged.commit()
+        except Broken as error:
+            self._broken.append(f"{_said(staged.manifests[0].window)} is not landed: {error}")
+            return
+        self.manifests[manifest.batch_id] = manifest
+        if is_new:
+            self.new.add(manifest.batch_id)
+        if is_new and manifest.dataset == self.contract.dataset:
+            self.run.report(
+                f"{manifest.dataset} {_said(manifest.window)}: {manifest.records_written:,} records"
+                f" from {len(manifest.inputs)} file(s)"
+            )
+
+    def landing(self) -> Landing:
+        """Return the result of the run, and report its messages."""
+        return landed(self.run, self.contract.source, self.committed(), self.messages(), self.waiting)
+
+    def committed(self) -> list[tuple[Manifest, bool]]:
+        """Return the batches that hold the window, each with whether this run landed it."""
+        by_window = sorted(self.manifests.values(), key=lambda manifest: (manifest.window, manifest.batch_id))
+        return [(manifest, manifest.batch_id in self.new) for manifest in by_window]
+
+    def messages(self) -> tuple[str, ...]:
+        return (*self._broken, *(f"{left.path} waits: {left.reason}" for left in self.waiting), *self.told)
+
+
+def _said(window: Window) -> str:
+    return f"{window.start:%Y-%m-%d %H}h" if window.length == HOUR else str(window)

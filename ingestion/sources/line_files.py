@@ -1,0 +1,132 @@
+"""Datasets that come as files of JSON lines, at the location in their contract. Lines land as those of the clickstream do.
+
+With date parts in the location, a batch holds what is new of one day, or hour; of a day that is the window's own, the window's
+part. Without them, it holds what is new since any batch before it. A file is landed once, by path, size and checksum.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ingestion import bronze, faults
+from ingestion.addresses import is_http, shown
+from ingestion.contract import Contract
+from ingestion.errors import Permanent
+from ingestion.land import Run
+from ingestion.locks import hold
+from ingestion.manifest import Manifest, Waiting, still_waiting
+from ingestion.sources import locations, places
+from ingestion.sources.line_batches import Batches, LineBatch
+from ingestion.sources.lines import LineFile, Unreadable, compression_of, explain
+from ingestion.sources.locations import Found
+from ingestion.window import Window
+
+
+def land(run: Run, contract: Contract) -> Batches:
+    """Land what is new in a window, and in the days before it that may still get late files."""
+    location = locations.location_of(contract)
+    batches = Batches(run, contract, shown(location))
+    with TemporaryDirectory(prefix="clearwell-") as copies:
+        for part in _parts(run, contract, location):
+            with hold(run.home.staging / f"{contract.dataset}.lock", f"lands {contract.dataset}", run.report):
+                holding = _holding(run, contract, part)
+                earlier = [manifest for manifest in holding if manifest.window == part.window]
+                batch = _Files(run, contract, part.window, earlier, holding, part, location, batches.told, Path(copies))
+                batches.land(part.window, earlier, batch.stage)
+    batches.expect_records()
+    return batches
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The patterns of the files that one batch takes; `unit` is the time that they are of, None if they are of any."""
+
+    window: Window
+    unit: Window | None
+    patterns: tuple[str, ...]
+
+
+def _parts(run: Run, contract: Contract, location: str) -> Iterator[_Part]:
+    # a sweep visits each of the earlier days by itself
+    look_back = timedelta(0) if run.is_sweep else contract.lateness
+    span = Window(run.window.start - look_back, run.window.end)
+    units = locations.units(location, span)
+    if not locations.is_dated(location):
+        patterns = dict.fromkeys(locations.filled(location, unit) for unit in units)
+        yield _Part(run.window, None, tuple(patterns))
+        return
+    for unit in units:
+        is_own = unit.start < run.window.end and unit.end > run.window.start
+        yield _Part(unit.within(run.window) if is_own else unit, unit, (locations.filled(location, unit),))
+
+
+def _holding(run: Run, contract: Contract, part: _Part) -> list[Manifest]:
+    """Read the manifests of the batches that may hold the files: those of their day, or all."""
+    refs = bronze.list_batches(run.home, contract.dataset, part.unit.date if part.unit else None)
+    unit = part.unit
+    return [
+        manifest
+        for manifest in bronze.readable(run.home, refs)
+        if not unit or (manifest.window.start < unit.end and manifest.window.end > unit.start)
+    ]
+
+
+@dataclass(frozen=True)
+class _Files(LineBatch[Found]):
+    """The files of some patterns. `skipped` collects what their wildcards met and is not read; `copies` is a folder for copies."""
+
+    part: _Part
+    location: str
+    skipped: list[str]
+    copies: Path
+
+    def _look(self) -> tuple[list[Found], list[Waiting]]:
+        found: list[Found] = []
+        for pattern in self.part.patterns:
+            listing = locations.find(pattern)
+            self.skipped.extend(listing.skipped)
+            found += listing.files
+            if not listing.files and pattern == self.location and not locations.has_wildcard(pattern):
+                raise Permanent("the file does not exist", where=shown(pattern), todo="check the path")
+            if not listing.files:
+                self.run.report(f"{self.contract.dataset} {self.window.date}: {shown(pattern)} does not exist yet")
+        new = [one for one in found if (self._name(one), one.size, one.mtime_ns) not in self.landed_files]
+        if not self.part.unit and self.run.window in self.run.swept:
+            # A sweep visits earlier days before its own: what is new lands with its own.
+            waiting = {left.path for left in still_waiting(self.earlier)}
+            new = [one for one in new if self._name(one) in waiting]
+        return new, []
+
+    def _open(self, item: Found) -> LineFile:
+        path = Path(item.place).expanduser()
+        if not locations.is_path(item.place):
+            path = self.copies / "copy"
+            places.copy(item.place, path)
+            if item.mtime_ns:  # as it is listed: a store may say it more exactly there
+                os.utime(path, ns=(item.mtime_ns, item.mtime_ns))
+        try:
+            kind = compression_of(path)
+        except OSError as error:
+            if faults.is_of_process(error):
+                raise
+            raise Unreadable(explain(error)) from None
+        return LineFile(path, kind)
+
+    def _name(self, item: Found) -> str:
+        """Return a path below the part of the location that is the same for all files, so that their folder may move."""
+        if is_http(item.place):
+            return shown(item.place)
+        above = re.split(r"[{*]", self.location, maxsplit=1)[0].rpartition("/")[0]
+        if locations.is_path(item.place):
+            top = os.sep if self.location.startswith("/") else os.curdir
+            name = os.path.relpath(Path(item.place).expanduser(), Path(above or top).expanduser())
+        else:
+            name = item.place.removeprefix(f"{above}/")
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+    def _is_there(self, item: Found) -> bool:
+        return not locations.is_path(item.place) or os.path.lexists(Path(item.place).expanduser())

@@ -1,0 +1,221 @@
+"""Find the files of a window by the location in a contract: its variables, its date parts, its wildcards.
+
+`${NAME}` and `${NAME:-default}` are read from the environment. `{date}`, or `{year}`, `{month}`, `{day}` and `{hour}`, stand
+for a time in UTC. `*` stands for any characters of one folder's or file's name. Files are found in the order of their names.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyarrow import fs
+
+from ingestion.addresses import is_http, shown
+from ingestion.contract import Contract
+from ingestion.errors import Permanent
+from ingestion.file_settings import PARTS, parts_of, wrong_parts
+from ingestion.sources import places, s3
+from ingestion.sources.landing_names import may_be_data
+from ingestion.window import Window
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_PACKAGE = "package:"
+
+
+@dataclass(frozen=True, order=True)
+class Found:
+    """A file, with its size and the time of its last change where they are known without reading it."""
+
+    place: str
+    size: int = -1
+    mtime_ns: int = 0
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What is in a folder."""
+
+    name: str
+    file: Found
+    is_folder: bool
+
+
+# List what a folder has under the names that a pattern means.
+_Entries = Callable[[str, str], Iterator[_Entry]]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a pattern, by name, and what its wildcards met that is not read, with the reason."""
+
+    files: tuple[Found, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def location_of(contract: Contract) -> str:
+    """Return the location in a contract, with the values of its variables."""
+
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1]) or match[2]
+        if not found:
+            raise Permanent(
+                f"{contract.dataset} is read from ${{{match[1]}}}, which is not set",
+                todo=f"set {match[1]} to a path or an address; or leave {contract.source} out of CLEARWELL_SOURCES",
+            )
+        return found
+
+    location = _VARIABLE.sub(value, contract.settings.location)
+    wrong = wrong_parts(location)
+    if not wrong and has_wildcard(location) and not _is_listed(location):
+        wrong = "has a *, but neither an address nor a package can be listed"
+    if wrong:
+        raise Permanent(
+            f"the location of {contract.dataset} {wrong}",
+            where=shown(location),
+            todo="correct `location` in its contract, or the variable that it names",
+        )
+    return location
+
+
+def has_wildcard(location: str) -> bool:
+    # A * in the address of an API is a character like any other.
+    return "*" in location and not (is_http(location) and "?" in location)
+
+
+def is_dated(location: str) -> bool:
+    """Say whether each day, or each hour, has files of its own."""
+    return bool(parts_of(location) & {"date", "day"})
+
+
+def units(location: str, window: Window) -> list[Window]:
+    """List the hours or days of a window of which each has files of its own."""
+    return window.hours() if "hour" in parts_of(location) else window.days()
+
+
+def filled(location: str, unit: Window) -> str:
+    """Return a location with the date parts of the time at which a unit starts."""
+    for name, form in PARTS.items():
+        location = location.replace(f"{{{name}}}", f"{unit.start:{form}}")
+    return location
+
+
+def find(location: str) -> Listing:
+    """List the files that a location without date parts means. An address is not asked whether it exists."""
+    if not _is_listed(location):
+        return Listing((Found(location),))
+    if not has_wildcard(location):
+        found = _object(location) if s3.is_s3(location) else _file(location)
+        return Listing((found,) if found else ())
+    skipped: list[str] = []
+    if s3.is_s3(location):
+        bucket, *parts = location[len(s3.SCHEME) :].split("/")
+        if "*" in bucket:
+            raise Permanent("a bucket's name has no *", where=shown(location), todo="name the bucket")
+        files = _walk(f"{s3.SCHEME}{bucket}", tuple(parts), skipped, _objects)
+    else:
+        path = Path(location).expanduser()
+        files = _walk(path.anchor, path.parts[bool(path.anchor) :], skipped, _files)
+    return Listing(tuple(sorted(files)), tuple(sorted(skipped)))
+
+
+def check_there(location: str) -> None:
+    """Refuse a location that cannot be read, without reading a file: of one with date parts or wildcards, the folder before them."""
+    is_pattern = bool(parts_of(location)) or has_wildcard(location)
+    if s3.is_s3(location):
+        bucket = location[len(s3.SCHEME) :].split("/")[0]
+        if is_pattern:
+            next(s3.entries(f"{s3.SCHEME}{bucket}"), None)
+        elif not s3.look(location):
+            raise Permanent("the object does not exist", where=shown(location), todo="check the bucket and the key")
+    elif not is_pattern:
+        places.check_there(location)
+    elif not is_http(location):
+        before = re.split(r"[*{]", location, maxsplit=1)[0]
+        places.check_there(str(Path(f"{before}_").parent))
+
+
+def _file(location: str) -> Found | None:
+    try:
+        now = Path(location).expanduser().stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return Found(location)  # reading it will say why
+    return Found(location, now.st_size, now.st_mtime_ns)
+
+
+def _object(location: str) -> Found | None:
+    now = s3.look(location)
+    return Found(location, now.size, now.mtime_ns) if now else None
+
+
+def why_skipped(name: str, pattern: str) -> str | None:
+    """Return why a file that a wildcard met is not read; empty if it is no data, None if it is read."""
+    if name[0] in "._" and pattern.startswith("*"):
+        return ""  # tools write their own files and those that are not ready under such names
+    if pattern.endswith("*") and not may_be_data(name):
+        return "its name is that of a by-product, or of a file that is still being written"
+    return None
+
+
+def is_path(place: str) -> bool:
+    """Say whether a place is a path on this machine."""
+    return _is_listed(place) and not s3.is_s3(place)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Say whether a name is one that a pattern means. Case matters."""
+    return bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL))
+
+
+def _is_listed(location: str) -> bool:
+    return not is_http(location) and not location.startswith(_PACKAGE)
+
+
+def _walk(folder: str, parts: tuple[str, ...], skipped: list[str], entries: _Entries) -> Iterator[Found]:
+    """Yield the files under a folder that the rest of a pattern means. Only folders that may hold some are listed."""
+    name, *rest = parts
+    while rest and "*" not in name:
+        folder, (name, *rest) = f"{folder.rstrip('/')}/{name}" if folder else name, rest
+    for entry in entries(folder, name):
+        if rest:
+            if entry.is_folder and why_skipped(entry.name, name) is None:
+                yield from _walk(entry.file.place, tuple(rest), skipped, entries)
+            continue
+        why = "it is a folder" if entry.is_folder else why_skipped(entry.name, name)
+        if why is None:
+            yield entry.file
+        elif why:
+            skipped.append(f"{shown(entry.file.place)} is not read: {why}")
+
+
+def _files(folder: str, pattern: str) -> Iterator[_Entry]:
+    """List a folder on this machine. One that does not exist is empty; one that cannot be listed is Permanent."""
+    try:
+        with os.scandir(folder or os.curdir) as listed:
+            found = [entry for entry in listed if matches(entry.name, pattern)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise Permanent(
+            f"the folder cannot be listed: {error.strerror}",
+            where=shown(folder),
+            todo="check the path and the folder's permissions",
+        ) from None
+    for entry in found:
+        try:
+            now = entry.stat()
+        except OSError:
+            yield _Entry(entry.name, Found(entry.path), False)  # a link to nothing, or gone: reading it will say so
+        else:
+            yield _Entry(entry.name, Found(entry.path, now.st_size, now.st_mtime_ns), entry.is_dir())
+
+
+def _objects(folder: str, pattern: str) -> Iterator[_Entry]:
+    for one in s3.entries(folder):
+        if not matches(one.base_name, pattern):
+            continue
+        file = Found(f"{s3.SCHEME}{one.path}", one.size or 0, one.mtime_ns or 0)
+        yield _Entry(one.base_name, file, one.type == fs.FileType.Directory)

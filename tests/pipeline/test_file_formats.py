@@ -1,0 +1,114 @@
+"""The reviews of docs/new-dataset.md as other partners would send them: whatever the files are, gold is what the page shows."""
+
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.pipeline import checkout as own
+from tests.pipeline.checkout import ROOT, make_checkout
+
+PAGE = (ROOT / "docs" / "new-dataset.md").read_text()
+COLUMNS = ("review_id", "product_id", "stars", "comment", "reviewed_at", "updated_at")
+Rows = list[dict[str, str]]
+
+
+def days() -> dict[str, Rows]:
+    """Return the rows of the page's files, by their dates, under the contract's names."""
+    found = re.findall(r"`reviews/(\S+)\.csv`\n\n```csv\n(.*?)```", PAGE, re.DOTALL)
+    assert len(found) == 2
+    return {
+        day: [dict(zip(COLUMNS, row, strict=True)) for row in list(csv.reader(io.StringIO(text)))[1:]]
+        for day, text in found
+    }
+
+
+def as_semicolons(folder: Path, day: str, rows: Rows) -> None:
+    """A file a day and product, compressed, in the encoding of a Windows office, without a header line."""
+    for product in {row["product_id"] for row in rows}:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=";", quotechar="'", quoting=csv.QUOTE_ALL)
+        writer.writerows(row.values() for row in rows if row["product_id"] == product)
+        (folder / f"{day.replace('-', '')}_{product}.csv.gz").write_bytes(
+            gzip.compress(text.getvalue().encode("cp1252"))
+        )
+
+
+def as_parquet(folder: Path, day: str, rows: Rows) -> None:
+    """A folder a day, of whole numbers and times with a zone."""
+    (folder / f"dt={day}").mkdir()
+    moments = pa.timestamp("us", "UTC")
+    columns = {name: pa.array([row[name] for row in rows]) for name in COLUMNS}
+    columns["stars"] = pa.array([int(row["stars"]) for row in rows])
+    for name in ("reviewed_at", "updated_at"):
+        texts = pa.array([row[name].replace("Z", "+00:00") for row in rows])
+        columns[name] = texts.cast(moments)
+    table = pa.table(columns)
+    pq.write_table(table.slice(0, 1), folder / f"dt={day}" / "part-0.parquet")
+    pq.write_table(table.slice(1), folder / f"dt={day}" / "part-1.parquet")
+
+
+def as_lines(folder: Path, day: str, rows: Rows) -> None:
+    """A folder a day and hour, of JSON lines."""
+    for number, row in enumerate(rows):
+        hour = folder / day / f"{number:02d}"
+        hour.mkdir(parents=True)
+        line = json.dumps({**row, "stars": int(row["stars"])}).encode() + b"\n"
+        (hour / "part.json.gz").write_bytes(gzip.compress(line))
+
+
+CASES: dict[str, tuple[Callable[[Path, str, Rows], None], str, str]] = {
+    "csv": (
+        as_semicolons,
+        "rows",
+        '"${REVIEWS}/{year}{month}{day}_*.csv.gz", csv: {delimiter: ";", quote: "\'", encoding: cp1252, header: ['
+        + ", ".join(COLUMNS)
+        + "]}",
+    ),
+    "parquet": (as_parquet, "rows", '"${REVIEWS}/dt={date}/*.parquet"'),
+    "lines": (as_lines, "json_lines", '"${REVIEWS}/{date}/{hour}/*"'),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gold_is_what_the_page_shows_whatever_the_files_are(case: str, tmp_path: Path) -> None:
+    write, form, location = CASES[case]
+    page = PAGE.replace('"${REVIEWS}/{date}.csv"', location).replace(
+        "source: reviews, format: rows", f"source: reviews, format: {form}"
+    )
+    page = re.sub(r", from: (Review ID|\[Stars[^\]]*\])", "", page)
+    assert location in page and f"format: {form}" in page and "from: " not in page.split("## 2.")[0].split("```yaml")[1]
+    root = make_checkout(tmp_path / "checkout", page)
+    project = root / "dbt_project" / "dbt_project.yml"
+    text = project.read_text().replace("  datasets: [", "  datasets: [reviews, ")
+    project.write_text(text.replace("  restated:\n", "  restated:\n    daily_ratings: plan_review_dates\n"))
+    files = tmp_path / "files"
+    files.mkdir()
+    for day, rows in days().items():
+        write(files, day, rows)
+    answers = own.type_in(
+        root,
+        "clearwell contracts release reviews",
+        "clearwell contracts check",
+        "clearwell ingest reviews --from 2026-11-01 --to 2026-11-03",
+        "clearwell build",
+        'clearwell sql --json "from gold.daily_ratings order by all"',
+        "clearwell dead-letters list --json",
+        "clearwell ledger --dataset reviews --json",
+        "clearwell ledger --recount",
+        REVIEWS=str(files),
+    )
+    assert [status for _, status in answers] == [0] * len(answers), answers
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:2] == "| "]
+    found = json.loads(answers[4][0])
+    assert [list(found[0]), *([str(value) for value in row.values()] for row in found)] == shown
+    assert [row["reasons"] for row in json.loads(answers[5][0])] == ["out_of_range:stars"]
+    (counts,) = json.loads(answers[6][0])
+    assert [counts[name] for name in ("bronze", "current", "superseded", "dead_letter")] == [6, 4, 1, 1]

@@ -1,0 +1,151 @@
+"""Locations: variables, date parts and wildcards name the files that they say, and no others."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingestion.contract import Contract, read_contracts
+from ingestion.errors import Permanent
+from ingestion.file_settings import Files
+from ingestion.sources import locations
+from ingestion.sources.locations import filled, find, has_wildcard, location_of, matches, units
+from ingestion.window import Window
+
+DAYS = Window.parse("2026-10-31", "2026-11-02")
+
+
+def contract(location: str) -> Contract:
+    return replace(read_contracts()["exchange_rates"], settings=Files(location))
+
+
+def names(folder: Path, pattern: str) -> list[str]:
+    return [str(Path(one.place).relative_to(folder)) for one in find(f"{folder}/{pattern}").files]
+
+
+@pytest.mark.parametrize(
+    ("location", "found"),
+    [
+        ("/in/{date}.csv", ["/in/2026-10-31.csv", "/in/2026-11-01.csv"]),
+        ("/in/dt={date}/part-*.parquet", ["/in/dt=2026-10-31/part-*.parquet", "/in/dt=2026-11-01/part-*.parquet"]),
+        ("s3://b/{year}/{month}/{day}/*", ["s3://b/2026/10/31/*", "s3://b/2026/11/01/*"]),
+        ("/in/orders_{year}{month}{day}.csv", ["/in/orders_20261031.csv", "/in/orders_20261101.csv"]),
+        ("/in/{year}-{month}.csv", ["/in/2026-10.csv", "/in/2026-11.csv"]),
+        ("/in/all.csv", ["/in/all.csv"]),
+    ],
+)
+def test_date_parts_are_those_of_the_windows_days(location: str, found: list[str]) -> None:
+    assert list(dict.fromkeys(filled(location, one) for one in units(location, DAYS))) == found
+
+
+def test_hours_are_listed_where_each_has_files_of_its_own() -> None:
+    window = Window.parse("2026-11-01T22:00", "2026-11-02T01:00")
+    location = "/in/{date}/{hour}/*"
+    found = [filled(location, one) for one in units(location, window)]
+    assert found == ["/in/2026-11-01/22/*", "/in/2026-11-01/23/*", "/in/2026-11-02/00/*"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("/in/{dat}.csv", "has the part {dat}, which is not known; did you mean date?"),
+        ("/in/{day}.csv", "has {day} without {month}"),
+        ("/in/{month}.csv", "has {month} without {year}"),
+        ("/in/{hour}.csv", "has {hour} without {day}"),
+        ("https://rates.example/*.csv", "neither an address nor a package can be listed"),
+        ("package:ecb/*.csv", "neither an address nor a package can be listed"),
+    ],
+)
+def test_a_wrong_location_is_one_error_also_where_a_variable_holds_it(
+    monkeypatch: pytest.MonkeyPatch, value: str, said: str
+) -> None:
+    monkeypatch.setenv("HERE", value)
+    with pytest.raises(Permanent) as raised:
+        location_of(contract("${HERE}"))
+    assert said in str(raised.value) and raised.value.todo
+
+
+def test_variables_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE", "/in")
+    monkeypatch.delenv("THERE", raising=False)
+    assert location_of(contract("${HERE}/${THERE:-b}/{date}.csv")) == "/in/b/{date}.csv"
+    with pytest.raises(Permanent, match=r"exchange_rates is read from \$\{THERE\}, which is not set"):
+        location_of(contract("${THERE}/x"))
+
+
+def test_a_star_in_the_query_of_an_address_is_a_star() -> None:
+    assert not has_wildcard("https://api.example/rates?select=*")
+
+
+def test_a_wildcard_stays_within_one_name_and_files_come_by_name(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.csv", "a.txt", "sub/c.csv", "sub2/c.csv", ".x.csv", "_SUCCESS.csv", "A.CSV"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert names(tmp_path, "*.csv") == ["a.csv", "b.csv"]
+    assert names(tmp_path, "sub*/*.csv") == ["sub/c.csv", "sub2/c.csv"]
+    assert names(tmp_path, "*/c.csv") == ["sub/c.csv", "sub2/c.csv"]
+    assert names(tmp_path, "_*.csv") == ["_SUCCESS.csv"]
+    assert names(tmp_path, "none/*.csv") == names(tmp_path, "a.csv/*.csv") == names(tmp_path, "*.json") == []
+    (found,) = find(f"{tmp_path}/a.*v").files
+    stat = (tmp_path / "a.csv").stat()
+    assert (found.size, found.mtime_ns) == (1, stat.st_mtime_ns)
+
+
+def test_what_a_wildcard_meets_and_does_not_read_is_told(tmp_path: Path) -> None:
+    for name in ("orders.csv", "orders.csv.part", "orders.csv.md5"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "orders_folder").mkdir()
+    listing = find(f"{tmp_path}/orders*")
+    assert [Path(one.place).name for one in listing.files] == ["orders.csv"]
+    told = "\n".join(listing.skipped)
+    assert (
+        "orders.csv.part is not read: its name is that of" in told
+        and "orders_folder is not read: it is a folder" in told
+    )
+
+
+def test_a_folder_of_a_year_is_not_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in range(1, 29):
+        (tmp_path / f"2026-11-{day:02d}").mkdir()
+        (tmp_path / f"2026-11-{day:02d}" / "x.csv").write_text("x")
+    listed: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(locations.os, "scandir", lambda folder: listed.append(str(folder)) or scandir(folder))
+    assert names(tmp_path, "2026-11-05/*.csv") == ["2026-11-05/x.csv"]
+    assert listed == [f"{tmp_path}/2026-11-05"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list any folder")
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir(mode=0)
+    with pytest.raises(Permanent, match="the folder cannot be listed"):
+        find(f"{tmp_path}/in/*")
+
+
+def plainly(name: str, pattern: str) -> bool:
+    """Match one sign after the other."""
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return any(plainly(name[skip:], pattern[1:]) for skip in range(len(name) + 1))
+    return bool(name) and name[0] == pattern[0] and plainly(name[1:], pattern[1:])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text("ab.\n[", max_size=6), st.text("ab.*[", max_size=5))
+def test_a_pattern_matches_as_sign_by_sign(name: str, pattern: str) -> None:
+    assert matches(name, pattern) == plainly(name, pattern)
+
+
+@pytest.mark.parametrize("pattern", ["{date}.csv", "*/{date}.csv", "x-{year}-{month}.csv", "x-*"])
+def test_of_files_still_to_come_the_folder_must_be_there(tmp_path: Path, pattern: str) -> None:
+    locations.check_there(f"{tmp_path}/{pattern}")
+    with pytest.raises(Permanent, match="the path does not exist"):
+        locations.check_there(f"{tmp_path}/gone/{pattern}")
+
+
+def test_an_address_of_a_day_says_nothing_of_the_others() -> None:
+    locations.check_there("http://127.0.0.1:1/{date}.csv")
