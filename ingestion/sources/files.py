@@ -48,26 +48,27 @@ _QUIET = timedelta(seconds=3)
 
 
 def ingest(source: str, run: Run) -> Landing:
-    """Land one window of every dataset of a source: of rows one batch each, of JSON lines one for each day or hour."""
+    """Land one window of every dataset of a source: of rows one batch each, of JSON lines one for each day or hour.
+
+    The batches of rows enter a build together: an order must not come without its lines.
+    """
     committed: list[tuple[Manifest, bool]] = []
     messages: list[str] = []
     waiting: list[Waiting] = []
-    for contract in run.contracts.values():
-        if contract.source != source:
-            continue
-        if contract.format == "json_lines":
-            batches = line_files.land(run, contract)
-            committed += batches.committed()
-            messages += batches.messages()
-            waiting += batches.waiting
-        else:
+    contracts = [one for one in run.contracts.values() if one.source == source]
+    with staging(run.home) as staged:
+        for contract in (one for one in contracts if one.format == "rows"):
             taken = _take(run, contract)
-            with staging(run.home) as staged:
-                folder = staged.folder(contract.dataset)
-                manifest = staged.add(folder, _stage(folder, run, contract, taken))
-                committed += staged.commit()
+            folder = staged.folder(contract.dataset)
+            manifest = staged.add(folder, _stage(folder, run, contract, taken))
             run.report(f"{contract.dataset} {run.window}: {manifest.records_written:,} records")
             messages += taken.messages(f"{contract.dataset} {run.window}")
+        committed += staged.commit(as_snapshot=len(staged.manifests) > 1)
+    for contract in (one for one in contracts if one.format == "json_lines"):
+        batches = line_files.land(run, contract)
+        committed += batches.committed()
+        messages += batches.messages()
+        waiting += batches.waiting
     return landed(run, source, committed, messages, waiting)
 
 

@@ -5,14 +5,17 @@ import re
 import shutil
 from pathlib import Path
 
+import psycopg
 import pytest
 import yaml
 
+from ingestion.home import Home
 from tests.pipeline import checkout as own
 from tests.pipeline.checkout import ROOT, make_checkout
 
 PAGE = (ROOT / "docs" / "your-data.md").read_text()
-SHOP, TRACKER = ("## A web shop's export", "## Events in a tracker's own shape")
+SHOP, TRACKER = "## A web shop's export", "## Events in a tracker's own shape"
+DATABASE = "## A database with other tables"
 
 
 def section(title: str) -> str:
@@ -50,14 +53,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_checkout(tmp_path_factory.mktemp("checkout"), PAGE)
 
 
-def type_in(checkout: Path, *typed: str) -> list[tuple[str, int]]:
-    return own.type_in(
-        checkout,
-        *typed,
-        INVOICES=str(checkout / "exports"),
-        CLICKSTREAM_LANDING=str(checkout / "events"),
-        CLEARWELL_SOURCES="invoices, clickstream, exchange_rates",
-    )
+def type_in(checkout: Path, *typed: str, **more: str) -> list[tuple[str, int]]:
+    environment = {
+        "INVOICES": str(checkout / "exports"),
+        "CLICKSTREAM_LANDING": str(checkout / "events"),
+        "CLEARWELL_SOURCES": "invoices, clickstream, exchange_rates",
+    }
+    return own.type_in(checkout, *typed, **{**environment, **more})
 
 
 def ask(checkout: Path, *questions: str) -> list[list[dict]]:
@@ -65,7 +67,7 @@ def ask(checkout: Path, *questions: str) -> list[list[dict]]:
 
 
 @pytest.fixture(scope="module")
-def shop(checkout: Path) -> tuple[Path, list[tuple[str, int]]]:
+def followed(checkout: Path) -> tuple[Path, list[tuple[str, int]]]:
     """Follow the example of the shop, command by command."""
     text = section(SHOP)
     change_contracts(checkout, text)
@@ -74,8 +76,8 @@ def shop(checkout: Path) -> tuple[Path, list[tuple[str, int]]]:
     return checkout, answers
 
 
-def test_a_shops_export_is_in_gold_to_the_penny(shop: tuple[Path, list[tuple[str, int]]]) -> None:
-    checkout, _ = shop
+def test_a_shops_export_is_in_gold_to_the_penny(followed: tuple[Path, list[tuple[str, int]]]) -> None:
+    checkout, _ = followed
     last = commands(section(SHOP))[-1]
     found, letters, ledger, status = type_in(
         checkout,
@@ -101,9 +103,9 @@ def test_a_shops_export_is_in_gold_to_the_penny(shop: tuple[Path, list[tuple[str
     assert status[1] == 0
 
 
-def test_each_model_that_counts_orders_leaves_out_the_credit_note(shop: tuple[Path, list[tuple[str, int]]]) -> None:
+def test_each_model_that_counts_orders_leaves_out_the_credit_note(followed: tuple[Path, list[tuple[str, int]]]) -> None:
     customers, products, hours, reconciled = ask(
-        shop[0],
+        followed[0],
         "select customer_id, orders, first_order_date::varchar as first from gold.customers order by all",
         "select activity_date::varchar as date, product_id, orders, units from gold.daily_products where product_id = '22728' order by all",
         "select sum(orders)::int as orders from gold.hourly_revenue",
@@ -118,9 +120,9 @@ def test_each_model_that_counts_orders_leaves_out_the_credit_note(shop: tuple[Pa
     assert hours == [{"orders": 5}] and reconciled == [{"notes": 1, "lost": 0}]
 
 
-def test_the_same_files_again_change_nothing(shop: tuple[Path, list[tuple[str, int]]]) -> None:
+def test_the_same_files_again_change_nothing(followed: tuple[Path, list[tuple[str, int]]]) -> None:
     before, again, build, full, after = type_in(
-        shop[0],
+        followed[0],
         "clearwell hash --json",
         "clearwell ingest invoices --from 2010-12-01 --to 2010-12-03",
         "clearwell build",
@@ -132,8 +134,8 @@ def test_the_same_files_again_change_nothing(shop: tuple[Path, list[tuple[str, i
     assert before == after and "daily_revenue" in before[0]
 
 
-def test_a_trackers_events_are_in_gold(shop: tuple[Path, list[tuple[str, int]]]) -> None:
-    checkout, text = shop[0], section(TRACKER)
+def test_a_trackers_events_are_in_gold(followed: tuple[Path, list[tuple[str, int]]]) -> None:
+    checkout, text = followed[0], section(TRACKER)
     change_contracts(checkout, text)
     answers = type_in(checkout, *commands(text))
     assert [status for _, status in answers] == [0] * len(answers), answers
@@ -151,3 +153,35 @@ def test_a_trackers_events_are_in_gold(shop: tuple[Path, list[tuple[str, int]]])
         ("m3", "2010-12-01 08:27:00", "17850", "85123A", "2.5500"),
     ]
     assert warned == [{"result": "warn"}]
+
+
+def test_a_database_with_other_tables_is_in_gold(shop: Home, tmp_path: Path) -> None:
+    checkout, text = make_checkout(tmp_path / "checkout", PAGE), section(DATABASE)
+    change_contracts(checkout, text)
+    (created,) = re.findall(r"^```sql\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    with psycopg.connect(shop.database_url(), autocommit=True) as database:
+        database.execute(created)
+    more = {"AIRFLOW_CONN_ERP": shop.database_url(), "CLEARWELL_SOURCES": "erp, clickstream, exchange_rates"}
+    last = commands(text)[-1].replace("clearwell sql", "clearwell sql --json")
+    answers = type_in(checkout, *commands(text), last, "clearwell ledger --recount", **more)
+    assert [status for _, status in answers] == [0] * len(answers), answers
+    rows = json.loads(answers[-2][0])
+    assert [list(rows[0]), *([str(value) for value in row.values()] for row in rows)] == shown(text)
+    # a deleted position, and an order that is no longer cancelled
+    with psycopg.connect(shop.database_url(), autocommit=True) as database:
+        database.execute("""delete from erp."Position" where "AuftragNr" = 1""")
+        database.execute("""insert into erp."Position" values (1, 2, 'A-1', 1, 10, 0, '2026-11-03 09:00')""")
+        database.execute("""update erp."Auftrag" set "Status" = 20, "Geaendert" = timestamp '2026-11-03 09:00' """)
+    *_, gold, recount = type_in(
+        checkout,
+        "clearwell ingest erp --from 2026-11-03 --to 2026-11-04",
+        "clearwell build",
+        last,
+        "clearwell ledger --recount",
+        **more,
+    )
+    assert [(row["country"], row["orders"], row["net_amount"]) for row in json.loads(gold[0])] == [
+        ("DE", 1, "10.0000"),
+        ("AT", 1, "5.0000"),
+    ]
+    assert recount[1] == 0

@@ -10,6 +10,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -543,3 +544,16 @@ def test_a_file_that_cannot_be_read_is_a_problem(home: Home, monkeypatch: pytest
     monkeypatch.setenv("CLEARWELL_SOURCES", "orders")
     with pytest.raises(Permanent, match="is switched off"):
         sources.check("exchange_rates", home)
+
+
+def test_the_datasets_of_one_source_enter_a_build_together(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(HEADER + "r1,5,2026-11-10T09:00:00Z\n")
+    path = tmp_path / "staging_reviews.yml"
+    path.write_text(REVIEWS.replace("LOCATION", str(tmp_path / "r.csv")).replace("EXPECTED", ""))
+    reviews = read_contract(path)
+    contracts = {"reviews": reviews, "opinions": replace(reviews, dataset="opinions")}
+    window = Window.parse("2026-11-10", "2026-11-11")
+    first, second = sources.ingest("reviews", window, home, NOW, contracts=contracts).manifests
+    assert first.snapshot_id == second.snapshot_id is not None
+    assert first.snapshot_batches == {"reviews": first.batch_id, "opinions": second.batch_id}
+    assert not sources.ingest("reviews", window, home, NOW, contracts=contracts).new
