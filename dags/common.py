@@ -10,9 +10,10 @@ from airflow.sdk import Asset, Connection, CronDataIntervalTimetable, ExceptionR
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRescheduleException
 
 from ingestion.connections import needed, variable
-from ingestion.contract import CADENCES, read_contracts, source_ends
+from ingestion.contract import CADENCES, read_contracts, say_duration, source_ends
 from ingestion.errors import Permanent
 from ingestion.faults import named
+from ingestion.kinds import KINDS
 from ingestion.window import Window
 
 CONTRACTS = read_contracts()
@@ -49,6 +50,26 @@ def owner(source: str) -> str:
 def every(cadence: timedelta) -> CronDataIntervalTimetable:
     """Return a timetable whose runs own windows of this length; a plain cron string would give empty windows."""
     return CronDataIntervalTimetable(CADENCES[cadence], timezone="UTC")
+
+
+def about(source: str) -> str:
+    """Describe a source for the page of its DAG: what it lands, how often, and whether it can go back."""
+    contracts = [one for one in CONTRACTS.values() if one.source == source]
+    kind = KINDS[contracts[0].kind or ""]
+    rows = [
+        f"| {one.dataset} | {say_duration(one.cadence)} | {say_duration(one.lateness)} | {one.owner} |"
+        for one in contracts
+    ]
+    whole = [one.dataset for one in contracts if kind.has_no_past(one)]
+    past = (
+        f"A backfill cannot go back in {', '.join(whole)}: the whole table lands as it is now."
+        if whole
+        else "A backfill lands past windows as they are now at the source."
+    )
+    head = "| dataset | every | late by at most | owner |\n|---|---|---|---|"
+    return f"## {source}\n\nA source of kind `{contracts[0].kind}`: see `{kind.page}`. {past}\n\n" + "\n".join(
+        [head, *rows]
+    )
 
 
 @contextmanager

@@ -9,19 +9,19 @@ windows that were missed in the two weeks before, as when the scheduler was off.
 
 from airflow.sdk import DAG
 
-from dags.common import PERSISTENCE, SOURCES, START, cadence, every, ingest, last_start, owner
+from dags.common import CONTRACTS, PERSISTENCE, SOURCES, START, about, cadence, every, ingest, last_start, owner
 
 for source in SOURCES:
     with DAG(
         dag_id=f"ingest_{source}",
         description=f"Land {source} in bronze, one window per run",
-        doc_md=__doc__,
+        doc_md=f"{__doc__}\n{about(source)}",
         schedule=every(cadence(source)),
         start_date=START,
         end_date=last_start(source),
         catchup=False,
         max_active_runs=2,
         default_args={**PERSISTENCE, "owner": owner(source)},
-        tags=["ingest", source],
+        tags=["ingest", source, *{one.kind for one in CONTRACTS.values() if one.source == source and one.kind}],
     ):
         ingest(source)

@@ -55,6 +55,10 @@ class Kind:
     formats: tuple[str, ...] = ("rows",)
     # Find what is wrong between the contracts of one source.
     together: Callable[[Sequence["Contract"]], Fault | None] = lambda _contracts: None
+    # The page of docs/ about it.
+    page: str = ""
+    # Whether a window in the past is landed as it is now at the source, because the source has no times.
+    has_no_past: Callable[["Contract"], bool] = lambda _contract: False
     # The datasets that it lands, all of them and no other, where it knows them by name.
     datasets: tuple[str, ...] = ()
 
@@ -70,14 +74,21 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "shop": Kind("ingestion.sources.orders", datasets=("orders", "order_items", "customers", "products")),
-    "hours": Kind("ingestion.sources.clickstream", formats=("json_lines",), datasets=("clickstream",)),
+    "shop": Kind(
+        "ingestion.sources.orders",
+        page="docs/operating.md",
+        datasets=("orders", "order_items", "customers", "products"),
+    ),
+    "hours": Kind(
+        "ingestion.sources.clickstream", formats=("json_lines",), page="docs/files.md", datasets=("clickstream",)
+    ),
     "file": Kind(
         "ingestion.sources.files",
         ("location", "unpivot", "csv"),
         read_files,
         implied_by=("location",),
         formats=("rows", "json_lines"),
+        page="docs/files.md",
     ),
     "table": Kind(
         "ingestion.sources.database_tables",
@@ -85,6 +96,8 @@ KINDS: Mapping[str, Kind] = {
         read_table,
         implied_by=("table", "query"),
         together=check_together,
+        page="docs/tables.md",
+        has_no_past=lambda contract: contract.settings.is_whole,
     ),
 }
 # What Clearwell writes itself: it has contracts, and no source.

@@ -1,12 +1,15 @@
 """What the DAGs declare: ids, tasks, windows, retries, pools, owners, docs."""
 
 import ast
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from ingestion.contract import read_contracts
+from ingestion.kinds import KINDS
+from ingestion.table_settings import Table
 
 TASKS = {
     "ingest_orders": ["ingest"],
@@ -175,3 +178,22 @@ def test_a_task_on_a_full_disk_fails_for_good(bag, monkeypatch):
     monkeypatch.setattr(build, "pending", pending)
     with pytest.raises(Permanent, match="the disk is full"):
         bag.dags["build_warehouse"].get_task("look_again").python_callable()
+
+
+def test_the_page_of_a_source_says_what_it_lands(bag):
+    page = bag.dags["ingest_orders"].doc_md
+    assert "| order_items | 1 hour | 2 days | shop-team |" in page and "kind `shop`" in page
+    assert "docs/files.md" in bag.dags["ingest_clickstream"].doc_md
+
+
+def test_a_table_that_is_read_whole_says_that_it_cannot_go_back(monkeypatch):
+    from dags import common
+
+    whole = replace(common.CONTRACTS["products"], kind="table", settings=Table("erp", ("products",)))
+    monkeypatch.setattr(common, "CONTRACTS", {"products": whole})
+    assert "A backfill cannot go back in products" in common.about("orders")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_source_has_a_page(kind):
+    assert (Path(__file__).parents[2] / KINDS[kind].page).is_file()
