@@ -42,3 +42,7 @@ def test_rates_are_asked_for_and_not_those_of_a_package() -> None:
 def test_named_volumes_exist() -> None:
     used = {volume.split(":")[0] for service in COMPOSE["services"].values() for volume in service.get("volumes", [])}
     assert {name for name in used if name[0] not in "$/."} == set(COMPOSE["volumes"])
+
+
+def test_services_get_what_contracts_of_own_sources_name() -> None:
+    assert all(COMPOSE["services"][name]["env_file"] == ".env" for name in ("scheduler", "dag-processor", "triggerer"))
