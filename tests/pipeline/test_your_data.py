@@ -134,6 +134,24 @@ def test_the_same_files_again_change_nothing(followed: tuple[Path, list[tuple[st
     assert before == after and "daily_revenue" in before[0]
 
 
+def test_files_in_another_order_end_in_the_same_hashes(
+    followed: tuple[Path, list[tuple[str, int]]], tmp_path: Path
+) -> None:
+    (here,) = type_in(followed[0], "clearwell hash --json")
+    *answers, there = type_in(
+        followed[0],
+        "clearwell ingest exchange_rates --from 2010-12-01 --to 2010-12-03",
+        "clearwell ingest invoices --from 2010-12-02 --to 2010-12-03",
+        "clearwell build",
+        "clearwell ingest invoices --from 2010-12-01 --to 2010-12-03",
+        "clearwell build",
+        "clearwell hash --json",
+        CLEARWELL_HOME=str(tmp_path),
+    )
+    assert [status for _, status in answers] == [0] * len(answers), answers
+    assert here == there
+
+
 def test_a_trackers_events_are_in_gold(followed: tuple[Path, list[tuple[str, int]]]) -> None:
     checkout, text = followed[0], section(TRACKER)
     change_contracts(checkout, text)
