@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from psycopg import pq
-from psycopg.conninfo import make_conninfo
-
 from ingestion.errors import Permanent
 from ingestion.home import Home
 
@@ -96,6 +93,8 @@ def _of_uri(text: str, given_as: str) -> str:
 
 
 def _of_json(text: str, given_as: str) -> str:
+    from psycopg.conninfo import make_conninfo  # 0.1 s that every command would pay for reading contracts
+
     given = _loaded(text, given_as)
     kind = str(given.get("conn_type") or "")
     if kind.lower() not in _TYPES:
@@ -110,6 +109,8 @@ def _of_json(text: str, given_as: str) -> str:
 
 def _options(extra: Mapping[str, Any], given_as: str) -> dict[str, str]:
     """Return the options of libpq among the extras of a connection. An unknown one is Permanent: it may be `sslmode`, mistyped."""
+    from psycopg import pq
+
     known = {one.keyword.decode() for one in pq.Conninfo.get_defaults()}
     if extra.get("iam") in (True, "true", "True"):
         raise Permanent(
