@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ingestion.errors import Permanent
-from ingestion.home import Home
 
 if TYPE_CHECKING:
     from ingestion.contract import Contract
+    from ingestion.home import Home
 
 # The name of the demo shop's connection: without a variable of its own it is SHOP_DATABASE_URL, or the demo's Postgres.
 SHOP = "shop"
@@ -48,7 +48,7 @@ def variable(name: str) -> str:
     return f"AIRFLOW_CONN_{name.upper()}"
 
 
-def find(name: str, home: Home, env: Mapping[str, str] = os.environ) -> Address:
+def find(name: str, home: "Home", env: Mapping[str, str] = os.environ) -> Address:
     """Return the address of a connection. One that is missing or cannot be read is Permanent, and shows no password."""
     given_as = variable(name)
     text = (env.get(given_as) or "").strip()
