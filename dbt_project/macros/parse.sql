@@ -289,9 +289,9 @@
 {% set paths, searched = [], [] %}
 {% for column in the.columns if lines and is_path(names_at_source(column)[0]) %}
     {% set path = names_at_source(column)[0] %}
-    {% do paths.append(path) %}
-    {% if '=' in path %}{% do searched.append(path) %}{% endif %}
+    {% do (searched if '=' in path else paths).append(path) %}
 {% endfor %}
+{% do paths.extend(searched) %}
 with batches as (
     select batch_id, source, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering
@@ -333,13 +333,17 @@ shaped as (
     select
         batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked,
         case when unreadable is null then json_keys(raw) end as keys,
-        {% if searched -%}
-        case when unreadable is null then [{% for column in the.columns %}{{ in_line('json_type', 'raw', names_at_source(column)[0]) }}{{ ', ' if not loop.last }}{% endfor %}] end as kinds,
-        {% else -%}
-        case when unreadable is null then json_type(raw, [{% for column in the.columns %}{{ literal(path_of(names_at_source(column)[0])) }}{{ ', ' if not loop.last }}{% endfor %}]) end as kinds,
-        {% endif -%}
+        {#- one call for all paths reads the line once; a search in a list is a call of its own #}
+        case when unreadable is null then json_type(raw, [{% for column in the.columns %}{{ literal('$' if names_at_source(column)[0] in searched else path_of(names_at_source(column)[0])) }}{{ ', ' if not loop.last }}{% endfor %}]) end as {{ 'found_kinds' if searched else 'kinds' }},
+        {%- if searched %}
+        case when unreadable is null then [{% for column in the.columns %}{% set name = names_at_source(column)[0] %}{{ in_line('json_type', 'raw', name) if name in searched else 'found_kinds[' ~ loop.index ~ ']' }}{{ ', ' if not loop.last }}{% endfor %}] end as kinds,
+        {%- endif %}
         {%- if paths %}
-        [{% for path in paths %}{{ in_line('json_extract_string', 'case when unreadable is null then coalesce(marked, raw) end', path) }}{{ ', ' if not loop.last }}{% endfor %}] as at_paths,
+        {%- set line = 'case when unreadable is null then coalesce(marked, raw) end' %}
+        list_concat(
+            json_extract_string({{ line }}, [{{ listed(paths[:paths | length - searched | length]) }}]::varchar[]),
+            [{% for path in searched %}{{ in_line('json_extract_string', line, path) }}{{ ', ' if not loop.last }}{% endfor %}]::varchar[]
+        ) as at_paths,
         {%- endif %}
         from_json(
             case when unreadable is null then coalesce(marked, raw) end,
