@@ -12,8 +12,11 @@ from ingestion.columns import EPOCHS, Column
 Clock = Callable[[str], datetime | None]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = dict(zip(EPOCHS, (1_000_000, 1000, 1), strict=True))
-_COUNT = re.compile(r"-?\d{1,18}(\.\d{1,6})?")
+# Per unit of a count: its microseconds, and the texts that are one.
+_UNITS = {
+    unit: (10**decimals, re.compile(rf"-?\d{{1,{18 - decimals}}}(\.\d{{1,{max(decimals, 1)}}})?"))
+    for unit, decimals in zip(EPOCHS, (6, 3, 0), strict=True)
+}
 _PARTS = {
     **dict.fromkeys("mdHIMS", r"\d{1,2}"),
     **{"Y": r"\d{4}", "y": r"\d{2}", "f": r"\d{1,6}", "p": "[AaPp][Mm]", "z": r"[+-]\d{2}:?\d{2}"},
@@ -38,7 +41,7 @@ def _reader(written: str, zone: tzinfo) -> Clock:
     if written == "iso":
         return lambda text: _iso(text, zone)
     if written in _UNITS:
-        return lambda text: _counted(text, _UNITS[written])
+        return lambda text: _counted(text, *_UNITS[written])
     shape = re.compile(
         "".join(_PARTS[part[1]] if part[0] == "%" else re.escape(part) for part in re.findall(r"%.|[^%]", written))
     )
@@ -57,8 +60,8 @@ def _iso(text: str, zone: tzinfo) -> datetime | None:
     return None
 
 
-def _counted(text: str, microseconds: int) -> datetime | None:
-    if not _COUNT.fullmatch(text):
+def _counted(text: str, microseconds: int, shape: re.Pattern[str]) -> datetime | None:
+    if not shape.fullmatch(text):
         return None
     try:
         return _EPOCH + timedelta(microseconds=int(Decimal(text) * microseconds))

@@ -61,7 +61,11 @@
             {%- do times.append(typed(text, data_type, {'timezone': zone})) -%}
         {%- elif format in units -%}
             {#- a count since 1970; further decimals than microseconds are refused -#}
-            {%- set at = "case when regexp_full_match(" ~ text ~ ", '-?\\d{1,18}(\\.\\d{1," ~ [units[format], 1] | max ~ "})?') then try(make_timestamp(cast(round(try_cast(" ~ text ~ " as decimal(38, 6)) * " ~ 10 ** units[format] ~ ") as bigint))) end" -%}
+            {%- set digits, unit = 18 - units[format], 10 ** units[format] -%}
+            {%- set whole = "make_timestamp(try_cast(" ~ text ~ " as bigint) * " ~ unit ~ ")" -%}
+            {%- set part = "make_timestamp(cast(round(try_cast(" ~ text ~ " as decimal(38, 6)) * " ~ unit ~ ") as bigint))" -%}
+            {%- set at = "case when regexp_full_match(" ~ text ~ ", '-?\\d{1," ~ digits ~ "}') then " ~ whole
+                ~ " when regexp_full_match(" ~ text ~ ", '-?\\d{1," ~ digits ~ "}\\.\\d{1," ~ ([units[format], 1] | max) ~ "}') then " ~ part ~ " end" -%}
             {%- do times.append('cast(' ~ at ~ ' as date)' if data_type == 'date' else at) -%}
         {%- else -%}
             {%- set at = "try_strptime(" ~ text ~ ", " ~ literal(format) ~ ")" -%}
