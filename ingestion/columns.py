@@ -166,7 +166,7 @@ def in_order(value: str, data_type: str) -> Any:
 _TYPES_OF: Mapping[str, tuple[str, ...]] = {
     "time_format": ("timestamp", "date"),
     "timezone": ("timestamp",),
-    "decimal": ("decimal",),
+    "decimal": ("decimal", "bigint", "integer"),
     "thousands": ("decimal", "bigint", "integer"),
     "roles": ("varchar",),
     "row_id": ("varchar", "bigint"),

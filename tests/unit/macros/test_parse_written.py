@@ -141,6 +141,24 @@ def test_a_number_may_have_other_signs(tmp_path: Path, meta: dict[str, str], tex
         assert json.loads(row["raw"])["unit_price"] == text
 
 
+@pytest.mark.parametrize(
+    ("meta", "text", "quantity"),
+    [
+        ({"decimal": ",", "thousands": "."}, "1.200", 1200),
+        ({"decimal": ",", "thousands": "."}, "-1.234.567", -1234567),
+        ({"decimal": ",", "thousands": "."}, "12", 12),
+        ({"thousands": ","}, "1,200", 1200),
+        # not a whole number by these signs
+        ({"decimal": ",", "thousands": "."}, "1.20", None),
+        ({"decimal": ",", "thousands": "."}, "1,2", None),
+        ({"decimal": ","}, "1.200", None),
+    ],
+)
+def test_a_whole_number_may_have_other_signs(tmp_path: Path, meta: dict[str, str], text: str, quantity: int | None):
+    (row,) = rows("order_items", tmp_path, [LINE | {"quantity": text}], quantity=meta)
+    assert (row["quantity"], bool(row["reasons"])) == (quantity, quantity is None)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.decimals(-(10**9), 10**9, places=2), st.sampled_from([(".", ","), (",", "."), (".", "'"), (",", " ")]))
 def test_any_amount_reads_back(tmp_path_factory: pytest.TempPathFactory, amount: Decimal, signs: tuple[str, str]):
