@@ -56,7 +56,7 @@ class Column:
     pattern: str | None = None
     personal: bool = False
     description: str = ""
-    # What the source calls it, if that is another name; the first of several that a batch has. `$.a.b` is a path in a line.
+    # What the source calls it, if that is another name; the first of several that has a value. `$.a.b` is a path in a line.
     source_names: tuple[str, ...] = ()
     # How the source writes its times: "iso", one of EPOCHS, or a pattern such as "%d.%m.%Y"; the first one that fits.
     time_formats: tuple[str, ...] = ("iso",)

@@ -174,7 +174,7 @@ def _changes_of_column(now: Column, before: Column) -> list[tuple[str, str, str]
             (
                 "renamed at the source",
                 f"column {now.name} is no longer read from {', '.join(sorted(unread))}, as batches in bronze have it",
-                "list both names in `from`: the first one that a batch has is read",
+                "list both names in `from`: the first one that has a value is read",
             )
         )
     if now.required and not before.required:

@@ -549,12 +549,12 @@ select * from final
     select
         record_no, bronze_file, coalesce(is_deleted, false),
         case when not_utf8 is not null then nullif(list_filter([
-            {%- for name, column in meant.items() %}case when map_contains(not_utf8, {{ literal(column) }}) then '{{ name }}' end{{ ', ' if not loop.last }}{% endfor -%}
+            {%- for name, found in meant.items() %}case when {% for column in found %}map_contains(not_utf8, {{ literal(column) }}){{ ' or ' if not loop.last }}{% endfor %} then '{{ name }}' end{{ ', ' if not loop.last }}{% endfor -%}
         ]::varchar[], lambda name: name is not null), []) end,
         {{ number }},
         bad_row,
         { {%- for n in range(width) %}'c{{ n + 1 }}': {{ physical(layout, layout.columns[n]) if n < layout.columns | length else 'cast(null as varchar)' }}{{ ', ' if not loop.last }}{% endfor -%} }
-        {%- for name in names %}, {{ physical(layout, meant[name]) if name in meant else 'cast(null as varchar)' }}{% endfor %}
+        {%- for name in names %}, {{ first_of(layout, meant[name]) if name in meant else 'cast(null as varchar)' }}{% endfor %}
     from (
         select cast(null as boolean) as is_deleted, cast(null as map(varchar, blob)) as not_utf8, {{ bad_row() }} as bad_row where false
         union all by name
@@ -580,16 +580,19 @@ select * from final
     {{ return(layouts) }}
 {% endmacro %}
 
-{# The column of a source that each column of a contract means, as source_columns() in ingestion/names.py returns it. #}
+{# The columns of a source that each column of a contract means, under its names in order, as source_columns() in ingestion/names.py
+   finds the first of them. A batch of several files may have a column under an old name and a new one. #}
 {% macro columns_meant(dataset, columns) %}
     {% set meant = {} %}
     {% for column in contract(dataset).columns %}
-        {% for name in names_at_source(column) if column.name not in meant %}
+        {% set found = [] %}
+        {% for name in names_at_source(column) %}
             {% set alike = [] %}
             {% for other in columns if other.lower() == name.lower() %}{% do alike.append(other) %}{% endfor %}
-            {% if name in columns %}{% do meant.update({column.name: name}) %}
-            {% elif alike | length == 1 %}{% do meant.update({column.name: alike[0]}) %}{% endif %}
+            {% set one = name if name in columns else (alike[0] if alike | length == 1 else none) %}
+            {% if one and one not in found %}{% do found.append(one) %}{% endif %}
         {% endfor %}
+        {% if found %}{% do meant.update({column.name: found}) %}{% endif %}
     {% endfor %}
     {{ return(meant) }}
 {% endmacro %}
@@ -599,6 +602,13 @@ select * from final
     ({{ column }} in ({{ listed(names) }})
         or (lower({{ column }}) in ({{ listed(names | map('lower')) }}) and len(list_filter({{ columns }}, lambda other: lower(other) = lower({{ column }}))) = 1))
 {%- endmacro %}
+
+{# The first of a source's columns that has a value. #}
+{% macro first_of(layout, columns) %}
+    {% set names = [] %}
+    {% for column in columns %}{% do names.append(physical(layout, column)) %}{% endfor %}
+    {{ return(names[0] if names | length == 1 else 'coalesce(' ~ names | join(', ') ~ ')') }}
+{% endmacro %}
 
 {% macro physical(layout, column) %}{{ return('"' ~ layout.renamed.get(column, column).replace('"', '""') ~ '"') }}{% endmacro %}
 

@@ -264,6 +264,19 @@ def test_a_row_may_have_other_names_which_may_change(home: Home) -> None:
     assert json.loads(second["raw"])["Order's State"] == "paid" and json.loads(second["raw"])["status"] == "FR"
 
 
+def test_files_of_one_batch_may_have_a_column_under_an_old_name_and_a_new_one(home: Home) -> None:
+    contracts = {"orders": contract_with("orders", {"customer_id": ["Kunde", "Kundennr"]})}
+    names = [name for name in GOOD if name != "customer_id"]
+    rest = [GOOD[name] for name in names[1:]]
+    manifest = land(
+        home,
+        [*names, "Kundennr", "Kunde"],
+        [["o1", *rest, "K1", None], ["o2", *rest, None, "K2"], ["o3", *rest, "old", "new"], ["o4", *rest, None, None]],
+    )
+    found = parsed(home, manifest, contracts=contracts)
+    assert {row["order_id"]: row["customer_id"] for row in found} == {"o1": "K1", "o2": "K2", "o3": "new", "o4": None}
+
+
 @pytest.fixture
 def columns_told(home: Home) -> Callable[..., dict[str, bool]]:
     def told(*manifests: Manifest) -> dict[str, bool]:
