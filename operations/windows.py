@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 
-from ingestion import sources
-from ingestion.contract import kind_by_source, read_contracts
+from ingestion.contract import kind_by_source, read_contracts, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
 from ingestion.sources.postgres import opened
@@ -75,9 +74,10 @@ def _landed(home: Home) -> Window | None:
 def _begins(home: Home, window: Window) -> dict[str, datetime | None]:
     """Return the time of the first record of sources where that is cheap to find; skip a source that does not answer."""
     ways: dict[str, Callable[[Home, Window], datetime | None]] = {"shop": _first_order, "hours": _first_hour}
-    kinds = kind_by_source(read_contracts())
+    contracts = read_contracts()
+    kinds = kind_by_source(contracts)
     found = {}
-    for source in (one for one in sources.SOURCES if kinds[one] in ways):
+    for source in (one for one in source_names(contracts) if kinds[one] in ways):
         with suppress(ClearwellError, OSError):
             found[source] = ways[kinds[source]](home, window)
     return found

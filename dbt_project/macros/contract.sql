@@ -24,8 +24,14 @@
 {# The names that a column may have at its source: its own, unless the contract says `from`. #}
 {% macro names_at_source(column) %}
     {% set said = (column.config.meta or {}).get('from') or column.name %}
-    {{ return([said] if said is string else said) }}
+    {{ return(as_list(said)) }}
 {% endmacro %}
+
+{# A contract may say one text, or a list of them. #}
+{% macro as_list(said) %}{{ return([said] if said is string else said) }}{% endmacro %}
+
+{# A value of a contract as the text that a source would give: YAML reads true and false as its own. #}
+{% macro as_text(value) %}{{ return(value | string | lower if value is boolean else value | string) }}{% endmacro %}
 
 {# Whether a name at the source is a path into a line, and that path, as JSON functions take it. #}
 {% macro is_path(name) %}{{ return(name[:2] in ('$.', '$[')) }}{% endmacro %}
@@ -40,9 +46,10 @@
         {% else %}{% do texts.append('text_' ~ column.name) %}{% endif %}
     {% endfor %}
     {% if not own %}{{ return('') }}{% endif %}
-    {% set content = texts | join(', ') if contract(dataset).meta.format == 'rows' else "rtrim(bronze_row.raw, chr(10)), bronze_row.file" %}
-    {% set hashed = content if contract(dataset).meta.format == 'rows' else "rtrim(bronze_row.raw, chr(10))" %}
-    {% set hash = "md5(cast(to_json([" ~ hashed ~ ", cast(row_number() over (partition by batch_id, " ~ content ~ " order by record_no) as varchar)]) as varchar))" %}
+    {% set lines = contract(dataset).meta.format == 'json_lines' %}
+    {% set content = 'rtrim(bronze_row.raw, chr(10))' if lines else texts | join(', ') %}
+    {% set among = 'batch_id, bronze_row.file' if lines else 'batch_id' %}
+    {% set hash = "md5(cast(to_json([" ~ content ~ ", cast(row_number() over (partition by " ~ among ~ ", " ~ content ~ " order by record_no) as varchar)]) as varchar))" %}
     {{ return(hash if own[0] == 'varchar' else "cast(cast('0x' || left(" ~ hash ~ ", 15) as bigint) as varchar)") }}
 {% endmacro %}
 
@@ -51,7 +58,7 @@
     {% set named = namespace(types=[role]) %}
     {% for column in contract('clickstream').columns if column.name == 'event_type' %}
         {% set said = ((column.config.meta or {}).get('roles') or {}).get(role) or role %}
-        {% set named.types = [said] if said is string else said %}
+        {% set named.types = as_list(said) %}
     {% endfor %}
     {{ return(event_type ~ ' in (' ~ listed(named.types) ~ ')') }}
 {% endmacro %}

@@ -9,7 +9,7 @@
     {% set meta, data_type = column.config.meta or {}, column.data_type %}
     {% set said = meta.get('json_types') %}
     {% set formats = meta.get('time_format', 'iso') %}
-    {% if said %}{% set types = [said] if said is string else said %}
+    {% if said %}{% set types = as_list(said) %}
     {% elif data_type == 'bigint' or data_type == 'integer' %}{% set types = ['integer'] %}
     {% elif data_type.startswith('decimal') %}{% set types = ['string', 'number'] %}
     {% elif data_type == 'boolean' %}{% set types = ['boolean'] %}
@@ -52,7 +52,7 @@
 
 {# A time by the first of the contract's formats that fits. #}
 {% macro typed_time(text, data_type, meta) -%}
-    {%- set formats = [meta.time_format] if meta.time_format is string else meta.time_format -%}
+    {%- set formats = as_list(meta.time_format) -%}
     {%- set zone = meta.get('timezone', 'UTC') -%}
     {%- set units = {'seconds': 6, 'milliseconds': 3, 'microseconds': 0} -%}
     {%- set times = [] -%}
@@ -96,7 +96,7 @@
 {# The text that a contract's column means by the source's text: without marks between digits, by the contract's own names of
    values, and null where it says that there is none. #}
 {% macro meant_text(text, meta) -%}
-    {%- if meta.get('constant') is not none -%}{{ return(literal(meta.constant | string | lower if meta.constant is boolean else meta.constant | string)) }}{%- endif -%}
+    {%- if meta.get('constant') is not none -%}{{ return(literal(as_text(meta.constant))) }}{%- endif -%}
     {%- set found = namespace(sql=text) -%}
     {%- if meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
         {%- set thousands, comma = modules.re.escape(meta.get('thousands', '')), modules.re.escape(meta.get('decimal', '.')) -%}
@@ -110,19 +110,19 @@
         {%- set whens = [] -%}
         {%- for value, texts in meta['values'].items() -%}
             {%- set tests = [] -%}
-            {%- for one in ([texts] if texts is string else texts) -%}
+            {%- for one in as_list(texts) -%}
                 {%- if one | length > 2 and one[0] == '/' and one[-1] == '/' -%}
                     {%- do tests.append("regexp_full_match(" ~ text ~ ", " ~ literal(one[1:-1]) ~ ")") -%}
                 {%- else -%}
                     {%- do tests.append(text ~ " = " ~ literal(one)) -%}
                 {%- endif -%}
             {%- endfor -%}
-            {%- do whens.append("when " ~ tests | join(' or ') ~ " then " ~ literal(value | string | lower if value is boolean else value | string)) -%}
+            {%- do whens.append("when " ~ tests | join(' or ') ~ " then " ~ literal(as_text(value))) -%}
         {%- endfor -%}
         {%- set found.sql = "case " ~ whens | join(' ') ~ " else " ~ found.sql ~ " end" -%}
     {%- endif -%}
     {%- if meta.get('missing') -%}
-        {%- set found.sql = "case when " ~ text ~ " in (" ~ listed([meta.missing] if meta.missing is string else meta.missing) ~ ") then null else " ~ found.sql ~ " end" -%}
+        {%- set found.sql = "case when " ~ text ~ " in (" ~ listed(as_list(meta.missing)) ~ ") then null else " ~ found.sql ~ " end" -%}
     {%- endif -%}
     {{ found.sql }}
 {%- endmacro %}
@@ -180,10 +180,10 @@
 
 {# Call a JSON function on a line's value at a path. Of a list, `[key=page]` is its first object whose `key` is `page`. #}
 {% macro in_line(function, line, path) -%}
-    {%- set list, search, rest = path.partition('[') if '=' not in path else modules.re.split('\\[(\\w+=[^\\]]+)\\]', path, maxsplit=1) -%}
     {%- if '=' not in path -%}
         {{ function }}({{ line }}, {{ literal(path_of(path)) }})
     {%- else -%}
+        {%- set list, search, rest = modules.re.split('\\[(\\w+=[^\\]]+)\\]', path, maxsplit=1) -%}
         {%- set key, _, value = search.partition('=') -%}
         {{ function }}(list_filter(from_json(json_extract({{ line }}, {{ literal(list) }}), '["JSON"]'), lambda one: json_extract_string(one, {{ literal('$."' ~ key ~ '"') }}) = {{ literal(value) }})[1], {{ literal('$' ~ rest) }})
     {%- endif -%}
