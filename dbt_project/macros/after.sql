@@ -19,3 +19,13 @@
     union all by name
     select * from {{ before(model) }} where not {{ is_replaced(model) }}
 {% endmacro %}
+
+{# Whether a batch of the window of a table's `dataset` and `record_date` is held after this build. #}
+{% macro is_held(table) -%}
+    exists (
+        select 1 from {{ ref('ops_held') }} as held
+        where
+            held.is_open and held.dataset = {{ table }}.dataset
+            and {{ table }}.record_date >= cast(held.window_start as date) and {{ table }}.record_date < held.window_end
+    )
+{%- endmacro %}

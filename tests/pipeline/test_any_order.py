@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ingestion.home import Home
+from ingestion.window import Window
 from operations import decide, hashes, ledger, listings
 from tests.pipeline.delivery import LINE, ORDER, Row, land_lines, land_rows, pieces
 from warehouse.build import Request, build
@@ -273,3 +274,31 @@ def test_one_shop() -> None:
 @settings(max_examples=6, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_any_shop(seed: int) -> None:
     check(seed)
+
+
+def good_orders(pick: random.Random, day: int, count: int) -> list[Row]:
+    return [order(pick, f"d{day}-{n}", moment(pick, day), 0) | {"currency": "EUR"} for n in range(count)]
+
+
+def is_held(home: Home) -> dict[str, bool]:
+    with duckdb.connect(str(home.state), read_only=True) as state:
+        query = "select record_date::varchar, is_held from ops.reconciliation where dataset = 'orders' and record_date is not null"
+        return dict(state.sql(query).fetchall())
+
+
+def test_a_hold_of_many_days_marks_them_all_as_long_as_it_lasts(tmp_path: Path) -> None:
+    pick = random.Random(1)
+    home = Home(tmp_path, tmp_path / "landing")
+    days = Window.parse("2026-11-01", "2026-11-04")
+    for day in (0, 1, 4):
+        land_rows(home, "orders", ORDER, good_orders(pick, day, 2), NOW, days)
+    build(home, Request(), NOW)
+    bad = [row | {"currency": None, "order_id": f"bad {row['order_id']}"} for row in good_orders(pick, 2, 30)]
+    held = land_rows(home, "orders", ORDER, bad, NOW + timedelta(minutes=1), days)
+    build(home, Request(), NOW + timedelta(minutes=1))
+    assert is_held(home) == {"2026-11-01": True, "2026-11-02": True, "2026-11-05": False}
+    assert ledger.recompute(home, NOW + timedelta(minutes=2)) == []
+    decide.accept(home, decide.select_findings(home, held), decide.By("tester", NOW + timedelta(minutes=3), "meant"))
+    build(home, Request(), NOW + timedelta(minutes=3))
+    assert is_held(home) == dict.fromkeys(("2026-11-01", "2026-11-02", "2026-11-03", "2026-11-05"), False)
+    assert ledger.recompute(home, NOW + timedelta(minutes=4)) == []

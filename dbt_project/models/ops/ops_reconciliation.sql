@@ -1,10 +1,6 @@
--- depends_on: {{ ref('plan_batches') }} {{ ref('plan_touched') }} {{ ref('plan_keys_source_counts') }} {{ ref('plan_reconciled_amounts') }} {{ ref('plan_order_dates') }} {{ ref('plan_keys_refused') }}
+-- depends_on: {{ ref('ops_held') }} {{ ref('plan_batches') }} {{ ref('plan_touched') }} {{ ref('plan_keys_source_counts') }} {{ ref('plan_reconciled_amounts') }} {{ ref('plan_order_dates') }} {{ ref('plan_keys_refused') }}
 with dates as (
     select * from {{ ref('plan_reconciled') }}
-),
-
-held as (
-    select dataset, window_start, window_end from {{ ref('ops_held') }} where is_open
 ),
 
 rebuilt_dates as (
@@ -111,30 +107,35 @@ gold as (
 rebuilt as (
     select
         dates.dataset, dates.record_date,
-        coalesce(silver_records, 0) as silver_records,
-        coalesce(cancelled_records, 0) as cancelled_records,
-        coalesce(unmatched_records, 0) as unmatched_records,
-        coalesce(credit_note_records, 0) as credit_note_records,
-        case when dates.dataset in ('orders', 'clickstream') then coalesce(gold_records, 0) end as gold_records
+        silver_records, cancelled_records, unmatched_records, credit_note_records, gold_records
     from rebuilt_dates as dates
     left join silver on {{ same('silver', 'dates', ['dataset', 'record_date']) }}
     left join gold on {{ same('gold', 'dates', ['dataset', 'record_date']) }}
 ),
 
 untouched as (
-    select
-        state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records,
-        -- a state of an earlier version does not have it, and other datasets have no silver to count
-        case when silver_records is not null then coalesce(credit_note_records, 0) end as credit_note_records,
-        gold_records
+    select state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records, credit_note_records, gold_records
     from {{ before('ops_reconciliation') }} as state
     where not exists (select 1 from rebuilt_dates where {{ same('rebuilt_dates', 'state', ['dataset', 'record_date']) }})
 ),
 
+-- a date without rows has none of each; other datasets have no silver to count
 pipeline as (
-    select * from rebuilt
-    union all
-    select * from untouched
+    select
+        dates.dataset, dates.record_date,
+        {% for layer in ['silver', 'cancelled', 'unmatched', 'credit_note', 'gold'] -%}
+        case
+            when dates.dataset in ('orders', 'clickstream'{{ ", 'order_items'" if layer != 'gold' }})
+                then coalesce(counted.{{ layer }}_records, 0)
+        end as {{ layer }}_records{{ ',' if not loop.last }}
+        {% endfor %}
+    from dates
+    left join (select * from rebuilt union all select * from untouched) as counted
+        on {{ same('counted', 'dates', ['dataset', 'record_date']) }}
+),
+
+order_dates as (
+    select record_date from ({{ whole('ops_dates') }}) where dataset = 'orders'
 ),
 
 amounts as (
@@ -170,10 +171,7 @@ final as (
         amounts.gold_amount_difference,
         source.counted_at,
         source.counted_at >= coalesce(last_landing.landed_at, source.counted_at) as is_counted_since,
-        exists (
-            select 1 from held
-            where held.dataset = dates.dataset and dates.record_date >= cast(held.window_start as date) and dates.record_date < held.window_end
-        ) as is_held
+        {{ is_held('dates') }} as is_held
     from dates
     left join source on {{ same('source', 'dates', ['dataset', 'record_date']) }}
     left join last_landing on {{ same('last_landing', 'dates', ['dataset', 'record_date']) }}
@@ -181,6 +179,11 @@ final as (
     left join fates on {{ same('fates', 'dates', ['dataset', 'record_date']) }}
     left join pipeline on {{ same('pipeline', 'dates', ['dataset', 'record_date']) }}
     left join amounts on {{ same('amounts', 'dates', ['dataset', 'record_date']) }}
+    -- a date goes with its last record, order and count
+    where
+        fates.dataset is not null or source.dataset is not null
+        or (dates.dataset in ('orders', 'order_items') and dates.record_date in (select record_date from order_dates))
+        or (dates.dataset in ('orders', 'order_items') and dates.record_date is null)
 )
 
 select * from final
