@@ -3,7 +3,10 @@
 import getpass
 from datetime import UTC, datetime
 
+from ingestion.home import Home
+from operations import listings
 from operations.decide import By
+from operations.output import tell
 
 NEXT = "Next: clearwell build"
 
@@ -11,6 +14,15 @@ NEXT = "Next: clearwell build"
 def now() -> datetime:
     """Read the clock: here, and in dags/, and nowhere else."""
     return datetime.now(UTC)
+
+
+def tell_held(home: Home) -> None:
+    """Say what is held, below numbers that do not count it."""
+    for row in listings.held(home):
+        batches = f"{row['batches']:,} batch{'es' if row['batches'] > 1 else ''}"
+        tell(
+            f"Not counted here: {row['records']:,} records of {row['dataset']} in {batches} that are held: clearwell status"
+        )
 
 
 def by(reason: str) -> By:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from cli.context import NEXT, by
+from cli.context import NEXT, by, tell_held
 from cli.options import json_option, reason_option, undo_reason_option
 from ingestion.home import Home
 from operations import decide, listings, suggest
@@ -33,7 +33,8 @@ def list_dead_letters(by_file: bool, settled: bool, as_json: bool) -> None:
 
     An open letter leaves this list when a person discards or corrects it, or when a valid record of the same key lands.
     """
-    found = listings.dead_letters(Home.from_environment(), by_file=by_file)
+    home = Home.from_environment()
+    found = listings.dead_letters(home, by_file=by_file)
     chosen = [row for row in found if (row["settled"] is not None) is settled]
     if as_json:
         show(chosen, as_json=True)
@@ -48,6 +49,7 @@ def list_dead_letters(by_file: bool, settled: bool, as_json: bool) -> None:
             if settled
             else f"{other:,} more are settled: clearwell dead-letters list --settled"
         )
+    tell_held(home)
     if chosen and not settled:
         say("Next: clearwell dead-letters suggest says what would rescue them; clearwell dead-letters show prints them")
 

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from cli.context import now
+from cli.context import now, tell_held
 from cli.options import json_option
 from ingestion.home import Home
 from operations import hashes, ledger
@@ -47,6 +47,8 @@ def show_ledger(dataset: str | None, recount: bool, as_json: bool) -> None:
                 as_json=False,
                 title="money, by the currency that each record names; order lines have the currency of their order",
             )
+        if not as_json:
+            tell_held(home)
     sys.exit(0 if balanced else 1)
 
 

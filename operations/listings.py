@@ -104,6 +104,14 @@ def dead_letter_records(
     return letters.ask(home, query, [dataset, reason, limit, settled])
 
 
+def held(home: Home) -> list[state.Row]:
+    """Count the held batches and their records by dataset: records in bronze that no table has, and no count."""
+    query = """
+        select dataset, count(*) as batches, sum(records)::bigint as records from ops.held where is_open group by dataset order by dataset
+    """
+    return state.read(home.state, "ops.held", query)
+
+
 def builds(home: Home) -> list[state.Row]:
     """List the published builds, newest first."""
     query = "select * from ops.builds order by build_number desc"

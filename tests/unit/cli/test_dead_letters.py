@@ -26,6 +26,7 @@ SETTLED = ROW | {"settled": "discarded", "letters": 3, "records": 3, "reasons": 
 @pytest.fixture(autouse=True)
 def _letters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listings, "dead_letters", lambda home, by_file: [ROW, SETTLED])
+    monkeypatch.setattr(listings, "held", lambda home: [])
     monkeypatch.setenv("COLUMNS", "80")
 
 
@@ -53,3 +54,13 @@ def test_the_settled_ones_are_listed_when_they_are_asked_for() -> None:
 def test_json_is_a_list_and_nothing_else(more: list[str], causes: list[str]) -> None:
     shown = CliRunner().invoke(main, ["dead-letters", "list", "--json", *more])
     assert shown.stderr == "" and [row["reasons"] for row in json.loads(shown.stdout)] == causes
+
+
+def test_what_is_held_is_told_as_nobody_would_look_for_it_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"dataset": "customers", "batches": 2, "records": 1200}, {"dataset": "orders", "batches": 1, "records": 3}]
+    monkeypatch.setattr(listings, "held", lambda home: rows)
+    for command in (["dead-letters", "list"], ["ledger"]):
+        shown = CliRunner().invoke(main, command).stdout
+        assert "Not counted here: 1,200 records of customers in 2 batches that are held: clearwell status\n" in shown
+        assert "Not counted here: 3 records of orders in 1 batch that are held: clearwell status\n" in shown
+        assert "Not counted" not in CliRunner().invoke(main, [*command, "--json"]).stdout
