@@ -120,7 +120,7 @@ class Open:
 
 
 def open_findings(home: Home) -> list[Open]:
-    """List what `accept` can settle: held batches (`held:<batch>`) and alerts (`difference:<dataset>:<date>`)."""
+    """List what `accept` can settle: held batches (`held:<batch>`), and alerts (`difference:<dataset>:<date>`, `anomaly:<name>`)."""
     held = state.read(
         home.state,
         "ops.held",
@@ -131,6 +131,11 @@ def open_findings(home: Home) -> list[Open]:
         home.state,
         "ops.differences",
         "select dataset, event_date, batch_id, record_no from ops.differences where is_alert and not is_accepted order by all",
+    )
+    anomalies = state.read(
+        home.state,
+        "ops.anomalies",
+        "select dataset, anomaly, period_start::date as day from ops.anomalies where is_alert and not is_accepted order by all",
     )
     held += refused_holds(home)
     settled = decisions.settled(home) if held else frozenset()
@@ -155,6 +160,16 @@ def open_findings(home: Home) -> list[Open]:
                 Target("source_counts", row["batch_id"], row["record_no"]),
             )
             for row in differences
+        ),
+        *(
+            Open(
+                f"anomaly:{row['anomaly']}",
+                row["dataset"],
+                row["day"],
+                "anomaly",
+                Target(row["dataset"], row["anomaly"]),
+            )
+            for row in anomalies
         ),
     ]
 
@@ -195,9 +210,14 @@ def drop_build(home: Home, build_id: str) -> None:
 def accept(home: Home, found: Sequence[Open], by: By) -> list[str]:
     """Accept findings, and return their names.
 
-    A held batch enters with the next build, its refused records included. A difference from a source no longer counts as open.
+    A held batch enters with the next build, its refused records included. A difference from a source, or an unusual number, no
+    longer counts as open.
     """
-    accepting = {"hold": decisions.accept, "difference": decisions.accept_difference}
+    accepting = {
+        "hold": decisions.accept,
+        "difference": decisions.accept_difference,
+        "anomaly": decisions.accept_anomaly,
+    }
     targets = {(one.subject, one.target) for one in found}
     if targets:
         ordered = sorted(targets, key=lambda one: (one[0], str(one[1])))

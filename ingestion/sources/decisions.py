@@ -36,9 +36,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision. `subject` is the aspect of the target that is decided: its presence, its content, its hold, or a difference.
+    """One decision. `subject` is the aspect of the target that is decided: its presence, its content, its hold, a difference or an anomaly.
 
-    Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold, difference).
+    Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold, difference, anomaly).
     """
 
     subject: str
@@ -73,6 +73,11 @@ def accept(target: Target, reason: str, by: str, at: datetime) -> Decision:
 def accept_difference(target: Target, reason: str, by: str, at: datetime) -> Decision:
     """Return the decision that a source's count may differ from what landed, by exactly today's difference."""
     return Decision("difference", "accept", target, reason, by, at)
+
+
+def accept_anomaly(target: Target, reason: str, by: str, at: datetime) -> Decision:
+    """Return the decision that an unusual number is no longer told. The target has its name in place of a batch."""
+    return Decision("anomaly", "accept", target, reason, by, at)
 
 
 def land(home: Home, decisions: Sequence[Decision]) -> Manifest:

@@ -1,0 +1,163 @@
+"""Plant incidents in simulated months of a shop's numbers, and count which are told as anomalies, and what is told without one.
+
+python -m bench.anomalies --shops 10 --days 180
+
+The judgement is that of the models (dbt_project/macros/unusual.sql). The numbers are drawn here: a weekly and a daily pattern,
+growth, days and hours that vary more than chance, amounts with a long tail. From the ninth week on, each shop has one incident
+of each kind.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from ingestion.contract import PROJECT
+from tests.unit.macros.dbt_like import project
+
+FIRST = date(2026, 1, 5)
+INCIDENTS = (
+    "four hours without events",
+    "purchases per checkout down by 58 % for days",
+    "half of the records missing",
+    "a day without records",
+    "twice as many missing values",
+    "three times as many duplicates",
+    "four times as many refunds",
+    "six times as many errors",
+)
+# Events a day of a shop of size 1, which has 200 orders a day.
+EVENTS = {"page_view": 20_000, "add_to_cart": 3_000, "checkout": 1_200, "purchase": 800, "error": 100}
+WEEK = np.array([1, 1, 1.02, 1.05, 1.1, 0.8, 0.7])
+DAY = np.array([2, 1, 0.7, 0.5, 0.5, 1, 2, 4, 6, 7, 8, 8, 8, 7, 7, 7, 8, 9, 10, 11, 10, 8, 6, 4])
+NAMES = ("dataset", "subject", "measure", "kind", "period", "period_start", "amount", "base")
+
+
+@dataclass
+class Shop:
+    """The numbers of a shop, as rows of `ops.measures`, and the days of each of its incidents."""
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    incidents: dict[str, set[date]] = field(default_factory=dict)
+
+    def add(
+        self, measure: str, kind: str, start: datetime, amount: float, base: int | None = None, period: str = "day"
+    ) -> None:
+        """Add a number, unless nothing was counted."""
+        if amount or base:
+            self.rows.append(("shop", "simulated", measure, kind, period, start, float(amount), base))
+
+
+def make_shop(seed: int, size: float, days: int, growth: float = 0.01) -> Shop:
+    """Draw a shop of a size, with one incident of each kind from day 60 on; `growth` is that of a week."""
+    draw = np.random.default_rng(seed)
+    starts = draw.choice(np.arange(60, days - 15), size=len(INCIDENTS), replace=False)
+    shop = Shop()
+    for name, start in zip(INCIDENTS, starts, strict=True):
+        length = int(draw.integers(2, 15)) if "days" in name else 1
+        shop.incidents[name] = {FIRST + timedelta(days=int(start) + more) for more in range(length)}
+    for number in range(days):
+        today = FIRST + timedelta(days=number)
+        level = size * (1 + growth) ** (number / 7) * WEEK[number % 7] * np.exp(draw.normal(0, 0.08))
+        _add_day(shop, draw, today, level, {name for name, when in shop.incidents.items() if today in when})
+    return shop
+
+
+def _add_day(shop: Shop, draw: np.random.Generator, today: date, level: float, now: set[str]) -> None:
+    start = datetime.combine(today, time())
+    is_empty = "a day without records" in now
+    counted = {}
+    for event, usual in EVENTS.items():
+        expected = usual * level * DAY / DAY.sum() * np.exp(draw.normal(0, 0.05, 24))
+        if "four hours without events" in now:
+            expected[10:14] = 0
+        if "half of the records missing" in now:
+            expected *= 0.5
+        if "six times as many errors" in now and event == "error":
+            expected *= 6
+        if "purchases per checkout down by 58 % for days" in now and event == "purchase":
+            expected *= 0.42
+        hours = draw.poisson(expected * (not is_empty))
+        counted[event] = int(hours.sum())
+        for hour, count in enumerate(hours):
+            shop.add(f"{event}_events", "count", start + timedelta(hours=hour), count, period="hour")
+        shop.add(f"{event}_events", "count", start, counted[event])
+    records = sum(counted.values())
+    missing = 0.3 * np.exp(draw.normal(0, 0.02)) * (2 if "twice as many missing values" in now else 1)
+    doubled = 0.01 * np.exp(draw.normal(0, 0.1)) * (3 if "three times as many duplicates" in now else 1)
+    shop.add("records", "count", start, records)
+    shop.add("missing_share_of_referrer", "ratio", start, draw.binomial(records, missing), records)
+    shop.add("duplicate_share", "ratio", start, draw.binomial(records, doubled), records)
+    shop.add(
+        "purchase_per_checkout", "ratio", start, min(counted["purchase"], counted["checkout"]), counted["checkout"]
+    )
+    orders = 0 if is_empty else int(draw.poisson(200 * level))
+    refunded = 0.06 * (4 if "four times as many refunds" in now else 1)
+    shop.add("orders", "count", start, orders)
+    shop.add("gross_amount", "sum", start, round(float(draw.lognormal(3.5, 1, orders).sum()), 2), orders)
+    shop.add("refunded_share", "ratio", start, draw.binomial(orders, refunded), orders)
+
+
+def judge(shop: Shop, days: int, settings: Mapping[str, Any]) -> list[tuple[str, str, datetime]]:
+    """Return the measure, period and start of every alert."""
+    with duckdb.connect() as connection:
+        connection.register("drawn", pa.table({name: [row[at] for row in shop.rows] for at, name in enumerate(NAMES)}))
+        connection.execute(
+            "create table measures as select * replace (amount::decimal(38, 4) as amount, base::bigint as base, "
+            "period_start::timestamp as period_start) from drawn"
+        )
+        connection.execute(
+            f"create table dates as select date '{FIRST}' + day::integer as record_date from range({days}) t (day)"
+        )
+        connection.execute("create table covered as select 'shop' as dataset, record_date from dates")
+        macros = project(connection)
+        macros["var"] = lambda name: {"unusual": settings}[name]
+        query = macros["unusual"]("measures", "dates", "covered")
+        return connection.execute(
+            f"select measure, period, period_start from ({query}) where is_alert order by all"
+        ).fetchall()
+
+
+def days_of(alert: tuple[str, str, datetime]) -> set[date]:
+    """Return the days that an alert is about."""
+    return {alert[2].date() + timedelta(days=more) for more in range(7 if alert[1] == "week" else 1)}
+
+
+def main() -> None:
+    """Judge shops of several sizes, and print what is found of each kind of incident, and how often there is a false alarm."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shops", type=int, default=10, help="shops of each size")
+    parser.add_argument("--days", type=int, default=180)
+    parser.add_argument(
+        "--sizes", type=float, nargs="+", default=[0.05, 0.3, 1, 5], help="1 has 25,000 events and 200 orders a day"
+    )
+    arguments = parser.parse_args()
+    settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["unusual"]
+    for size in arguments.sizes:
+        found, alarms, false, quiet = Counter[str](), 0, 0, 0
+        for seed in range(arguments.shops):
+            shop = make_shop(seed, size, arguments.days)
+            alerts = judge(shop, arguments.days, settings)
+            told = {day for alert in alerts for day in days_of(alert)}
+            found.update(name for name, when in shop.incidents.items() if when & told)
+            broken = set().union(*shop.incidents.values())
+            wrong = {alert[2].date() for alert in alerts if not days_of(alert) & broken}
+            alarms, false, quiet = alarms + len(told & broken), false + len(wrong), quiet + arguments.days - len(broken)
+        total = arguments.shops * len(INCIDENTS)
+        print(
+            f"size {size:g}: {sum(found.values())} of {total} incidents found (recall {sum(found.values()) / total:.2f}), "
+            f"precision {alarms / max(alarms + false, 1):.2f} by days, a false alarm on {false} of {quiet} days"
+        )
+        for name in INCIDENTS:
+            print(f"  {found[name]:>3} of {arguments.shops}  {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+-- what is measured again: each table on the dates that this build changes
+with final as (
+    select 'records.' || dataset as subject, record_date from {{ ref('plan_touched') }} where dataset in ({{ listed(watched_datasets()) }})
+    union
+    select 'silver.clickstream' as subject, event_date as record_date from {{ ref('plan_event_dates') }}
+    union
+    select unnest(['silver.orders', 'gold.daily_revenue']) as subject, order_date as record_date from {{ ref('plan_order_dates') }}
+    union
+    select 'gold.daily_funnel' as subject, session_date as record_date from {{ ref('plan_session_dates') }}
+)
+
+select * from final
+where record_date is not null

@@ -1,0 +1,183 @@
+"""Numbers are judged as plain Python judges them; incidents are told, and growth, closed Sundays and first weeks are not."""
+
+import statistics
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingestion.contract import PROJECT
+from tests.unit.macros.dbt_like import project
+
+FIRST = date(2026, 1, 5)  # a Monday
+SETTINGS = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["unusual"]
+Row = tuple[str, str, str, str, str, datetime, float, int | None]
+
+
+def at(day: int, hour: int = 0) -> datetime:
+    return datetime.combine(FIRST + timedelta(days=day), time(hour))
+
+
+def series(measure: str, kind: str, values: Iterable[float | None], bases: Iterable[int | None] = ()) -> list[Row]:
+    """Return the rows of a daily measure, with none for a value that is missing."""
+    found = list(values)
+    of = list(bases) or [None] * len(found)
+    return [
+        ("shop", "t", measure, kind, "day", at(day), value, base)
+        for day, (value, base) in enumerate(zip(found, of, strict=True))
+        if value is not None
+    ]
+
+
+def unusual(rows: list[Row], days: int, covered: Iterable[int] | None = None, **more: Any) -> list[dict[str, Any]]:
+    """Judge the rows on all days; those of `covered` have landed, by default all."""
+    names = ["dataset", "subject", "measure", "kind", "period", "period_start", "amount", "base"]
+    with duckdb.connect() as connection:
+        table = pa.table({name: [row[number] for row in rows] for number, name in enumerate(names)})
+        connection.register("given_rows", table)
+        connection.execute(
+            "create table measures as select * replace (amount::decimal(38, 4) as amount, base::bigint as base, "
+            "period_start::timestamp as period_start) from given_rows"
+        )
+        connection.execute(
+            f"create table dates as select date '{FIRST}' + day::integer as record_date from range({days}) t (day)"
+        )
+        landed = range(days) if covered is None else covered
+        connection.execute("create table covered (dataset varchar, record_date date)")
+        connection.executemany("insert into covered values ('shop', ?)", [[at(day).date()] for day in landed])
+        macros = project(connection)
+        macros["var"] = lambda name: {"unusual": SETTINGS | more}[name]
+        found = connection.sql(macros["unusual"]("measures", "dates", "covered"))
+        return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
+
+def told(rows: list[Row], days: int, **more: Any) -> set[tuple[str, int]]:
+    """Return the measure and day of each alert."""
+    found = unusual(rows, days, **more)
+    return {(one["measure"], (one["period_start"].date() - FIRST).days) for one in found if one["is_alert"]}
+
+
+def weekly(level: Callable[[int], float] = lambda day: 1.0) -> list[float]:
+    """Return 120 days of counts around 1,000 with a weekly pattern, and noise that is the same in each run."""
+    pattern = [1.0, 1.02, 1.0, 1.05, 1.2, 0.8, 0.6]
+    return [round(1000 * pattern[day % 7] * level(day) * (1 + ((day * 7919) % 13 - 6) / 200)) for day in range(120)]
+
+
+@given(
+    st.lists(st.integers(0, 400), min_size=70, max_size=100),
+    st.integers(0, 30),
+)
+@settings(max_examples=40, deadline=None)
+def test_expected_and_score_are_those_of_plain_python(values: list[int], last: int) -> None:
+    found = {
+        (one["period_start"].date() - FIRST).days: one
+        for one in unusual(series("records", "count", values), len(values), records=0, share=0.0, spreads=0)
+    }
+    for day in range(max(28, len(values) - 40), len(values)):
+
+        def level(of: int) -> float:
+            before = values[max(0, of - 28) : of]
+            return statistics.median(before) if before else 0
+
+        weeks = [day - 7 * number for number in range(1, 9) if day - 7 * number >= 0]
+        scaled = [
+            values[one] * level(day) / level(one) if level(day) > 0 and level(one) > 0 else values[one] for one in weeks
+        ]
+        expected = statistics.median(scaled)
+        deviation = statistics.median(abs(one - expected) for one in scaled)
+        spread = max(1.4826 * deviation, max(expected, 1) ** 0.5, 0.05 * expected)
+        if values[day] != pytest.approx(expected, abs=1e-6):
+            assert found[day]["expected"] == pytest.approx(expected, abs=1e-5)
+            assert found[day]["spread"] == pytest.approx(spread, abs=1e-5)
+            assert found[day]["score"] == pytest.approx((values[day] - expected) / spread, abs=0.051)
+
+
+def test_a_year_without_incidents_is_silent() -> None:
+    assert told(series("records", "count", weekly()), 120) == set()
+
+
+def test_growth_and_decline_are_silent() -> None:
+    for values in (weekly(lambda day: 1.02 ** (day / 3)), weekly(lambda day: 0.98 ** (day / 3))):
+        assert told(series("records", "count", values), 120) == set()
+
+
+def test_half_of_a_day_is_told_and_so_is_one_that_came_twice() -> None:
+    values: list[float | None] = [*weekly()]
+    values[80], values[101] = values[80] / 2, values[101] * 2  # type: ignore[operator]
+    assert told(series("records", "count", values), 120) == {("records", 80), ("records", 101)}
+
+
+def test_a_day_that_landed_without_a_record_is_told_and_one_that_did_not_land_is_not() -> None:
+    values: list[float | None] = [*weekly()]
+    values[80] = values[90] = None
+    rows = series("records", "count", values)
+    found = unusual(rows, 120, covered=(day for day in range(120) if day != 90))
+    assert [(one["period_start"], one["value"]) for one in found] == [(at(80), 0)]
+
+
+def test_a_shop_that_is_closed_on_sundays_is_silent_and_its_open_sunday_is_told() -> None:
+    values = [0 if day % 7 == 6 else count for day, count in enumerate(weekly())]
+    assert told(series("records", "count", values), 120) == set()
+    values[83] = 1000
+    assert told(series("records", "count", values), 120) == {("records", 83)}
+
+
+def test_zero_is_told_even_where_numbers_vary_much() -> None:
+    values = [20 + (day * 7919) % 4001 for day in range(120)]
+    assert ("records", 100) not in told(series("records", "count", values), 120)
+    values[100] = 0
+    (found,) = [one for one in unusual(series("records", "count", values), 120) if one["period_start"] == at(100)]
+    assert found["is_alert"] and abs(found["score"]) < 5
+
+
+def test_a_holiday_is_silent_but_its_ratios_are_not() -> None:
+    values: list[float | None] = [*weekly()]
+    values[80] = 40
+    ratios = [30.0 if day == 80 else 70.0 for day in range(120)]
+    rows = series("records", "count", values) + series("rate", "ratio", ratios, [100] * 120)
+    assert told(rows, 120) == {("records", 80), ("rate", 80)}
+    assert told(rows, 120, holidays=[str(at(80).date())]) == {("rate", 80)}
+
+
+def test_an_outage_of_one_step_is_told_for_each_of_its_days_and_the_recovery_is_not() -> None:
+    bought = [round(200 * (0.29 if 70 <= day < 91 else 0.7) + day % 5) for day in range(120)]
+    rows = series("purchase_per_checkout", "ratio", bought, [200] * 120)
+    assert told(rows, 120) == {("purchase_per_checkout", day) for day in range(70, 91)}
+
+
+def test_what_no_single_day_shows_is_told_of_the_week() -> None:
+    bought = [27 if day % 2 else 29 for day in range(120)]
+    for day in range(90, 100):
+        bought[day] = 20
+    found = unusual(series("purchase_per_checkout", "ratio", bought, [40] * 120), 120)
+    assert {one["period"] for one in found} == {"week"}
+    assert min(one["period_start"] for one in found) > at(84) and max(one["period_start"] for one in found) < at(100)
+
+
+def test_an_hour_without_records_is_told_of_the_hour() -> None:
+    rows: list[Row] = []
+    for day in range(60):
+        for hour in range(24):
+            count = 0 if (day, hour) == (50, 14) else 60 + (day * 31 + hour * 17) % 9
+            if count:
+                rows.append(("shop", "t", "events", "count", "hour", at(day, hour), count, None))
+        rows.append(("shop", "t", "events", "count", "day", at(day), 24 * 60, None))
+    assert [(one["period"], one["period_start"], one["value"]) for one in unusual(rows, 60)] == [
+        ("hour", at(50, 14), 0)
+    ]
+
+
+def test_the_first_week_is_not_judged() -> None:
+    values = [1000, 5, 1000, 1000, 0, 1000, 1000]
+    assert unusual(series("records", "count", values), 7) == []
+
+
+def test_a_column_that_loses_its_few_values_is_told() -> None:
+    missing = [9700 if day != 80 else 10_000 for day in range(120)]
+    assert told(series("missing_share", "ratio", missing, [10_000] * 120), 120) == {("missing_share", 80)}
