@@ -31,6 +31,7 @@ COMMANDS = {
     "ingest": ("sources:ingest", "Land one window of a source in bronze."),
     "ledger": ("ledger:show_ledger", "Show what became of every record, and of the money."),
     "maintain": ("maintain:maintain_home", "Remove old logs and what killed processes left behind."),
+    "metrics": ("metrics:show_metrics", "Print or serve numbers for Prometheus."),
     "repair": ("repair:repair_home", "Restore damaged files from intact ones, then build."),
     "run": ("sources:run", "Ingest every source, then build."),
     "shop": ("shop:shop", "Start, stop or simulate the demo's shop."),

@@ -14,11 +14,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingestion import faults
+from ingestion import faults, runs
 from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.sources import decisions
+from ingestion.window import parse_time
 from warehouse import comments, dbt, expectations, state
 from warehouse.comments import Comment
 from warehouse.dbt import Result
@@ -283,11 +284,28 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
         found = [{"build_id": plan.build_id, **asdict(one)} for one in verdict.findings]
         connection.register("found", pa.Table.from_pylist(found, _FINDING))
         connection.execute("create or replace table ops.findings as from found")
+        connection.register("logged", pa.Table.from_pylist(_new_runs(build), _RUN))
+        connection.execute("create or replace table ops.runs as from logged")
         comments.write(connection, _COMMENTS)
     # last: this file says that the audit has ended
     part = build.verdict.with_suffix(".part")
     part.write_text(json.dumps([asdict(one) for one in verdict.findings], indent=1))
     part.replace(build.verdict)
+
+
+def _new_runs(build: Build) -> list[state.Row]:
+    """Read the lines of the log of runs that no build has taken over yet."""
+    known = state.read(build.home.state, "ops.runs", "select run_id from ops.runs")
+    seen = {row["run_id"] for row in known}
+    return [
+        {"build_id": build.build_id, **asdict(line)} | {name: _utc(getattr(line, name)) for name in _TIMES}
+        for line in runs.read(build.home)
+        if line.run_id not in seen
+    ]
+
+
+def _utc(text: str | None) -> datetime | None:
+    return parse_time(text).replace(tzinfo=None) if text else None
 
 
 def read_verdict(build: Build) -> Verdict:
@@ -343,7 +361,37 @@ _FINDING = pa.schema(
         ("consequence", pa.string()),
     ]
 )
+_TIMES = ("window_start", "window_end", "started_at")
+_RUN = pa.schema(
+    [
+        *((name, pa.string()) for name in ("build_id", "run_id", "stage", "source", "dataset", "of_build_id")),
+        *((name, pa.timestamp("us")) for name in _TIMES),
+        ("seconds", pa.float64()),
+        ("records", pa.int64()),
+        ("bytes", pa.int64()),
+        ("result", pa.string()),
+    ]
+)
 _COMMENTS = {
+    ("ops", "runs"): Comment(
+        "One row per stage of a run, and of a landing per dataset: how long it took, and how much it took in. The last stages of a "
+        "build are listed by the next one.",
+        {
+            "build_id": "The build that listed it.",
+            "run_id": "The line of the log.",
+            "stage": "ingest, plan, transform, audit, apply or publish.",
+            "source": "The source of a landing.",
+            "dataset": "The dataset of a landing.",
+            "of_build_id": "The build of the stage; missing for landings and plans.",
+            "window_start": "Start of the window that landed, UTC.",
+            "window_end": "End of it, not included, UTC.",
+            "started_at": "When the run began, UTC; of all stages of a build, when it was planned.",
+            "seconds": "How long the whole stage took.",
+            "records": "Records that were new in it.",
+            "bytes": "Their bytes in bronze.",
+            "result": "ok, transient, permanent, failed or interrupted.",
+        },
+    ),
     ("ops", "builds"): Comment(
         "One row per published build: when, why, and over which state.",
         {

@@ -1,18 +1,20 @@
 """One build, from start to end: plan, transform, audit, apply, publish. Nothing is changed before the apply."""
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from ingestion import runs
 from ingestion.database import attached
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
+from ingestion.runs import Taken
 from warehouse import dbt, shape, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
@@ -68,14 +70,15 @@ def plan(home: Home, request: Request, now: datetime, report: Report = silent) -
 
     This and the next three steps wait while another process builds.
     """
-    with lock_build(home, report):
+    with lock_build(home, report), runs.logged(home, "plan", now):
         return _plan(home, request, now, report)
 
 
 def transform(home: Home, build_id: str, report: Report = silent) -> None:
     """Build the tables in the build's own file. A repeated call starts over; for an applied build it does nothing."""
-    with lock_build(home, report):
-        _transform(_named(home, build_id), report)
+    made = _named(home, build_id)
+    with lock_build(home, report), _logged(made, "transform"):
+        _transform(made, report)
 
 
 def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> Verdict:
@@ -83,8 +86,9 @@ def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> 
 
     For an applied build, return its earlier verdict.
     """
-    with lock_build(home, report):
-        return _audit(_named(home, build_id), now, report)
+    made = _named(home, build_id)
+    with lock_build(home, report), _logged(made, "audit"):
+        return _audit(made, now, report)
 
 
 def publish(home: Home, build_id: str, report: Report = silent) -> None:
@@ -111,14 +115,17 @@ def build(
 ) -> Outcome:
     """Do all steps. `clock` gives the time at which the audit ends; without it, that is `now` as well."""
     with lock_build(home, report):
-        planned = _plan(home, request, now, report)
+        with runs.logged(home, "plan", now):
+            planned = _plan(home, request, now, report)
         if not planned:
             report("nothing to build: no new batches")
             return Outcome(None)
         made = Build(home, planned.build_id)
         report(f"plan: build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
-        _transform(made, report)
-        verdict = _audit(made, now, report, clock)
+        with _logged(made, "transform"):
+            _transform(made, report)
+        with _logged(made, "audit"):
+            verdict = _audit(made, now, report, clock)
         if request.dry_run:
             outcome = Outcome(
                 planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"]))
@@ -131,6 +138,23 @@ def build(
         return Outcome(planned, verdict)
     report(f"published {home.published}")
     return Outcome(planned, verdict, is_published=True)
+
+
+@contextmanager
+def _logged(build: Build, stage: str, entering: Sequence[Taken] = ()) -> Iterator[None]:
+    """Log a stage of a build, with the records that enter in it: those given, or those that the build's file has at the end."""
+    at = datetime.fromisoformat(build.plan().planned_at)
+    with runs.logged(build.home, stage, at, build_id=build.build_id) as taken:
+        yield
+        taken += entering or _entering(build)
+
+
+def _entering(build: Build) -> list[Taken]:
+    query = """
+        select coalesce(sum(records_written), 0)::bigint as records, coalesce(sum(bytes), 0)::bigint as bytes
+        from plan.batches where is_entering
+    """
+    return [Taken(**row) for row in state.read(build.file, "plan.batches", query)]
 
 
 def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan | None:
@@ -206,9 +230,12 @@ def _publish(build: Build, report: Report) -> None:
     read_verdict(build)
     with lock(build.home, report):
         report("apply: changing the state, in one transaction")
-        apply(build)
+        entering = _entering(build)  # a whole build's file becomes the state
+        with _logged(build, "apply", entering):
+            apply(build)
         report("publish: renaming the new file into place for readers")
-        publish_build(build)
+        with _logged(build, "publish", entering):
+            publish_build(build)
     _tidy(build)
 
 

@@ -14,9 +14,9 @@ from warehouse import dbt, state
 from warehouse.dbt import Declared
 from warehouse.plan import Build
 
-# The layers of the state. The audit writes two tables of ops, which no model makes.
+# The layers of the state. The audit writes three tables of ops, which no model makes.
 LAYERS = ("records", "silver", "gold", "ops")
-KEPT = ("builds", "findings")
+KEPT = ("builds", "findings", "runs")
 
 Name = tuple[str, str]
 # The types of a table's columns, by (schema, name) of the table; a view has none here.

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ingestion import faults
+from ingestion import faults, runs
 from ingestion.contract import Contract, every_source, kind_by_source, read_contracts, source_ends, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
 from ingestion.kinds import KINDS, Kind, Problem
 from ingestion.land import Landing, Report, Run, silent
+from ingestion.runs import Taken
 from ingestion.sources.known import known
 from ingestion.switch import VARIABLE
 from ingestion.window import Window, joined
@@ -136,8 +137,23 @@ source_counts = sweep
 
 
 def _land(source: str, run: Run) -> Landing:
-    with faults.named(str(run.home.root)):
-        return _kind(source, run.contracts).ingest(source, run)
+    with (
+        faults.named(str(run.home.root)),
+        runs.logged(run.home, "ingest", run.landed_at, source=source, window=run.window) as taken,
+    ):
+        landing = _kind(source, run.contracts).ingest(source, run)
+        taken += _taken(landing)
+        return landing
+
+
+def _taken(landing: Landing) -> list[Taken]:
+    """Count what a landing brought, by dataset."""
+    found = {manifest.dataset: Taken(0, 0, manifest.dataset) for manifest in landing.manifests}
+    for manifest in landing.manifests:
+        if manifest.batch_id in landing.new:
+            found[manifest.dataset].records += manifest.records_written
+            found[manifest.dataset].bytes += manifest.bytes
+    return list(found.values())
 
 
 def _kind(source: str, contracts: Mapping[str, Contract]) -> Kind:
