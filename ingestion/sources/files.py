@@ -1,7 +1,8 @@
 """Datasets that come as files: paths, addresses, or files that ship in a package. The contract alone says which.
 
 `location` in the contract may have date parts and wildcards (`locations.py`); files may be compressed (`places.py`). This module
-lands files of rows: CSV of any dialect (`csv_records.py`) or Parquet (`parquet_records.py`). `line_files.py` lands JSON lines.
+lands files of rows: CSV of any dialect (`csv_records.py`), Parquet (`parquet_records.py`) or Avro (`avro_records.py`).
+`line_files.py` lands JSON lines.
 
 `unpivot` names three columns for files with one column per kind: the first column, the header, and the cell; empty and
 `N/A` cells are left out.
@@ -24,13 +25,14 @@ from ingestion.addresses import shown
 from ingestion.contract import Contract
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.fields import guess
+from ingestion.file_settings import COMMAS, Dialect
 from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Written, describe, expect_records, landed, staging
 from ingestion.manifest import Manifest, Reading, Waiting
 from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.parquet import PartWriter
-from ingestion.sources import csv_records, line_files, locations, parquet_records
+from ingestion.sources import avro_records, csv_records, line_files, locations, parquet_records
 from ingestion.sources.csv_records import Record, Row
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
 from ingestion.sources.locations import Found
@@ -81,6 +83,15 @@ def check(source: str, contracts: Sequence[Contract], _home: Home) -> list[Probl
         except ClearwellError as error:
             problems.append(Problem.of(error, source, contract.dataset))
     return problems
+
+
+def read(body: bytes, place: str, dialect: Dialect = COMMAS) -> csv_records.Table:
+    """Read a file of rows, in the format that its first bytes or its name say: Parquet, Avro, or else CSV."""
+    if parquet_records.is_parquet(body, place):
+        return parquet_records.read(body, shown(place))
+    if avro_records.is_avro(body, place):
+        return avro_records.read(body, shown(place))
+    return csv_records.read(body, shown(place), dialect)
 
 
 class _Rows:
@@ -206,12 +217,9 @@ class _File:
         self._contract, self._taken, self._where = contract, taken, shown(found.place)
         self._name = self._where if is_one_of_many else ""
         body, self._published_at = fetch(found.place, is_listed=found.size >= 0)
-        if parquet_records.is_parquet(body, found.place):
-            table = parquet_records.read(body, self._where)
-        else:
-            table = csv_records.read(body, self._where, contract.settings.csv)
+        table = read(body, found.place, contract.settings.csv)
         del body
-        if table.is_cut and locations.is_path(found.place):
+        if table.is_cut and locations.may_grow(found.place):
             _check_complete(run, self._where, self._published_at)
         columns, self._is_wide, self._at = _fitted(contract, table.columns, self._where)
         self._rows, self._latest = _Rows(columns), ""
@@ -273,7 +281,7 @@ class _File:
 
 
 def _check_complete(run: Run, where: str, changed_at: datetime | None) -> None:
-    """Refuse a file that ends within a line while its writer may still be at work: half a value is a wrong one."""
+    """Refuse a file that need not end where it does while its writer may still be at work: half a value is a wrong one."""
     if changed_at and run.landed_at - changed_at < _QUIET:
         raise Transient(f"the file is {STILL_BEING_WRITTEN}", where=where, todo="try again in some seconds")
 
