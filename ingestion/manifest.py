@@ -50,7 +50,8 @@ class Reading:
 
     `later` belong to later windows. `landed_before` were in bronze already, unchanged. `left` are older than the
     contract's lateness, and in no batch. `days` says of each date in the batch what rows of it were landed, so that the
-    windows after it can tell the two apart.
+    windows after it can tell the two apart. `files` names, by what they hold, those that landed whole and that other windows
+    read too.
     """
 
     read: int
@@ -59,6 +60,7 @@ class Reading:
     landed_before: int = 0
     left: int = 0
     days: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,13 @@ class Manifest:
             waiting=tuple(Waiting(**file) for file in body["waiting"]),
             resolved=tuple(body["resolved"]),
             part=body.get("part", ""),
-            reading=Reading(**body["reading"]) if body.get("reading") else None,
+            reading=_reading(body["reading"]) if body.get("reading") else None,
             whole=Whole(**body["whole"]) if body.get("whole") else None,
         )
+
+
+def _reading(body: dict[str, Any]) -> Reading:
+    return Reading(**{**body, "files": tuple(body.get("files", ()))})
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

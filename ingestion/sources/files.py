@@ -8,7 +8,7 @@ lands files of rows: CSV of any dialect (`csv_records.py`), Parquet (`parquet_re
 `N/A` cells are left out.
 
 Every row that is read lands or is reported. The files of a day land whole. Of files for all days, a window takes its share
-(`shares.py`). A row that cannot be split into columns lands as raw text, and its dataset's staging makes it a dead letter.
+(`shares.py`); without an event time, they land whole and once (`whole_files.py`). A row that cannot be split into columns lands as raw text, and its dataset's staging makes it a dead letter.
 """
 
 import re
@@ -37,7 +37,8 @@ from ingestion.sources.csv_records import Record, Row
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
 from ingestion.sources.locations import Found
 from ingestion.sources.places import fetch
-from ingestion.sources.shares import Share
+from ingestion.sources.shares import Share, sign_of
+from ingestion.sources.whole_files import Once, are_read_again
 from ingestion.times import clock_of
 from ingestion.window import Window, iso
 
@@ -130,6 +131,7 @@ class _Taken:
     """The rows that a window takes of its files: by the columns they have, and those that could not be split into columns."""
 
     share: Share | None = None
+    once: Once | None = None
     read: int = 0
     columns: tuple[str, ...] = ()
     tables: list[pa.Table] = field(default_factory=list)
@@ -146,11 +148,13 @@ class _Taken:
         return rows.take(_order(rows)) if rows.num_rows else rows
 
     def reading(self, landed: int) -> Reading:
-        return self.share.reading(self.read, landed) if self.share else Reading(self.read, landed)
+        how = self.share or self.once
+        return how.reading(self.read, landed) if how else Reading(self.read, landed)
 
     def messages(self, name: str) -> list[str]:
         told = [f"{name}: {one}" for one in self.skipped]
-        told += self.share.messages(self.read) if self.share else []
+        how = self.share or self.once
+        told += how.messages(self.read) if how else []
         if self.bad:
             record, place = min(self.bad, key=lambda one: (one[1], one[0].line))
             told.append(
@@ -180,20 +184,24 @@ def _with_all(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _take(run: Run, contract: Contract) -> _Taken:
     """Read the files of the window's days or hours, of which those that are not there yet have no rows; or those for all days."""
     location = locations.location_of(contract)
-    is_shared = not locations.is_dated(location)
-    taken = _Taken(Share(run, contract) if is_shared and contract.event_time else None)
+    is_dated = locations.is_dated(location)
+    share = Share(run, contract) if not is_dated and contract.event_time else None
+    lands_once = not share and are_read_again(contract, is_dated=is_dated)
+    taken = _Taken(share, Once(run, contract) if lands_once else None)
     files = []
-    for found in _find(run, contract, location, taken):
-        files.append(_File(run, contract, taken, found, is_one_of_many=locations.has_wildcard(location)))
+    for found, period in _find(run, contract, location, taken):
+        files.append(_File(run, contract, taken, found, period, is_one_of_many=locations.has_wildcard(location)))
     takes_rest = taken.share.settle() if taken.share else True
-    for file in files:
-        file.finish(takes_rest)
-    taken.columns = tuple(dict.fromkeys(name for file in files for name in file.columns))
+    lands = [file for file in files if file.finish(takes_rest)]
+    taken.columns = tuple(dict.fromkeys(name for file in lands or files for name in file.columns))
     return taken
 
 
-def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterator[Found]:
-    """List the files that a window reads, one pattern after the other. Of a folder a month, those within lateness count too."""
+def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterator[tuple[Found, str]]:
+    """List the files that a window reads, one pattern after the other, each with the period that its location is of.
+
+    Of a folder a month, those within lateness count too.
+    """
     span = run.window
     if not locations.is_dated(location):
         span = Window(span.start - contract.lateness, span.end)
@@ -201,20 +209,24 @@ def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterato
     for unit in locations.units(location, span):
         patterns.setdefault(locations.filled(location, unit), unit)
     for pattern, unit in patterns.items():
-        listing = locations.find(pattern)
+        listing, period = locations.find(pattern), locations.period(location, unit)
         taken.skipped += listing.skipped
         if not listing.files and (pattern != location or locations.has_wildcard(location)):
             run.report(f"{contract.dataset} {unit.date}: {shown(pattern)} does not exist yet")
         elif not listing.files:
-            yield Found(pattern)  # reading it says what is wrong
-        yield from listing.files
+            yield Found(pattern), period  # reading it says what is wrong
+        yield from ((found, period) for found in listing.files)
 
 
 class _File:
     """One file, read at once; what the window takes of it is complete after `finish`."""
 
-    def __init__(self, run: Run, contract: Contract, taken: _Taken, found: Found, *, is_one_of_many: bool) -> None:
+    def __init__(
+        self, run: Run, contract: Contract, taken: _Taken, found: Found, period: str, *, is_one_of_many: bool
+    ) -> None:
         self._contract, self._taken, self._where = contract, taken, shown(found.place)
+        self._period, self._signs, self._read_rows = period, 0, 0
+        self._bad: list[tuple[Record, str]] = []
         self._name = self._where if is_one_of_many else ""
         body, self._published_at = fetch(found.place, is_listed=found.size >= 0)
         table = read(body, found.place, contract.settings.csv)
@@ -248,7 +260,11 @@ class _File:
             text = record.fields[at] if at is not None and at < len(record.fields) else None
             if self._version and text and text > self._latest and _DATE.fullmatch(text):
                 self._latest = text
-            taken.read += 1 if record.reason else len(units)
+            count = 1 if record.reason else len(units)
+            taken.read += count
+            if taken.once:
+                self._read_rows += count
+                self._signs += sign_of(record, units)
             takes: bool | None = True
             if taken.share:
                 moment = clock(text) if text else None
@@ -267,17 +283,23 @@ class _File:
                 todo=f"correct the file: dates in the first column, or the columns {', '.join(unpivot)}",
             )
 
-    def finish(self, takes_rest: bool) -> None:
-        """Land the rows without a readable date if the window takes them, and say which edition of a row the file has."""
+    def finish(self, takes_rest: bool) -> bool:
+        """Land what the window takes, with the rows without a readable date if it takes them too; False if the whole file landed before."""
         for record, units in self._undecided if takes_rest else ():
             self._land(record, units)
         edition = {self.columns[-1]: _edition(self._published_at, self._latest)} if self._version else {}
+        said = next(iter(edition.values()), None)
+        once = self._taken.once
+        if once and not once.takes(self._period, self.columns, self._signs, self._read_rows, said):
+            return False
         self._taken.tables += self._rows.tables(edition)
+        self._taken.bad += self._bad
+        return True
 
     def _land(self, record: Record, units: list[Row]) -> None:
         self._rows.add(units)
         if record.reason:
-            self._taken.bad.append((record, self._where))
+            self._bad.append((record, self._where))
 
 
 def _check_complete(run: Run, where: str, changed_at: datetime | None) -> None:
@@ -346,7 +368,8 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
             where=f"{contract.dataset} {run.window}",
             todo="report this as a bug in Clearwell: rows would be lost",
         )
-    expect_records(run, contract, shown(locations.location_of(contract)), lambda: bool(reading.landed))
+    has_any = bool(reading.landed or (taken.once and reading.landed_before))
+    expect_records(run, contract, shown(locations.location_of(contract)), lambda: has_any)
     return describe(
         written,
         dataset=contract.dataset,

@@ -97,6 +97,12 @@ def filled(location: str, unit: Window) -> str:
     return location
 
 
+def period(location: str, unit: Window) -> str:
+    """Name the time that the files of a unit are of, by the location's date parts; empty of files for all days."""
+    parts = parts_of(location)
+    return " ".join(f"{unit.start:{form}}" for name, form in PARTS.items() if name in parts)
+
+
 def find(location: str) -> Listing:
     """List the files that a location without date parts means. An address is not asked whether it exists."""
     if not _is_listed(location):

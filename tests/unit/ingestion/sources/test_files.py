@@ -40,8 +40,8 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home", tmp_path / "landing")
 
 
-def land(home: Home, start: str = "2026-11-02", end: str = "2026-11-03") -> Landing:
-    return sources.ingest("exchange_rates", Window.parse(start, end), home, NOW)
+def land(home: Home, start: str = "2026-11-02", end: str = "2026-11-03", source: str = "exchange_rates") -> Landing:
+    return sources.ingest(source, Window.parse(start, end), home, NOW)
 
 
 def rows(home: Home, landing: Landing) -> list[tuple[str | None, ...]]:
@@ -539,8 +539,10 @@ def test_a_file_that_cannot_be_read_is_a_problem(home: Home, monkeypatch: pytest
     monkeypatch.setenv("EXCHANGE_RATES", str(tmp_path / "gone.csv"))
     (problem,) = sources.check("exchange_rates", home)
     assert (problem.dataset, problem.what) == ("exchange_rates", "the path does not exist")
-    with pytest.raises(Permanent, match="name one of"):
-        sources.check("rates", home)
+    # in the words of ingest, which names the nearest source too
+    for ask in (lambda: sources.check("exchange_rate", home), lambda: land(home, source="exchange_rate")):
+        with pytest.raises(Permanent, match=r"no source 'exchange_rate'; did you mean exchange_rates\?.*name one of"):
+            ask()
     monkeypatch.setenv("CLEARWELL_SOURCES", "orders")
     with pytest.raises(Permanent, match="is switched off"):
         sources.check("exchange_rates", home)
