@@ -13,7 +13,7 @@ Every row that is read lands or is reported. The files of a day land whole. Of f
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -29,14 +29,14 @@ from ingestion.file_settings import COMMAS, Dialect
 from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Written, describe, expect_records, landed, staging
-from ingestion.manifest import Manifest, Reading, Waiting
+from ingestion.manifest import Input, Manifest, Reading, Waiting
 from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.parquet import PartWriter
 from ingestion.sources import avro_records, csv_records, line_files, locations, parquet_records
 from ingestion.sources.csv_records import Record, Row
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
 from ingestion.sources.locations import Found
-from ingestion.sources.places import fetch
+from ingestion.sources.places import fetch_whole
 from ingestion.sources.shares import Share, sign_of
 from ingestion.sources.whole_files import Once, are_read_again
 from ingestion.times import clock_of
@@ -136,6 +136,7 @@ class _Taken:
     columns: tuple[str, ...] = ()
     tables: list[pa.Table] = field(default_factory=list)
     bad: list[tuple[Record, str]] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
     def rows(self) -> pa.Table:
@@ -149,7 +150,8 @@ class _Taken:
 
     def reading(self, landed: int) -> Reading:
         how = self.share or self.once
-        return how.reading(self.read, landed) if how else Reading(self.read, landed)
+        reading = how.reading(self.read, landed) if how else Reading(self.read, landed)
+        return replace(reading, inputs=tuple(self.inputs))
 
     def messages(self, name: str) -> list[str]:
         told = [f"{name}: {one}" for one in self.skipped]
@@ -228,9 +230,12 @@ class _File:
         self._period, self._signs, self._read_rows = period, 0, 0
         self._bad: list[tuple[Record, str]] = []
         self._name = self._where if is_one_of_many else ""
-        body, self._published_at = fetch(found.place, is_listed=found.size >= 0)
-        table = read(body, found.place, contract.settings.csv)
-        del body
+        fetched = fetch_whole(found.place, is_listed=found.size >= 0)
+        name = locations.name_below(locations.location_of(contract), found.place)
+        self.input = Input(name, fetched.size, fetched.sha256, 0, found.mtime_ns)
+        self._published_at = fetched.published_at
+        table = read(fetched.body, found.place, contract.settings.csv)
+        del fetched
         if table.is_cut and locations.may_grow(found.place):
             _check_complete(run, self._where, self._published_at)
         columns, self._is_wide, self._at = _fitted(contract, table.columns, self._where)
@@ -292,8 +297,10 @@ class _File:
         once = self._taken.once
         if once and not once.takes(self._period, self.columns, self._signs, self._read_rows, said):
             return False
-        self._taken.tables += self._rows.tables(edition)
+        tables = self._rows.tables(edition)
+        self._taken.tables += tables
         self._taken.bad += self._bad
+        self._taken.inputs.append(replace(self.input, records=sum(one.num_rows for one in tables) + len(self._bad)))
         return True
 
     def _land(self, record: Record, units: list[Row]) -> None:

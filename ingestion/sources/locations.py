@@ -103,6 +103,19 @@ def period(location: str, unit: Window) -> str:
     return " ".join(f"{unit.start:{form}}" for name, form in PARTS.items() if name in parts)
 
 
+def name_below(location: str, place: str) -> str:
+    """Return a file's path below the part of the location that is the same for all files, so that their folder may move."""
+    if is_http(place):
+        return shown(place)
+    above = re.split(r"[{*]", location, maxsplit=1)[0].rpartition("/")[0]
+    if is_path(place):
+        top = os.sep if location.startswith("/") else os.curdir
+        name = os.path.relpath(Path(place).expanduser(), Path(above or top).expanduser())
+    else:
+        name = place.removeprefix(f"{above}/")
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def find(location: str) -> Listing:
     """List the files that a location without date parts means. An address is not asked whether it exists."""
     if not _is_listed(location):

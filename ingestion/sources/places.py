@@ -4,6 +4,7 @@ A file is read whole or not at all: one that changes meanwhile, or whose compres
 """
 
 import base64
+import hashlib
 import io
 import os
 import ssl
@@ -53,9 +54,26 @@ def fetch(place: str, limits: Limits | None = None, *, is_listed: bool = False) 
 
     A file that is gone is Permanent; Transient if it was listed just before.
     """
+    found = fetch_whole(place, limits, is_listed=is_listed)
+    return found.body, found.published_at
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The content of a place, when it was published, and the size and checksum of its bytes as they are stored."""
+
+    body: bytes
+    published_at: datetime | None
+    size: int
+    sha256: str
+
+
+def fetch_whole(place: str, limits: Limits | None = None, *, is_listed: bool = False) -> Fetched:
+    """Return the content of a place as `fetch` does, and what identifies its bytes."""
     limits = limits or LIMITS
     body, published_at = _stored(place, limits, is_listed=is_listed)
-    return _unpacked(body, place, limits), published_at
+    size, sha256 = len(body), hashlib.sha256(body).hexdigest()
+    return Fetched(_unpacked(body, place, limits), published_at, size, sha256)
 
 
 def copy(place: str, target: Path, limits: Limits | None = None) -> None:

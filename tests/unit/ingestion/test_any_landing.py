@@ -153,7 +153,7 @@ def batches(home: Home) -> dict[str, tuple[Window, list[tuple[object, ...]]]]:
 @pytest.mark.parametrize("layout", ["{date}/*", "*"], ids=["a folder a day", "a folder for all days"])
 @pytest.mark.parametrize("place", ["path", "sftp"])
 @pytest.mark.parametrize("form", FORMATS)
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(deliveries())
 def test_any_order_repeat_and_kill_leads_to_the_same_batches(
     folders: tuple[Path, dict[str, str]],

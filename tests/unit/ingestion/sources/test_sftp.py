@@ -346,7 +346,12 @@ def test_rows_land_from_a_server_all_or_none(server: Server, home: Home) -> None
     with pytest.raises(Transient, match=r"still being written.*sftp://partner/2026-11-10/a\.csv"):
         sources.ingest("exchange_rates", DAY, home, PUBLISHED, contracts=contracts)
     assert bronze.list_batches(home) == []
-    assert sources.ingest("exchange_rates", DAY, home, NOW, contracts=contracts).records == 2
+    landing = sources.ingest("exchange_rates", DAY, home, NOW, contracts=contracts)
+    reading = landing.manifests[0].reading
+    assert reading and [(one.path, one.records, one.bytes, one.sha256) for one in reading.inputs] == [
+        (f"2026-11-10/{name}.csv", 1, len(body), sha256(body).hexdigest())
+        for name, body in (("a", HEAD + ROW.replace(b"USD", b"JPY")[:-3]), ("b", HEAD + ROW))
+    ]
 
 
 def test_what_would_keep_it_from_landing_is_found_before(
