@@ -13,8 +13,8 @@
 
 A row with bytes that are not UTF-8 is refused. It becomes JSON, with these bytes in hexadecimal digits.
 
-fastavro decodes the records. Blocks are read here, one after the other, because its own reader passes over what is cut at the
-start of a block, over bytes that a block has left, and over checksums: records would be lost without a word.
+fastavro decodes the records. Blocks are read here, one after the other, because its own reader passes over bytes that a block has
+left after its records, and over the checksum of snappy: records would be lost or changed without a word.
 """
 
 import bz2

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -71,9 +72,11 @@ def as_avro(folder: Path, day: str, rows: Rows) -> None:
         }
         for row in rows
     ]
-    with (folder / f"dt={day}" / "part-0.avro").open("wb") as file:
+    path = folder / f"dt={day}" / "part-0.avro"
+    with path.open("wb") as file:
         schema = {"type": "record", "name": "review", "fields": fields}
         fastavro.writer(file, schema, records, codec="deflate", sync_interval=1)
+    os.utime(path, (0, 0))  # one that is seconds old may be half written: nothing in it says where it ends
 
 
 def as_lines(folder: Path, day: str, rows: Rows) -> None:
