@@ -43,7 +43,7 @@ def entries(folder: str, is_wanted: Callable[[str], bool] = lambda _name: True) 
 
         found = []
         try:
-            for one in await _heard(_names(client, _path(folder))):
+            for one in await _names(client, _path(folder)):
                 name = str(one.filename)
                 if name in (".", "..") or not is_wanted(name):
                     continue
@@ -112,7 +112,13 @@ atexit.register(close)
 
 
 async def _names(client: "asyncssh.SFTPClient", path: str) -> list["asyncssh.SFTPName"]:
-    return [one async for one in client.scandir(path)]
+    """List a folder of any size. Only silence is bounded, and not the time in all."""
+    found = []
+    async with asyncio.timeout(_SILENT_SECONDS) as silence:
+        async for one in client.scandir(path):
+            found.append(one)
+            silence.reschedule(asyncio.get_running_loop().time() + _SILENT_SECONDS)
+    return found
 
 
 async def _read(
@@ -219,6 +225,7 @@ async def _client(server: Server) -> "asyncssh.SFTPClient":
 async def _connect(server: Server) -> "asyncssh.SSHClientConnection":
     import asyncssh
 
+    asyncssh.set_log_level("WARNING")  # Airflow would log each step of it
     options: dict[str, Any] = {}
     if server.private_key or server.key_file:
         options["client_keys"] = [_key(server)]
@@ -286,8 +293,14 @@ def _told(place: str, is_listed: bool = False) -> Iterator[None]:
         ) from None
     except (asyncssh.HostKeyNotVerifiable, asyncssh.PermissionDenied, asyncssh.KeyExchangeFailed) as error:
         raise _refused(place, error) from None
-    except (OSError, asyncssh.Error, asyncssh.ChannelListenError) as error:  # a time-out is an OSError
+    except (OSError, asyncssh.Error) as error:  # a time-out is an OSError
         raise _unreachable(place, error) from None
+    except ValueError as error:
+        raise Permanent(
+            f"what is known of the server cannot be read: {type(error).__name__}",
+            where=shown(place),
+            todo=f"check the host_key and login in {server_of(place).given_as or 'the address'}, and ~/.ssh/known_hosts",
+        ) from None
 
 
 def _refused(place: str, error: Exception) -> Permanent:

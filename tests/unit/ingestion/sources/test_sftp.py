@@ -282,6 +282,21 @@ def test_a_server_whose_key_is_not_known_gets_no_password(
     assert places.fetch("sftp://partner/a")[0] == b"abc"
 
 
+def test_a_host_key_or_a_file_of_them_that_cannot_be_read_is_permanent(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = server.host_key.split()[1][:40]
+    monkeypatch.setenv("AIRFLOW_CONN_PARTNER", json.dumps(connection(server, host_key=half)))
+    with pytest.raises(Permanent, match=r"what is known of the server cannot be read.*host_key"):
+        places.fetch("sftp://partner/a")
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_bytes(b"\xff\n")
+    monkeypatch.setenv("AIRFLOW_CONN_PARTNER", json.dumps(connection(server, host_key="")))
+    with pytest.raises(Permanent, match="known_hosts"):
+        places.fetch("sftp://partner/a")
+    assert server.logins == 0
+
+
 # Landing
 
 
