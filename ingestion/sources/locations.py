@@ -107,8 +107,13 @@ def name_below(location: str, place: str) -> str:
     """Return a file's path below the part of the location that is the same for all files, so that their folder may move."""
     if is_http(place):
         return shown(place)
+    if is_sftp(place):  # its password may have any sign, also one of a pattern
+        location, place = (one[len(SFTP) :].partition("/")[2] for one in (location, place))
+        is_local = False
+    else:
+        is_local = is_path(place)
     above = re.split(r"[{*]", location, maxsplit=1)[0].rpartition("/")[0]
-    if is_path(place):
+    if is_local:
         top = os.sep if location.startswith("/") else os.curdir
         name = os.path.relpath(Path(place).expanduser(), Path(above or top).expanduser())
     else:
@@ -173,7 +178,7 @@ def _object(location: str) -> Found | None:
 
 def _remote(location: str) -> Found | None:
     now = sftp.look(location)
-    return Found(location, -1 if now.size is None else now.size, now.mtime_ns or 0) if now else None
+    return Found(location, now.size, now.mtime_ns) if now else None
 
 
 def _check_remote(location: str, *, is_pattern: bool) -> None:
@@ -265,5 +270,4 @@ def _objects(folder: str, pattern: str) -> Iterator[_Entry]:
 
 def _remotes(folder: str, pattern: str) -> Iterator[_Entry]:
     for one in sftp.entries(folder, lambda name: matches(name, pattern)):
-        file = Found(one.path, -1 if one.size is None else one.size, one.mtime_ns or 0)
-        yield _Entry(one.base_name, file, one.type == fs.FileType.Directory)
+        yield _Entry(one.place.rpartition("/")[2], Found(one.place, one.size, one.mtime_ns), one.is_folder)

@@ -11,12 +11,11 @@ import stat
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from pyarrow import fs
 
 from ingestion.addresses import SFTP, is_sftp, shown
 from ingestion.errors import ClearwellError, Permanent, Transient
@@ -25,7 +24,7 @@ from ingestion.sftp_servers import Server, server_of
 if TYPE_CHECKING:
     import asyncssh
 
-__all__ = ["close", "copy", "entries", "is_sftp", "look", "read"]
+__all__ = ["About", "close", "copy", "entries", "is_sftp", "look", "read"]
 
 _PIECE_BYTES = 1 << 20
 _CONNECT_SECONDS, _LOGIN_SECONDS, _SILENT_SECONDS, _ALIVE_SECONDS = 10, 30, 60, 15
@@ -35,10 +34,20 @@ _T = TypeVar("_T")
 _CLIENTS: dict[tuple[int, Server], tuple["asyncssh.SSHClientConnection", "asyncssh.SFTPClient"]] = {}
 
 
-def entries(folder: str, is_wanted: Callable[[str], bool] = lambda _name: True) -> Iterator[fs.FileInfo]:
+@dataclass(frozen=True)
+class About:
+    """What a server says of a file or folder; a size of -1 is not known."""
+
+    place: str
+    size: int
+    mtime_ns: int
+    is_folder: bool
+
+
+def entries(folder: str, is_wanted: Callable[[str], bool] = lambda _name: True) -> Iterator[About]:
     """List what is directly below a folder under wanted names; nothing if it does not exist. A link is what it leads to."""
 
-    async def listed(client: "asyncssh.SFTPClient") -> list[fs.FileInfo]:
+    async def listed(client: "asyncssh.SFTPClient") -> list[About]:
         import asyncssh
 
         found = []
@@ -60,10 +69,10 @@ def entries(folder: str, is_wanted: Callable[[str], bool] = lambda _name: True) 
         yield from _call(folder, listed)
 
 
-def look(place: str) -> fs.FileInfo | None:
+def look(place: str) -> About | None:
     """Return the size and time of a file or folder; None if it does not exist."""
 
-    async def found(client: "asyncssh.SFTPClient") -> fs.FileInfo | None:
+    async def found(client: "asyncssh.SFTPClient") -> About | None:
         import asyncssh
 
         try:
@@ -158,11 +167,10 @@ async def _opened(client: "asyncssh.SFTPClient", path: str) -> AsyncIterator[Any
             await asyncio.wait_for(file.close(), _CONNECT_SECONDS)
 
 
-def _about(place: str, found: "asyncssh.SFTPAttrs") -> fs.FileInfo:
-    is_folder = stat.S_ISDIR(found.permissions or 0)
+def _about(place: str, found: "asyncssh.SFTPAttrs") -> About:
+    size = -1 if found.size is None else found.size
     mtime_ns = int(found.mtime or 0) * 1_000_000_000 + (found.mtime_ns or 0)
-    kind = fs.FileType.Directory if is_folder else fs.FileType.File
-    return fs.FileInfo(place, kind, size=None if is_folder else found.size, mtime_ns=mtime_ns)
+    return About(place, size, mtime_ns, stat.S_ISDIR(found.permissions or 0))
 
 
 def _path(place: str) -> str:
@@ -214,7 +222,8 @@ async def _client(server: Server) -> "asyncssh.SFTPClient":
         return _CLIENTS[key][1]
     connection = await _connect(server)
     try:
-        client = await _heard(connection.start_sftp_client())
+        # A name may be any bytes, as on this machine.
+        client = await _heard(connection.start_sftp_client(path_errors="surrogateescape"))
     except BaseException:
         connection.close()
         raise

@@ -1,6 +1,7 @@
 """A small SFTP server on this machine: a login by password or key, a folder as its root, and failures as a test asks for them."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ class _Files(asyncssh.SFTPServer):
         self._server = server
 
     async def _ask(self, operation: str, path: bytes) -> None:
-        name = path.decode()
+        name = os.fsdecode(path)
         self._server.asked.append(f"{operation} {name}")
         await asyncio.to_thread(self._server.fail, operation, name)
 

@@ -95,6 +95,12 @@ def test_a_path_below_the_logins_folder_and_names_with_signs(server: Server, tmp
         assert (tmp_path / "copy").read_bytes() == name.encode()
 
 
+def test_a_name_that_is_not_utf8_is_listed_and_read(server: Server, home: Home) -> None:
+    put(server, "in/2026-11-10/" + os.fsdecode(b"\xff.jsonl"), b"{}\n")
+    landing = land(home, "sftp://partner/in/{date}/*")
+    assert [one.path for one in landing.manifests[0].inputs] == ["2026-11-10/\\xff.jsonl"]
+
+
 def test_a_link_is_the_file_that_it_leads_to(server: Server) -> None:
     put(server, "other/a.csv", b"12345")
     (server.root / "in").mkdir()
@@ -221,7 +227,7 @@ def test_a_key_in_the_connection_or_a_file_logs_in(
     put(server, "a")
     key, locked = tmp_path / "key", tmp_path / "locked"
     key.write_text(server.user_key)
-    locked.write_bytes(asyncssh.import_private_key(server.user_key).export_private_key(passphrase="open"))
+    locked.write_bytes(asyncssh.import_private_key(server.user_key).export_private_key(passphrase="open", rounds=50))
     for extra in (
         {"private_key": server.user_key},
         {"key_file": str(key)},
