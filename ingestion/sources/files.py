@@ -227,7 +227,7 @@ class _File:
         self, run: Run, contract: Contract, taken: _Taken, found: Found, period: str, *, is_one_of_many: bool
     ) -> None:
         self._contract, self._taken, self._where = contract, taken, shown(found.place)
-        self._period, self._signs, self._read_rows = period, 0, 0
+        self._signs, self._rows_read = 0, 0
         self._bad: list[tuple[Record, str]] = []
         self._name = self._where if is_one_of_many else ""
         fetched = fetch_whole(found.place, is_listed=found.size >= 0)
@@ -244,6 +244,13 @@ class _File:
         # A column that is not in the file: it says which edition of a row is later.
         self._version = None if contract.in_source([contract.version_column], columns) else contract.version_column
         self._read(table)
+        once = taken.once
+        self._content = once.add(period, self.columns, self._signs, self._rows_read, self._edition) if once else ""
+
+    @property
+    def _edition(self) -> str | None:
+        """The version of the file's rows, where no column says it."""
+        return _edition(self._published_at, self._latest) if self._version else None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -268,7 +275,7 @@ class _File:
             count = 1 if record.reason else len(units)
             taken.read += count
             if taken.once:
-                self._read_rows += count
+                self._rows_read += count
                 self._signs += sign_of(record, units)
             takes: bool | None = True
             if taken.share:
@@ -290,14 +297,11 @@ class _File:
 
     def finish(self, takes_rest: bool) -> bool:
         """Land what the window takes, with the rows without a readable date if it takes them too; False if the whole file landed before."""
+        if self._taken.once and not self._taken.once.takes(self._content):
+            return False
         for record, units in self._undecided if takes_rest else ():
             self._land(record, units)
-        edition = {self.columns[-1]: _edition(self._published_at, self._latest)} if self._version else {}
-        said = next(iter(edition.values()), None)
-        once = self._taken.once
-        if once and not once.takes(self._period, self.columns, self._signs, self._read_rows, said):
-            return False
-        tables = self._rows.tables(edition)
+        tables = self._rows.tables({self.columns[-1]: self._edition} if self._version else {})
         self._taken.tables += tables
         self._taken.bad += self._bad
         self._taken.inputs.append(replace(self.input, records=sum(one.num_rows for one in tables) + len(self._bad)))

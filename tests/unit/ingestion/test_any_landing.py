@@ -209,3 +209,33 @@ def test_any_order_repeat_and_kill_leads_to_the_same_batches(
         }
         assert dict(found.values()) == expected
     assert found == batches(plain)
+
+
+@pytest.mark.parametrize("place", ["path", "sftp"])
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "jsonl"])
+@settings(max_examples=4)
+@given(deliveries())
+def test_without_an_event_time_each_row_of_a_month_lands_once(
+    folders: tuple[Path, dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+    form: str,
+    place: str,
+    delivered: tuple[list[list[Row]], list[list[list[Row]]], list[tuple[int, str]]],
+) -> None:
+    """Which window lands them depends on the order of windows; the records do not."""
+    days, files, runs = delivered
+    root, addresses = folders
+    name = f"{next(_EXAMPLES)}"
+    home = Home(root.parent / f"home-{name}-{root.name}", root)
+    (root / name).mkdir()
+    for number, rows in enumerate(part for parts in files for part in parts):
+        (root / name / f"2026-11-{number}.{form}").write_bytes(written(rows, form))
+        os.utime(root / name / f"2026-11-{number}.{form}", (0, 0))
+    (found,) = contract(
+        tmp_path_factory.mktemp("contract"), f"{addresses[place]}/{name}/{{year}}-{{month}}-*", form
+    ).values()
+    for window, kill in runs:
+        land(home, {"reviews": replace(found, event_time=None)}, window, kill)
+    landed = [record for _, records in batches(home).values() for record in records]
+    assert sorted(landed, key=repr) == sorted((row.texts for rows in days for row in rows), key=repr)
+    assert len({window for window, _ in batches(home).values()}) == len(WINDOWS)

@@ -134,6 +134,24 @@ def test_files_of_a_day_each_belong_to_their_own_window(
         assert land(home, contract, window).records == 1
 
 
+def test_rows_without_a_key_land_with_all_files_of_their_window_or_none(
+    home: Home, tmp_path: Path, partners: Callable[..., Contract]
+) -> None:
+    """They are numbered within their batch: of two equal rows in two batches, the second would count for the first."""
+    contract = partners("all/*.csv")
+    columns = tuple(replace(one, is_row_id=one.name == "file_time") for one in contract.columns)
+    contract = replace(contract, columns=columns, key=("file_time",))
+    put(tmp_path, "all/a.csv", "id,city\na,Bern\n")
+    assert ids(home, land(home, contract, DAYS[0])) == ["a"]
+    put(tmp_path, "all/b.csv", "id,city\na,Bern\n")
+    assert ids(home, land(home, contract, DAYS[1])) == ["a", "a"]
+    put(tmp_path, "all/c.csv", "id,city\nc,Bern\n")
+    assert ids(home, land(home, contract, DAYS[2])) == ["a", "a", "c"]
+    assert ids(home, land(home, contract, DAYS[3])) == []
+    (tmp_path / "all" / "c.csv").unlink()
+    assert not ids(home, land(home, contract, LAST))
+
+
 def test_what_a_killed_run_left_of_a_snapshot_counts_for_nothing(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, partners: Callable[..., Contract]
 ) -> None:
