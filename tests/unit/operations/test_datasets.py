@@ -118,8 +118,8 @@ def test_a_name_that_is_taken_is_refused(project: Path) -> None:
 
 
 def test_a_description_that_is_there_is_not_written_twice(project: Path, proposal: Proposal) -> None:
-    (project / "models" / "plan" / "more.md").write_text("{% docs parcels_parcel_id %}\nx\n{% enddocs %}\n")
-    with pytest.raises(Permanent, match="describes parcels_parcel_id already"):
+    (project / "models" / "plan" / "more.md").write_text("{% docs parcels__parcel_id %}\nx\n{% enddocs %}\n")
+    with pytest.raises(Permanent, match="describes parcels__parcel_id already"):
         write(proposal, project)
 
 
