@@ -25,6 +25,7 @@ TEXT, STRING, NUMBER, FRACTION, BOOLEAN, OBJECT, LIST = (
 DAY_OR_MONTH = "texts: the day or the month may come first, which `time_format` would say"
 COMMA = "texts: a comma may separate decimals or thousands, which `decimal` or `thousands` would say"
 _BEHIND = "numbers with the minus behind them, which no type reads; have them exported with it in front"
+_SIGNED = "numbers with a sign of a currency or a percentage, which no type reads; have them exported without it"
 _TOO_LONG = "numbers that no type reads exactly; have them exported with 15 decimals at most"
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([.,][0-9]{3})+)([.,][0-9]+)?(e[+-]?[0-9]+)?-?", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -355,7 +356,9 @@ def _text(values: Collection[str]) -> str:
         return COMMA
     if all(re.fullmatch(r"[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{2,4}.*", one) for one in values):
         return DAY_OR_MONTH
-    if all(_NUMBER.fullmatch(one) for one in values):
+    if all(_NUMBER.fullmatch(one.strip("$€£¥% ")) for one in values) and not all(map(_NUMBER.fullmatch, values)):
+        return f"texts: {_SIGNED}"
+    if all(map(_NUMBER.fullmatch, values)):
         is_behind = any(_MINUS_LAST.fullmatch(one) for one in values)
         return f"texts: {_BEHIND if is_behind else _TOO_LONG}"
     if all(one[:1] in ("{", "[") and one[-1:] in ("}", "]") for one in values):

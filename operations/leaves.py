@@ -1,7 +1,8 @@
 """Find the values deep in JSON lines, as columns with the paths by which contracts name them.
 
 An object becomes a column for each of its values, and a list of keys and values, as Google Analytics writes them, one for each
-key. Other lists, and objects whose names look like values, stay one column. Depth and number are bounded.
+key. Other lists stay one column; so do objects with a name that no path can have, or with so many that they look like values.
+Depth and number are bounded.
 """
 
 import re
@@ -52,7 +53,8 @@ class _Node:
 
     @property
     def is_object(self) -> bool:
-        return 0 < self.objects == self.count and 0 < len(self.names) <= _MOST_NAMES
+        are_named = 0 < len(self.names) <= _MOST_NAMES and all(map(_STEP.fullmatch, self.names))
+        return 0 < self.objects == self.count and are_named
 
     @property
     def searched_by(self) -> str | None:
@@ -112,12 +114,11 @@ def _is_split(node: _Node) -> bool:
 
 
 def _below(node: _Node, path: str, words: tuple[str, ...], *, can_search: bool) -> Iterator[_Leaf]:
-    """Yield the leaves below a place. A path has one search; a name that no path can have has no column."""
+    """Yield the leaves below a place. A path has one search."""
     by = node.searched_by
     if node.is_object:
         for name, one in node.names.items():
-            if _STEP.fullmatch(name):
-                yield from _below(one, f"{path}.{name}", (*words, name), can_search=can_search)
+            yield from _below(one, f"{path}.{name}", (*words, name), can_search=can_search)
     elif by and can_search:
         for key, one in node.keys.items():
             yield from _below(one, f"{path}[{by}={key}].{_VALUE}", (*words, key), can_search=False)

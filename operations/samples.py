@@ -109,6 +109,12 @@ def read_sample(place: str, rows: int = ROWS) -> Sample:
             where=", ".join(where),
             todo="name a place with records; of an http address, see what it delivers",
         )
+    if (ragged := taken.unread[csv_records.RAGGED]) > len(taken.rows):
+        raise Permanent(
+            f"{ragged:,} of {ragged + len(taken.rows):,} rows have more or fewer columns than the first line names",
+            where=", ".join(where),
+            todo="deliver the file with its header as the first line, without a title before it",
+        )
     columns = taken.columns or tuple(dict.fromkeys(chain.from_iterable(taken.rows)))
     return Sample(
         place=place,

@@ -236,7 +236,8 @@ def _header(lines: _Lines, where: str, dialect: Dialect) -> tuple[str, ...]:
             if not header
             else f"has no name for column {header.index('') + 1}"
         )
-        raise Permanent(f"the header {what}", where=where, todo="correct the file's first line")
+        by_pandas = "; pandas leaves it out with `to_csv(index=False)`" if header and not header[0] else ""
+        raise Permanent(f"the header {what}", where=where, todo=f"correct the file's first line{by_pandas}")
     return tuple(header)
 
 

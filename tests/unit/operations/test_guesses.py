@@ -322,6 +322,8 @@ def test_the_days_of_the_files_show_what_comes_first(
     [
         (["1.234,56-", "12,00"], "the minus behind them"),
         (["0.14285714285714285", "1"], "15 decimals at most"),
+        (["$1,234.50", "$3"], "without it"),
+        (["12 %", "5%"], "without it"),
         (['{"a": 1}', '{"a": 2}'], "paths"),
         (["10.0.0.1", "10.0.0.2"], ""),
     ],

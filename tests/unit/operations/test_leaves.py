@@ -81,6 +81,8 @@ def test_what_is_no_object_in_each_line_stays_one_column() -> None:
     assert found.columns == ("a", "$.b.k") and found.rows[1]["a"] == "text"
     repeated = [{"p": [{"key": "a", "value": 1}, {"key": "a", "value": 2}]}]
     assert find_leaves(repeated).columns == ("p",)
+    odd = [{"_id": {"$oid": "x"}, "all": {"a b": 1, "c": 2}, "more": {"d": {"$date": "x"}, "e": 1}}]
+    assert find_leaves(odd).columns == ("_id", "all", "$.more.d", "$.more.e")
     by_date = [{"days": {f"2026-11-{day:02}": day for day in range(1, 29)} | {f"d{n}": n for n in range(40)}}]
     assert find_leaves(by_date).columns == ("days",)
 

@@ -301,7 +301,7 @@ def test_lines_are_split_as_landing_splits_them(tmp_path: Path) -> None:
     [
         ("part-0001", b'{"a": 1}\n', "json_lines"),
         ("a.txt", b"a;b\n1;2\n", "csv"),
-        ("a.txt.gz", gzip.compress(b'{"a": 1}\n'), "json_lines"),
+        ("a.txt.gz", gzip.compress(b'{"a": 1}\n', mtime=0), "json_lines"),
         ("a.dat", b"\xe4;b\n1;2\n", "csv"),
     ],
 )
@@ -372,3 +372,14 @@ def test_a_huge_file_takes_little_memory(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     rows, is_whole, mebibytes = done.stdout.split()
     assert (rows, is_whole) == ("100000", "False") and int(mebibytes) < 400  # of a file of 430 MiB
+
+
+def test_a_title_before_the_header_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Statement;;\nfrom 1 November;;\ndate;amount;text\n1.11.;1,5;x\n2.11.;2,5;y\n")
+    with pytest.raises(Permanent, match="3 of 4 rows have more or fewer columns") as caught:
+        read_sample(str(tmp_path / "a.csv"))
+    assert "header as the first line" in caught.value.todo
+    (tmp_path / "b.csv").write_text(",id\n0,1\n")
+    with pytest.raises(Permanent, match="no name for column 1") as caught:
+        read_sample(str(tmp_path / "b.csv"))
+    assert "index=False" in caught.value.todo
