@@ -30,7 +30,7 @@ def dataset_group() -> None:
     "place",
     required=True,
     metavar="PLACE",
-    help="A file, a pattern such as 'exports/{date}.csv', an http address, or CONNECTION.schema.table.",
+    help="A path, s3://bucket/key, a pattern such as 'exports/{date}.csv', an http address, or CONNECTION.schema.table.",
 )
 @click.option("--source", default="", metavar="SOURCE", help="Name of the source; the dataset's own if not given.")
 @click.option("--owner", default="", metavar="OWNER", help="The team that answers for the data.")
