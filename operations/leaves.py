@@ -8,6 +8,7 @@ Depth and number are bounded.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 DEPTH = 6
@@ -22,9 +23,12 @@ _KEYS, _VALUE = ("key", "name"), "value"
 
 @dataclass(frozen=True)
 class Leaves:
-    """Lines by their columns, which are in the order of the lines. `labels` are the words of the columns that are paths; `left_out` are paths beyond the bounds."""
+    """Lines by their columns, one after the other.
 
-    rows: tuple[dict[str, Any], ...]
+    The columns are in the order of the lines. `labels` are the words of those that are paths; `left_out` are paths beyond the bounds.
+    """
+
+    rows: Iterator[dict[str, Any]]
     columns: tuple[str, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
@@ -51,12 +55,13 @@ class _Node:
             self.pairs[by] = self.pairs.get(by, 0) + 1
             _see_all(self.keys, ((one[by], one.get(_VALUE)) for one in value), depth)
 
-    @property
+    # both are asked for again and again, once all lines are seen
+    @cached_property
     def is_object(self) -> bool:
         are_named = 0 < len(self.names) <= _MOST_NAMES and all(map(_STEP.fullmatch, self.names))
         return 0 < self.objects == self.count and are_named
 
-    @property
+    @cached_property
     def searched_by(self) -> str | None:
         """The name under which a list of pairs has its keys; None if it is something else."""
         by = next(iter(self.pairs), None)
@@ -98,7 +103,7 @@ def find_leaves(lines: Sequence[dict[str, Any]]) -> Leaves:
     kept = sorted(found, key=lambda leaf: -leaf.node.count)[:LEAVES]
     paths = {leaf.path for leaf in kept}
     return Leaves(
-        tuple(_row(line, splits, paths) for line in lines),
+        (_row(line, splits, paths) for line in lines),
         tuple(
             path
             for name in top

@@ -37,13 +37,14 @@ def text_of(value: Any) -> str | None:
 def test_a_contract_reads_the_same_values_by_the_paths(lines: list[dict[str, Any]]) -> None:
     found = find_leaves(lines)
     paths = [name for name in found.columns if name in found.labels]
-    assert all(is_path(path) for path in paths) and len(found.rows) == len(lines)
+    rows = list(found.rows)
+    assert all(is_path(path) for path in paths)
     with duckdb.connect() as connection:
         for path in paths:
             column = {"name": "x", "data_type": "varchar", "config": {"meta": {"from": path}}}
             assert read_column(column, Path("x.yml"), "x").source_names == (path,)
             query = f"select {text_in_raw((path,))} from (select ?::json as raw)"
-            for line, row in zip(lines, found.rows, strict=True):
+            for line, row in zip(lines, rows, strict=True):
                 ((text,),) = connection.execute(query, [json.dumps(line)]).fetchall()
                 assert text == text_of(row.get(path)), (path, line)
 
@@ -72,13 +73,14 @@ def test_the_columns_come_in_the_order_of_the_lines_and_have_words() -> None:
     }
     paths = list(found.labels)
     assert found.columns == (*paths[:3], "items", *paths[3:], "plain", "more")
-    assert found.rows[1] == {"$.event_params[key=engaged].value.string_value": "1", "more": "x"}
-    assert found.rows[0]["items"] == GA4["items"] and found.left_out == ()
+    first, second = found.rows
+    assert second == {"$.event_params[key=engaged].value.string_value": "1", "more": "x"}
+    assert first["items"] == GA4["items"] and found.left_out == ()
 
 
 def test_what_is_no_object_in_each_line_stays_one_column() -> None:
     found = find_leaves([{"a": {"x": 1}, "b": {"k": 1}}, {"a": "text", "b": {"k": 2}}])
-    assert found.columns == ("a", "$.b.k") and found.rows[1]["a"] == "text"
+    assert found.columns == ("a", "$.b.k") and [row["a"] for row in found.rows] == [{"x": 1}, "text"]
     repeated = [{"p": [{"key": "a", "value": 1}, {"key": "a", "value": 2}]}]
     assert find_leaves(repeated).columns == ("p",)
     odd = [{"_id": {"$oid": "x"}, "all": {"a b": 1, "c": 2}, "more": {"d": {"$date": "x"}, "e": 1}}]
