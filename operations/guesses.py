@@ -24,7 +24,6 @@ TEXT, STRING, NUMBER, FRACTION, BOOLEAN, OBJECT, LIST = (
 # Why a column stays text although its values are more.
 DAY_OR_MONTH = "texts: the day or the month may come first, which `time_format` would say"
 COMMA = "texts: a comma may separate decimals or thousands, which `decimal` or `thousands` would say"
-_BEHIND = "numbers with the minus behind them, which no type reads; have them exported with it in front"
 _SIGNED = "numbers with a sign of a currency or a percentage, which no type reads; have them exported without it"
 _TOO_LONG = "numbers that no type reads exactly; have them exported with 15 decimals at most"
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([.,][0-9]{3})+)([.,][0-9]+)?(e[+-]?[0-9]+)?-?", re.IGNORECASE)
@@ -43,7 +42,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"(\+|00)[1-9][0-9 ()/-]{6,20}")
 _IP = re.compile(r"((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)")
 _CODE = re.compile(r"(?=\S*\d)\S+")
-_MINUS_LAST = re.compile(r"[0-9][0-9.,]*-")
+_MINUS_LAST = re.compile(r"[0-9.,]+-")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # How dates are written, and how the times of a day follow them. A column that fits two of the first group stays text.
 _DATES = (
@@ -352,6 +351,7 @@ def _type_of_texts(name: str, values: Collection[str]) -> Type:
 
 
 def _text(values: Collection[str]) -> str:
+    values = _minus_first(values)
     if all(_AMBIGUOUS.fullmatch(one) or _INTEGER.fullmatch(one) for one in values):
         return COMMA
     if all(re.fullmatch(r"[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{2,4}.*", one) for one in values):
@@ -359,8 +359,7 @@ def _text(values: Collection[str]) -> str:
     if all(_NUMBER.fullmatch(one.strip("$€£¥% ")) for one in values) and not all(map(_NUMBER.fullmatch, values)):
         return f"texts: {_SIGNED}"
     if all(map(_NUMBER.fullmatch, values)):
-        is_behind = any(_MINUS_LAST.fullmatch(one) for one in values)
-        return f"texts: {_BEHIND if is_behind else _TOO_LONG}"
+        return f"texts: {_TOO_LONG}"
     if all(one[:1] in ("{", "[") and one[-1:] in ("}", "]") for one in values):
         return "texts: JSON, into which only a contract of `format: json_lines` has paths"
     return "texts"
@@ -385,13 +384,13 @@ def by_days(values: Collection[str], first: str, last: str) -> Type | None:
 
 def shows_decimal_comma(values: Collection[str]) -> bool:
     """Say whether these are numbers with a decimal comma, and nothing else."""
-    numbers = [one.removesuffix("-") for one in values]
+    numbers = _minus_first(values)
     return bool(numbers) and all(_WITH_COMMA.fullmatch(one) for one in numbers) and not _is_unclear(numbers, ",")
 
 
 def with_decimal_comma(values: Collection[str]) -> Type | None:
     """Read numbers such as 1,000, of which the file's other columns show that the comma separates decimals."""
-    found = _decimals({one.replace(",", ".") for one in values})
+    found = _decimals({one.replace(",", ".") for one in _minus_first(values)})
     return found and Type(found.name, f"{found.why}, with a decimal comma, as in other columns", {"decimal": ","})
 
 
@@ -555,7 +554,9 @@ def _decimals(values: Collection[str], digits: int = 18) -> Type | None:
 
 
 def _marked_numbers(values: Collection[str]) -> Type | None:
-    """Recognize numbers with a decimal comma, or with marks between thousands."""
+    """Recognize numbers with a decimal comma, with marks between thousands, or with the minus behind them."""
+    is_behind = any(map(_MINUS_LAST.fullmatch, values))
+    values = _minus_first(values)
     if all(_WITH_COMMA.fullmatch(one) for one in values) and not _is_unclear(values, ","):
         found = _decimals({one.replace(".", "").replace(",", ".") for one in values})
         options: dict[str, object] = {"decimal": ","}
@@ -563,8 +564,16 @@ def _marked_numbers(values: Collection[str]) -> Type | None:
         return found and Type(found.name, f"{found.why}, with a decimal comma", options)
     if all(_WITH_GROUPS.fullmatch(one) for one in values) and not _is_unclear(values, "."):
         found = _decimals({one.replace(",", "") for one in values})
-        return found and Type(found.name, f"{found.why}, with commas between thousands", {"thousands": ","})
+        written = "a minus behind" if is_behind else "commas between thousands"
+        return found and Type(found.name, f"{found.why}, with {written}", {"thousands": ","})
+    if is_behind and all(_INTEGER.fullmatch(one) and _in_range(one) for one in values):
+        return Type("bigint", "all values are whole numbers, some with a minus behind", {"thousands": ","})
     return None
+
+
+def _minus_first(values: Collection[str]) -> list[str]:
+    """Put a minus behind a number in front of it, as the parser does where a contract says the signs of numbers."""
+    return [f"-{one[:-1]}" if _MINUS_LAST.fullmatch(one) else one for one in values]
 
 
 def _is_unclear(values: Collection[str], decimal: str) -> bool:

@@ -168,11 +168,11 @@ def orders_with_lines(path: Path) -> Rows:
 
 
 def documents(path: Path) -> Rows:
-    """Documents as an ERP lists them: cp1252, semicolons, commas for decimals, dots for thousands, numbers with zeros in front."""
+    """Documents as an ERP lists them: cp1252, semicolons, commas for decimals, dots for thousands, a minus behind, zeros in front."""
     rows, expected = [], []
     for number in range(120):
         document, place = f"{4500000 + number // 2:010}", f"{10 * (1 + number % 2):06}"
-        amount = ("1.234,56", "12,00", "-1.000.000,10")[number % 3]
+        amount = ("1.234,56", "12,00", "1.000.000,10-")[number % 3]
         rows.append(
             [document, place, f"{1 + number % 28:02}.11.2026", amount, f"{1 + number % 9},000", f'Büro "{number}"']
         )
@@ -181,7 +181,8 @@ def documents(path: Path) -> Rows:
                 "beleg": document,
                 "pos": place,
                 "buchungsdatum": date(2026, 11, 1 + number % 28),
-                "betrag": Decimal(amount.replace(".", "").replace(",", ".")),
+                "betrag": Decimal(amount.rstrip("-").replace(".", "").replace(",", "."))
+                * (-1 if number % 3 == 2 else 1),
                 "menge": Decimal(1 + number % 9),
                 "text": f'Büro "{number}"',
             }

@@ -106,6 +106,11 @@ def test_types_of_json(values: list[str], kinds: set[str], kind: str | None) -> 
         ("amount", ["1.234,50", "2"], "decimal(18,4)", {"decimal": ",", "thousands": "."}),
         ("amount", ["1,234.50", "2"], "decimal(18,4)", {"thousands": ","}),
         ("amount", ["1,234,500", "2"], "decimal(18,4)", {"thousands": ","}),
+        ("amount", ["1.234,56-", "12,00", "3"], "decimal(18,4)", {"decimal": ",", "thousands": "."}),
+        ("amount", ["12.50-", "3"], "decimal(18,4)", {"thousands": ","}),
+        ("amount", ["12-", "3"], "bigint", {"thousands": ","}),
+        ("amount", ["1,500-", "2"], "varchar", {}),
+        ("amount", ["-1,5-", "2"], "varchar", {}),
         ("amount", ["N/A", "2.5", "-"], "decimal(18,4)", {"missing": ["-", "N/A"]}),
         ("day", ["NULL", "2026-11-01"], "date", {"missing": ["NULL"]}),
         ("paid", ["yes", "no"], "boolean", {"values": {"true": ["yes"], "false": ["no"]}}),
@@ -320,7 +325,6 @@ def test_the_days_of_the_files_show_what_comes_first(
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["1.234,56-", "12,00"], "the minus behind them"),
         (["0.14285714285714285", "1"], "15 decimals at most"),
         (["$1,234.50", "$3"], "without it"),
         (["12 %", "5%"], "without it"),
