@@ -5,14 +5,16 @@ if a part could be the rest of a password, none of it is shown.
 """
 
 import re
-from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 UNREADABLE = "an address that cannot be read"
 _HTTP = ("http://", "https://")
+SFTP = "sftp://"
+_SFTP_HOST = re.compile(r"(?:([^:]*)(?::(.*))?@)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?", re.DOTALL)
 # A scheme, also a mistyped one: with quotes before it, a missing slash after it, or a colon with an @ after it.
 _LIKE_ADDRESS = re.compile(r"://|^\W*[a-z][a-z0-9+.-]+:/|:.*@", re.IGNORECASE | re.DOTALL)
 _DATABASE = re.compile(
@@ -39,8 +41,25 @@ class Database:
         return f"database {self.name} on {self.host}:{self.port}"
 
 
+@dataclass(frozen=True)
+class SftpAddress:
+    """The parts of an SFTP address. Its text has no user and no password."""
+
+    host: str
+    port: int | None
+    path: str
+    user: str
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{SFTP}{host}{f':{self.port}' if self.port else ''}{self.path}"
+
+
 def shown(address: str) -> str:
     """Return an address or a path without secrets."""
+    if is_sftp(address):
+        return str(split_sftp(address) or UNREADABLE)
     if is_http(address):
         parts = split_http(address)
         return f"{parts.scheme}://{host_of(parts)}{parts.path}" if parts else UNREADABLE
@@ -62,6 +81,28 @@ def is_address(text: str) -> bool:
 def is_http(address: str) -> bool:
     """Say whether a text is an http or https address."""
     return address.lower().startswith(_HTTP)
+
+
+def is_sftp(address: str) -> bool:
+    """Say whether a text is an SFTP address."""
+    return address.lower().startswith(SFTP)
+
+
+def split_sftp(address: str) -> SftpAddress | None:
+    """Parse an SFTP address; None if it names no host, or if an @ in its path makes the host doubtful.
+
+    Its path is taken as it is written: `?`, `#` and `%` are characters of names.
+    """
+    host, slash, path = address[len(SFTP) :].partition("/")
+    found = _SFTP_HOST.fullmatch(host)
+    # A password with a / in it ends the host too early: its rest, and the @ after it, are then in the path.
+    if not found or ("@" in path and ":" in host):
+        return None
+    port = int(found[4]) if found[4] else None
+    if port == 0 or (port or 0) > 65535:
+        return None
+    password = unquote(found[2]) if found[2] is not None else None
+    return SftpAddress(found[3].strip("[]"), port, slash + path, unquote(found[1] or ""), password)
 
 
 def split_http(address: str) -> SplitResult | None:

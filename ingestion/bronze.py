@@ -99,6 +99,14 @@ def readable(home: Home, refs: Iterable[BatchRef], check: Callable[[Manifest], N
     return list(_sorted_out(home, refs, check).manifests)
 
 
+def counting(home: Home, dataset: str) -> list[Manifest]:
+    """Read the manifests of a dataset's batches whose own snapshots are all there: what others hold, no build may ever see."""
+    manifests = readable(home, list_batches(home, dataset))
+    datasets = {name.split(" ")[0] for manifest in manifests for name in manifest.snapshot_batches}
+    there = {ref.batch_id for name in datasets for ref in list_batches(home, name)}
+    return [manifest for manifest in manifests if there.issuperset(manifest.snapshot_batches.values())]
+
+
 def find_manifest(home: Home, batch_id: str) -> Manifest:
     """Read the manifest of a batch known by its id alone. A batch that is not there is Permanent."""
     for ref in list_batches(home):

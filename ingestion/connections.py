@@ -127,12 +127,18 @@ def _options(extra: Mapping[str, Any], given_as: str) -> dict[str, str]:
     return {name: str(value) for name, value in extra.items() if name in known}
 
 
-def _loaded(text: str, given_as: str) -> dict[str, Any]:
+def loaded(text: str) -> dict[str, Any] | None:
+    """Read an object of JSON; None if it is none."""
     try:
         found = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _loaded(text: str, given_as: str) -> dict[str, Any]:
+    found = loaded(text)
+    if found is None:
         raise _unreadable(given_as)
     return found
 

@@ -1,10 +1,13 @@
 """The settings of a source of kind `file`: where its files are, and how a CSV is written."""
 
 import codecs
+import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingestion.fields import Fields, bad, guess, items, mapping, text_of
+from ingestion.sftp_servers import connection_in
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Dialect:
 COMMAS = Dialect()
 # The date parts of a location, in UTC, as strftime writes them.
 PARTS = {"date": "%Y-%m-%d", "year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _PART = re.compile(r"(?<!\$)\{([^{}:]*)\}")
 
 
@@ -34,6 +38,16 @@ class Files:
     location: str
     unpivot: tuple[str, ...] = ()
     csv: Dialect = COMMAS
+
+    @property
+    def connection(self) -> str | None:
+        """The name of the connection that the location names, if it is one of SFTP by name."""
+        return connection_in(expanded(self.location, lambda _name: ""))
+
+
+def expanded(location: str, missing: Callable[[str], str]) -> str:
+    """Return a location with the values of its variables; `missing` gives that of one that is not set, or raises."""
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[2] or missing(found[1]), location)
 
 
 def parts_of(location: str) -> set[str]:

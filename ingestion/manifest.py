@@ -27,7 +27,7 @@ class File:
 
 @dataclass(frozen=True)
 class Input:
-    """A file of the landing folder whose lines are all in the batch; size and checksum are of the stored bytes."""
+    """A file that the batch's records come from; size and checksum are of the stored bytes."""
 
     path: str
     bytes: int
@@ -50,7 +50,8 @@ class Reading:
 
     `later` belong to later windows. `landed_before` were in bronze already, unchanged. `left` are older than the
     contract's lateness, and in no batch. `days` says of each date in the batch what rows of it were landed, so that the
-    windows after it can tell the two apart.
+    windows after it can tell the two apart. `files` names, by what they hold, those that landed whole and that other windows
+    read too. `inputs` are the files that the batch was read from, each with the number of its rows that landed.
     """
 
     read: int
@@ -59,6 +60,8 @@ class Reading:
     landed_before: int = 0
     left: int = 0
     days: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,8 @@ class Manifest:
             if written not in (None, _checksum(body)):
                 raise Broken("a manifest was changed after it was written: its checksum does not match", where=where)
             manifest = cls._from_body(body)
-            parts = (*manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading, manifest.whole)
+            read_from = manifest.reading.inputs if manifest.reading else ()
+            parts = (*manifest.files, *manifest.inputs, *manifest.waiting, manifest.reading, *read_from, manifest.whole)
             for one in (manifest, *filter(None, parts)):
                 _hold_types(one)
             return manifest
@@ -167,9 +171,14 @@ class Manifest:
             waiting=tuple(Waiting(**file) for file in body["waiting"]),
             resolved=tuple(body["resolved"]),
             part=body.get("part", ""),
-            reading=Reading(**body["reading"]) if body.get("reading") else None,
+            reading=_reading(body["reading"]) if body.get("reading") else None,
             whole=Whole(**body["whole"]) if body.get("whole") else None,
         )
+
+
+def _reading(body: dict[str, Any]) -> Reading:
+    inputs = tuple(Input(**file) for file in body.get("inputs", ()))
+    return Reading(**{**body, "files": tuple(body.get("files", ())), "inputs": inputs})
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import duckdb
 
 from ingestion import bronze, releases, sources
-from ingestion.addresses import is_http, shown, split_http
+from ingestion.addresses import is_http, is_sftp, shown, split_http
 from ingestion.contract import PROJECT, Contract, read_contracts, say_duration
 from ingestion.database import literal
 from ingestion.errors import Permanent
@@ -93,7 +93,7 @@ def _place(place: str) -> str:
                 todo="set a variable to the address, and name it: --from '${REVIEWS}'",
             )
         return place
-    if place.startswith(("$", "package:", "/", "~")) or s3.is_s3(place) or samples.table_of(place):
+    if place.startswith(("$", "package:", "/", "~")) or s3.is_s3(place) or is_sftp(place) or samples.table_of(place):
         return place
     return str(Path(place).absolute())
 

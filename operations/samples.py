@@ -26,7 +26,7 @@ from ingestion.fields import guess
 from ingestion.file_settings import COMMAS, Dialect, parts_of
 from ingestion.home import Home
 from ingestion.names import text_in_raw
-from ingestion.sources import csv_records, locations, parquet_records, places, s3
+from ingestion.sources import avro_records, csv_records, files, locations, parquet_records, places, s3
 from ingestion.sources.copied import Copied, copy
 from ingestion.sources.csv_records import Table
 from ingestion.sources.database_tables import database_of
@@ -41,12 +41,13 @@ ROWS = 100_000
 _BYTES = 32 << 20
 # Lines take so many times the memory of other rows.
 _OF_LINES = 2
-CSV, JSON_LINES, PARQUET, TABLE = "csv", "json_lines", "parquet", "table"
+CSV, JSON_LINES, PARQUET, AVRO, TABLE = "csv", "json_lines", "parquet", "avro", "table"
 # What the end of a name says of a file. A file of any other name is looked into.
 _ENDINGS = {
     **dict.fromkeys((".csv", ".tsv"), CSV),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), JSON_LINES),
     **dict.fromkeys((".parquet", ".pq"), PARQUET),
+    ".avro": AVRO,
 }
 _OTHER_ENDINGS = (".txt", ".zip")
 _PACKED = (".gz", ".zst")
@@ -94,9 +95,9 @@ def read_sample(place: str, rows: int = ROWS) -> Sample:
     if found := table_of(location):
         return _sample_of_table(place, *found, rows)
     ends = _ends(location)
-    files, days = [file for file, _ in ends], [day for _, day in ends]
+    found_files, days = [file for file, _ in ends], [day for _, day in ends]
     with ExitStack() as opened:
-        begun = [_Begun.of(file.place, _BYTES // len(files), opened) for file in files]
+        begun = [_Begun.of(file.place, _BYTES // len(found_files), opened) for file in found_files]
         _check_alike(begun)
         taken = _READERS[begun[0].format](begun, rows // len(begun))
     is_whole = (
@@ -104,7 +105,7 @@ def read_sample(place: str, rows: int = ROWS) -> Sample:
         and all(one.is_all for one in begun)
         and len(list(islice(locations.of_any_time(location), 3))) <= len(begun)
     )
-    where = tuple(shown(file.place) for file in files)
+    where = tuple(shown(file.place) for file in found_files)
     if not taken.rows:
         raise Permanent(
             f"the sample has no record{' that can be read' if taken.unread else ''}",
@@ -159,9 +160,7 @@ def last_texts(contract: Contract, location: str, column: str) -> Iterator[str]:
         yield from _texts_in_lines(found.place, contract.at_source(column))
         return
     body = places.fetch(found.place)[0]
-    is_parquet = parquet_records.is_parquet(body, found.place)
-    where = shown(found.place)
-    table = parquet_records.read(body, where) if is_parquet else csv_records.read(body, where, contract.settings.csv)
+    table = files.read(body, found.place, contract.settings.csv)
     # a file with a column per kind has its dates in the first one
     first = table.columns[: bool(contract.settings.unpivot)]
     at = [table.columns.index(name) for name in contract.in_source([column], table.columns).values() or first]
@@ -232,7 +231,7 @@ def _nothing_at(location: str) -> Permanent:
 
 @dataclass(frozen=True)
 class _Begun:
-    """The beginning of a file, unpacked, up to the end of a line, and whether that is all of it. Parquet is open instead."""
+    """The beginning of a file, unpacked, up to the end of a line, and whether that is all of it. Parquet and Avro are tables instead."""
 
     place: str
     format: str
@@ -252,6 +251,8 @@ class _Begun:
         form = _format(place, body)
         if form == PARQUET:
             return cls(place, form, b"", True, parquet_records.read(_open_parquet(place, opened), shown(place)))
+        if form == AVRO:
+            return cls(place, form, b"", True, avro_records.read(places.fetch(place)[0], shown(place)))
         if form == JSON_LINES and _without_packing(place).suffix.lower() == ".zip":
             raise Permanent(
                 "a zip of lines is not read",
@@ -267,6 +268,8 @@ def _format(place: str, body: bytes) -> str:
     by_name = _ENDINGS.get(_without_packing(place).suffix.lower())
     if by_name == PARQUET or parquet_records.is_parquet(body, place):
         return PARQUET
+    if avro_records.is_avro(body, place):
+        return AVRO
     first = body.lstrip().partition(b"\n")[0].decode(errors="replace")
     if (by_name == JSON_LINES and first.strip() in ("[", "{")) or first.startswith("[{"):
         raise Permanent(
@@ -428,7 +431,7 @@ def _written(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _read_parquet(begun: list[_Begun], rows: int) -> _Taken:
+def _read_tables(begun: list[_Begun], rows: int) -> _Taken:
     taken = _Taken()
     for one in begun:
         if one.table:
@@ -436,7 +439,7 @@ def _read_parquet(begun: list[_Begun], rows: int) -> _Taken:
     return taken
 
 
-_READERS = {CSV: _read_csv, JSON_LINES: _read_lines, PARQUET: _read_parquet}
+_READERS = {CSV: _read_csv, JSON_LINES: _read_lines, PARQUET: _read_tables, AVRO: _read_tables}
 
 
 def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Sample:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ingestion import faults
 from ingestion.contract import Contract, every_source, kind_by_source, read_contracts, source_ends, source_names
 from ingestion.errors import ClearwellError, Permanent
+from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.kinds import KINDS, Kind, Problem
 from ingestion.land import Landing, Report, Run, silent
@@ -118,11 +119,7 @@ def missed(source: str, until: datetime, home: Home, contracts: Mapping[str, Con
 def check(source: str, home: Home, contracts: Mapping[str, Contract] | None = None) -> list[Problem]:
     """Find what would keep a source from landing, without landing anything; empty if nothing would. A name that is no source is Permanent."""
     found = read_contracts() if contracts is None else contracts
-    if source not in source_ends(found):
-        known_ones = ", ".join(source_ends(found))
-        what = "is switched off" if source in every_source(found) else "does not exist"
-        todo = f"add it to {VARIABLE}" if source in every_source(found) else f"name one of: {known_ones}"
-        raise Permanent(f"source {source!r} {what}", todo=todo)
+    _end_of(source, found)
     of_source = [one for one in found.values() if one.source == source]
     try:
         with faults.named(str(home.root)):
@@ -170,12 +167,7 @@ def _run(
     contracts: Mapping[str, Contract] | None,
 ) -> Run:
     found = read_contracts() if contracts is None else contracts
-    ends = source_ends(found)
-    if source not in every_source(found):
-        raise Permanent(f"there is no source {source!r}", todo=f"name one of: {', '.join(ends)}")
-    if source not in ends:
-        raise Permanent(f"source {source!r} is switched off", todo=f"add it to {VARIABLE}")
-    end = ends[source]
+    end = _end_of(source, found)
     if end and window.end > end:
         # A source that has ended may be empty; whatever it still delivers lands.
         found = {
@@ -183,3 +175,13 @@ def _run(
             for name, one in found.items()
         }
     return Run(window, home, found, at, report)
+
+
+def _end_of(source: str, contracts: Mapping[str, Contract]) -> datetime | None:
+    """Return the time at which a source ended, or None. One that is unknown, or switched off, is Permanent."""
+    ends = source_ends(contracts)
+    if source in ends:
+        return ends[source]
+    if source in every_source(contracts):
+        raise Permanent(f"source {source!r} is switched off", todo=f"add it to {VARIABLE}")
+    raise Permanent(f"there is no source {source!r}{guess(source, ends)}", todo=f"name one of: {', '.join(ends)}")

@@ -51,7 +51,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file, and its records, which can be read once. `is_cut`: its last line has no end."""
+    """The columns of a file, and its records, which can be read once. `is_cut`: nothing says that its end is there."""
 
     columns: tuple[str, ...]
     records: Iterator[Record]

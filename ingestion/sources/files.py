@@ -1,18 +1,19 @@
 """Datasets that come as files: paths, addresses, or files that ship in a package. The contract alone says which.
 
 `location` in the contract may have date parts and wildcards (`locations.py`); files may be compressed (`places.py`). This module
-lands files of rows: CSV of any dialect (`csv_records.py`) or Parquet (`parquet_records.py`). `line_files.py` lands JSON lines.
+lands files of rows: CSV of any dialect (`csv_records.py`), Parquet (`parquet_records.py`) or Avro (`avro_records.py`).
+`line_files.py` lands JSON lines.
 
 `unpivot` names three columns for files with one column per kind: the first column, the header, and the cell; empty and
 `N/A` cells are left out.
 
 Every row that is read lands or is reported. The files of a day land whole. Of files for all days, a window takes its share
-(`shares.py`). A row that cannot be split into columns lands as raw text, and its dataset's staging makes it a dead letter.
+(`shares.py`); without an event time, they land whole and once (`whole_files.py`). A row that cannot be split into columns lands as raw text, and its dataset's staging makes it a dead letter.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -24,18 +25,20 @@ from ingestion.addresses import shown
 from ingestion.contract import Contract
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.fields import guess
+from ingestion.file_settings import COMMAS, Dialect
 from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Written, describe, expect_records, landed, staging
-from ingestion.manifest import Manifest, Reading, Waiting
+from ingestion.manifest import Input, Manifest, Reading, Waiting
 from ingestion.names import BAD_ROW, physical_names, renamed
 from ingestion.parquet import PartWriter
-from ingestion.sources import csv_records, line_files, locations, parquet_records
+from ingestion.sources import avro_records, csv_records, line_files, locations, parquet_records
 from ingestion.sources.csv_records import Record, Row
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
 from ingestion.sources.locations import Found
-from ingestion.sources.places import fetch
-from ingestion.sources.shares import Share
+from ingestion.sources.places import fetch_whole
+from ingestion.sources.shares import Share, sign_of
+from ingestion.sources.whole_files import Once, are_read_again
 from ingestion.times import clock_of
 from ingestion.window import Window, iso
 
@@ -83,6 +86,15 @@ def check(source: str, contracts: Sequence[Contract], _home: Home) -> list[Probl
     return problems
 
 
+def read(body: bytes, place: str, dialect: Dialect = COMMAS) -> csv_records.Table:
+    """Read a file of rows, in the format that its first bytes or its name say: Parquet, Avro, or else CSV."""
+    if parquet_records.is_parquet(body, place):
+        return parquet_records.read(body, shown(place))
+    if avro_records.is_avro(body, place):
+        return avro_records.read(body, shown(place))
+    return csv_records.read(body, shown(place), dialect)
+
+
 class _Rows:
     """Rows of one file, by its columns, in little memory."""
 
@@ -119,10 +131,12 @@ class _Taken:
     """The rows that a window takes of its files: by the columns they have, and those that could not be split into columns."""
 
     share: Share | None = None
+    once: Once | None = None
     read: int = 0
     columns: tuple[str, ...] = ()
     tables: list[pa.Table] = field(default_factory=list)
     bad: list[tuple[Record, str]] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
     def rows(self) -> pa.Table:
@@ -135,11 +149,14 @@ class _Taken:
         return rows.take(_order(rows)) if rows.num_rows else rows
 
     def reading(self, landed: int) -> Reading:
-        return self.share.reading(self.read, landed) if self.share else Reading(self.read, landed)
+        how = self.share or self.once
+        reading = how.reading(self.read, landed) if how else Reading(self.read, landed)
+        return replace(reading, inputs=tuple(self.inputs))
 
     def messages(self, name: str) -> list[str]:
         told = [f"{name}: {one}" for one in self.skipped]
-        told += self.share.messages(self.read) if self.share else []
+        how = self.share or self.once
+        told += how.messages(self.read) if how else []
         if self.bad:
             record, place = min(self.bad, key=lambda one: (one[1], one[0].line))
             told.append(
@@ -169,20 +186,24 @@ def _with_all(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _take(run: Run, contract: Contract) -> _Taken:
     """Read the files of the window's days or hours, of which those that are not there yet have no rows; or those for all days."""
     location = locations.location_of(contract)
-    is_shared = not locations.is_dated(location)
-    taken = _Taken(Share(run, contract) if is_shared and contract.event_time else None)
+    is_dated = locations.is_dated(location)
+    share = Share(run, contract) if not is_dated and contract.event_time else None
+    lands_once = not share and are_read_again(contract, is_dated=is_dated)
+    taken = _Taken(share, Once(run, contract) if lands_once else None)
     files = []
-    for found in _find(run, contract, location, taken):
-        files.append(_File(run, contract, taken, found, is_one_of_many=locations.has_wildcard(location)))
+    for found, period in _find(run, contract, location, taken):
+        files.append(_File(run, contract, taken, found, period, is_one_of_many=locations.has_wildcard(location)))
     takes_rest = taken.share.settle() if taken.share else True
-    for file in files:
-        file.finish(takes_rest)
-    taken.columns = tuple(dict.fromkeys(name for file in files for name in file.columns))
+    lands = [file for file in files if file.finish(takes_rest)]
+    taken.columns = tuple(dict.fromkeys(name for file in lands or files for name in file.columns))
     return taken
 
 
-def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterator[Found]:
-    """List the files that a window reads, one pattern after the other. Of a folder a month, those within lateness count too."""
+def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterator[tuple[Found, str]]:
+    """List the files that a window reads, one pattern after the other, each with the period that its location is of.
+
+    Of a folder a month, those within lateness count too.
+    """
     span = run.window
     if not locations.is_dated(location):
         span = Window(span.start - contract.lateness, span.end)
@@ -190,28 +211,32 @@ def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterato
     for unit in locations.units(location, span):
         patterns.setdefault(locations.filled(location, unit), unit)
     for pattern, unit in patterns.items():
-        listing = locations.find(pattern)
+        listing, period = locations.find(pattern), locations.period(location, unit)
         taken.skipped += listing.skipped
         if not listing.files and (pattern != location or locations.has_wildcard(location)):
             run.report(f"{contract.dataset} {unit.date}: {shown(pattern)} does not exist yet")
         elif not listing.files:
-            yield Found(pattern)  # reading it says what is wrong
-        yield from listing.files
+            yield Found(pattern), period  # reading it says what is wrong
+        yield from ((found, period) for found in listing.files)
 
 
 class _File:
     """One file, read at once; what the window takes of it is complete after `finish`."""
 
-    def __init__(self, run: Run, contract: Contract, taken: _Taken, found: Found, *, is_one_of_many: bool) -> None:
+    def __init__(
+        self, run: Run, contract: Contract, taken: _Taken, found: Found, period: str, *, is_one_of_many: bool
+    ) -> None:
         self._contract, self._taken, self._where = contract, taken, shown(found.place)
+        self._period, self._signs, self._read_rows = period, 0, 0
+        self._bad: list[tuple[Record, str]] = []
         self._name = self._where if is_one_of_many else ""
-        body, self._published_at = fetch(found.place, is_listed=found.size >= 0)
-        if parquet_records.is_parquet(body, found.place):
-            table = parquet_records.read(body, self._where)
-        else:
-            table = csv_records.read(body, self._where, contract.settings.csv)
-        del body
-        if table.is_cut and locations.is_path(found.place):
+        fetched = fetch_whole(found.place, is_listed=found.size >= 0)
+        name = locations.name_below(locations.location_of(contract), found.place)
+        self.input = Input(name, fetched.size, fetched.sha256, 0, found.mtime_ns)
+        self._published_at = fetched.published_at
+        table = read(fetched.body, found.place, contract.settings.csv)
+        del fetched
+        if table.is_cut and locations.may_grow(found.place):
             _check_complete(run, self._where, self._published_at)
         columns, self._is_wide, self._at = _fitted(contract, table.columns, self._where)
         self._rows, self._latest = _Rows(columns), ""
@@ -240,7 +265,11 @@ class _File:
             text = record.fields[at] if at is not None and at < len(record.fields) else None
             if self._version and text and text > self._latest and _DATE.fullmatch(text):
                 self._latest = text
-            taken.read += 1 if record.reason else len(units)
+            count = 1 if record.reason else len(units)
+            taken.read += count
+            if taken.once:
+                self._read_rows += count
+                self._signs += sign_of(record, units)
             takes: bool | None = True
             if taken.share:
                 moment = clock(text) if text else None
@@ -259,21 +288,29 @@ class _File:
                 todo=f"correct the file: dates in the first column, or the columns {', '.join(unpivot)}",
             )
 
-    def finish(self, takes_rest: bool) -> None:
-        """Land the rows without a readable date if the window takes them, and say which edition of a row the file has."""
+    def finish(self, takes_rest: bool) -> bool:
+        """Land what the window takes, with the rows without a readable date if it takes them too; False if the whole file landed before."""
         for record, units in self._undecided if takes_rest else ():
             self._land(record, units)
         edition = {self.columns[-1]: _edition(self._published_at, self._latest)} if self._version else {}
-        self._taken.tables += self._rows.tables(edition)
+        said = next(iter(edition.values()), None)
+        once = self._taken.once
+        if once and not once.takes(self._period, self.columns, self._signs, self._read_rows, said):
+            return False
+        tables = self._rows.tables(edition)
+        self._taken.tables += tables
+        self._taken.bad += self._bad
+        self._taken.inputs.append(replace(self.input, records=sum(one.num_rows for one in tables) + len(self._bad)))
+        return True
 
     def _land(self, record: Record, units: list[Row]) -> None:
         self._rows.add(units)
         if record.reason:
-            self._taken.bad.append((record, self._where))
+            self._bad.append((record, self._where))
 
 
 def _check_complete(run: Run, where: str, changed_at: datetime | None) -> None:
-    """Refuse a file that ends within a line while its writer may still be at work: half a value is a wrong one."""
+    """Refuse a file that need not end where it does while its writer may still be at work: half a value is a wrong one."""
     if changed_at and run.landed_at - changed_at < _QUIET:
         raise Transient(f"the file is {STILL_BEING_WRITTEN}", where=where, todo="try again in some seconds")
 
@@ -338,7 +375,8 @@ def _stage(folder: Path, run: Run, contract: Contract, taken: _Taken) -> Manifes
             where=f"{contract.dataset} {run.window}",
             todo="report this as a bug in Clearwell: rows would be lost",
         )
-    expect_records(run, contract, shown(locations.location_of(contract)), lambda: bool(reading.landed))
+    has_any = bool(reading.landed or (taken.once and reading.landed_before))
+    expect_records(run, contract, shown(locations.location_of(contract)), lambda: has_any)
     return describe(
         written,
         dataset=contract.dataset,

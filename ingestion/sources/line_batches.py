@@ -22,6 +22,9 @@ from ingestion.sources.lines import SCHEMA, LineFile, Unreadable
 from ingestion.window import HOUR, Window
 
 QUIET = timedelta(seconds=3)
+_SECOND_NS = 1_000_000_000
+# Seconds after which a file that is written again has another time, also if the clocks differ a little.
+_TICKS = 3
 # How a source refers to a file.
 Item = TypeVar("Item")
 
@@ -92,8 +95,16 @@ class LineBatch(ABC, Generic[Item]):
 
     @cached_property
     def landed_files(self) -> set[tuple[str, int, int]]:
-        """The files that have landed, as they looked: those that look the same are not read again."""
-        return {(file.path, file.bytes, file.mtime_ns) for manifest in self.holding for file in manifest.inputs}
+        """The files that have landed, as they looked: those that look the same are not read again.
+
+        Where times are whole seconds, a file that landed as soon as it was written may have changed and look the same.
+        """
+        return {
+            (file.path, file.bytes, file.mtime_ns)
+            for manifest in self.holding
+            for file in manifest.inputs
+            if file.mtime_ns % _SECOND_NS or manifest.landed_at.timestamp() - file.mtime_ns / _SECOND_NS > _TICKS
+        }
 
     def _check_complete(self, file: LineFile) -> None:
         """Raise Unreadable for a plain file that ends within a line while its writer may still be at work."""

@@ -5,7 +5,6 @@ part. Without them, it holds what is new since any batch before it. A file is la
 """
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ingestion import bronze, faults
-from ingestion.addresses import is_http, shown
+from ingestion.addresses import shown
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.land import Run
@@ -117,16 +116,7 @@ class _Files(LineBatch[Found]):
         return LineFile(path, kind)
 
     def _name(self, item: Found) -> str:
-        """Return a path below the part of the location that is the same for all files, so that their folder may move."""
-        if is_http(item.place):
-            return shown(item.place)
-        above = re.split(r"[{*]", self.location, maxsplit=1)[0].rpartition("/")[0]
-        if locations.is_path(item.place):
-            top = os.sep if self.location.startswith("/") else os.curdir
-            name = os.path.relpath(Path(item.place).expanduser(), Path(above or top).expanduser())
-        else:
-            name = item.place.removeprefix(f"{above}/")
-        return os.fsencode(name).decode("utf-8", "backslashreplace")
+        return locations.name_below(self.location, item.place)
 
     def _is_there(self, item: Found) -> bool:
         return not locations.is_path(item.place) or os.path.lexists(Path(item.place).expanduser())

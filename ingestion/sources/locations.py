@@ -12,15 +12,14 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from ingestion.addresses import is_http, shown
+from ingestion.addresses import SFTP, is_http, is_sftp, shown
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
-from ingestion.file_settings import PARTS, parts_of, wrong_parts
-from ingestion.sources import places, s3
+from ingestion.file_settings import PARTS, expanded, parts_of, wrong_parts
+from ingestion.sources import places, s3, sftp
 from ingestion.sources.landing_names import may_be_data
 from ingestion.window import Window
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _PACKAGE = "package:"
 # How the date parts are written, the largest first.
 _SHAPES = {"date": r"\d{4}-\d{2}-\d{2}", "year": r"\d{4}", **dict.fromkeys(("month", "day", "hour"), r"\d{2}")}
@@ -67,16 +66,13 @@ def location_of(contract: Contract) -> str:
 def resolved(location: str, dataset: str, otherwise: str = "") -> str:
     """Return a location of a dataset with the values of its variables. One that no contract may have is Permanent."""
 
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1]) or match[2]
-        if not found:
-            raise Permanent(
-                f"{dataset} is read from ${{{match[1]}}}, which is not set",
-                todo=f"set {match[1]} to a path or an address{otherwise}",
-            )
-        return found
+    def missing(name: str) -> str:
+        raise Permanent(
+            f"{dataset} is read from ${{{name}}}, which is not set",
+            todo=f"set {name} to a path or an address{otherwise}",
+        )
 
-    location = _VARIABLE.sub(value, location)
+    location = expanded(location, missing)
     wrong = wrong_parts(location)
     if not wrong and has_wildcard(location) and not _is_listed(location):
         wrong = "has a *, but neither an address nor a package can be listed"
@@ -111,12 +107,36 @@ def filled(location: str, unit: Window) -> str:
     return location
 
 
+def period(location: str, unit: Window) -> str:
+    """Name the time that the files of a unit are of, by the location's date parts; empty of files for all days."""
+    parts = parts_of(location)
+    return " ".join(f"{unit.start:{form}}" for name, form in PARTS.items() if name in parts)
+
+
+def name_below(location: str, place: str) -> str:
+    """Return a file's path below the part of the location that is the same for all files, so that their folder may move."""
+    if is_http(place):
+        return shown(place)
+    if is_sftp(place):  # its password may have any sign, also one of a pattern
+        location, place = (one[len(SFTP) :].partition("/")[2] for one in (location, place))
+        is_local = False
+    else:
+        is_local = is_path(place)
+    above = re.split(r"[{*]", location, maxsplit=1)[0].rpartition("/")[0]
+    if is_local:
+        top = os.sep if location.startswith("/") else os.curdir
+        name = os.path.relpath(Path(place).expanduser(), Path(above or top).expanduser())
+    else:
+        name = place.removeprefix(f"{above}/")
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def find(location: str) -> Listing:
     """List the files that a location without date parts means. An address is not asked whether it exists."""
     if not _is_listed(location):
         return Listing((Found(location),))
     if not has_wildcard(location):
-        found = _object(location) if s3.is_s3(location) else _file(location)
+        found = _object(location) if s3.is_s3(location) else _remote(location) if is_sftp(location) else _file(location)
         return Listing((found,) if found else ())
     skipped: list[str] = []
     return Listing(tuple(sorted(_walk(*_top(location), skipped=skipped))), tuple(sorted(skipped)))
@@ -135,6 +155,9 @@ def of_any_time(location: str, *, newest_first: bool = False) -> Iterator[tuple[
 
 def _top(location: str) -> tuple[_Entries, str, tuple[str, ...]]:
     """Return how to list what a location is in, the topmost folder, and the names below it."""
+    if is_sftp(location):
+        host, *names = location[len(SFTP) :].split("/")
+        return _remotes, f"{SFTP}{host}", tuple(names)
     if not s3.is_s3(location):
         path = Path(location).expanduser()
         return _files, path.anchor, path.parts[bool(path.anchor) :]
@@ -153,6 +176,8 @@ def check_there(location: str) -> None:
             next(s3.entries(f"{s3.SCHEME}{bucket}"), None)
         elif not s3.look(location):
             raise Permanent("the object does not exist", where=shown(location), todo="check the bucket and the key")
+    elif is_sftp(location):
+        _check_remote(location, is_pattern=is_pattern)
     elif not is_pattern:
         places.check_there(location)
     elif not is_http(location):
@@ -175,6 +200,23 @@ def _object(location: str) -> Found | None:
     return Found(location, now.size, now.mtime_ns) if now else None
 
 
+def _remote(location: str) -> Found | None:
+    now = sftp.look(location)
+    return Found(location, now.size, now.mtime_ns) if now else None
+
+
+def _check_remote(location: str, *, is_pattern: bool) -> None:
+    """Refuse a file of a server that is not there; of a pattern, the folder before it, which must be one that can be listed."""
+    wanted = f"{re.split(r'[*{]', location, maxsplit=1)[0]}_".rpartition("/")[0] if is_pattern else location
+    if not sftp.look(wanted):
+        what = "folder" if is_pattern else "file"
+        raise Permanent(
+            f"the {what} does not exist", where=shown(wanted), todo="check the path, and the connection's login"
+        )
+    if is_pattern:
+        next(sftp.entries(wanted), None)
+
+
 def why_skipped(name: str, pattern: str) -> str | None:
     """Return why a file that a wildcard met is not read; empty if it is no data, None if it is read."""
     if name[0] in "._" and pattern.startswith("*"):
@@ -186,7 +228,12 @@ def why_skipped(name: str, pattern: str) -> str | None:
 
 def is_path(place: str) -> bool:
     """Say whether a place is a path on this machine."""
-    return _is_listed(place) and not s3.is_s3(place)
+    return _is_listed(place) and not s3.is_s3(place) and not is_sftp(place)
+
+
+def may_grow(place: str) -> bool:
+    """Say whether a file may be seen while it is written: an object of S3 and an answer of a server are whole."""
+    return is_path(place) or is_sftp(place)
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -285,3 +332,8 @@ def _objects(folder: str, pattern: str) -> Iterator[_Entry]:
             continue
         file = Found(f"{s3.SCHEME}{one.path}", one.size or 0, one.mtime_ns or 0)
         yield _Entry(one.base_name, file, one.type == fs.FileType.Directory)
+
+
+def _remotes(folder: str, pattern: str) -> Iterator[_Entry]:
+    for one in sftp.entries(folder, lambda name: matches(name, pattern)):
+        yield _Entry(one.place.rpartition("/")[2], Found(one.place, one.size, one.mtime_ns), one.is_folder)

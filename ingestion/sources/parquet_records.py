@@ -57,11 +57,22 @@ def read(body: bytes | pa.NativeFile, where: str) -> Table:
     except _ERRORS as error:
         raise _damaged(error, where) from None
     columns = tuple(file.schema_arrow.names)
+    check_names(columns, where)
+    return Table(columns, _records(file, columns, where))
+
+
+def check_names(columns: tuple[str, ...], where: str) -> None:
+    """Refuse a file whose columns do not have a name each."""
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice or not columns or "" in columns:
         what = f"names {twice[0]} twice" if twice else "has a column without a name" if columns else "is empty"
         raise Permanent(f"the header {what}", where=where, todo="deliver the file with a name for each column")
-    return Table(columns, _records(file, columns, where))
+
+
+def refused(number: int, columns: tuple[str, ...], fields: tuple[str | None, ...], told: dict[str, str]) -> Record:
+    """Return a record with bytes that are no text: as JSON, in which `told` has these bytes."""
+    raw = json.dumps({**dict(zip(columns, fields, strict=True)), **told}, ensure_ascii=False)
+    return Record(number, raw.encode(), fields, INVALID_UTF8, raw)
 
 
 def _records(file: pq.ParquetFile, columns: tuple[str, ...], where: str) -> Iterator[Record]:
@@ -75,8 +86,7 @@ def _records(file: pq.ParquetFile, columns: tuple[str, ...], where: str) -> Iter
             for place, fields in enumerate(zip(*texts, strict=True)):
                 number += 1
                 if place in bad:
-                    raw = json.dumps(dict(zip(columns, fields, strict=True)) | bad[place], ensure_ascii=False)
-                    yield Record(number, raw.encode(), fields, INVALID_UTF8, raw)
+                    yield refused(number, columns, fields, bad[place])
                 else:
                     yield Record(number, b"", fields)
     except _ERRORS as error:
@@ -112,7 +122,7 @@ def _texts(values: pa.Array, name: str, bad: dict[int, dict[str, str]]) -> _Text
         return [None if value is None else str(value) for value in values.to_pylist()]
     texts = _cast(values)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return [_without_exponent(text) if text and ("e" in text or "E" in text) else text for text in texts]
+        return [without_exponent(text) if text and ("e" in text or "E" in text) else text for text in texts]
     return texts
 
 
@@ -138,11 +148,17 @@ def _decoded(values: pa.Array, name: str, bad: dict[int, dict[str, str]]) -> _Te
                 texts.append(None if value is None else value.decode())
             except UnicodeDecodeError:
                 texts.append(None)
-                bad.setdefault(place, {})[f"bytes of {name}"] = value.hex()
+                bad.setdefault(place, {})[bytes_of(name)] = value.hex()
         return texts
 
 
-def _without_exponent(text: str) -> str:
+def bytes_of(name: str) -> str:
+    """Name the bytes of a column in the JSON of a refused record."""
+    return f"bytes of {name}"
+
+
+def without_exponent(text: str) -> str:
+    """Write the digits of a number with an exponent, and of an infinite one its name."""
     return f"{Decimal(text):f}" if text[-1].isdigit() else text
 
 

@@ -1,9 +1,10 @@
-"""Fetch a path, an http(s) address, an object of S3, or a file in a package. What is compressed by gzip or zstd, or is the first file of a zip, is inflated.
+"""Fetch a path, an http(s) address, an object of S3, a file of an SFTP server, or one in a package. What is compressed by gzip or zstd, or is the first file of a zip, is inflated.
 
 A file is read whole or not at all: one that changes meanwhile, or whose compressed data ends too early, is Transient.
 """
 
 import base64
+import hashlib
 import io
 import os
 import ssl
@@ -13,23 +14,27 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, InvalidURL
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote
 
-from ingestion.addresses import host_of, is_http, shown, split_http
+from ingestion.addresses import host_of, is_http, is_sftp, shown, split_http
 from ingestion.errors import Permanent, Transient
-from ingestion.sources import s3
+from ingestion.sources import s3, sftp
 from ingestion.sources.lines import DAMAGED, MAGIC, explain, inflated
 
 _MIB = 1 << 20
 # What is read beyond the bytes that are wanted: data that does not compress is a little larger compressed.
 _MARGIN = 1 << 16
 _BUSY = (408, 425, 429)
+_NO_HEAD = (405, 501)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _ADDRESS = "write https://user:password@host/path, with %40 for an @, %2F for a / and %3F for a ? in the password"
 
@@ -51,9 +56,26 @@ def fetch(place: str, limits: Limits | None = None, *, is_listed: bool = False) 
 
     A file that is gone is Permanent; Transient if it was listed just before.
     """
+    found = fetch_whole(place, limits, is_listed=is_listed)
+    return found.body, found.published_at
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The content of a place, when it was published, and the size and checksum of its bytes as they are stored."""
+
+    body: bytes
+    published_at: datetime | None
+    size: int
+    sha256: str
+
+
+def fetch_whole(place: str, limits: Limits | None = None, *, is_listed: bool = False) -> Fetched:
+    """Return the content of a place as `fetch` does, and what identifies its bytes."""
     limits = limits or LIMITS
     body, published_at = _stored(place, limits, is_listed=is_listed)
-    return _unpacked(body, place, limits), published_at
+    size, sha256 = len(body), hashlib.sha256(body).hexdigest()
+    return Fetched(_unpacked(body, place, limits), published_at, size, sha256)
 
 
 def begin(place: str, size: int, limits: Limits | None = None) -> tuple[bytes, bool]:
@@ -65,7 +87,7 @@ def begin(place: str, size: int, limits: Limits | None = None) -> tuple[bytes, b
     stored, _ = _stored(place, limits, is_listed=False, most=size + _MARGIN)
     is_all_stored = len(stored) < size + _MARGIN
     if stored.startswith(_ZIP) and not is_all_stored:
-        is_path = not (is_http(place) or s3.is_s3(place) or place.startswith("package:"))
+        is_path = not (is_http(place) or _store(place) or place.startswith("package:"))
         archive = Path(place).expanduser() if is_path else io.BytesIO(_stored(place, limits, is_listed=False)[0])
         found = _first_of_zip(archive, place, size + 1)
     else:
@@ -78,8 +100,8 @@ def begin(place: str, size: int, limits: Limits | None = None) -> tuple[bytes, b
 
 def copy(place: str, target: Path, limits: Limits | None = None) -> None:
     """Copy the stored bytes of a place to a file, with the time at which it was published, or 1970 if it does not say."""
-    if s3.is_s3(place):
-        published_at = s3.copy(place, target)
+    if store := _store(place):
+        published_at = store.copy(place, target)
     else:
         body, published_at = _stored(place, limits or LIMITS, is_listed=True)
         target.write_bytes(body)
@@ -87,10 +109,15 @@ def copy(place: str, target: Path, limits: Limits | None = None) -> None:
     os.utime(target, (moment, moment))
 
 
+def _store(place: str) -> ModuleType | None:
+    """Return the module that reads a place, where files are read from a store or server in pieces."""
+    return s3 if s3.is_s3(place) else sftp if is_sftp(place) else None
+
+
 def _stored(place: str, limits: Limits, *, is_listed: bool, most: int | None = None) -> tuple[bytes, datetime | None]:
     """Return the stored bytes of a place, or the first of them, `most` in number."""
-    if s3.is_s3(place):
-        body, published_at = s3.read(place, limits.bytes if most is None else most - 1, is_listed=is_listed)
+    if store := _store(place):
+        body, published_at = store.read(place, limits.bytes if most is None else most - 1, is_listed=is_listed)
         if most is None and len(body) > limits.bytes:
             raise _too_large(place, limits)
         return body, published_at
@@ -135,22 +162,28 @@ def _check_unchanged(place: str, path: Path, before: os.stat_result, size: int) 
 def _asked(place: str, limits: Limits, most: int | None = None) -> tuple[bytes, datetime | None]:
     """Request an address, or the first bytes of it. A reset, a short body, a time-out or a TLS error is Transient."""
     start = time.monotonic()
+    with _told(place), urllib.request.urlopen(_request(place), timeout=limits.silent_seconds) as answer:
+        promised = answer.length  # None where the body comes in chunks, or ends with the connection
+        published_at = _moment(answer.headers.get("Last-Modified"))
+        body = bytearray()
+        while piece := answer.read1(_MIB):
+            body += piece
+            if most is not None and len(body) >= most:
+                return bytes(body[:most]), published_at
+            if len(body) > limits.bytes:
+                raise _too_large(place, limits)
+            if time.monotonic() - start > limits.total_seconds:
+                raise TimeoutError(f"incomplete after {limits.total_seconds:g} seconds and {len(body):,} bytes")
+        if promised is not None and len(body) < promised:
+            raise TimeoutError(f"the body stopped after {len(body):,} of {promised:,} bytes")
+        return bytes(body), published_at
+
+
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    """Turn the failures of a request into one line without what the server said, which may repeat the request."""
     try:
-        with urllib.request.urlopen(_request(place), timeout=limits.silent_seconds) as answer:
-            promised = answer.length  # None where the body comes in chunks, or ends with the connection
-            published_at = _moment(answer.headers.get("Last-Modified"))
-            body = bytearray()
-            while piece := answer.read1(_MIB):
-                body += piece
-                if most is not None and len(body) >= most:
-                    return bytes(body[:most]), published_at
-                if len(body) > limits.bytes:
-                    raise _too_large(place, limits)
-                if time.monotonic() - start > limits.total_seconds:
-                    raise TimeoutError(f"incomplete after {limits.total_seconds:g} seconds and {len(body):,} bytes")
-            if promised is not None and len(body) < promised:
-                raise TimeoutError(f"the body stopped after {len(body):,} of {promised:,} bytes")
-            return bytes(body), published_at
+        yield
     except urllib.error.HTTPError as error:
         kind = Transient if error.code >= 500 or error.code in _BUSY else Permanent
         error.close()
@@ -266,30 +299,26 @@ def _too_large(place: str, limits: Limits) -> Permanent:
     )
 
 
+def _ask_for_head(place: str, limits: Limits) -> None:
+    request = _request(place)
+    request.method = "HEAD"
+    try:
+        urllib.request.urlopen(request, timeout=limits.silent_seconds).close()
+    except urllib.error.HTTPError as error:
+        if error.code not in _NO_HEAD:
+            raise
+        error.close()
+
+
 def check_there(place: str, limits: Limits | None = None) -> None:
     """Refuse a place that cannot be read, without reading it: Permanent, or Transient where it may be there later.
 
     A path may be that of a folder. A server that refuses a HEAD is not asked further.
     """
     if is_http(place):
-        try:
-            request = _request(place)
-            request.method = "HEAD"
-            with urllib.request.urlopen(request, timeout=(limits or LIMITS).silent_seconds):
-                return
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code in (405, 501):
-                return
-            raise Permanent(
-                f"the server answered with status {error.code}", where=shown(place), todo="check the address"
-            ) from None
-        except (InvalidURL, ValueError):
-            raise Permanent("the address cannot be read", where=shown(place), todo=_ADDRESS) from None
-        except (OSError, HTTPException) as error:
-            raise Transient(
-                f"the server cannot be reached: {_why(error)}", where=shown(place), todo="try again later"
-            ) from None
+        with _told(place):
+            _ask_for_head(place, limits or LIMITS)
+        return
     if place.startswith("package:"):
         _opened(place, limits or LIMITS, is_listed=False)
         return

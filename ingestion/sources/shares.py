@@ -62,7 +62,7 @@ class Share:
     def takes(self, record: Record, moment: datetime | None, rows: Sequence[Row], place: str = "") -> bool | None:
         """Say whether the window takes a record; None if `settle` decides. `place` names its file, if there are several."""
         count = 1 if record.reason else len(rows)
-        sign = _sign(record, rows)
+        sign = sign_of(record, rows)
         if moment is None:
             self._undated.append((sign, count))
             return None
@@ -118,14 +118,14 @@ class Share:
 def _landed_before(run: Run, contract: Contract) -> Mapping[str, set[str]]:
     """Return which rows of each date the dataset's batches hold. A window lands its own undated rows again."""
     found: dict[str, set[str]] = {}
-    for manifest in bronze.readable(run.home, bronze.list_batches(run.home, contract.dataset)):
+    for manifest in bronze.counting(run.home, contract.dataset):
         for day, signs in manifest.reading.days.items() if manifest.reading else ():
             if day != _UNDATED or manifest.window != run.window:
                 found.setdefault(day, set()).add(signs)
     return found
 
 
-def _sign(record: Record, rows: Sequence[Row]) -> int:
+def sign_of(record: Record, rows: Sequence[Row]) -> int:
     """Return a hash of a record as it lands. Sums of these do not depend on the order of the rows."""
     content = record.raw if record.reason else repr(rows).encode("utf-8", "backslashreplace")
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")

@@ -4,10 +4,13 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -55,6 +58,27 @@ def as_parquet(folder: Path, day: str, rows: Rows) -> None:
     pq.write_table(table.slice(1), folder / f"dt={day}" / "part-1.parquet")
 
 
+def as_avro(folder: Path, day: str, rows: Rows) -> None:
+    """A folder a day, of whole numbers and times in microseconds, in blocks of a record each."""
+    (folder / f"dt={day}").mkdir()
+    times = {"type": "long", "logicalType": "timestamp-micros"}
+    kinds = {**dict.fromkeys(COLUMNS, "string"), "stars": "int", "reviewed_at": times, "updated_at": times}
+    fields = [{"name": name, "type": kind} for name, kind in kinds.items()]
+    records = [
+        {
+            **row,
+            "stars": int(row["stars"]),
+            **{name: datetime.fromisoformat(row[name]) for name in ("reviewed_at", "updated_at")},
+        }
+        for row in rows
+    ]
+    path = folder / f"dt={day}" / "part-0.avro"
+    with path.open("wb") as file:
+        schema = {"type": "record", "name": "review", "fields": fields}
+        fastavro.writer(file, schema, records, codec="deflate", sync_interval=1)
+    os.utime(path, (0, 0))  # one that is seconds old may be half written: nothing in it says where it ends
+
+
 def as_lines(folder: Path, day: str, rows: Rows) -> None:
     """A folder a day and hour, of JSON lines."""
     for number, row in enumerate(rows):
@@ -73,6 +97,7 @@ CASES: dict[str, tuple[Callable[[Path, str, Rows], None], str, str]] = {
         + "]}",
     ),
     "parquet": (as_parquet, "rows", '"${REVIEWS}/dt={date}/*.parquet"'),
+    "avro": (as_avro, "rows", '"${REVIEWS}/dt={date}/*.avro"'),
     "lines": (as_lines, "json_lines", '"${REVIEWS}/{date}/{hour}/*"'),
 }
 

@@ -53,6 +53,9 @@ TEMPLATES = [
     "https:/user:{}@rates.example/rates.csv",
     "https:///user:{}@rates.example/rates.csv",
     "ftp://user:{}@rates.example/rates.csv",
+    "sftp://user:{}@rates.example/rates.csv",
+    "SFTP://user:{}@rates.example/rates.csv",
+    "sftp:/user:{}@rates.example/rates.csv",
     "s3://user:{}@bucket/rates.csv",
     "mysql://user:{}@db.example/shop",
     "user:{}@rates.example/rates.csv",
@@ -78,7 +81,9 @@ def test_no_piece_of_a_password_is_shown(template: str, password: str) -> None:
     assert MARK not in said and quote(MARK) not in said
     whole = split_database(address) if "postgres" in template else None
     told = {UNREADABLE, "database shop on db.example:5432", "database shop on /run/postgresql:5432"}
-    http = {f"{scheme}://rates.example/rates.csv" for scheme in ("http", "https")} | {"http://127.0.0.1:8080/rates.csv"}
+    http = {f"{scheme}://rates.example/rates.csv" for scheme in ("http", "https", "sftp")} | {
+        "http://127.0.0.1:8080/rates.csv"
+    }
     assert said in told | http or (whole and "@" not in str(whole)), said
 
 
@@ -125,6 +130,10 @@ def test_any_text_is_shown(text: str) -> None:
         ("/data/me@home/rates.csv", "/data/me@home/rates.csv"),
         ("package:currency_converter/eurofxref-hist.zip", "package:currency_converter/eurofxref-hist.zip"),
         ("ftp://h/x", UNREADABLE),
+        ("sftp://me:pass@rates.example:2222/in/{date}/*.csv", "sftp://rates.example:2222/in/{date}/*.csv"),
+        ("sftp://partner/~/in/a?b#c.csv", "sftp://partner/~/in/a?b#c.csv"),
+        ("sftp://me@[::1]/x", "sftp://[::1]/x"),
+        ("sftp://me:pa/ss@host/x", UNREADABLE),
         ("", UNREADABLE),
     ],
 )

@@ -120,7 +120,16 @@ MANIFEST = json.loads(
     "files": [{"name": "part-0.parquet", "bytes": 1, "sha256": "x"}],
     "inputs": [],
     "waiting": [{"path": "p", "reason": "r"}],
-    "reading": {"read": 1, "landed": 1, "later": 0, "landed_before": 0, "left": 0, "days": {}},
+    "reading": {
+        "read": 1,
+        "landed": 1,
+        "later": 0,
+        "landed_before": 0,
+        "left": 0,
+        "days": {},
+        "files": ["a"],
+        "inputs": [{"path": "p", "bytes": 1, "sha256": "x", "records": 1, "mtime_ns": 1}],
+    },
 }
 MANIFEST.pop(CHECKSUM)  # with a checksum, an altered manifest is refused before its fields are read
 

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ingestion.connections import find, needed, variable
 from ingestion.contract import read_contracts
 from ingestion.errors import Permanent
+from ingestion.file_settings import Files
 from ingestion.home import Home
 
 HOME = Home(Path("home"), Path("landing"))
@@ -98,3 +99,14 @@ def settings() -> Callable[[str], SimpleNamespace]:
 def test_a_source_needs_the_connections_of_its_contracts(settings: Callable[[str], SimpleNamespace]) -> None:
     assert needed([settings("erp"), settings("erp"), settings("crm")]) == ("crm", "erp")  # type: ignore[list-item]
     assert needed(read_contracts().values()) == ()
+
+
+def test_a_source_of_files_needs_the_connection_that_its_location_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(*locations: str) -> tuple[str, ...]:
+        return needed(SimpleNamespace(settings=Files(one)) for one in locations)  # type: ignore[misc]
+
+    monkeypatch.setenv("EXPORTS", "sftp://partner/in")
+    assert of("${EXPORTS}/{date}.csv", "sftp://other/*.csv", "${NOT_SET}/a", "sftp://me@host.example/a") == (
+        "other",
+        "partner",
+    )

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import duckdb
+import fastavro
 import psycopg
 import pytest
 import zstandard
@@ -383,3 +384,19 @@ def test_a_title_before_the_header_is_said(tmp_path: Path) -> None:
     with pytest.raises(Permanent, match="no name for column 1") as caught:
         read_sample(str(tmp_path / "b.csv"))
     assert "index=False" in caught.value.todo
+
+
+def test_avro_is_read_as_texts(tmp_path: Path) -> None:
+    fields = [
+        {"name": "id", "type": "string"},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    ]
+    schema = {"type": "record", "name": "row", "fields": fields}
+    rows = [{"id": f"a{number}", "at": datetime(2026, 11, 1, 10, number, tzinfo=UTC)} for number in range(3)]
+    with (tmp_path / "a.avro").open("wb") as file:
+        fastavro.writer(file, schema, rows)
+    found = read_sample(str(tmp_path / "a.avro"))
+    assert found.format == "avro" and [row[0] for row in found.rows] == ["a0", "a1", "a2"]
+    proposal = propose(Asked("things", "a.avro"), found, datetime(2026, 11, 2, tzinfo=UTC))
+    assert (proposal.key, proposal.event_time, proposal.version) == (("id",), "at_value", "file_time")
+    assert proposal.refused == ()

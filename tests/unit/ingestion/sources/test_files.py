@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -40,8 +41,8 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home", tmp_path / "landing")
 
 
-def land(home: Home, start: str = "2026-11-02", end: str = "2026-11-03") -> Landing:
-    return sources.ingest("exchange_rates", Window.parse(start, end), home, NOW)
+def land(home: Home, start: str = "2026-11-02", end: str = "2026-11-03", source: str = "exchange_rates") -> Landing:
+    return sources.ingest(source, Window.parse(start, end), home, NOW)
 
 
 def rows(home: Home, landing: Landing) -> list[tuple[str | None, ...]]:
@@ -234,6 +235,30 @@ def test_one_cut_file_of_a_day_holds_all_of_it(home: Home, tmp_path: Path) -> No
     with pytest.raises(Transient, match=r"2026-11-10-b\.csv"):
         land_reviews(home, tmp_path, location=f"{tmp_path}/{{date}}-*.csv")
     assert bronze.list_batches(home) == []
+
+
+def test_avro_lands_beside_csv_and_one_that_may_be_half_written_holds_both(home: Home, tmp_path: Path) -> None:
+    times = {"type": "long", "logicalType": "timestamp-millis"}
+    kinds = {"review_id": "string", "stars": ["null", "int"], "reviewed_at": times}
+    schema = {"type": "record", "name": "r", "fields": [{"name": name, "type": kind} for name, kind in kinds.items()]}
+    path, other = tmp_path / "2026-11-10-a.avro", tmp_path / "2026-11-10-b.csv"
+    row = {"review_id": "a", "stars": 5, "reviewed_at": datetime(2026, 11, 10, 9, tzinfo=UTC)}
+    with path.open("wb") as file:
+        fastavro.writer(file, schema, [row], codec="deflate")
+    other.write_text(HEADER + "b,4,2026-11-10\n")
+    location, whole = f"{tmp_path}/{{date}}-*", path.read_bytes()
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    with pytest.raises(Transient, match=r"still being written.*a\.avro"):
+        land_reviews(home, tmp_path, location=location)
+    path.write_bytes(whole[:-1])
+    os.utime(path, (0, 0))
+    with pytest.raises(Transient, match=r"the Avro file is cut.*a\.avro"):
+        land_reviews(home, tmp_path, location=location)
+    assert bronze.list_batches(home) == []
+    path.write_bytes(whole)
+    os.utime(path, (0, 0))
+    landing = land_reviews(home, tmp_path, location=location)
+    assert rows(home, landing) == [("a", "5", "2026-11-10T09:00:00.000Z"), ("b", "4", "2026-11-10")]
 
 
 def test_a_file_that_ends_within_a_line_waits_until_its_writer_must_be_done(home: Home, tmp_path: Path) -> None:
@@ -539,8 +564,10 @@ def test_a_file_that_cannot_be_read_is_a_problem(home: Home, monkeypatch: pytest
     monkeypatch.setenv("EXCHANGE_RATES", str(tmp_path / "gone.csv"))
     (problem,) = sources.check("exchange_rates", home)
     assert (problem.dataset, problem.what) == ("exchange_rates", "the path does not exist")
-    with pytest.raises(Permanent, match="name one of"):
-        sources.check("rates", home)
+    # in the words of ingest, which names the nearest source too
+    for ask in (lambda: sources.check("exchange_rate", home), lambda: land(home, source="exchange_rate")):
+        with pytest.raises(Permanent, match=r"no source 'exchange_rate'; did you mean exchange_rates\?.*name one of"):
+            ask()
     monkeypatch.setenv("CLEARWELL_SOURCES", "orders")
     with pytest.raises(Permanent, match="is switched off"):
         sources.check("exchange_rates", home)

@@ -147,6 +147,32 @@ def test_of_files_still_to_come_the_folder_must_be_there(tmp_path: Path, pattern
         locations.check_there(f"{tmp_path}/gone/{pattern}")
 
 
+@pytest.mark.parametrize(
+    ("location", "place", "name"),
+    [
+        ("/in/{date}/*", "/in/2026-11-10/a.jsonl", "2026-11-10/a.jsonl"),
+        ("s3://b/in/{date}/*", "s3://b/in/2026-11-10/a.jsonl", "2026-11-10/a.jsonl"),
+        ("sftp://partner/in/{date}/*", "sftp://partner/in/2026-11-10/a.jsonl", "2026-11-10/a.jsonl"),
+        ("sftp://partner/in/a.jsonl", "sftp://partner/in/a.jsonl", "a.jsonl"),
+        ("sftp://partner/*.jsonl", "sftp://partner/a.jsonl", "a.jsonl"),
+        ("sftp://me:p*ss@host/in/{date}/*", "sftp://me:p*ss@host/in/2026-11-10/a.jsonl", "2026-11-10/a.jsonl"),
+        ("https://me:pass@host/{date}.jsonl", "https://me:pass@host/2026-11-10.jsonl", "https://host/2026-11-10.jsonl"),
+    ],
+)
+def test_a_file_is_known_by_its_path_below_what_all_have_and_without_a_password(
+    location: str, place: str, name: str
+) -> None:
+    assert locations.name_below(location, place) == name
+
+
+@pytest.mark.parametrize(
+    ("location", "period"),
+    [("{date}/{hour}.csv", "2026-11-10 09"), ("{year}-{month}.csv", "2026 11"), ("all.csv", "")],
+)
+def test_the_period_of_a_file_is_that_of_its_date_parts(location: str, period: str) -> None:
+    assert locations.period(location, Window.parse("2026-11-10T09:00", "2026-11-10T10:00")) == period
+
+
 def test_an_address_of_a_day_says_nothing_of_the_others() -> None:
     locations.check_there("http://127.0.0.1:1/{date}.csv")
 

@@ -240,7 +240,7 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"), [("404", Permanent), ("403", Permanent), ("500", Permanent), ("silent", Transient)]
+    ("path", "kind"), [("404", Permanent), ("403", Permanent), ("500", Transient), ("silent", Transient)]
 )
 def test_a_server_is_asked_for_the_head_alone(address: str, path: str, kind: type[ClearwellError]) -> None:
     with pytest.raises(kind):
