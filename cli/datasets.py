@@ -30,7 +30,7 @@ def dataset_group() -> None:
     "place",
     required=True,
     metavar="PLACE",
-    help="A file, a pattern such as 'exports/{date}.csv', an http address, or CONNECTION.schema.table.",
+    help="A path, s3://bucket/key, a pattern such as 'exports/{date}.csv', an http address, or CONNECTION.schema.table.",
 )
 @click.option("--source", default="", metavar="SOURCE", help="Name of the source; the dataset's own if not given.")
 @click.option("--owner", default="", metavar="OWNER", help="The team that answers for the data.")
@@ -124,7 +124,7 @@ def _as_one(proposal: Proposal, written: tuple[str, ...]) -> dict[str, object]:
 @click.option("--to", "end", metavar="T", callback=named_date, help="End, not included.")
 @json_option
 def check_dataset(dataset: str, start: str | None, end: str | None, as_json: bool) -> None:
-    """Land one window of DATASET aside, and say what becomes of its records. Exits with 1 if all are refused.
+    """Land one window of DATASET aside, and say what becomes of its records. Exits with 1 if none is accepted.
 
     Nothing is changed.
     """
@@ -152,7 +152,14 @@ def _show_checked(found: Checked) -> None:
         tell(f"the contract does not read: {', '.join(found.unknown)}")
     if found.lacking:
         tell(f"the source does not have: {', '.join(found.lacking)}")
-    tell("nothing was changed" if found.is_usable else "every record is refused. Next: correct the contract")
+    if held := found.count("held"):
+        tell(
+            f"{held:,} records can be read, but would be held with the refused ones of their batch, which are too many."
+            " Next: correct the contract, or say in it how many may be refused: `breaker: {share: 1}`"
+        )
+    elif not found.is_usable:
+        tell("every record is refused. Next: correct the contract")
+    tell("nothing was changed")
 
 
 @dataset_group.command("list")

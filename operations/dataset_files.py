@@ -165,7 +165,7 @@ def _column(name: str, data_type: str, block: str) -> str:
 
 
 def _contract_columns(proposal: Proposal, columns: Iterable[ProposedColumn]) -> list[str]:
-    return [_column(one.name, one.type, f"{proposal.asked.name}_{one.name}") for one in columns]
+    return [_column(one.name, one.type, _block(proposal, one.name)) for one in columns]
 
 
 def _key_columns(proposal: Proposal) -> list[ProposedColumn]:
@@ -173,13 +173,19 @@ def _key_columns(proposal: Proposal) -> list[ProposedColumn]:
     return [by_name[name] for name in proposal.key]
 
 
+def _block(proposal: Proposal, column: str) -> str:
+    """Return the name of a column's description. With two underscores, it is none of the project's own, such as sales_country."""
+    return f"{proposal.asked.name}__{column}"
+
+
 def _date_block(proposal: Proposal) -> str:
-    return f"{proposal.asked.name}__date"
+    # no column of a contract can have this name
+    return _block(proposal, "record_date")
 
 
 def _blocks(proposal: Proposal) -> str:
     name = proposal.asked.name
-    texts = {f"{name}_{one.name}": one.description for one in proposal.columns}
+    texts = {_block(proposal, one.name): one.description for one in proposal.columns}
     if proposal.event_time:
         texts[_date_block(proposal)] = (
             f"UTC date of {proposal.event_time} in {name}; that of its window if it has none."

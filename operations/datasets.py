@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import duckdb
 
 from ingestion import bronze, releases, sources
-from ingestion.addresses import is_http, shown, split_http
+from ingestion.addresses import is_http, is_sftp, shown, split_http
 from ingestion.contract import PROJECT, Contract, read_contracts, say_duration
 from ingestion.database import literal
 from ingestion.errors import Permanent
@@ -25,7 +25,7 @@ from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.names import is_path, unfit
-from ingestion.sources import database_tables
+from ingestion.sources import database_tables, locations, s3
 from ingestion.times import clock_of
 from ingestion.window import DAY, Window, parse_time
 from operations import samples
@@ -48,7 +48,8 @@ _FILES = "file"
 class Checked:
     """What became of one window of a dataset, landed aside.
 
-    `fates` and `refused` count records, with an example of each reason. `unknown` are columns of the source that the contract
+    `fates` and `refused` count records, with an example of each reason. Records that could enter but are in a batch with too many
+    refused ones are `held`. `unknown` are columns of the source that the contract
     does not read, `lacking` those of the contract that the source does not have, and `colliding` keys with more than one content.
     """
 
@@ -65,8 +66,11 @@ class Checked:
     @property
     def is_usable(self) -> bool:
         """Say whether any record is accepted; a window without records refuses none."""
-        refused = sum(int(str(one["records"])) for one in self.fates if one["fate"] == "dead_letter")
-        return not self.records or refused < self.records
+        return not self.records or self.count("dead_letter") + self.count("held") < self.records
+
+    def count(self, fate: str) -> int:
+        """Return the number of records of a fate."""
+        return sum(int(str(one["records"])) for one in self.fates if one["fate"] == fate)
 
 
 def propose_dataset(asked: Asked, now: datetime, project: Path = PROJECT) -> Proposal:
@@ -89,7 +93,7 @@ def _place(place: str) -> str:
                 todo="set a variable to the address, and name it: --from '${REVIEWS}'",
             )
         return place
-    if place.startswith(("$", "package:", "/", "~")) or samples.table_of(place):
+    if place.startswith(("$", "package:", "/", "~")) or s3.is_s3(place) or is_sftp(place) or samples.table_of(place):
         return place
     return str(Path(place).absolute())
 
@@ -248,27 +252,27 @@ def newest_day(home: Home, contract: Contract, now: datetime) -> Window:
         return _day(database_tables.newest(contract, home) or now)
     if contract.kind == "hours" and (days := [one.name for one in home.landing.glob("????-??-??")]):
         return _day(parse_time(max(days)))
-    location = getattr(contract.settings, "location", None)
-    if contract.kind != _FILES or not location:
-        raise Permanent(f"the newest day of {contract.source} is not known", todo="give --from DATE and --to DATE")
-    place = samples.expand(location)
-    if found := samples.newest_date(place):
+    if contract.kind != _FILES or not hasattr(contract.settings, "location"):
+        raise _unknown_day(contract)
+    location = locations.location_of(contract)
+    if found := samples.newest_date(location):
         return _day(parse_time(found))
+    if is_http(location) and locations.is_dated(location):
+        raise _unknown_day(contract)
     if not contract.event_time:
         return _day(now)
-    return _day(_newest_row(contract, place))
+    return _day(_newest_row(contract, location, contract.event_time))
 
 
-def _newest_row(contract: Contract, place: str) -> datetime:
+def _unknown_day(contract: Contract) -> Permanent:
+    return Permanent(f"the newest day of {contract.source} is not known", todo="give --from DATE and --to DATE")
+
+
+def _newest_row(contract: Contract, location: str, column: str) -> datetime:
     """Read the last file whole, and return the latest time in it."""
-    latest: datetime | None = None
-    clock = clock_of(contract.column(contract.event_time))
-    for row in samples.last_file(place):
-        # a file with a column per kind has its dates in the first one
-        names = contract.in_source([contract.event_time], row).values() or list(row)[: bool(contract.settings.unpivot)]
-        for name in names:
-            if (text := row[name]) and (at := clock(text)) and (latest is None or at > latest):
-                latest = at
+    clock = clock_of(contract.column(column))
+    times = (clock(text) for text in samples.last_texts(contract, location, column))
+    latest = max((at for at in times if at), default=None)
     if latest is None:
         raise Permanent(
             f"no record of {contract.dataset} has a time in {contract.event_time}",
@@ -346,6 +350,9 @@ _FOUND = """
     from records.{dataset} group by fate
     union all
     select 'fate', 'dead_letter', count(*), null from scratch.staging.{dataset} where reasons is not null having count(*) > 0
+    union all
+    select 'fate', 'held', count(*), null from scratch.staging.{dataset}
+    where reasons is null and batch_id in (select batch_id from plan.held) having count(*) > 0
     union all
     select 'refused', reason, count(*), (list(left(raw, 300) order by batch_id, record_no))[:{examples}] from refused group by reason
     union all

@@ -21,6 +21,12 @@ NAIVE = "those without an offset are read as UTC"
 TEXT, STRING, NUMBER, FRACTION, BOOLEAN, OBJECT, LIST = (
     *("TEXT", "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "OBJECT", "ARRAY"),
 )
+# Why a column stays text although its values are more.
+DAY_OR_MONTH = "texts: the day or the month may come first, which `time_format` would say"
+COMMA = "texts: a comma may separate decimals or thousands, which `decimal` or `thousands` would say"
+_SIGNED = "numbers with a sign of a currency or a percentage, which no type reads; have them exported without it"
+_TOO_LONG = "numbers that no type reads exactly; have them exported with 15 decimals at most"
+_NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([.,][0-9]{3})+)([.,][0-9]+)?(e[+-]?[0-9]+)?-?", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))")
 _WITH_COMMA = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]*)?")
@@ -33,15 +39,21 @@ _TIME = re.compile(
 )
 _ZERO_FIRST = re.compile(r"0[0-9]+|\+.*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PHONE = re.compile(r"(\+|00)[0-9][0-9 ()/-]{6,20}")
+_PHONE = re.compile(r"(\+|00)[1-9][0-9 ()/-]{6,20}")
+_IP = re.compile(r"((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)")
+_CODE = re.compile(r"(?=\S*\d)\S+")
+_MINUS_LAST = re.compile(r"[0-9.,]+-")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # How dates are written, and how the times of a day follow them. A column that fits two of the first group stays text.
 _DATES = (
     *("%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y"),
-    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y"),
+    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%b %d, %Y", "%B %d, %Y"),
 )
 _CLOCKS = (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
-_ZONED = ("%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%Y-%m-%d %H:%M UTC")
+_ZONED = (
+    *("%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %H:%M:%S.%f %z", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
+    *("%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%Y-%m-%d %H:%M UTC"),
+)
 # Texts that mean that there is no value.
 _NO_VALUE = ("N/A", "n/a", "NA", "#N/A", "NULL", "null", "None", "NaN", "nan", "-", "--", "?")
 # Words for true and false. A column must have both.
@@ -51,6 +63,9 @@ _YES_AND_NO = (
 )
 # So many values show which formats are worth trying.
 _FIRST = 100
+# How a date is written as a number. A column's name must say that it is one.
+_COMPACT = "%Y%m%d"
+_GLUED_TIME = re.compile(r"(date|datum|time|zeit)$")
 # Epoch seconds of the years 2000 to 2099.
 _EPOCH = range(946_684_800, 4_102_444_800)
 _LETTERS = str.maketrans(
@@ -118,11 +133,25 @@ _TIME_WORDS = {
     "epoch",
     "created",
     "am",
+    "tstamp",
+    "datetime",
 }
 _BEGIN_WORDS = {
     *("created", "placed", "ordered", "occurred", "event", "invoice", "order", "booked", "purchased", "sold", "logged"),
-    *("erstellt", "bestellt", "bestelldatum", "rechnungsdatum", "sent", "received", "posted", "paid", "transaction"),
+    *(
+        "erstellt",
+        "bestellt",
+        "bestelldatum",
+        "rechnungsdatum",
+        "buchungsdatum",
+        "belegdatum",
+        "posted",
+        "paid",
+        "transaction",
+    ),
 }
+# What trackers call the time of an event, beside those of its transport.
+_EVENT_TIMES = {"timestamp", "event time", "event timestamp", "event at", "derived tstamp", "occurred at"}
 _CHANGE_WORDS = {
     "updated",
     "modified",
@@ -184,19 +213,14 @@ _PERSONAL_WORDS = {
 _PERSONAL_NAMES = {
     *("first_name", "last_name", "full_name", "middle_name", "family_name", "given_name", "user_name", "customer_name"),
     *("contact_name", "display_name", "name_first", "name_last", "kundenname", "ip_address", "user_agent"),
+    *("shipping_name", "billing_name", "recipient", "recipient_name", "cardholder_name"),
 }
 _AMOUNT_WORDS = {"amount", "total", "betrag", "summe", "revenue", "gross", "net", "sum", "umsatz"}
 _PRICE_WORDS = {"price", "preis", "cost", "fee", "tax", "discount", "rabatt", "kosten", "shipping"}
+_POSITION_WORDS = {"line", "position", "pos", "row", "sequence", "seq", "item", "zeile", "posnr"}
 _PART_WORDS = {
+    *_POSITION_WORDS,
     *(
-        "line",
-        "position",
-        "pos",
-        "row",
-        "sequence",
-        "seq",
-        "item",
-        "zeile",
         "date",
         "datum",
         "day",
@@ -327,11 +351,47 @@ def _type_of_texts(name: str, values: Collection[str]) -> Type:
 
 
 def _text(values: Collection[str]) -> str:
+    values = _minus_first(values)
     if all(_AMBIGUOUS.fullmatch(one) or _INTEGER.fullmatch(one) for one in values):
-        return "texts: a comma may separate decimals or thousands, which `decimal` or `thousands` would say"
+        return COMMA
     if all(re.fullmatch(r"[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{2,4}.*", one) for one in values):
-        return "texts: the day or the month may come first, which `time_format` would say"
+        return DAY_OR_MONTH
+    if all(_NUMBER.fullmatch(one.strip("$€£¥% ")) for one in values) and not all(map(_NUMBER.fullmatch, values)):
+        return f"texts: {_SIGNED}"
+    if all(map(_NUMBER.fullmatch, values)):
+        return f"texts: {_TOO_LONG}"
+    if all(one[:1] in ("{", "[") and one[-1:] in ("}", "]") for one in values):
+        return "texts: JSON, into which only a contract of `format: json_lines` has paths"
     return "texts"
+
+
+def by_days(values: Collection[str], first: str, last: str) -> Type | None:
+    """Recognize dates and times of which the day or the month may come first, by the days that their files are of."""
+    near = timedelta(days=2)
+    start, end = (datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in (first, last))
+    found = []
+    for day in _DATES:
+        for kind, clocks in (("date", ("",)), ("timestamp", _CLOCKS)):
+            formats = [f"{day}{clock}" for clock in clocks]
+            one = _fitting(kind, [tuple(formats)], list(values))
+            if not one:
+                continue
+            read = reader(kind, one.options)
+            if all((at := read(text)) and start - near <= at <= end + near for text in values):
+                found.append(Type(kind, f"{one.why}, as the files' own dates show", one.options))
+    return found[0] if len(found) == 1 else None
+
+
+def shows_decimal_comma(values: Collection[str]) -> bool:
+    """Say whether these are numbers with a decimal comma, and nothing else."""
+    numbers = _minus_first(values)
+    return bool(numbers) and all(_WITH_COMMA.fullmatch(one) for one in numbers) and not _is_unclear(numbers, ",")
+
+
+def with_decimal_comma(values: Collection[str]) -> Type | None:
+    """Read numbers such as 1,000, of which the file's other columns show that the comma separates decimals."""
+    found = _decimals({one.replace(",", ".") for one in _minus_first(values)})
+    return found and Type(found.name, f"{found.why}, with a decimal comma, as in other columns", {"decimal": ","})
 
 
 def _type_of_json(name: str, values: Collection[str], kinds: set[str]) -> Type:
@@ -341,11 +401,15 @@ def _type_of_json(name: str, values: Collection[str], kinds: set[str]) -> Type:
     if kinds == {BOOLEAN}:
         return Type("boolean", "all values are true or false")
     if kinds == {STRING}:
-        return _times(values) or _written_times(values) or Type("varchar", "texts")
+        counted = _counted(name, values) if all(_INTEGER.fullmatch(one) for one in values) else None
+        return counted or _times(values) or _written_times(values) or Type("varchar", "texts")
     if kinds <= {NUMBER, STRING} and is_code(name):
         return Type("varchar", "numbers that name a thing", {"json_types": ["string", "integer"]})
     if kinds == {NUMBER} and all(map(_in_range, values)):
-        return _epoch(name, values) or Type("bigint", "all values are whole numbers")
+        if found := _counted(name, values):
+            written = {"json_types": ["string", "integer"]} if found.name == "date" else {}
+            return Type(found.name, found.why, found.options | written)
+        return Type("bigint", "all values are whole numbers")
     if kinds <= {NUMBER, FRACTION, STRING} and (found := _decimals(values, digits=15)):
         return found
     if kinds <= {NUMBER, STRING}:
@@ -446,7 +510,7 @@ def _type_of_integers(name: str, values: Collection[str]) -> Type:
         return Type("varchar", "numbers with zeros or a sign in front, which must be kept")
     if not all(map(_in_range, values)):
         return Type("varchar", "numbers that are too large for bigint")
-    if found := _epoch(name, values):
+    if found := _counted(name, values):
         return found
     if is_code(name):
         return Type("varchar", "numbers that name a thing: nobody adds them up")
@@ -457,10 +521,14 @@ def _in_range(text: str) -> bool:
     return len(text) <= 20 and -(2**63) <= int(text) < 2**63
 
 
-def _epoch(name: str, values: Collection[str]) -> Type | None:
-    """Recognize a count of time since 1970 in a column whose name speaks of time."""
-    if not set(words(name)) & (_TIME_WORDS | _CHANGE_WORDS | _BEGIN_WORDS) or is_code(name):
+def _counted(name: str, values: Collection[str]) -> Type | None:
+    """Recognize a count of time since 1970, or a date such as 20261101, in a column whose name speaks of time."""
+    glued = _GLUED_TIME.search("".join(words(name)))
+    if not (glued or set(words(name)) & (_TIME_WORDS | _CHANGE_WORDS | _BEGIN_WORDS)) or is_code(name):
         return None
+    read = reader("date", {"time_format": _COMPACT})
+    if all(len(one) == 8 and read(one) for one in values):
+        return Type("date", f"written as {_COMPACT}", {"time_format": _COMPACT})
     numbers = [int(one) for one in values]
     for unit, size in (("seconds", 1), ("milliseconds", 1000), ("microseconds", 1_000_000)):
         if all(number // size in _EPOCH for number in numbers):
@@ -486,7 +554,9 @@ def _decimals(values: Collection[str], digits: int = 18) -> Type | None:
 
 
 def _marked_numbers(values: Collection[str]) -> Type | None:
-    """Recognize numbers with a decimal comma, or with marks between thousands."""
+    """Recognize numbers with a decimal comma, with marks between thousands, or with the minus behind them."""
+    is_behind = any(map(_MINUS_LAST.fullmatch, values))
+    values = _minus_first(values)
     if all(_WITH_COMMA.fullmatch(one) for one in values) and not _is_unclear(values, ","):
         found = _decimals({one.replace(".", "").replace(",", ".") for one in values})
         options: dict[str, object] = {"decimal": ","}
@@ -494,8 +564,16 @@ def _marked_numbers(values: Collection[str]) -> Type | None:
         return found and Type(found.name, f"{found.why}, with a decimal comma", options)
     if all(_WITH_GROUPS.fullmatch(one) for one in values) and not _is_unclear(values, "."):
         found = _decimals({one.replace(",", "") for one in values})
-        return found and Type(found.name, f"{found.why}, with commas between thousands", {"thousands": ","})
+        written = "a minus behind" if is_behind else "commas between thousands"
+        return found and Type(found.name, f"{found.why}, with {written}", {"thousands": ","})
+    if is_behind and all(_INTEGER.fullmatch(one) and _in_range(one) for one in values):
+        return Type("bigint", "all values are whole numbers, some with a minus behind", {"thousands": ","})
     return None
+
+
+def _minus_first(values: Collection[str]) -> list[str]:
+    """Put a minus behind a number in front of it, as the parser does where a contract says the signs of numbers."""
+    return [f"-{one[:-1]}" if _MINUS_LAST.fullmatch(one) else one for one in values]
 
 
 def _is_unclear(values: Collection[str], decimal: str) -> bool:
@@ -530,6 +608,16 @@ _GLUED_ID = re.compile(
 )
 
 
+def are_codes(values: Collection[str]) -> bool:
+    """Say whether values look like codes: each has a digit, and no blank."""
+    return bool(values) and all(map(_CODE.fullmatch, values))
+
+
+def is_position(name: str) -> bool:
+    """Say whether a name is that of a position within something that has an id."""
+    return bool(set(words(name)) & _POSITION_WORDS)
+
+
 def is_part_of_key(name: str) -> bool:
     """Say whether a name is that of what often identifies a record together with an id: a position, a date, a currency."""
     return bool(set(words(name)) & _PART_WORDS)
@@ -538,10 +626,17 @@ def is_part_of_key(name: str) -> bool:
 def event_rank(name: str) -> int:
     """Rank how much a name sounds like the time of a record; 0 for not at all."""
     said = set(words(name))
-    if said & (_CHANGE_WORDS | _OTHER_TIME_WORDS):
+    if is_other_time(name):
         return 0
-    glued = bool(re.search(r"(date|datum|time|zeit)$", "".join(words(name))))
+    if " ".join(words(name)) in _EVENT_TIMES:
+        return 4
+    glued = bool(_GLUED_TIME.search("".join(words(name))))
     return 2 * bool(said & _BEGIN_WORDS) + bool(said & _TIME_WORDS or glued)
+
+
+def is_other_time(name: str) -> bool:
+    """Say whether a name is that of a time which does not say when a record happened, such as a birthday."""
+    return bool(set(words(name)) & (_CHANGE_WORDS | _OTHER_TIME_WORDS))
 
 
 def is_version(name: str) -> bool:
@@ -555,7 +650,9 @@ def personal(name: str, values: Iterable[str]) -> str:
     if "_".join(said) in _PERSONAL_NAMES or set(said) & _PERSONAL_WORDS:
         return "its name"
     listed = list(values)
-    for pattern, what in ((_EMAIL, "email addresses"), (_PHONE, "telephone numbers")):
+    for pattern, what in ((_EMAIL, "email addresses"), (_PHONE, "telephone numbers"), (_IP, "IP addresses")):
+        if pattern is _PHONE and is_code(name):
+            continue
         found = sum(bool(pattern.fullmatch(one)) for one in listed)
         if listed and found >= max(1, len(listed) // 20):
             return what

@@ -4,21 +4,23 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import combinations
+from itertools import chain, combinations
 
 from ingestion.addresses import shown
 from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.names import fold
 from operations import guesses
+from operations.dialects import OTHER_ENCODINGS
 from operations.guesses import Type, is_currency, plain_names
-from operations.samples import CSV, TABLE, Row, Sample, table_of
+from operations.samples import JSON_LINES, TABLE, Row, Sample, table_of
 
 # Of a key or a time that its name and all other values speak for, this share of the sample may be missing or wrong.
 _TOLERATED = 0.01
 # Fewer rows prove nothing about a key whose name does not speak for it.
 _PROVING_ROWS = 100
 _SHOWN_CANDIDATES = 3
+_SHOWN_TIMES = 6
 # What the user says if no column identifies a row.
 _BY_ROW = "row"
 _BY_CHANCE = "identifies a record, or differs by chance in this sample: --key COL[,COL]"
@@ -54,6 +56,7 @@ class ProposedColumn:
     options: dict[str, object] = field(default_factory=dict)
     missing: int = 0
     distinct: int = 0
+    is_padded: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,11 @@ class Proposal:
 
 @dataclass
 class _Column:
-    """A column of the sample, while it is decided on."""
+    """A column of the sample, while it is decided on. `label` is what guesses are made from: its name, or the words of its path."""
 
     name: str
     header: str
+    label: str
     texts: list[str | None]
     values: set[str]
     missing: int
@@ -119,7 +123,7 @@ def propose(asked: Asked, sample: Sample, now: datetime) -> Proposal:
     made = [_proposed(asked, one, key, event_time, version, notes) for one in columns]
     if by_row:
         made.insert(0, _row_id(asked, key[0], notes))
-    elif sample.format == CSV and not version:
+    elif sample.format not in (JSON_LINES, TABLE) and not version:
         version = _free("file_time", columns)
         description = f"When the file with the record of {asked.name} was published or last changed, UTC."
         why = "the source has no time of change: of two records of a key, the one in the newer file wins"
@@ -159,18 +163,19 @@ def settings(proposal: Proposal) -> dict[str, object]:
 def _columns(sample: Sample, notes: _Notes) -> list[_Column]:
     found = []
     folded = Counter(map(fold, sample.columns))
-    for place, (header, name) in enumerate(zip(sample.columns, plain_names(sample.columns), strict=True)):
-        if not guesses.can_be_named(header):
+    labels = [sample.labels.get(header, header) for header in sample.columns]
+    for place, (header, label, name) in enumerate(zip(sample.columns, labels, plain_names(labels), strict=True)):
+        if header not in sample.labels and not guesses.can_be_named(header):
             notes.to_decide.append(f"column {header!r} is left out: a contract cannot say its name; bronze keeps it")
             continue
-        if folded[fold(header)] > 1 and sample.format == CSV:
+        if folded[fold(header)] > 1 and sample.format not in (JSON_LINES, TABLE):
             notes.to_decide.append(
                 f"column {header} is left out: another column differs from it by case alone; bronze keeps both"
             )
             continue
         texts = [row[place] for row in sample.rows]
         values = {text for text in texts if text is not None}
-        proposed = guesses.type_of(header, values, sample.kinds_of(header))
+        proposed = guesses.type_of(label, values, sample.kinds_of(header))
         if proposed.name is None:
             notes.to_decide.append(f"column {header} is left out: {proposed.why}; bronze keeps it")
             continue
@@ -179,12 +184,25 @@ def _columns(sample: Sample, notes: _Notes) -> list[_Column]:
             texts = [None if text in marks else text for text in texts]
             values -= set(marks)
         missing = sum(not text for text in texts)
-        found.append(_Column(name, header, texts, values, missing, proposed))
+        found.append(_Column(name, header, label, texts, values, missing, proposed))
+    _read_by_the_rest(sample, found)
     if not found:
         raise Permanent(
             "no column of the source can be read", where=shown(sample.place), todo="name a place with records"
         )
     return found
+
+
+def _read_by_the_rest(sample: Sample, columns: Sequence[_Column]) -> None:
+    """Decide on columns that their own values leave open: by the days of the files, and by the commas of other columns."""
+    has_comma = any(guesses.shows_decimal_comma(one.values) for one in columns)
+    for one in columns:
+        read: Type | None = None
+        if one.type.why == guesses.DAY_OR_MONTH and sample.days:
+            read = guesses.by_days(one.values, *sample.days)
+        elif one.type.why == guesses.COMMA and has_comma:
+            read = guesses.with_decimal_comma(one.values)
+        one.type = read or one.type
 
 
 def _named(columns: Sequence[_Column], said: str, option: str) -> _Column:
@@ -217,7 +235,7 @@ def _version(asked: Asked, columns: Sequence[_Column], notes: _Notes) -> str | N
         _as_time(found)
         notes.decided.append(f"version {found.name}: as you say")
         return found.name
-    named = [one for one in columns if guesses.is_version(one.header) and one.values]
+    named = [one for one in columns if guesses.is_version(one.label) and one.values]
     times = [one for one in named if _as_time(one)] or [one for one in named if one.type.name == "bigint"]
     if not times:
         return None
@@ -237,20 +255,33 @@ def _event_time(asked: Asked, columns: Sequence[_Column], version: str | None, n
         notes.decided.append(f"event time {found.name}: as you say")
         return found.name
     ranked = [
-        (guesses.event_rank(one.header), one.type.name == "timestamp", -one.missing, one)
+        (guesses.event_rank(one.label), one.label == one.header, one.type.name == "timestamp", -one.missing, one)
         for one in columns
-        if one.name != version and guesses.event_rank(one.header) and 2 * one.missing < len(one.texts) and _as_time(one)
+        if one.name != version and guesses.event_rank(one.label) and 2 * one.missing < len(one.texts) and _as_time(one)
     ]
+    if not ranked and (only := _only_time(columns, version)):
+        notes.decided.append(f"event time {only.name}: no other column has times")
+        notes.to_decide.append(f"whether {only.name} says when a record happened: --event-time COL")
+        return only.name
     if not ranked:
         what = "no column says when a record happened, so the dataset has no dates, as customers and products have none"
-        notes.to_decide.append(f"{what}; if one does: --event-time COL")
+        times = [one.name for one in columns if one.type.name in ("timestamp", "date") and one.name != version]
+        some = f", of which {', '.join(times[:_SHOWN_TIMES])} may be one" if times else ""
+        notes.to_decide.append(f"{what}; if one does: --event-time COL{some}")
         return None
-    best = max(ranked, key=lambda one: one[:3])[3]
+    best = max(ranked, key=lambda one: one[:-1])[-1]
     others = [one.name for *_, one in ranked if one is not best]
     notes.decided.append(f"event time {best.name}: its name and its values")
     if others:
         notes.to_decide.append(f"whether {best.name} dates a record, or {' or '.join(others)} does: --event-time COL")
     return best.name
+
+
+def _only_time(columns: Sequence[_Column], version: str | None) -> _Column | None:
+    """Return the one column of times that most records have, whatever it is called, unless its name says that it is another time."""
+    times = [one for one in columns if one.type.name == "timestamp" and one.name != version]
+    is_clear = len(times) == 1 and 2 * times[0].missing < len(times[0].texts)
+    return times[0] if is_clear and not guesses.is_other_time(times[0].label) else None
 
 
 def _key(
@@ -260,16 +291,21 @@ def _key(
     rows = _distinct(sample.rows)
     if said := asked.key or sample.key:
         found = [_named(columns, one, "--key" if asked.key else "the table's key") for one in said]
-        collide, _ = _collisions(found, rows, sample)
+        collide, none = _collisions(found, rows, sample)
         told = f"; in the sample, {collide:,} records share their key with another one" if collide else ""
         notes.decided.append(
             f"key {_said(found)}: {'as you say' if asked.key else 'the primary key of the table'}{told}"
         )
+        if none > _TOLERATED * len(rows):
+            notes.to_decide.append(
+                f"{none:,} of {len(rows):,} rows have no {_said(found)}, and are refused; where that is meant, `breaker: {{share: 1}}`"
+                " in the contract keeps them from holding the others"
+            )
         return tuple(one.name for one in found)
-    ranks = {one.name: guesses.id_rank(one.header, asked.name) for one in columns}
+    ranks = {one.name: guesses.id_rank(one.label, asked.name) for one in columns}
     by_version = next((one for one in columns if one.name == version), None)
     singles = sorted((one for one in columns if _may_identify(one, ranks)), key=lambda one: -ranks[one.name])
-    tried: list[tuple[int, list[_Column]]] = []
+    tried: list[_Candidate] = []
     for one in singles:
         allowed = _TOLERATED * len(one.texts) if ranks[one.name] == 3 else 0
         collide, missing = _collisions([one], rows, sample)
@@ -282,37 +318,58 @@ def _key(
                 notes.to_decide.append(f"whether {one.name} {_BY_CHANCE}")
             return (one.name,)
         if is_proof:
-            tried.append((collide + missing, [one]))
+            tried.append(_Candidate(collide, missing, (one,)))
     named = [one for one in singles if ranks[one.name] >= 2 and not one.missing]
     # two columns differ by chance if one of them is the time of a record
     parts = [
         one
         for one in columns
-        if not one.missing and guesses.is_part_of_key(one.header) and one.type.name in ("varchar", "bigint", "date")
+        if not one.missing and guesses.is_part_of_key(one.label) and one.type.name in ("varchar", "bigint", "date")
     ]
-    for first, second in _pairs(named, parts):
+    codes = [one for one in singles if one not in named and not one.missing and guesses.are_codes(one.values)]
+    positions = [one for one in parts if guesses.is_position(one.label)]
+    for first, second in chain(_pairs(named, parts), _pairs_of(codes, positions)):
         collide, _ = _collisions([first, second], rows, sample)
         if not collide:
             notes.decided.append(f"key {_said([first, second])}: together, different in each record of the sample")
             notes.to_decide.append(f"whether {_said([first, second])} {_BY_CHANCE}")
             return first.name, second.name
-        tried.append((collide, [first, second]))
+        tried.append(_Candidate(collide, 0, (first, second)))
     raise _no_key(asked, tried, len(rows))
 
 
 def _pairs(named: Sequence[_Column], parts: Sequence[_Column]) -> Iterable[tuple[_Column, _Column]]:
     yield from combinations(named, 2)
-    yield from ((one, other) for one in named for other in parts if other not in named)
+    yield from _pairs_of(named, [one for one in parts if one not in named])
 
 
-def _no_key(asked: Asked, tried: Sequence[tuple[int, list[_Column]]], rows: int) -> Permanent:
-    best = sorted(tried, key=lambda one: one[0])[:_SHOWN_CANDIDATES]
-    near = "; ".join(f"by {_said(found)}, {collide:,} of {rows:,} collide or have none" for collide, found in best)
-    option = f"--key {','.join(one.name for one in best[0][1])}" if best else "--key COL"
+def _pairs_of(named: Sequence[_Column], parts: Sequence[_Column]) -> Iterable[tuple[_Column, _Column]]:
+    return ((one, other) for one in named for other in parts if one is not other)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Columns that do not identify the rows: so many share theirs with an earlier one, and so many have none."""
+
+    collide: int
+    missing: int
+    columns: tuple[_Column, ...]
+
+    def __str__(self) -> str:
+        found = [f"{self.collide:,} collide"] if self.collide else []
+        found += [f"{self.missing:,} have none"] if self.missing else []
+        return f"by {_said(self.columns)}, {' and '.join(found)}"
+
+
+def _no_key(asked: Asked, tried: Sequence[_Candidate], rows: int) -> Permanent:
+    best = sorted(tried, key=lambda one: one.collide + one.missing)[:_SHOWN_CANDIDATES]
+    near = f": of {rows:,} rows, {'; '.join(map(str, best))}" if best else ""
+    option = f"--key {','.join(one.name for one in best[0].columns)}" if best else "--key COL"
+    without = ", which refuses the rows that have none" if best and not best[0].collide else ""
     return Permanent(
-        f"no column and no pair of columns identifies a record in the sample{f': {near}' if near else ''}",
+        f"no column and no pair of columns identifies a record in the sample{near}",
         where=shown(asked.place),
-        todo=f"say what does, such as `{option}`; or `--key row`, if each row is a record of its own",
+        todo=f"say what does, such as `{option}`{without}; or `--key row`, if each row is a record of its own",
     )
 
 
@@ -322,12 +379,16 @@ def _distinct(rows: Sequence[Row]) -> list[Row]:
 
 
 def _may_identify(column: _Column, ranks: dict[str, int]) -> bool:
-    """Say whether a column can be a key by itself. Amounts, times and long texts may differ by chance."""
+    """Say whether a column can be a key by itself. Amounts, times and texts of words may differ by chance."""
     if column.type.name not in ("varchar", "bigint") or not column.values:
         return False
     if ranks[column.name] >= 2:
         return True
-    return max(map(len, column.values)) <= 40 and not guesses.personal(column.header, column.values)
+    is_time = guesses.event_rank(column.label) or guesses.is_other_time(column.label)
+    are_words = 2 * sum(" " in one for one in column.values) > len(column.values)
+    if is_time or are_words or column.type.why in (guesses.DAY_OR_MONTH, guesses.COMMA):
+        return False
+    return max(map(len, column.values)) <= 40 and not guesses.personal(column.label, column.values)
 
 
 def _collisions(columns: Sequence[_Column], rows: Sequence[Row], sample: Sample) -> tuple[int, int]:
@@ -345,9 +406,9 @@ def _said(columns: Sequence[_Column]) -> str:
 def _money(columns: Sequence[_Column], notes: _Notes) -> tuple[str, str] | None:
     """Find the record's money: surely, if one column is an amount by its name and its values and one is its currency."""
     decimals = [one for one in columns if str(one.type.name).startswith("decimal")]
-    amounts = [one for one in decimals if guesses.is_amount(one.header)]
-    prices = [one for one in decimals if guesses.is_price(one.header)]
-    currencies = [one for one in columns if is_currency(one.header, one.values)]
+    amounts = [one for one in decimals if guesses.is_amount(one.label)]
+    prices = [one for one in decimals if guesses.is_price(one.label)]
+    currencies = [one for one in columns if is_currency(one.label, one.values)]
     if len(amounts) == 1 and len(currencies) == 1 and amounts[0].type.name == guesses.MONEY:
         notes.decided.append(f"money {amounts[0].name} in {currencies[0].name}: their names and values")
         return amounts[0].name, currencies[0].name
@@ -363,7 +424,7 @@ def _proposed(
 ) -> ProposedColumn:
     is_part, is_time = column.name in key, column.name == event_time
     few = column.missing <= _TOLERATED * len(column.texts)
-    personal = guesses.personal(column.header, column.values)
+    personal = guesses.personal(column.label, column.values)
     if personal:
         notes.decided.append(f"{column.name} is personal data: {personal}")
     return ProposedColumn(
@@ -379,6 +440,7 @@ def _proposed(
         options=dict(column.type.options),
         missing=column.missing,
         distinct=len(column.values),
+        is_padded=2 * sum(text.endswith(" ") for text in column.values) > len(column.values),
     )
 
 
@@ -433,6 +495,20 @@ def _say_the_rest(
             notes.to_decide.append(f"{one.name}: {guesses.NAIVE}, unless `timezone` in the contract says another zone")
     if not asked.owner:
         notes.to_decide.append("who owns the dataset: --owner OWNER, or `owner` in the contract")
+    if sample.csv.get("encoding") in OTHER_ENCODINGS:
+        notes.to_decide.append(
+            f"whether the file is in {sample.csv['encoding']}: letters beyond ASCII show it in the first rows; `encoding` under `csv`"
+        )
+    if sample.left_out:
+        some = ", ".join(sample.left_out[:_SHOWN_CANDIDATES])
+        notes.to_decide.append(
+            f"{len(sample.left_out):,} more values deep in the lines are left out, such as {some}; bronze keeps them"
+        )
+    if padded := [one.name for one in columns if one.is_padded]:
+        notes.to_decide.append(
+            f"{_listed(padded)}: values end in blanks, which are kept, so they equal no value without them;"
+            " of a table, `query` in place of `table` may trim them"
+        )
     if "header" in sample.csv:
         notes.to_decide.append(
             "what the columns are called: the file has no header; `header` under `csv` in the contract names them"

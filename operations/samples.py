@@ -1,54 +1,61 @@
 """Read a bounded sample of a source that no contract describes yet: exact texts, by the source's own names.
 
-Of files, the first and the last one that a pattern names are read, up to a number of rows and bytes in all. A row that cannot be
-split into columns is counted by the reason for which landing would make it a dead letter.
+Places are listed, unpacked and split into records by the code that lands them, so a sample sees what a landing would. Of files,
+the first and the last one that a pattern means are read, up to a number of rows and bytes in all. A row that cannot be split
+into columns is counted by the reason for which landing would make it a dead letter.
 """
 
-import csv
-import gzip
-import io
 import json
-import os
 import re
-import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ingestion.addresses import is_http, shown
-from ingestion.database import literal
+from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.fields import guess
-from ingestion.sources import csv_records
-from ingestion.sources.places import fetch
+from ingestion.file_settings import COMMAS, Dialect, parts_of
+from ingestion.home import Home
+from ingestion.names import text_in_raw
+from ingestion.sources import avro_records, csv_records, files, locations, parquet_records, places, s3
+from ingestion.sources.copied import Copied, copy
+from ingestion.sources.csv_records import Table
+from ingestion.sources.database_tables import database_of
+from ingestion.sources.lines import LineFile, Unreadable, compression_of
+from ingestion.sources.locations import Found
+from ingestion.sources.postgres import snapshot
+from operations.dialects import differences, guess_dialect
 from operations.guesses import BOOLEAN, FRACTION, LIST, NUMBER, OBJECT, STRING, TEXT
+from operations.leaves import find_leaves
 
 ROWS = 100_000
 _BYTES = 32 << 20
-# The most of one file that landing reads at once.
-_ALL_BYTES = 1 << 30
-CSV, JSON_LINES, PARQUET, TABLE = "csv", "json_lines", "parquet", "table"
+# Lines take so many times the memory of other rows.
+_OF_LINES = 2
+CSV, JSON_LINES, PARQUET, AVRO, TABLE = "csv", "json_lines", "parquet", "avro", "table"
+# What the end of a name says of a file. A file of any other name is looked into.
 _ENDINGS = {
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".zip"), CSV),
+    **dict.fromkeys((".csv", ".tsv"), CSV),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), JSON_LINES),
     **dict.fromkeys((".parquet", ".pq"), PARQUET),
+    ".avro": AVRO,
 }
+_OTHER_ENDINGS = (".txt", ".zip")
 _PACKED = (".gz", ".zst")
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-# The parts of a date in a pattern.
-_PARTS = {"date": r"\d{4}-\d{2}-\d{2}", "year": r"\d{4}", **dict.fromkeys(("month", "day", "hour"), r"\d{2}")}
-# A cell of a first line that is a value, and so no name. A year may be a name.
-_VALUE = re.compile(r"(?!(?:19|20)\d\d$)(?:[+-]?\d+([.,]\d+)*|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}.*|[^@\s]+@[^@\s]+\.\w+)")
-_AT_ONCE = 10_000
-_HEADER_BYTES = 1 << 16
+_WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 _TABLE = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
-# Of a file in another encoding, most lines with letters beyond ASCII are not UTF-8.
-_OTHER_ENCODING = "latin-1"
+# Such a table is large enough to take its rows from all of it, and not from its start.
+_LARGE = 2
+_FEWEST_ROWS = 1000
 Row = tuple[str | None, ...]
 
 
@@ -56,8 +63,9 @@ Row = tuple[str | None, ...]
 class Sample:
     """Rows of a source as texts, and what is known of it. `kinds` are the kinds of JSON values of each column.
 
-    `unread` counts the rows that cannot be split into columns, by reason. `csv` says how a file differs from the usual CSV. `key`
-    is a table's own primary key.
+    `labels` are the words of columns that are paths into a line; `left_out` are paths beyond what is proposed. `unread` counts
+    the rows that cannot be split into columns, by reason. `csv` says how a file differs from the usual CSV. `key` is a table's
+    own primary key, and `days` are those of the first and the last file, if the location has them.
     """
 
     place: str
@@ -66,114 +74,114 @@ class Sample:
     rows: tuple[Row, ...]
     files: tuple[str, ...] = ()
     kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
     csv: Mapping[str, object] = field(default_factory=dict)
     is_whole: bool = True
     key: tuple[str, ...] = ()
+    days: tuple[str, str] | None = None
 
     def kinds_of(self, column: str) -> frozenset[str]:
         return self.kinds.get(column, frozenset() if self.kinds else frozenset({TEXT}))
 
 
-@dataclass
-class _Taken:
-    """What was read of some files, in the order of their columns."""
-
-    columns: dict[str, None] = field(default_factory=dict)
-    rows: list[dict[str, str | None]] = field(default_factory=list)
-    kinds: dict[str, set[str]] = field(default_factory=dict)
-    unread: Counter[str] = field(default_factory=Counter)
-    csv: dict[str, object] = field(default_factory=dict)
-    is_whole: bool = True
-    # The most bytes to read of a file.
-    bytes: int = _BYTES
-
-    def add(self, row: dict[str, str | None]) -> None:
-        self.columns.update(dict.fromkeys(row))
-        self.rows.append(row)
-
-
 def read_sample(place: str, rows: int = ROWS) -> Sample:
-    """Read a sample of a place: a file, a pattern with `{date}` or `*`, an http address, or CONNECTION.schema.table.
+    """Read a sample of a place: of any location that a contract may have, or CONNECTION.schema.table.
 
     A place that has nothing to read is Permanent.
     """
-    expanded = expand(place)
-    if found := table_of(expanded):
+    location = locations.resolved(place, "the place")
+    if found := table_of(location):
         return _sample_of_table(place, *found, rows)
-    places = [expanded] if is_http(expanded) or expanded.startswith("package:") else _files(expanded)
-    form = _format(places[-1])
-    chosen = list(dict.fromkeys((places[0], places[-1])))
-    taken = _Taken(is_whole=len(chosen) == len(places), bytes=_BYTES)
-    for one in chosen:
-        for number, row in enumerate(_READERS[form](taken, one)):
-            if number >= rows // len(chosen):
-                taken.is_whole = False
-                break
-            taken.add(row)
+    ends = _ends(location)
+    found_files, days = [file for file, _ in ends], [day for _, day in ends]
+    with ExitStack() as opened:
+        begun = [_Begun.of(file.place, _BYTES // len(found_files), opened) for file in found_files]
+        _check_alike(begun)
+        taken = _READERS[begun[0].format](begun, rows // len(begun))
+    is_whole = (
+        taken.is_whole
+        and all(one.is_all for one in begun)
+        and len(list(islice(locations.of_any_time(location), 3))) <= len(begun)
+    )
+    where = tuple(shown(file.place) for file in found_files)
     if not taken.rows:
         raise Permanent(
             f"the sample has no record{' that can be read' if taken.unread else ''}",
-            where=", ".join(map(shown, chosen)),
+            where=", ".join(where),
             todo="name a place with records; of an http address, see what it delivers",
         )
-    columns = tuple(taken.columns)
+    if (ragged := taken.unread[csv_records.RAGGED]) > len(taken.rows):
+        raise Permanent(
+            f"{ragged:,} of {ragged + len(taken.rows):,} rows have more or fewer columns than the first line names",
+            where=", ".join(where),
+            todo="deliver the file with its header as the first line, without a title before it",
+        )
+    columns = taken.columns or tuple(dict.fromkeys(chain.from_iterable(taken.rows)))
     return Sample(
         place=place,
-        format=form,
+        format=begun[0].format,
         columns=columns,
         rows=tuple(tuple(row.get(name) for name in columns) for row in taken.rows),
-        files=tuple(map(shown, chosen)),
-        kinds={name: frozenset(taken.kinds.get(name, ())) for name in columns} if form == JSON_LINES else {},
+        files=where,
+        kinds={name: frozenset(taken.kinds.get(name, ())) for name in columns} if taken.kinds else {},
+        labels=taken.labels,
+        left_out=taken.left_out,
         unread=dict(taken.unread),
-        csv=taken.csv,
-        is_whole=taken.is_whole,
+        csv=differences(taken.dialect),
+        days=(days[0], days[-1]) if days[0] and days[-1] else None,
+        is_whole=is_whole,
     )
-
-
-def expand(place: str) -> str:
-    """Fill in the `${NAME}` and `${NAME:-default}` of a place from the environment."""
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1]) or match[2]
-        if not found:
-            raise Permanent(f"the place names ${{{match[1]}}}, which is not set", todo=f"set {match[1]}")
-        return found
-
-    return _VARIABLE.sub(value, place)
-
-
-def last_file(place: str) -> Iterator[dict[str, str | None]]:
-    """Yield the rows of a place, or of the last file of a pattern, by the source's names; not those that cannot be split."""
-    last = place if is_http(place) or place.startswith("package:") else _files(place)[-1]
-    yield from _READERS[_format(last)](_Taken(bytes=_ALL_BYTES), last)
-
-
-def newest_date(place: str) -> str | None:
-    """Return the date of the newest file of a pattern with date parts; None of any other place, or if there is no file."""
-    if not _has_parts(place) or is_http(place):
-        return None
-    pattern, dates = _dated(place), []
-    for one in _matching(place):
-        found = pattern.fullmatch(one)
-        parts = found.groupdict() if found else {}
-        if "date" in parts:
-            dates.append(parts["date"])
-        elif {"year", "month", "day"} <= set(parts):
-            dates.append(f"{parts['year']}-{parts['month']}-{parts['day']}")
-    return max(dates, default=None)
-
-
-def _has_parts(place: str) -> bool:
-    return any(f"{{{name}}}" in place for name in _PARTS)
 
 
 def table_of(place: str) -> tuple[str, str] | None:
     """Split CONNECTION.schema.table into the connection and the table; None if the place is no such name."""
     found = _TABLE.fullmatch(place)
-    if not found or _without_packing(place).suffix in _ENDINGS or Path(place).exists():
+    suffix = _without_packing(place).suffix
+    if not found or suffix in (*_ENDINGS, *_OTHER_ENDINGS, *_WORKBOOKS) or Path(place).exists():
         return None
     return found[1], f"{found[2]}.{found[3]}"
+
+
+def newest_date(location: str) -> str | None:
+    """Return the day of the newest file of a location with a date in it; None of any other location, or if there is no file."""
+    if not locations.is_dated(location) or is_http(location):
+        return None
+    return next((day for _, day in locations.of_any_time(location, newest_first=True)), None)
+
+
+def last_texts(contract: Contract, location: str, column: str) -> Iterator[str]:
+    """Yield the texts of a column of a contract in the last file of its location, as the source has them."""
+    found = next((file for file, _ in locations.of_any_time(location, newest_first=True)), None)
+    if not found:
+        raise Permanent("no file is there", where=shown(location), todo="check `location` in the contract")
+    if contract.format == JSON_LINES:
+        yield from _texts_in_lines(found.place, contract.at_source(column))
+        return
+    body = places.fetch(found.place)[0]
+    table = files.read(body, found.place, contract.settings.csv)
+    # a file with a column per kind has its dates in the first one
+    first = table.columns[: bool(contract.settings.unpivot)]
+    at = [table.columns.index(name) for name in contract.in_source([column], table.columns).values() or first]
+    yield from (text for one in table.records if not one.reason for place in at if (text := one.fields[place]))
+
+
+def _texts_in_lines(place: str, names: tuple[str, ...]) -> Iterator[str]:
+    import duckdb
+
+    with TemporaryDirectory(prefix="clearwell-") as folder, duckdb.connect() as connection:
+        path = Path(place).expanduser()
+        if not locations.is_path(place):
+            path = Path(folder) / "copy"
+            places.copy(place, path)
+        try:
+            for lines in LineFile(path, compression_of(path)).tables(""):
+                connection.register("lines", lines.select(["raw"]))
+                found = f"select distinct {text_in_raw(names)} from lines where json_valid(raw)"
+                yield from (text for (text,) in connection.execute(found).fetchall() if text)
+        except (OSError, Unreadable) as error:
+            raise Permanent(f"the file cannot be read: {error}", where=shown(place), todo="check the file") from None
 
 
 def _without_packing(place: str) -> Path:
@@ -181,204 +189,231 @@ def _without_packing(place: str) -> Path:
     return path.with_suffix("") if path.suffix.lower() in _PACKED else path
 
 
-def _format(place: str) -> str:
-    return _ENDINGS.get(_without_packing(place).suffix.lower(), CSV)
-
-
-def _dated(place: str) -> re.Pattern[str]:
-    """Return the pattern of the files of a place, with a group for each part of a date."""
-    pattern, seen = "", set()
-    for part in re.split(r"(\{\w+\}|\*)", str(Path(place).expanduser())):
-        name = part.strip("{}")
-        if part == "*":
-            pattern += "[^/]*"
-        elif part.startswith("{") and name in _PARTS:
-            pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{_PARTS[name]})"
-            seen.add(name)
-        else:
-            pattern += re.escape(part)
-    return re.compile(pattern)
-
-
-def _matching(place: str) -> list[str]:
-    """List the files of a pattern by name. A `*` and a date stand for a part of one name."""
-    try:
-        path, pattern = Path(place).expanduser(), _dated(place)
-        parts = "|".join(_PARTS)
-        wanted = re.sub(rf"(\{{({parts})\}}|\*)+", "*", re.sub(r"([\[?])", r"[\1]", str(path)))
-        found = Path(path.anchor or ".").glob(wanted.removeprefix(path.anchor))
-        return sorted(str(one) for one in found if one.is_file() and pattern.fullmatch(str(one)))
-    except (OSError, RuntimeError, ValueError, NotImplementedError):
-        return []
-
-
-def _files(place: str) -> list[str]:
-    """List the files of a path or pattern, the oldest name first. None is Permanent."""
-    if "\0" not in place and (_has_parts(place) or "*" in place):
-        if found := _matching(place):
-            return found
+def _ends(location: str) -> list[tuple[Found, str | None]]:
+    """Return the first and the last file of a location, by time and name, with their days. None is Permanent."""
+    is_address = is_http(location)
+    if is_address and parts_of(location):
         raise Permanent(
-            "no file matches the pattern", where=shown(place), todo="correct it; {date} stands for 2026-11-01"
+            "an address cannot be listed, so a sample cannot find a day that it has",
+            where=shown(location),
+            todo="name the address of one day, and write {date} into `location` of the contract afterwards",
         )
-    path = Path(place)
     try:
-        path = path.expanduser()
-        if path.is_file():
-            return [str(path)]
-        near = guess(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        found = [next(locations.of_any_time(location, newest_first=newest), None) for newest in (False, True)]
     except (OSError, ValueError, RuntimeError):
-        near = ""
-    what = "is a folder" if path.is_dir() else f"does not exist{near}"
-    raise Permanent(
-        f"{shown(place)} {what}",
+        found = []
+    if files := list(dict.fromkeys(one for one in found if one)):
+        if locations.is_path(location) and Path(files[0][0].place).expanduser().is_dir():
+            raise _nothing_at(location)
+        return files
+    if parts_of(location) or locations.has_wildcard(location):
+        raise Permanent(
+            "no file matches the pattern", where=shown(location), todo="correct it; {date} stands for 2026-11-01"
+        )
+    raise _nothing_at(location)
+
+
+def _nothing_at(location: str) -> Permanent:
+    what, near = "does not exist", ""
+    if locations.is_path(location):
+        path = Path(location)
+        try:
+            path = path.expanduser()
+            near = guess(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else ""
+            what = "is a folder" if path.is_dir() else f"does not exist{near}"
+        except (OSError, ValueError, RuntimeError):
+            pass
+    return Permanent(
+        f"{shown(location)} {what}",
         todo="name a file, a pattern such as 'exports/{date}.csv', an address, or CONNECTION.schema.table",
     )
 
 
-def _body(place: str, taken: _Taken) -> bytes:
-    """Return the first bytes of a place, unpacked, up to its last whole line."""
-    if is_http(place) or place.startswith("package:"):
-        body = fetch(place)[0]
-        body = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-    else:
-        try:
-            with _opened(Path(place)) as file:
-                body = file.read(taken.bytes + 1)
-        except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
-            raise Permanent(f"the file cannot be read: {why}", where=shown(place), todo="check the file") from None
-    if len(body) <= taken.bytes:
-        return body
-    taken.is_whole = False
-    return body[: body.rfind(b"\n", 0, taken.bytes) + 1]
+@dataclass(frozen=True)
+class _Begun:
+    """The beginning of a file, unpacked, up to the end of a line, and whether that is all of it. Parquet and Avro are tables instead."""
+
+    place: str
+    format: str
+    body: bytes
+    is_all: bool
+    table: Table | None = None
+
+    @classmethod
+    def of(cls, place: str, size: int, opened: ExitStack) -> "_Begun":
+        if _without_packing(place).suffix.lower() in _WORKBOOKS:
+            raise Permanent(
+                "a workbook is not read",
+                where=shown(place),
+                todo="save its sheet as CSV in UTF-8, or have it exported so",
+            )
+        body, is_all = places.begin(place, size)
+        form = _format(place, body)
+        if form == PARQUET:
+            return cls(place, form, b"", True, parquet_records.read(_open_parquet(place, opened), shown(place)))
+        if form == AVRO:
+            return cls(place, form, b"", True, avro_records.read(places.fetch(place)[0], shown(place)))
+        if form == JSON_LINES and _without_packing(place).suffix.lower() == ".zip":
+            raise Permanent(
+                "a zip of lines is not read",
+                where=shown(place),
+                todo="deliver the lines plain, or compressed by gzip or zstd",
+            )
+        if form == JSON_LINES and len(body) > size // _OF_LINES:
+            body, is_all = body[: size // _OF_LINES], False
+        return cls(place, form, body if is_all else _whole_lines(body), is_all)
 
 
-def _opened(path: Path) -> Any:
-    if path.suffix == ".gz":
-        return gzip.open(path)
-    if path.suffix == ".zst":
-        import zstandard
-
-        return zstandard.open(path, "rb")
-    if path.suffix == ".zip":
-        archive = zipfile.ZipFile(path)
-        inside = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
-        if not inside:
-            raise ValueError("the zip holds no file")
-        return archive.open(inside[0])
-    return path.open("rb")
-
-
-def _read_csv(taken: _Taken, place: str) -> Iterator[dict[str, str | None]]:
-    body = _body(place, taken).removeprefix(b"\xef\xbb\xbf")
-    dialect = _dialect(body)
-    if taken.rows and dialect != taken.csv:
+def _format(place: str, body: bytes) -> str:
+    by_name = _ENDINGS.get(_without_packing(place).suffix.lower())
+    if by_name == PARQUET or parquet_records.is_parquet(body, place):
+        return PARQUET
+    if avro_records.is_avro(body, place):
+        return AVRO
+    first = body.lstrip().partition(b"\n")[0].decode(errors="replace")
+    if (by_name == JSON_LINES and first.strip() in ("[", "{")) or first.startswith("[{"):
         raise Permanent(
-            "the first and the last file are written in different ways",
+            "the file is one JSON document, and not one record per line",
             where=shown(place),
-            todo="give each kind of file a dataset of its own",
+            todo="have it delivered as JSON lines; `jq -c '.[]' FILE` makes them of a list of records",
         )
-    taken.csv = dialect
-    columns, records = _table(body, dialect, shown(place))
-    for fields, reason in records:
-        if reason:
-            taken.unread[reason] += 1
-        else:
-            yield dict(zip(columns, fields, strict=True))
+    return by_name or (JSON_LINES if isinstance(_json(first.encode()), dict) else CSV)
 
 
-def _table(
-    body: bytes, dialect: Mapping[str, object], where: str
-) -> tuple[tuple[str, ...], Iterator[tuple[Row, str | None]]]:
-    """Split a CSV: the usual one by the code that lands it, any other by its dialect."""
-    if not dialect:
-        table = csv_records.read(body, where)
-        return table.columns, ((one.fields, one.reason) for one in table.records)
-    reader = _reader(body, dialect)
-    header = dialect.get("header")
-    columns = tuple(header) if isinstance(header, list) else tuple(name.strip() for name in next(reader, []))
-    if not columns or "" in columns or len(set(columns)) < len(columns):
-        raise Permanent("the header has an empty or repeated name", where=where, todo="correct the file's first line")
-    return columns, (_split(fields, len(columns)) for fields in reader if fields)
+def _open_parquet(place: str, opened: ExitStack) -> bytes | pa.NativeFile:
+    """Open a Parquet file, so that only its end and the rows that are wanted are read. One that is packed is read whole."""
+    if s3.is_s3(place):
+        return opened.enter_context(s3.opened(place))
+    if locations.is_path(place) and Path(place).suffix.lower() not in (*_PACKED, ".zip"):
+        return opened.enter_context(pa.OSFile(str(Path(place).expanduser()), "rb"))
+    return places.fetch(place)[0]
 
 
-def _reader(body: bytes, dialect: Mapping[str, object]) -> Iterator[list[str]]:
-    text = body.decode(str(dialect.get("encoding", "utf-8")), "replace")
-    signs = str(dialect.get("delimiter", ",")), str(dialect.get("quote", '"'))
-    return csv.reader(io.StringIO(text, newline=""), delimiter=signs[0], quotechar=signs[1])
+def _whole_lines(body: bytes) -> bytes:
+    """Return the lines of which a body has the end."""
+    width = _WIDTHS.get(csv_records.encoding_by_mark(body) or "", 1)
+    end = body.rfind(b"\n")
+    while end >= 0:
+        start = end - end % width
+        if body[start : start + width].strip(b"\0") == b"\n" and start + width <= len(body):
+            return body[: start + width]
+        end = body.rfind(b"\n", 0, end)
+    return b""
 
 
-def _split(fields: list[str], width: int) -> tuple[Row, str | None]:
-    return tuple(one or None for one in fields), None if len(fields) == width else csv_records.RAGGED
+# The bytes of a character, where it is more than one.
+_WIDTHS = {"utf-16": 2, "utf-32": 4}
 
 
-def _dialect(body: bytes) -> dict[str, object]:
-    """Say how a CSV differs from the usual one: in UTF-8, with commas and double quotes, and with a header."""
-    found: dict[str, object] = {}
-    if _is_other_encoding(body):
-        found["encoding"] = _OTHER_ENCODING
-    first = body.split(b"\n", 1)[0]
-    if not (first.count(b",") >= max(first.count(sign) for sign in (b";", b"\t", b"|")) and b"," in first):
-        sniffed = _sniffed(body, found)
-        if sniffed["Delimiter"] != "," and len(sniffed["Columns"]) > 1:
-            found["delimiter"] = sniffed["Delimiter"]
-            if sniffed["Quote"] == "'":
-                found["quote"] = "'"
-    cells = next(_reader(body[:_HEADER_BYTES], found), [])
-    if len(cells) > 1 and any(_VALUE.fullmatch(cell.strip()) for cell in cells):
-        found["header"] = [f"column_{number}" for number in range(1, len(cells) + 1)]
-    return found
+def _check_alike(begun: list[_Begun]) -> None:
+    if len({one.format for one in begun}) > 1:
+        raise _different(begun)
 
 
-def _is_other_encoding(body: bytes) -> bool:
-    lines = [line for line in body[: 1 << 20].split(b"\n") if not line.isascii()]
-    wrong = sum(_UNREADABLE in line.decode("utf-8", "replace") for line in lines)
-    return bool(lines) and wrong * 2 > len(lines) and wrong > 2
+def _different(begun: list[_Begun]) -> Permanent:
+    return Permanent(
+        "the first and the last file are written in different ways",
+        where=", ".join(shown(one.place) for one in begun),
+        todo="give each kind of file a dataset of its own",
+    )
 
 
-_UNREADABLE = "\ufffd"
+@dataclass
+class _Taken:
+    """What was read of some files."""
+
+    rows: list[dict[str, str | None]] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
+    kinds: dict[str, set[str]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    unread: Counter[str] = field(default_factory=Counter)
+    dialect: Dialect = COMMAS
+    is_whole: bool = True
+
+    def add(self, table: Table, rows: int) -> None:
+        """Take so many rows of a table. Those that cannot be split into columns are counted."""
+        read = 0
+        for record in table.records:
+            if read == rows:
+                self.is_whole = False
+                break
+            if record.reason:
+                self.unread[record.reason] += 1
+            else:
+                read += 1
+                self.rows.append(dict(zip(table.columns, record.fields, strict=False)))
 
 
-def _sniffed(body: bytes, found: Mapping[str, object]) -> dict[str, Any]:
-    """Ask DuckDB for the dialect."""
-    start = body[: body.rfind(b"\n", 0, 1 << 20) + 1] or body
-    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-        file.write(start.decode(str(found.get("encoding", "utf-8")), "replace").encode())
-        file.flush()
-        with duckdb.connect() as connection:
-            try:
-                answer = connection.execute(f"from sniff_csv({literal(Path(file.name))}, ignore_errors = true)")
-                (row,) = answer.fetchall()
-            except duckdb.Error:
-                return {"Delimiter": ",", "Quote": '"', "Columns": []}
-            return dict(zip([one[0] for one in answer.description or ()], row, strict=True))
+def _read_csv(begun: list[_Begun], rows: int) -> _Taken:
+    taken = _Taken(dialect=_one_dialect(begun))
+    for one in begun:
+        taken.add(csv_records.read(one.body, shown(one.place), taken.dialect), rows)
+    return taken
+
+
+def _one_dialect(begun: list[_Begun]) -> Dialect:
+    """Guess the dialect of files that have one. A file of ASCII alone is in any encoding that another one is in."""
+    found = [guess_dialect(one.body, shown(one.place)) for one in begun]
+    for dialect in found:
+        if all(
+            other == dialect or (replace(other, encoding=dialect.encoding) == dialect and one.body.isascii())
+            for one, other in zip(begun, found, strict=True)
+        ):
+            return dialect
+    raise _different(begun)
 
 
 class _Number(str):
     """A number as JSON has it."""
 
 
-def _read_lines(taken: _Taken, place: str) -> Iterator[dict[str, str | None]]:
-    for line in _body(place, taken).splitlines():
-        try:
-            found = json.loads(line, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
-        except ValueError:
-            taken.unread["broken_json" if _is_utf8(line) else csv_records.INVALID_UTF8] += 1
-            continue
-        if not isinstance(found, dict):
-            taken.unread["not_an_object"] += 1
-            continue
-        for name, value in found.items():
+def _read_lines(begun: list[_Begun], rows: int) -> _Taken:
+    taken = _Taken()
+    lines: list[dict[str, Any]] = []
+    for one in begun:
+        found = list(islice(_objects(one.body, taken.unread), rows + 1))
+        taken.is_whole &= len(found) <= rows
+        lines += found[:rows]
+    leaves = find_leaves(lines)
+    taken.columns, taken.labels, taken.left_out = leaves.columns, leaves.labels, leaves.left_out
+    for row in leaves.rows:
+        for name, value in row.items():
             taken.kinds.setdefault(name, set()).update(_kind(value))
-        yield {name: _written(value) for name, value in found.items()}
+        taken.rows.append({name: _written(value) for name, value in row.items()})
+    return taken
 
 
-def _is_utf8(line: bytes) -> bool:
+def _objects(body: bytes, unread: Counter[str]) -> Iterator[dict[str, Any]]:
+    """Yield the objects of lines, and count the other lines by the reason for which they are refused."""
+    lines = body.split(b"\n")
+    for line in lines[: len(lines) - (not lines[-1])]:
+        try:
+            found = _json(line)
+        except UnicodeDecodeError:
+            unread[csv_records.INVALID_UTF8] += 1
+            continue
+        if isinstance(found, dict):
+            yield found
+        else:
+            unread["broken_json" if found is _BROKEN else "not_an_object"] += 1
+
+
+_BROKEN = object()
+
+
+def _json(line: bytes) -> Any:
+    """Return what a line says, with its numbers as it writes them; `_BROKEN` if it is no JSON."""
     try:
-        line.decode()
+        return json.loads(line.decode(), parse_float=_Number, parse_int=_Number, parse_constant=_refuse)
     except UnicodeDecodeError:
-        return False
-    return True
+        raise
+    except (ValueError, RecursionError):
+        return _BROKEN
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _kind(value: Any) -> list[str]:
@@ -396,36 +431,24 @@ def _written(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _read_parquet(_taken: _Taken, place: str) -> Iterator[dict[str, str | None]]:
-    if is_http(place):
-        raise Permanent("a Parquet file is not read from an address", where=shown(place), todo="name a path")
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        try:
-            answer = connection.execute(f"select columns(*)::varchar from read_parquet({literal(Path(place))})")
-            names = [one[0] for one in answer.description or ()]
-            while found := answer.fetchmany(_AT_ONCE):
-                yield from (dict(zip(names, row, strict=True)) for row in found)
-        except duckdb.Error as error:
-            raise Permanent(
-                f"the file is not Parquet: {str(error).splitlines()[0]}", where=shown(place), todo="check the file"
-            ) from None
+def _read_tables(begun: list[_Begun], rows: int) -> _Taken:
+    taken = _Taken()
+    for one in begun:
+        if one.table:
+            taken.add(one.table, rows)
+    return taken
 
 
-_READERS = {CSV: _read_csv, JSON_LINES: _read_lines, PARQUET: _read_parquet}
+_READERS = {CSV: _read_csv, JSON_LINES: _read_lines, PARQUET: _read_tables, AVRO: _read_tables}
 
 
 def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Sample:
-    """Read rows of a database's table, read-only."""
+    """Read rows of a database's table, read-only, by the code that lands them: of a large table, random ones."""
     from psycopg import sql
-
-    from ingestion.home import Home
-    from ingestion.sources.database_tables import database_of
-    from ingestion.sources.postgres import snapshot
 
     address, about = database_of(connection, Home.from_environment())
     schema, name = table.split(".")
-    with snapshot(address.url, about=about) as database:
+    with snapshot(address.url, about=about) as database, TemporaryDirectory(prefix="clearwell-") as folder:
         found = database.execute(_COLUMNS_OF_TABLE, [schema, name]).fetchall()
         if not found:
             raise Permanent(
@@ -433,26 +456,64 @@ def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Samp
                 where=shown(address.url),
                 todo="name CONNECTION.schema.table as the database does",
             )
-        listed = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(one[0])) for one in found)
-        query = sql.SQL("select {} from {}.{} limit {}")
-        read = database.execute(query.format(listed, sql.Identifier(schema), sql.Identifier(name), rows + 1)).fetchall()
+        ((about_rows, size),) = database.execute(_SIZE_OF_TABLE, [schema, name]).fetchall()
+        if size:
+            rows = min(rows, max(_FEWEST_ROWS, int(_BYTES * about_rows // size)))
+        named = sql.Identifier(schema, name)
+        first = sql.SQL("select * from {} limit {}").format(named, rows + 1)
+        queries = [first]
+        if about_rows > _LARGE * rows:
+            percent = min(100.0, 110.0 * rows / about_rows)
+            # the same rows each time: a sample says the same of the same table
+            some = sql.SQL("select * from {} tablesample system ({}) repeatable (1) limit {}")
+            queries = [some.format(named, sql.Literal(percent), rows), first]
+        for number, query in enumerate(queries):
+            into = Path(folder) / str(number)
+            into.mkdir()
+            copied = copy(database, into, query.as_string(database), table=table, key=())
+            is_sample = query is not first
+            if not is_sample or 2 * copied.records >= rows:
+                break
+        read = [row for file in copied.files for row in _rows_of(into / file.name, copied)]
     return Sample(
         place=place,
         format=TABLE,
-        columns=tuple(one[0] for one in found),
+        columns=copied.columns,
         rows=tuple(read[:rows]),
         files=(table,),
-        is_whole=len(read) <= rows,
+        kinds={one[0]: frozenset({BOOLEAN if one[2] else TEXT}) for one in found},
+        is_whole=not is_sample and len(read) <= rows,
         key=tuple(one[0] for one in sorted(found, key=lambda one: one[1] or 0) if one[1]),
     )
 
 
+def _rows_of(path: Path, copied: Copied) -> Iterator[Row]:
+    names = [copied.renamed.get(name, name) for name in copied.columns]
+    for batch in pq.ParquetFile(path).iter_batches():
+        yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+
+
 _COLUMNS_OF_TABLE = """
-    select attribute.attname, array_position(key.conkey, attribute.attnum)
+    select attribute.attname, array_position(key.conkey, attribute.attnum), attribute.atttypid = 'boolean'::regtype
     from pg_attribute as attribute
     inner join pg_class as class on class.oid = attribute.attrelid
     inner join pg_namespace as namespace on namespace.oid = class.relnamespace
     left join pg_constraint as key on key.conrelid = class.oid and key.contype = 'p'
     where namespace.nspname = %s and class.relname = %s and attribute.attnum > 0 and not attribute.attisdropped
     order by attribute.attnum
+"""
+# About how many rows a table has, and their bytes: of partitions together, 0 of a view. One that was never analyzed
+# has rows of 100 bytes.
+_SIZE_OF_TABLE = """
+    with recursive parts as (
+        select class.oid from pg_class as class inner join pg_namespace as namespace on namespace.oid = class.relnamespace
+        where namespace.nspname = %s and class.relname = %s and class.relkind in ('r', 'm', 'p')
+        union all
+        select inhrelid from pg_inherits inner join parts on inhparent = parts.oid
+    )
+
+    select
+        coalesce(sum(case when reltuples < 0 then pg_relation_size(oid) / 100 else reltuples end), 0)::bigint,
+        coalesce(sum(pg_table_size(oid)), 0)::bigint
+    from pg_class where oid in (select oid from parts) and relkind <> 'p'
 """

@@ -101,10 +101,14 @@
     {%- if meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
         {%- set thousands, comma = modules.re.escape(meta.get('thousands', '')), modules.re.escape(meta.get('decimal', '.')) -%}
         {%- set whole = '(\\d+|\\d{1,3}(' ~ thousands ~ '\\d{3})+)' if thousands else '\\d+' -%}
-        {%- set shape = '[+-]?(' ~ whole ~ '(' ~ comma ~ '\\d*)?|' ~ comma ~ '\\d+)' -%}
+        {%- set digits = '(' ~ whole ~ '(' ~ comma ~ '\\d*)?|' ~ comma ~ '\\d+)' -%}
         {#- a text of another shape stays, with a mark that no number has, so that it is refused -#}
         {%- set bare = "replace(" ~ text ~ ", " ~ literal(meta.thousands) ~ ", '')" if thousands else text -%}
-        {%- set found.sql = "case when regexp_full_match(" ~ text ~ ", " ~ literal(shape) ~ ") then replace(" ~ bare ~ ", " ~ literal(meta.get('decimal', '.')) ~ ", '.') when regexp_full_match(" ~ text ~ ", '[+-]?[0-9.,]+') then '?' || " ~ text ~ " else " ~ text ~ " end" -%}
+        {%- set plain = "replace(" ~ bare ~ ", " ~ literal(meta.get('decimal', '.')) ~ ", '.')" -%}
+        {#- where the signs of numbers are said, the minus may be behind them, as SAP writes it -#}
+        {%- set found.sql = "case when regexp_full_match(" ~ text ~ ", " ~ literal('[+-]?' ~ digits) ~ ") then " ~ plain
+            ~ " when regexp_full_match(" ~ text ~ ", " ~ literal(digits ~ '-') ~ ") then '-' || rtrim(" ~ plain ~ ", '-')"
+            ~ " when regexp_full_match(" ~ text ~ ", '[+-]?[0-9.,]+-?') then '?' || " ~ text ~ " else " ~ text ~ " end" -%}
     {%- endif -%}
     {%- if meta.get('values') -%}
         {%- set whens = [] -%}

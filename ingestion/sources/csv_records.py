@@ -28,6 +28,8 @@ _MARKS = {
     "utf-16": ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")),
     "utf-32": ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be")),
 }
+# The first line by which Excel is told the delimiter. It is no record.
+_SEPARATOR = re.compile(r"sep=(.)[\r\n]*", re.IGNORECASE)
 _UNMARKED = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 # Python refuses fields over 128 KiB. The body is in memory already, and bounds every field of it.
 csv.field_size_limit(1 << 31)
@@ -58,9 +60,52 @@ class Table:
 
 def read(body: bytes, where: str, dialect: Dialect = COMMAS) -> Table:
     """Read the header at once and the records lazily. A header without names is Permanent."""
+    _check_mark(body, where, dialect.encoding)
     lines = _Lines(body, dialect.encoding)
+    _skip_separator(lines, where, dialect)
     header = dialect.header or _header(lines, where, dialect)
     return Table(header, _records(lines, header, where, dialect), not lines.body.endswith(lines.encoding.ends))
+
+
+def encoding_by_mark(body: bytes) -> str | None:
+    """Return the encoding whose mark is at the start of a body; None without a mark."""
+    # the mark of UTF-16 is the start of the one of UTF-32
+    return next(
+        (name for name in reversed(_MARKS) for mark, _ in _MARKS[name] if body.startswith(mark)),
+        None,
+    )
+
+
+def separator_of(line: str) -> str | None:
+    """Return the delimiter that a first line such as `sep=;` names; None of any other line."""
+    found = _SEPARATOR.fullmatch(line)
+    return found[1] if found else None
+
+
+def _check_mark(body: bytes, where: str, encoding: str) -> None:
+    """Refuse a file whose mark proves another encoding: read in this one, the mark would be a part of the first column's name."""
+    marked = encoding_by_mark(body)
+    if marked and not codecs.lookup(encoding).name.startswith(marked):
+        raise Permanent(
+            f"the file starts with the mark of {marked.upper()}, but is read as {encoding}",
+            where=where,
+            todo=f"say in the contract `csv: {{encoding: {marked}}}`, or deliver all files in {encoding}",
+        )
+
+
+def _skip_separator(lines: "_Lines", where: str, dialect: Dialect) -> None:
+    """Skip a first line such as `sep=;`. One that names another delimiter is Permanent."""
+    said = separator_of(next(lines, ""))
+    if said is None:
+        lines.settle(0)
+    elif said == dialect.delimiter:
+        lines.settle()
+    else:
+        raise Permanent(
+            f"the file's first line says that {said!r} separates its columns, but it is read with {dialect.delimiter!r}",
+            where=where,
+            todo=f'say in the contract `csv: {{delimiter: "{said}"}}`',
+        )
 
 
 @dataclass(frozen=True)
@@ -191,7 +236,8 @@ def _header(lines: _Lines, where: str, dialect: Dialect) -> tuple[str, ...]:
             if not header
             else f"has no name for column {header.index('') + 1}"
         )
-        raise Permanent(f"the header {what}", where=where, todo="correct the file's first line")
+        by_pandas = "; pandas leaves it out with `to_csv(index=False)`" if header and not header[0] else ""
+        raise Permanent(f"the header {what}", where=where, todo=f"correct the file's first line{by_pandas}")
     return tuple(header)
 
 

@@ -21,6 +21,9 @@ from ingestion.sources.landing_names import may_be_data
 from ingestion.window import Window
 
 _PACKAGE = "package:"
+# How the date parts are written, the largest first.
+_SHAPES = {"date": r"\d{4}-\d{2}-\d{2}", "year": r"\d{4}", **dict.fromkeys(("month", "day", "hour"), r"\d{2}")}
+_MARKS = re.compile(rf"\{{({'|'.join(_SHAPES)})\}}|(\*)")
 
 
 @dataclass(frozen=True, order=True)
@@ -55,20 +58,27 @@ class Listing:
 
 def location_of(contract: Contract) -> str:
     """Return the location in a contract, with the values of its variables."""
+    return resolved(
+        contract.settings.location, contract.dataset, f"; or leave {contract.source} out of CLEARWELL_SOURCES"
+    )
+
+
+def resolved(location: str, dataset: str, otherwise: str = "") -> str:
+    """Return a location of a dataset with the values of its variables. One that no contract may have is Permanent."""
 
     def missing(name: str) -> str:
         raise Permanent(
-            f"{contract.dataset} is read from ${{{name}}}, which is not set",
-            todo=f"set {name} to a path or an address; or leave {contract.source} out of CLEARWELL_SOURCES",
+            f"{dataset} is read from ${{{name}}}, which is not set",
+            todo=f"set {name} to a path or an address{otherwise}",
         )
 
-    location = expanded(contract.settings.location, missing)
+    location = expanded(location, missing)
     wrong = wrong_parts(location)
     if not wrong and has_wildcard(location) and not _is_listed(location):
         wrong = "has a *, but neither an address nor a package can be listed"
     if wrong:
         raise Permanent(
-            f"the location of {contract.dataset} {wrong}",
+            f"the location of {dataset} {wrong}",
             where=shown(location),
             todo="correct `location` in its contract, or the variable that it names",
         )
@@ -129,18 +139,32 @@ def find(location: str) -> Listing:
         found = _object(location) if s3.is_s3(location) else _remote(location) if is_sftp(location) else _file(location)
         return Listing((found,) if found else ())
     skipped: list[str] = []
-    if s3.is_s3(location):
-        bucket, *parts = location[len(s3.SCHEME) :].split("/")
-        if "*" in bucket:
-            raise Permanent("a bucket's name has no *", where=shown(location), todo="name the bucket")
-        files = _walk(f"{s3.SCHEME}{bucket}", tuple(parts), skipped, _objects)
-    elif is_sftp(location):
-        host, *parts = location[len(SFTP) :].split("/")
-        files = _walk(f"{SFTP}{host}", tuple(parts), skipped, _remotes)
+    return Listing(tuple(sorted(_walk(*_top(location), skipped=skipped))), tuple(sorted(skipped)))
+
+
+def of_any_time(location: str, *, newest_first: bool = False) -> Iterator[tuple[Found, str | None]]:
+    """Yield the files of all days of a location, by their time and name, with the day of each if the location says it.
+
+    A folder is listed when it is reached: the first file costs one listing per folder above it. An address is not listed.
+    """
+    if not _is_listed(location) or not _MARKS.search(location):
+        yield from ((file, None) for file in find(location).files)
     else:
+        yield from _walk_by_time(*_top(location), said={}, newest_first=newest_first)
+
+
+def _top(location: str) -> tuple[_Entries, str, tuple[str, ...]]:
+    """Return how to list what a location is in, the topmost folder, and the names below it."""
+    if is_sftp(location):
+        host, *names = location[len(SFTP) :].split("/")
+        return _remotes, f"{SFTP}{host}", tuple(names)
+    if not s3.is_s3(location):
         path = Path(location).expanduser()
-        files = _walk(path.anchor, path.parts[bool(path.anchor) :], skipped, _files)
-    return Listing(tuple(sorted(files)), tuple(sorted(skipped)))
+        return _files, path.anchor, path.parts[bool(path.anchor) :]
+    bucket, *parts = location[len(s3.SCHEME) :].split("/")
+    if _MARKS.search(bucket):
+        raise Permanent("a bucket's name has no * and no date", where=shown(location), todo="name the bucket")
+    return _objects, f"{s3.SCHEME}{bucket}", tuple(parts)
 
 
 def check_there(location: str) -> None:
@@ -221,7 +245,49 @@ def _is_listed(location: str) -> bool:
     return not is_http(location) and not location.startswith(_PACKAGE)
 
 
-def _walk(folder: str, parts: tuple[str, ...], skipped: list[str], entries: _Entries) -> Iterator[Found]:
+def _walk_by_time(
+    entries: _Entries, folder: str, parts: tuple[str, ...], said: dict[str, str], newest_first: bool
+) -> Iterator[tuple[Found, str | None]]:
+    """Yield the files under a folder that the rest of a pattern means, whatever their time. `said` are the parts above them."""
+    name, *rest = parts
+    while rest and not _MARKS.search(name):
+        folder, (name, *rest) = f"{folder.rstrip('/')}/{name}" if folder else name, rest
+    shape = _shape(name, said)
+    found = []
+    for entry in entries(folder, _MARKS.sub("*", name)):
+        match = shape.fullmatch(entry.name)
+        if match and why_skipped(entry.name, _MARKS.sub(lambda mark: mark[2] or "0", name)) is None:
+            here = said | match.groupdict()
+            found.append(([here.get(part, "") for part in _SHAPES], entry.name, entry, here))
+    for *_, entry, here in sorted(found, key=lambda one: one[:2], reverse=newest_first):
+        if rest and entry.is_folder:
+            yield from _walk_by_time(entries, entry.file.place, tuple(rest), here, newest_first)
+        elif not rest and not entry.is_folder:
+            yield entry.file, _day(here)
+
+
+def _shape(name: str, said: dict[str, str]) -> re.Pattern[str]:
+    """Return the pattern of the names that a part of a location means, with a group for each part of a date not said yet."""
+    pattern, start, new = "", 0, set[str]()
+    for mark in _MARKS.finditer(name):
+        pattern += re.escape(name[start : mark.start()])
+        part, start = mark[1], mark.end()
+        if part in said:
+            pattern += re.escape(said[part])
+        else:
+            pattern += ".*" if mark[2] else f"(?P={part})" if part in new else f"(?P<{part}>{_SHAPES[part]})"
+            new.add(part)
+    return re.compile(pattern + re.escape(name[start:]), re.DOTALL)
+
+
+def _day(said: dict[str, str]) -> str | None:
+    """Return the day that the parts of a date say; None if they say none."""
+    if not {"year", "month", "day"} <= set(said):
+        return said.get("date")
+    return said.get("date") or f"{said['year']}-{said['month']}-{said['day']}"
+
+
+def _walk(entries: _Entries, folder: str, parts: tuple[str, ...], skipped: list[str]) -> Iterator[Found]:
     """Yield the files under a folder that the rest of a pattern means. Only folders that may hold some are listed."""
     name, *rest = parts
     while rest and "*" not in name:
@@ -229,7 +295,7 @@ def _walk(folder: str, parts: tuple[str, ...], skipped: list[str], entries: _Ent
     for entry in entries(folder, name):
         if rest:
             if entry.is_folder and why_skipped(entry.name, name) is None:
-                yield from _walk(entry.file.place, tuple(rest), skipped, entries)
+                yield from _walk(entries, entry.file.place, tuple(rest), skipped)
             continue
         why = "it is a folder" if entry.is_folder else why_skipped(entry.name, name)
         if why is None:

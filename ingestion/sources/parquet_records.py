@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -37,16 +38,22 @@ def is_parquet(body: bytes, place: str) -> bool:
     return body.startswith((_MAGIC, _ENCRYPTED)) or place.lower().endswith(".parquet")
 
 
-def read(body: bytes, where: str) -> Table:
-    """Read the columns at once and the records lazily. An encrypted or damaged file is Permanent; one that is cut, Transient."""
-    if body.startswith(_ENCRYPTED) or body.endswith(_ENCRYPTED):
+def read(body: bytes | pa.NativeFile, where: str) -> Table:
+    """Read the columns at once and the records lazily. An encrypted or damaged file is Permanent; one that is cut, Transient.
+
+    Of an open file, only its end and what the records need is read.
+    """
+    stored = pa.BufferReader(body) if isinstance(body, bytes) else body
+    size = stored.size()
+    first, last = stored.read_at(4, 0), stored.read_at(4, max(size - 4, 0))
+    if _ENCRYPTED in (first, last):
         raise _encrypted(where)
-    if body[:4] in (b"", _MAGIC) and (len(body) < _SMALLEST or not body.endswith(_MAGIC)):
+    if first in (b"", _MAGIC) and (size < _SMALLEST or last != _MAGIC):
         raise Transient(
             "the Parquet file is cut: its end is missing", where=where, todo="try again when it is delivered whole"
         )
     try:
-        file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
+        file = pq.ParquetFile(stored, page_checksum_verification=True)
     except _ERRORS as error:
         raise _damaged(error, where) from None
     columns = tuple(file.schema_arrow.names)
@@ -71,7 +78,9 @@ def refused(number: int, columns: tuple[str, ...], fields: tuple[str | None, ...
 def _records(file: pq.ParquetFile, columns: tuple[str, ...], where: str) -> Iterator[Record]:
     number = 0
     try:
-        for batch in file.iter_batches(_BATCH_ROWS):
+        # one row group after the other: asked for all at once, Arrow reads all of the file first
+        groups = (file.iter_batches(_BATCH_ROWS, [group]) for group in range(file.num_row_groups))
+        for batch in chain.from_iterable(groups):
             bad: dict[int, dict[str, str]] = {}
             texts = [_texts(column, name, bad) for name, column in zip(columns, batch.columns, strict=True)]
             for place, fields in enumerate(zip(*texts, strict=True)):

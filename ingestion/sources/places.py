@@ -31,6 +31,8 @@ from ingestion.sources import s3, sftp
 from ingestion.sources.lines import DAMAGED, MAGIC, explain, inflated
 
 _MIB = 1 << 20
+# What is read beyond the bytes that are wanted: data that does not compress is a little larger compressed.
+_MARGIN = 1 << 16
 _BUSY = (408, 425, 429)
 _NO_HEAD = (405, 501)
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
@@ -76,6 +78,26 @@ def fetch_whole(place: str, limits: Limits | None = None, *, is_listed: bool = F
     return Fetched(_unpacked(body, place, limits), published_at, size, sha256)
 
 
+def begin(place: str, size: int, limits: Limits | None = None) -> tuple[bytes, bool]:
+    """Return the first bytes of the content of a place, at most `size`, and whether these are all.
+
+    No more is read than that takes, except of a large zip that is no path: its directory is at its end.
+    """
+    limits = limits or LIMITS
+    stored, _ = _stored(place, limits, is_listed=False, most=size + _MARGIN)
+    is_all_stored = len(stored) < size + _MARGIN
+    if stored.startswith(_ZIP) and not is_all_stored:
+        is_path = not (is_http(place) or _store(place) or place.startswith("package:"))
+        archive = Path(place).expanduser() if is_path else io.BytesIO(_stored(place, limits, is_listed=False)[0])
+        found = _first_of_zip(archive, place, size + 1)
+    else:
+        found = _unpacked(stored, place, limits, most=size + 1, is_cut=not is_all_stored)
+        if not is_all_stored and not stored.startswith(tuple(MAGIC)):
+            return found[:size], False
+    is_all = len(found) <= size and (is_all_stored or stored.startswith(_ZIP))
+    return found[:size], is_all
+
+
 def copy(place: str, target: Path, limits: Limits | None = None) -> None:
     """Copy the stored bytes of a place to a file, with the time at which it was published, or 1970 if it does not say."""
     if store := _store(place):
@@ -92,27 +114,29 @@ def _store(place: str) -> ModuleType | None:
     return s3 if s3.is_s3(place) else sftp if is_sftp(place) else None
 
 
-def _stored(place: str, limits: Limits, *, is_listed: bool) -> tuple[bytes, datetime | None]:
+def _stored(place: str, limits: Limits, *, is_listed: bool, most: int | None = None) -> tuple[bytes, datetime | None]:
+    """Return the stored bytes of a place, or the first of them, `most` in number."""
     if store := _store(place):
-        body, published_at = store.read(place, limits.bytes, is_listed=is_listed)
-        if len(body) > limits.bytes:
+        body, published_at = store.read(place, limits.bytes if most is None else most - 1, is_listed=is_listed)
+        if most is None and len(body) > limits.bytes:
             raise _too_large(place, limits)
         return body, published_at
-    return _asked(place, limits) if is_http(place) else _opened(place, limits, is_listed)
+    return _asked(place, limits, most) if is_http(place) else _opened(place, limits, is_listed, most)
 
 
-def _opened(place: str, limits: Limits, is_listed: bool) -> tuple[bytes, datetime | None]:
+def _opened(place: str, limits: Limits, is_listed: bool, most: int | None = None) -> tuple[bytes, datetime | None]:
     try:
         if place.startswith("package:"):
             package, _, name = place.removeprefix("package:").partition("/")
-            return files(package).joinpath(name).read_bytes(), None
+            return files(package).joinpath(name).read_bytes()[:most], None
         path = Path(place).expanduser()
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
-            if found.st_size > limits.bytes:
+            if most is None and found.st_size > limits.bytes:
                 raise _too_large(place, limits)
-            body = file.read()
-        _check_unchanged(place, path, found, len(body))
+            body = file.read(-1 if most is None else most)
+        if most is None:
+            _check_unchanged(place, path, found, len(body))
         return body, datetime.fromtimestamp(int(found.st_mtime), UTC)
     except (OSError, ModuleNotFoundError, ValueError, RuntimeError) as error:
         # The error's own text names the place, which may be a mistyped address with a password.
@@ -135,8 +159,8 @@ def _check_unchanged(place: str, path: Path, before: os.stat_result, size: int) 
         raise Transient("the file changed while it was read", where=shown(place), todo="try again later")
 
 
-def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
-    """Request an address. A reset, a short body, a time-out or a TLS error is Transient."""
+def _asked(place: str, limits: Limits, most: int | None = None) -> tuple[bytes, datetime | None]:
+    """Request an address, or the first bytes of it. A reset, a short body, a time-out or a TLS error is Transient."""
     start = time.monotonic()
     with _told(place), urllib.request.urlopen(_request(place), timeout=limits.silent_seconds) as answer:
         promised = answer.length  # None where the body comes in chunks, or ends with the connection
@@ -144,6 +168,8 @@ def _asked(place: str, limits: Limits) -> tuple[bytes, datetime | None]:
         body = bytearray()
         while piece := answer.read1(_MIB):
             body += piece
+            if most is not None and len(body) >= most:
+                return bytes(body[:most]), published_at
             if len(body) > limits.bytes:
                 raise _too_large(place, limits)
             if time.monotonic() - start > limits.total_seconds:
@@ -207,43 +233,55 @@ def _moment(said: str | None) -> datetime | None:
     return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _unpacked(body: bytes, place: str, limits: Limits) -> bytes:
-    """Return what gzip or zstd compressed, or the first file of a zip; anything else as it is."""
+def _unpacked(body: bytes, place: str, limits: Limits, most: int | None = None, *, is_cut: bool = False) -> bytes:
+    """Return what gzip or zstd compressed, or the first file of a zip; anything else as it is. `most` bounds what is unpacked."""
     for magic, kind in MAGIC.items():
         if body.startswith(magic):
-            return _inflated(body, kind, place, limits)
+            return _inflated(body, kind, place, limits, most, is_cut=is_cut)
     if not body.startswith(_ZIP):
         return body
+    found = _first_of_zip(io.BytesIO(body), place, limits.bytes + 1 if most is None else most)
+    if len(found) > limits.bytes:
+        raise _too_large(place, limits)
+    return found
+
+
+def _first_of_zip(stored: io.BytesIO | Path, place: str, most: int) -> bytes:
+    """Return the first bytes of the first file of a zip."""
     try:
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        with zipfile.ZipFile(stored) as archive:
             inside = [
                 one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")
             ]
             if not inside:
                 raise Permanent("the zip holds no file", where=shown(place), todo="deliver a zip with the CSV in it")
             with archive.open(inside[0]) as file:
-                found = file.read(limits.bytes + 1)
+                return file.read(most)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         raise Permanent(
             f"the file starts like a zip but cannot be opened as one: {error}",
             where=shown(place),
             todo="look at what the address or path delivers, and correct it",
         ) from None
-    if len(found) > limits.bytes:
-        raise _too_large(place, limits)
-    return found
 
 
-def _inflated(body: bytes, kind: str, place: str, limits: Limits) -> bytes:
+def _inflated(
+    body: bytes, kind: str, place: str, limits: Limits, most: int | None = None, *, is_cut: bool = False
+) -> bytes:
+    """Inflate a body. Of one that is cut, because no more was read of it, what it holds is returned."""
     found = bytearray()
     try:
         stream = inflated(io.BytesIO(body), kind)
-        while piece := stream.read(_MIB):
+        while piece := stream.read(_MIB if most is None else _MARGIN):
             found += piece
+            if most is not None and len(found) >= most:
+                break
             if len(found) > limits.bytes:
                 raise _too_large(place, limits)
     except DAMAGED as error:
         why = explain(error)
+        if is_cut and why.startswith("truncated"):
+            return bytes(found)
         is_cut = why.startswith("truncated")
         raise (Transient if is_cut else Permanent)(
             f"the file, of {kind}, is {why}",

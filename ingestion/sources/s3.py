@@ -78,6 +78,13 @@ def copy(place: str, target: Path) -> datetime | None:
 
 
 @contextmanager
+def opened(place: str) -> Iterator[Any]:
+    """Open an object to read parts of it."""
+    with _told(place), _opened(place) as (file, _):
+        yield file
+
+
+@contextmanager
 def _opened(place: str) -> Iterator[tuple[Any, datetime | None]]:
     """Open an object. It is read in ranges: one that is overwritten meanwhile is Transient."""
     path, store = _path(place), _filesystem()

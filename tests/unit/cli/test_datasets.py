@@ -85,7 +85,7 @@ def test_what_the_user_says_counts(add: Callable[..., Result], written: list[Pro
 def test_what_has_no_key_is_one_line_with_the_candidates(add: Callable[..., Result], written: list[Proposal]) -> None:
     shown = add("--yes", body="parcel_id,weight\np1,1\np1,2\np2,3\n")
     assert shown.exit_code == 1 and written == [] and shown.output.count("\n") == 1
-    assert "by parcel_id, 1 of 3 collide" in shown.output and "--key parcel_id" in shown.output
+    assert "of 3 rows, by parcel_id, 1 collide" in shown.output and "--key parcel_id" in shown.output
 
 
 def test_the_list_has_every_dataset() -> None:

@@ -122,6 +122,9 @@ def test_a_time_that_a_clock_shows_twice_or_never_is_the_later_one(tmp_path: Pat
         ({"thousands": ","}, "1,234.5", "1234.5"),
         ({"thousands": "'"}, "1'234.50", "1234.5"),
         ({"thousands": "\u00a0", "decimal": ","}, "1\u00a0234,5", "1234.5"),
+        ({"decimal": ",", "thousands": "."}, "1.234,56-", "-1234.56"),
+        ({"decimal": ","}, ",5-", "-0.5"),
+        ({"thousands": ","}, "12.50-", "-12.5"),
         # not a number by these signs
         ({"decimal": ","}, "12.5", None),
         ({"decimal": ","}, "1.234,5", None),
@@ -129,6 +132,10 @@ def test_a_time_that_a_clock_shows_twice_or_never_is_the_later_one(tmp_path: Pat
         ({"decimal": ",", "thousands": "."}, "12.5", None),
         ({"thousands": ","}, "1,5", None),
         ({"thousands": ","}, "12,34.5", None),
+        ({"decimal": ","}, "-1,5-", None),
+        ({"decimal": ","}, "1,5--", None),
+        ({"decimal": ","}, "1.5-", None),
+        ({}, "1.5-", None),
         ({"decimal": ","}, "1,2,3", None),
         ({"decimal": ","}, "1,23456", None),
     ],
@@ -148,6 +155,7 @@ def test_a_number_may_have_other_signs(tmp_path: Path, meta: dict[str, str], tex
         ({"decimal": ",", "thousands": "."}, "-1.234.567", -1234567),
         ({"decimal": ",", "thousands": "."}, "12", 12),
         ({"thousands": ","}, "1,200", 1200),
+        ({"thousands": ","}, "1,200-", -1200),
         # not a whole number by these signs
         ({"decimal": ",", "thousands": "."}, "1.20", None),
         ({"decimal": ",", "thousands": "."}, "1,2", None),

@@ -1,5 +1,7 @@
 """A dataset is added whole or not at all, over no other file; a check asks for what it needs; the list has every dataset."""
 
+import gzip
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from ingestion import releases
+from ingestion.columns import Column
 from ingestion.contract import PROJECT, Contract, read_contracts
 from ingestion.errors import Permanent
-from ingestion.file_settings import Files
+from ingestion.file_settings import Dialect, Files
 from ingestion.home import Home
 from operations import datasets
 from operations.datasets import newest_day, propose_dataset, write
@@ -118,8 +121,8 @@ def test_a_name_that_is_taken_is_refused(project: Path) -> None:
 
 
 def test_a_description_that_is_there_is_not_written_twice(project: Path, proposal: Proposal) -> None:
-    (project / "models" / "plan" / "more.md").write_text("{% docs parcels_parcel_id %}\nx\n{% enddocs %}\n")
-    with pytest.raises(Permanent, match="describes parcels_parcel_id already"):
+    (project / "models" / "plan" / "more.md").write_text("{% docs parcels__parcel_id %}\nx\n{% enddocs %}\n")
+    with pytest.raises(Permanent, match="describes parcels__parcel_id already"):
         write(proposal, project)
 
 
@@ -175,6 +178,33 @@ def test_the_newest_day_is_that_of_the_newest_folder_file_or_row(tmp_path: Path)
         newest_day(home, replace(one, event_time="currency"), NOW)
     with pytest.raises(Permanent, match="newest day of orders"):
         newest_day(home, read_contracts()["orders"], NOW)
+
+
+def test_the_newest_day_of_lines_is_found_by_the_path_of_their_time(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", tmp_path / "landing")
+    lines = [{"meta": {"at": "2026-11-02T10:00:00Z"}}, {"meta": {"at": "2026-11-01T10:00:00Z"}}, {"meta": {}}, [1]]
+    body = "".join(f"{json.dumps(line)}\n" for line in lines).encode() + b"{broken\n\xff\n"
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(body))
+    times = Column("rate_date", "timestamp", source_names=("$.meta.at",))
+    rates = located(f"{tmp_path}/a.jsonl.gz", "rate_date")
+    contract = replace(rates, format="json_lines", columns=(times, *rates.columns[1:]))
+    assert newest_day(home, contract, NOW).options == "--from 2026-11-02 --to 2026-11-03"
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(body)[:-20])
+    with pytest.raises(Permanent, match="cannot be read: truncated"):
+        newest_day(home, contract, NOW)
+
+
+def test_the_newest_day_of_a_dialect_is_read_by_the_contract(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", tmp_path / "landing")
+    (tmp_path / "a.csv").write_bytes("2026-11-02|5 €\n2026-11-01|x\nbad\n".encode("cp1252"))
+    contract = located(f"{tmp_path}/a.csv", "rate_date")
+    written = Dialect(delimiter="|", encoding="cp1252", header=("rate_date", "rate"))
+    said = replace(contract, settings=Files(f"{tmp_path}/a.csv", csv=written))
+    assert newest_day(home, said, NOW).options == "--from 2026-11-02 --to 2026-11-03"
+    with pytest.raises(Permanent, match="is not known"):
+        newest_day(home, replace(contract, settings=Files("https://example.org/{date}.csv")), NOW)
+    with pytest.raises(Permanent, match="no file is there"):
+        newest_day(home, replace(contract, settings=Files(f"{tmp_path}/none/*.csv")), NOW)
 
 
 @pytest.mark.parametrize(("name", "said"), [("ordrs", "did you mean orders"), ("decisions", "writes it itself")])

@@ -106,6 +106,11 @@ def test_types_of_json(values: list[str], kinds: set[str], kind: str | None) -> 
         ("amount", ["1.234,50", "2"], "decimal(18,4)", {"decimal": ",", "thousands": "."}),
         ("amount", ["1,234.50", "2"], "decimal(18,4)", {"thousands": ","}),
         ("amount", ["1,234,500", "2"], "decimal(18,4)", {"thousands": ","}),
+        ("amount", ["1.234,56-", "12,00", "3"], "decimal(18,4)", {"decimal": ",", "thousands": "."}),
+        ("amount", ["12.50-", "3"], "decimal(18,4)", {"thousands": ","}),
+        ("amount", ["12-", "3"], "bigint", {"thousands": ","}),
+        ("amount", ["1,500-", "2"], "varchar", {}),
+        ("amount", ["-1,5-", "2"], "varchar", {}),
         ("amount", ["N/A", "2.5", "-"], "decimal(18,4)", {"missing": ["-", "N/A"]}),
         ("day", ["NULL", "2026-11-01"], "date", {"missing": ["NULL"]}),
         ("paid", ["yes", "no"], "boolean", {"values": {"true": ["yes"], "false": ["no"]}}),
@@ -120,6 +125,15 @@ def test_types_of_json(values: list[str], kinds: set[str], kind: str | None) -> 
         ("at", ["10/31/2026 10:00 PM"], "timestamp", {"time_format": "%m/%d/%Y %I:%M %p"}),
         ("at", ["2026-11-01 10:00:00 UTC"], "timestamp", {"time_format": "%Y-%m-%d %H:%M:%S UTC"}),
         ("at", ["2026-11-01", "2026-11-01 10:00"], "timestamp", {"time_format": ["iso", "%Y-%m-%d"]}),
+        ("Created at", ["2026-11-01 10:00:00 +0100"], "timestamp", {"time_format": "%Y-%m-%d %H:%M:%S %z"}),
+        ("at", ["Sun, 01 Nov 2026 10:00:00 +0000"], "timestamp", {"time_format": "%a, %d %b %Y %H:%M:%S %z"}),
+        ("at", ["01/Nov/2026:10:00:00 -0500"], "timestamp", {"time_format": "%d/%b/%Y:%H:%M:%S %z"}),
+        ("day", ["Nov 1, 2026", "Dec 24, 2026"], "date", {"time_format": "%b %d, %Y"}),
+        ("event_date", ["20261101", "20260228"], "date", {"time_format": "%Y%m%d"}),
+        ("Buchungsdatum", ["20261101"], "date", {"time_format": "%Y%m%d"}),
+        ("event_date", ["20261101", "20261301"], "bigint", {}),
+        ("amount", ["20261101"], "bigint", {}),
+        ("derived_tstamp", ["1793527200000123"], "timestamp", {"time_format": "microseconds"}),
     ],
 )
 def test_what_a_contract_says_of_how_values_are_written(
@@ -266,3 +280,71 @@ def test_what_names_say() -> None:
     assert [guesses.singular(one) for one in ("orders", "companies", "boxes", "address", "bus")] == [
         *("order", "company", "box", "address", "bus"),
     ]
+
+
+@pytest.mark.parametrize("unit", ["seconds", "milliseconds", "microseconds"])
+@pytest.mark.parametrize("kinds", [{STRING}, {NUMBER}])
+def test_a_count_of_time_in_lines_may_be_a_text(reads: Reads, unit: str, kinds: set[str]) -> None:
+    at = datetime(2026, 11, 1, 10, tzinfo=UTC)
+    size = {"seconds": 1, "milliseconds": 1000, "microseconds": 1_000_000}[unit]
+    text = str(int(at.timestamp()) * size)
+    found = type_of("event_timestamp", [text], kinds)
+    assert (found.name, found.options) == ("timestamp", {"time_format": unit})
+    assert reads(text, "timestamp", found.options) and guesses.reader("timestamp", found.options)(text) == at
+    assert type_of("visits", [text], kinds).name == ("varchar" if kinds == {STRING} else "bigint")
+    assert type_of("session_id", [text], kinds).name == "varchar"
+
+
+def test_a_date_in_lines_may_be_a_number() -> None:
+    found = type_of("event_date", ["20261101"], {NUMBER})
+    assert (found.name, found.options) == ("date", {"time_format": "%Y%m%d", "json_types": ["string", "integer"]})
+    assert type_of("event_date", ["20261101"], {STRING}).options == {"time_format": "%Y%m%d"}
+
+
+@pytest.mark.parametrize(
+    ("values", "days", "expected"),
+    [
+        (["01/12/2010", "02/12/2010"], ("2010-12-01", "2010-12-02"), "%d/%m/%Y"),
+        (["01/12/2010", "02/12/2010"], ("2010-01-12", "2010-02-12"), "%m/%d/%Y"),
+        (["01/12/2010 08:30"], ("2010-12-01", "2010-12-01"), "%d/%m/%Y %H:%M"),
+        (["01-12-2010"], ("2010-12-01", "2010-12-01"), "%d-%m-%Y"),
+        # both fit, or neither
+        (["01/01/2010"], ("2010-01-01", "2010-01-01"), None),
+        (["02/01/2010", "01/02/2010"], ("2010-01-01", "2010-12-31"), None),
+        (["05/06/2010"], ("2010-12-01", "2010-12-01"), None),
+    ],
+)
+def test_the_days_of_the_files_show_what_comes_first(
+    values: list[str], days: tuple[str, str], expected: str | None
+) -> None:
+    assert type_of("day", values).why == guesses.DAY_OR_MONTH
+    found = guesses.by_days(values, *days)
+    assert (found and found.options.get("time_format")) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["0.14285714285714285", "1"], "15 decimals at most"),
+        (["$1,234.50", "$3"], "without it"),
+        (["12 %", "5%"], "without it"),
+        (['{"a": 1}', '{"a": 2}'], "paths"),
+        (["10.0.0.1", "10.0.0.2"], ""),
+    ],
+)
+def test_why_values_stay_text(values: list[str], said: str) -> None:
+    found = type_of("value", values)
+    assert found.name == "varchar" and found.why.startswith("texts") and said in found.why
+    assert (found.why == "texts") == (not said)
+
+
+def test_numbers_padded_with_zeros_are_no_telephone_numbers() -> None:
+    assert guesses.personal("Kunde", ["0000004711", "0004500000"]) == ""
+    assert guesses.personal("kontakt", ["0049 30 123456"]) == "telephone numbers"
+    assert guesses.personal("host", ["10.0.0.1", "192.168.1.254"]) == "IP addresses"
+    assert guesses.personal("version", ["10.0.0.256"]) == ""
+
+
+def test_the_time_of_an_event_is_before_that_of_its_transport() -> None:
+    names = ["timestamp", "event_timestamp", "derived_tstamp", "received_at", "sentAt", "collector_tstamp"]
+    assert [guesses.event_rank(name) for name in names] == [4, 4, 4, 1, 1, 1]

@@ -57,7 +57,7 @@ def test_equal_rows_are_duplicates_and_versions_share_their_key() -> None:
     two = [*rows, ["o1", "3", "2026-11-01T10:00:00Z"]]
     with pytest.raises(Permanent) as caught:
         proposed(["order_id", "quantity", "updated_at"], two)
-    assert "by order_id, 1 of 3 collide" in caught.value.what and "--key order_id" in caught.value.todo
+    assert "of 3 rows, by order_id, 1 collide" in caught.value.what and "--key order_id" in caught.value.todo
 
 
 def test_a_pair_may_be_the_key() -> None:
@@ -191,3 +191,93 @@ def test_german_times_date_a_dataset() -> None:
     assert found.event_time == "bestelldatum" and found.columns[1].options == {"time_format": "%d.%m.%Y %H:%M"}
     reasons = {str(one["reason"]): one["rows"] for one in found.refused}
     assert reasons == {"not_parsed:bestelldatum": 1, "in_future:bestelldatum": 1}
+
+
+def test_the_only_times_date_a_dataset_whatever_they_are_called() -> None:
+    rows = [[f"o{number}", time] for number, time in enumerate(times(4))]
+    found = proposed(["order_id", "moment"], rows)
+    assert found.event_time == "moment" and any("whether moment says when" in line for line in found.to_decide)
+    assert proposed(["order_id", "shipped"], rows).event_time is None
+    two = proposed(["order_id", "x", "y"], [[*row, row[1]] for row in rows])
+    assert two.event_time is None and any("of which x, y may be one" in line for line in two.to_decide)
+
+
+def test_files_of_a_day_show_whether_the_day_or_the_month_comes_first() -> None:
+    rows = [[f"o{number}", f"01/12/2010 08:{number:02}"] for number in range(5)]
+    found = propose(Asked("orders", "x"), sample(["order_id", "date"], rows, days=("2010-12-01", "2010-12-01")), NOW)
+    assert found.event_time == "date" and found.columns[1].options == {"time_format": "%d/%m/%Y %H:%M"}
+    assert proposed(["order_id", "date"], rows).event_time is None
+
+
+def test_other_columns_show_that_a_comma_separates_decimals() -> None:
+    rows = [[f"o{number}", "1,000", "2,50-"] for number in range(3)]
+    found = proposed(["order_id", "menge", "betrag"], rows)
+    assert (found.columns[1].type, found.columns[1].options) == ("decimal(18,4)", {"decimal": ","})
+    assert (found.columns[2].type, found.columns[2].options) == ("decimal(18,4)", {"decimal": ","})
+    alone = proposed(["order_id", "menge", "betrag"], [[*row[:2], "x"] for row in rows])
+    assert alone.columns[1].type == "varchar" and any("menge" in line for line in alone.to_decide)
+
+
+def test_numbers_and_positions_are_a_key_before_texts_are() -> None:
+    rows = [[f"{4500000 + number // 2:010}", str(10 * (1 + number % 2)), f"Ware {number}"] for number in range(200)]
+    assert proposed(["Beleg", "Pos", "Text"], rows, "belege").key == ("beleg", "pos")
+    # times and texts of words may differ by chance
+    for other in (times(28), [f"01/0{1 + number % 9}/2026 0{number // 9}:00" for number in range(28)]):
+        with pytest.raises(Permanent, match="identifies a record"):
+            proposed(["shop", "sold"], [["a b", text] for text in other] * 4, "sales")
+
+
+def test_a_key_that_many_rows_do_not_have_is_said() -> None:
+    rows: list[list[str | None]] = [[f"#{number // 2}", None if number % 2 else f"{number}"] for number in range(200)]
+    with pytest.raises(Permanent) as caught:
+        proposed(["Name", "Id"], rows)
+    assert "by id, 100 have none" in caught.value.what
+    assert "`--key id`, which refuses the rows that have none" in caught.value.todo
+    found = proposed(["Name", "Id"], rows, key=("Id",))
+    assert any("100 of 200 rows have no id" in line and "breaker" in line for line in found.to_decide)
+    assert {name: found.refused[0][name] for name in ("reason", "rows")} == {"reason": "missing:id", "rows": 100}
+
+
+def test_values_deep_in_lines_are_columns_named_by_their_words() -> None:
+    path = "$.context.page.url"
+    labels = {path: "context page url", "$.user.email": "user email", "$.made_at": "made at"}
+    found = propose(
+        Asked("events", "x.jsonl"),
+        sample(
+            ["id", "made_at", *labels],
+            [
+                ["e1", "2026-11-01T10:00:00Z", "https://x/", "a@example.org", "x"],
+                ["e2", "2026-11-01T10:00:01Z", None, None, "x"],
+            ],
+            format="json_lines",
+            kinds={name: frozenset({STRING}) for name in ["id", "made_at", *labels]},
+            labels=labels,
+            left_out=("$.a.b", "$.a.c"),
+        ),
+        NOW,
+    )
+    assert [(one.name, one.header) for one in found.columns] == [
+        ("id", "id"),
+        ("made_at", "made_at"),
+        ("context_page_url", path),
+        ("user_email", "$.user.email"),
+        ("made_at_2", "$.made_at"),
+    ]
+    assert found.columns[3].personal == "its name" and found.event_time == "made_at" and found.version is None
+    assert any("2 more values deep in the lines are left out, such as $.a.b, $.a.c" in line for line in found.to_decide)
+    # a name at the top of a line that looks like a path is none
+    literal = proposed(["id", "$.x"], [["1", "a"], ["2", "b"]], format="json_lines", kinds={"id": frozenset({STRING})})
+    assert [one.name for one in literal.columns] == ["id"]
+
+
+def test_what_a_sample_cannot_know_is_to_be_decided() -> None:
+    rows = [["K7   ", "x"], ["K10  ", "y"]]
+    found = propose(Asked("customers", "x.csv"), sample(["customer_id", "n"], rows, csv={"encoding": "cp1252"}), NOW)
+    assert found.columns[0].is_padded and not found.columns[1].is_padded
+    assert any(line.startswith("customer_id: values end in blanks") for line in found.to_decide)
+    assert any("whether the file is in cp1252" in line for line in found.to_decide)
+
+
+def test_parquet_files_have_their_own_time_too() -> None:
+    rows = [["a", "1"], ["b", "2"]]
+    assert proposed(["product_id", "stock"], rows, "products", format="parquet").version == "file_time"

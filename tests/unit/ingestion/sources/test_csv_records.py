@@ -138,3 +138,31 @@ def test_a_refused_record_has_its_bytes_and_its_text_if_it_has_one(
 def test_without_quotes_a_quote_is_a_sign_like_any_other() -> None:
     table = read(b'a\tb\n5" nails\t"x\n', "x.tsv", Dialect(delimiter="\t", quote=None))
     assert [one.fields for one in table.records] == [('5" nails', '"x')]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "shift_jis", "utf-16"])
+def test_a_mark_of_another_encoding_is_said(encoding: str) -> None:
+    body = codecs.BOM_UTF8 + "Größe,id\n1,2\n".encode()
+    with pytest.raises(Permanent) as caught:
+        read(body, "x.csv", Dialect(encoding=encoding))
+    assert "starts with the mark of UTF-8" in caught.value.what and encoding in caught.value.what
+    assert "`csv: {encoding: utf-8}`" in caught.value.todo
+    assert read(body, "x.csv", Dialect(encoding="utf_8")).columns == ("Größe", "id")
+    for marked in ("utf-16", "utf-32"):
+        with pytest.raises(Permanent, match=f"mark of {marked.upper()}, but is read as utf-8"):
+            read("a,b\n".encode(marked), "x.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_line_that_tells_excel_the_delimiter_is_no_record(encoding: str, end: str) -> None:
+    body = end.join(["sep=;", "id;x", "1;a", "2;b", ""]).encode(encoding)
+    table = read(body, "x.csv", Dialect(delimiter=";", encoding=encoding))
+    assert table.columns == ("id", "x")
+    assert [(one.line, one.fields) for one in table.records] == [(3, ("1", "a")), (4, ("2", "b"))]
+    named = read(end.join(["sep=;", "1;a", ""]).encode(), "x.csv", Dialect(delimiter=";", header=("id", "x")))
+    assert [(one.line, one.fields) for one in named.records] == [(2, ("1", "a"))]
+    with pytest.raises(Permanent) as caught:
+        read(body, "x.csv", Dialect(encoding=encoding))
+    assert "says that ';' separates" in caught.value.what and '`csv: {delimiter: ";"}`' in caught.value.todo
+    assert read(b"sep=;,x\n1,2\n", "x.csv").columns == ("sep=;", "x")

@@ -486,7 +486,7 @@ def test_a_zip_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("rate_date;currency;rate\n2026-11-02;USD;1\n", "it seems to be separated by ';' instead of ','"),
         ("USD,JPY\n1.1,170\n1.2,171\n", "in its first column, USD, does not hold dates"),
         (b"rate_date,\xff\n2026-11-02,1\n", "the header is not CSV in UTF-8"),
-        ("rate_date,currency,rate".encode("utf-16"), "the header is not CSV in UTF-8"),
+        ("rate_date,currency,rate".encode("utf-16"), "starts with the mark of UTF-16, but is read as utf-8"),
         (b"PK\x03\x04 and then nothing of a zip", "starts like a zip"),
         (None, "cannot be read"),
     ],

@@ -175,3 +175,57 @@ def test_the_period_of_a_file_is_that_of_its_date_parts(location: str, period: s
 
 def test_an_address_of_a_day_says_nothing_of_the_others() -> None:
     locations.check_there("http://127.0.0.1:1/{date}.csv")
+
+
+def of_any_time(folder: Path, pattern: str, *, newest_first: bool = False) -> list[tuple[str, str | None]]:
+    found = locations.of_any_time(f"{folder}/{pattern}", newest_first=newest_first)
+    return [(str(Path(one.place).relative_to(folder)), day) for one, day in found]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        ("{date}.csv", {"2026-10-31.csv": "2026-10-31", "2026-11-01.csv": "2026-11-01", "2026-11-xx.csv": None}),
+        ("dt={date}/*.csv", {"dt=2026-10-31/b.csv": "2026-10-31", "dt=2026-11-01/a.csv": "2026-11-01"}),
+        ("{date}/x_{date}.csv", {"2026-10-31/x_2026-10-31.csv": "2026-10-31", "2026-10-31/x_2026-11-01.csv": None}),
+        ("{day}.{month}.{year}.csv", {"31.10.2026.csv": "2026-10-31", "01.11.2026.csv": "2026-11-01"}),
+        ("{year}/{month}/{day}/{hour}/*", {"2026/11/01/09/b": "2026-11-01", "2026/11/01/10/a": "2026-11-01"}),
+        ("{date}*.csv", {"2026-10-31.csv": "2026-10-31", "2026-10-31_2.csv": "2026-10-31", "2026-10-31.tmp": None}),
+        ("*/{date}*", {"a/2026-10-31": "2026-10-31", "b/2026-10-30": "2026-10-30", "a/2026-10-31.part": None}),
+    ],
+)
+def test_files_of_any_day_come_by_their_time(tmp_path: Path, pattern: str, files: dict[str, str | None]) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    expected = [(name, day) for name, day in files.items() if day]
+    assert of_any_time(tmp_path, pattern) == expected
+    assert of_any_time(tmp_path, pattern, newest_first=True) == expected[::-1]
+    # and they are what the landings of these days read
+    days = units(pattern, Window.parse("2026-10-30", "2026-11-02"))
+    assert {name for unit in days for name in names(tmp_path, filled(pattern, unit))} == {name for name, _ in expected}
+
+
+def test_a_location_without_a_pattern_is_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "b.csv").touch()
+    assert of_any_time(tmp_path, "a.csv") == [("a.csv", None)] and of_any_time(tmp_path, "c.csv") == []
+    assert of_any_time(tmp_path, "*.csv", newest_first=True) == [("b.csv", None), ("a.csv", None)]
+    address = "https://example.org/{date}.csv"
+    assert [(one.place, day) for one, day in locations.of_any_time(address)] == [(address, None)]
+
+
+def test_the_newest_file_costs_one_listing_per_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 29):
+        (tmp_path / f"2026/02/{number:02}").mkdir(parents=True)
+        (tmp_path / f"2026/02/{number:02}/x.csv").touch()
+    listed = []
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        listed.append(str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found, day = next(locations.of_any_time(f"{tmp_path}/{{year}}/{{month}}/{{day}}/*.csv", newest_first=True))
+    assert day == "2026-02-28" and found.place.endswith("28/x.csv") and len(listed) == 4

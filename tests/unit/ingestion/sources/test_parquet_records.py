@@ -5,7 +5,7 @@ import math
 import struct
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +210,43 @@ def test_an_encrypted_file_says_so(tmp_path: Path, plaintext_footer: bool) -> No
         writer.write_table(table)
     with pytest.raises(Permanent, match="the Parquet file is encrypted"):
         list(read((tmp_path / "x").read_bytes(), "x.parquet").records)
+
+
+def test_of_an_open_file_only_what_is_wanted_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"n": list(range(200_000))}), path, row_group_size=10_000, compression="none")
+    read_bytes = 0
+
+    class Counting(RawIOBase):
+        """Count what is read of a file."""
+
+        def __init__(self) -> None:
+            self.file = path.open("rb")
+
+        def seekable(self) -> bool:
+            return True
+
+        def readable(self) -> bool:
+            return True
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return self.file.seek(offset, whence)
+
+        def tell(self) -> int:
+            return self.file.tell()
+
+        def read(self, size: int = -1) -> bytes:
+            nonlocal read_bytes
+            found = self.file.read(size)
+            read_bytes += len(found)
+            return found
+
+        def close(self) -> None:
+            self.file.close()
+
+    with pa.PythonFile(Counting(), mode="r") as file:
+        table = parquet_records.read(file, "x.parquet")
+        assert [next(table.records).fields for _ in range(3)] == [("0",), ("1",), ("2",)]
+    assert 0 < read_bytes < path.stat().st_size / 3
+    whole = parquet_records.read(path.read_bytes(), "x.parquet")
+    assert sum(1 for _ in whole.records) == 200_000

@@ -3,12 +3,14 @@
 import base64
 import gzip
 import http.server
+import io
 import os
 import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import zstandard
 from ingestion.addresses import shown
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.sources import places
-from ingestion.sources.places import Limits, check_there, fetch
+from ingestion.sources.places import Limits, begin, check_there, fetch
 
 BODY = b"rate_date,currency,rate\n" * 100
 SILENT_SECONDS = 0.5
@@ -339,3 +341,49 @@ def test_a_file_that_is_gone_since_it_was_listed_is_transient(tmp_path: Path) ->
         fetch(str(tmp_path / "rates.csv"), is_listed=True)
     with pytest.raises(Permanent, match="No such file"):
         fetch(str(tmp_path / "rates.csv"))
+
+
+def zipped(body: bytes) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inside.csv", body)
+        archive.writestr("more", os.urandom(100_000))
+    return written.getvalue()
+
+
+LINES = b"".join(f"{number},{number * number}\n".encode() for number in range(200_000))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress, zipped])
+@pytest.mark.parametrize("size", [1, 1000, len(LINES) - 1, len(LINES), len(LINES) + 1])
+def test_a_beginning_is_that_of_the_whole(tmp_path: Path, pack: Callable[[bytes], bytes], size: int) -> None:
+    (tmp_path / "x").write_bytes(pack(LINES))
+    assert begin(str(tmp_path / "x"), size) == (LINES[:size], size >= len(LINES))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
+def test_of_a_file_of_any_size_only_the_beginning_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    plain = os.urandom(4 << 20)
+    (tmp_path / "x").write_bytes(pack(plain))
+    read: list[int] = []
+    real = places._unpacked
+
+    def unpacked(body: bytes, *rest: Any, **more: Any) -> bytes:
+        read.append(len(body))
+        return real(body, *rest, **more)
+
+    monkeypatch.setattr(places, "_unpacked", unpacked)
+    body, is_all = begin(str(tmp_path / "x"), 1000, Limits(bytes=1 << 20))
+    assert (body, is_all) == (plain[:1000], False) and read == [1000 + places._MARGIN]
+
+
+def test_the_beginning_of_an_address_and_of_a_damaged_file(address: str, tmp_path: Path) -> None:
+    assert begin(f"http://{address}/whole", 10_000, LIMITS) == (BODY, True)
+    assert begin(f"http://{address}/whole", 100, LIMITS) == (BODY[:100], False)
+    (tmp_path / "cut").write_bytes(gzip.compress(LINES)[:-100])
+    with pytest.raises(Transient, match="truncated"):
+        begin(str(tmp_path / "cut"), 10_000_000)
+    with pytest.raises(Permanent, match="cannot be read"):
+        begin(str(tmp_path / "none"), 100)

@@ -1,12 +1,15 @@
 """Objects of S3: what a pattern lists, what is read, and how each failure is told. The store is a small one on this machine."""
 
 import gzip
+import io
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ingestion import bronze, sources
@@ -18,6 +21,7 @@ from ingestion.land import Landing
 from ingestion.sources import locations, places, s3
 from ingestion.sources.places import Limits
 from ingestion.window import Window
+from operations.samples import read_sample
 from tests.unit.ingestion.sources.s3_store import Store, serving
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -197,3 +201,18 @@ def test_rows_land_from_a_bucket(store: Store, home: Home) -> None:
     with pytest.raises(Permanent, match=r"s3://exports/2026-11-10/b\.csv"):
         sources.ingest("exchange_rates", DAY, home, NOW, contracts={"exchange_rates": contract})
     assert len(bronze.list_batches(home)) == 1
+
+
+def test_a_sample_is_of_the_first_and_the_last_object(store: Store) -> None:
+    for day in ("2026-11-09", "2026-11-10", "2026-11-11"):
+        for part in "ab":
+            store.objects[f"x/dt={day}/{part}.csv.gz"] = gzip.compress(f"id;at\n{part};{day}\n".encode())
+    found = read_sample("s3://exports/x/dt={date}/*.csv.gz")
+    assert found.rows == (("a", "2026-11-09"), ("b", "2026-11-11")) and not found.is_whole
+    assert found.csv == {"delimiter": ";"} and found.days == ("2026-11-09", "2026-11-11")
+    written = io.BytesIO()
+    pq.write_table(pa.table({"id": [1, 2]}), written)
+    store.objects["y.parquet"] = written.getvalue()
+    assert read_sample("s3://exports/y.parquet").rows == (("1",), ("2",))
+    with pytest.raises(Permanent, match="does not exist"):
+        read_sample("s3://exports/z.csv")

@@ -25,6 +25,7 @@ from ingestion.land import Landing
 from ingestion.sources import locations, places, sftp
 from ingestion.sources.places import Limits
 from ingestion.window import Window
+from operations.samples import read_sample
 from tests.unit.ingestion.sources.sftp_server import PASSWORD, USER, Server, serving
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -390,3 +391,12 @@ def test_what_would_keep_it_from_landing_is_found_before(
     assert problems(f"sftp://127.0.0.1:{server.port}/a.csv") == ["an address of SFTP does not say its user"]
     monkeypatch.setenv("AIRFLOW_CONN_PARTNER", json.dumps({**connection(server), "password": "wrong"}))
     assert problems("sftp://partner/in/{date}.csv") == ["the server refuses the login"]
+
+
+def test_a_sample_is_of_the_first_and_the_last_file(server: Server) -> None:
+    for day in ("2026-11-01", "2026-11-02", "2026-11-03"):
+        (server.root / f"dt={day}").mkdir()
+        (server.root / f"dt={day}" / "x.csv").write_text(f"id;at\n1;{day}\n")
+    found = read_sample("sftp://partner/dt={date}/*.csv")
+    assert found.rows == (("1", "2026-11-01"), ("1", "2026-11-03")) and found.days == ("2026-11-01", "2026-11-03")
+    assert not found.is_whole and found.csv == {"delimiter": ";"}
