@@ -6,7 +6,7 @@ committed late, with old times), as far back as the contract's lateness. A table
 its content differs from what landed last. Every value is kept as the database's own text.
 
 A row that is gone becomes a record that says so: for a whole table in every landing, for an owner's rows when the owner lands, and
-for the days of a window in a sweep.
+for the days of a window in a sweep. A sweep also counts the days a second time, in the same snapshot.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Staging, landed, staging
 from ingestion.manifest import Manifest, Whole
+from ingestion.sources import table_counts
 from ingestion.sources.copied import Copied, copy
 from ingestion.sources.database_rows import (
     ROWS,
@@ -61,6 +62,7 @@ def ingest(source: str, run: Run) -> Landing:
             view.stage_deletions()
             if run.is_sweep:
                 view.tell_rows_in_no_window()
+                view.stage_counts()
         for dataset, table in tables.items():
             has_any = bool(view.found[dataset])
             expect_rows(run, table.contract, table.label, has_any, or_before=not table.settings.is_whole)
@@ -149,6 +151,8 @@ class _Snapshot:
     files: dict[str, list[str]] = field(default_factory=dict)
     names: dict[str, Mapping[str, str]] = field(default_factory=dict)
     gone: dict[str, list[Standing]] = field(default_factory=dict)
+    # The files of the window's own rows, which may be those of an earlier batch with the same content.
+    taken: dict[str, table_counts.Taken] = field(default_factory=dict)
 
     def stage_window(self) -> None:
         """Stage the window's rows, also for a table that has none."""
@@ -157,6 +161,7 @@ class _Snapshot:
             query = selection(self.tables, dataset, OpenTable.in_window)
             taken = self._take(table, query, window_values(self.run.window), folder)
             self.found[dataset] = taken.counted
+            self.taken[dataset] = table_counts.Taken(_paths(folder, taken.copied), taken.copied.renamed)
             if table.settings.is_whole:
                 self._stage_whole(table, taken, folder)
             else:
@@ -196,6 +201,12 @@ class _Snapshot:
             self.staged.add(folder, write_gone(folder, self.run, table.contract, gone, targets))
             self.messages.append(f"{len(gone):,} rows of {name} are gone from {table.label}: {names_of(gone)}")
         stage_returned(self.staged, self.run, returned, "the source")
+
+    def stage_counts(self) -> None:
+        """Count the window's days, or a whole table, in this snapshot, to compare with what landed."""
+        ways = table_counts.countings(self.tables)
+        source = next(iter(self.tables.values())).contract.source
+        self.messages += table_counts.stage(self.staged, self.run, source, self.connection, ways, self.taken)
 
     def tell_rows_in_no_window(self) -> None:
         """Report rows without any time: they are in no window. It may read a whole table."""
@@ -241,6 +252,7 @@ class _Snapshot:
             self.staged.add(folder, describe_rows(self.run, table.contract, taken, content=content, whole=whole))
             return
         self.run.report(f"{dataset} {self.run.window}: {taken.counted:,} records, as in batch {holder.batch_id}")
+        self.taken[dataset] = table_counts.Taken(bronze.parquet_files(self.run.home, holder), holder.renamed)
         refs = bronze.list_batches(self.run.home, dataset, self.run.window.date)
         for one in bronze.readable(self.run.home, refs):
             of_holder = one.batch_id == holder.batch_id or (one.whole and one.whole.held_by == holder.batch_id)

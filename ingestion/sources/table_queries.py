@@ -79,6 +79,12 @@ class OpenTable:
         """Return what the source calls a column that a contract names, by its own name for it or by the source's."""
         return self.named.get(name) or self.contract.in_source([name], self.types).get(name, name)
 
+    def zone(self, name: str) -> str:
+        """Return the time zone of a column's times: the contract's for those that do not say theirs, else UTC."""
+        if self.types[self.at(name)] != _NAIVE:
+            return "UTC"
+        return next((one.timezone for one in self.contract.columns if self.named.get(one.name) == self.at(name)), "UTC")
+
     def in_window(self) -> str:
         """Return the condition for the rows whose own times are in a window; for all rows of a table that is read whole."""
         if self.settings.is_whole:
@@ -90,9 +96,8 @@ class OpenTable:
 
     def _between(self, name: str, start: str) -> str:
         """Return the condition for the times of a column from `start` to the window's end. A time without a zone is of the contract's."""
-        column = quoted(self.at(name))
-        zone = next((one.timezone for one in self.contract.columns if self.named.get(one.name) == self.at(name)), "UTC")
-        if zone == "UTC" or self.types[self.at(name)] != _NAIVE:
+        column, zone = quoted(self.at(name)), self.zone(name)
+        if zone == "UTC":
             return f"({column} >= %({start})s and {column} < %(end)s)"
         moment = f"({column} at time zone '{zone}')"
         # the column by itself, so that its index serves: no zone is further than a day from UTC
