@@ -209,9 +209,9 @@ class _Snapshot:
         self.messages += table_counts.stage(self.staged, self.run, source, self.connection, ways, self.taken)
 
     def tell_rows_in_no_window(self) -> None:
-        """Report rows without any time: they are in no window. It may read a whole table."""
+        """Report rows without any time: they are in no window. It may read a whole table, so none that is read in pages."""
         for table in self.tables.values():
-            if table.in_no_window() and not table.settings.lands_with:
+            if table.in_no_window() and not table.settings.lands_with and not table.settings.pages:
                 query = f"select from {table.sql} as {ROWS} where {table.in_no_window()}"
                 if number := count(self.connection, query, {}):
                     what = " and ".join(filter(None, (table.settings.placed, table.settings.changed)))
@@ -230,6 +230,7 @@ class _Snapshot:
             key=table.key,
             is_unique=table.is_unique,
             more=filled,
+            pages=table.pages(),
         )
         copied = taken.copied
         meant = table.contract.in_source([one.name for one in table.contract.columns], copied.columns)
@@ -289,7 +290,9 @@ class _Snapshot:
 
     def _versions(self, table: OpenTable, query: str, values: Mapping[str, Any]) -> list[str]:
         folder = self.staged.folder(table.dataset)
-        copied = copy(self.connection, folder, query, values, table=table.label, key=table.contract.key)
+        pages = table.pages({column: name for name, column in table.named.items() if name in table.contract.key})
+        key = table.contract.key
+        copied = copy(self.connection, folder, query, values, table=table.label, key=key, pages=pages)
         return _paths(folder, copied)
 
     def _unseen(self, table: OpenTable, listed: Sequence[str]) -> list[Key]:

@@ -158,25 +158,31 @@ def count(
 
 
 def _count(connection: psycopg.Connection[Any], way: Counting, window: Window) -> Counted:
+    # what is read in pages is too much for one statement
+    parts = window.days() if way.time and way.table.settings.pages else [window]
+    return {key: counted for part in parts for key, counted in _count_in(connection, way, part).items()}
+
+
+def _count_in(connection: psycopg.Connection[Any], way: Counting, window: Window) -> Counted:
     dates = way.dates(window)
     values = {"start": window.start, "end": window.end, "first": dates[0], "last": dates[-1]}
     query = _at_source(way)
-    codec = ""
     try:
         with connection.transaction():
             rows = connection.execute(query, values).fetchall()
     except copied.NOT_TEXT:
-        codec = copied.codec_of(connection, way.table.label)
-    if codec:
-        # the currency as bytes: a database may hold one that is not text
-        query = f"select day, convert_to(currency, getdatabaseencoding()), records, amount from ({query}) as counted"
-        with connection.transaction():
-            rows = connection.execute(query, values).fetchall()
-        rows = [
-            (day, None if raw is None else copied.as_text(raw, codec), records, amount)
-            for day, raw, records, amount in rows
-        ]
+        rows = _in_bytes(connection, query, values, copied.codec_of(connection, way.table.label))
     return {(day, currency): (str(records), amount) for day, currency, records, amount in rows}
+
+
+def _in_bytes(
+    connection: psycopg.Connection[Any], query: str, values: Mapping[str, Any], codec: str
+) -> list[tuple[Any, ...]]:
+    """Read the counts with the currency as bytes: a database may hold one that is not text."""
+    query = f"select day, convert_to(currency, getdatabaseencoding()), records, amount from ({query}) as counted"
+    with connection.transaction():
+        rows = connection.execute(query, values).fetchall()
+    return [(day, None if raw is None else copied.as_text(raw, codec), *more) for day, raw, *more in rows]
 
 
 def _at_source(way: Counting) -> str:

@@ -5,7 +5,8 @@ declared twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -14,23 +15,43 @@ from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.sources.database_rows import ROWS, quoted
+from ingestion.sources.pages import KeyColumn, Pages
 from ingestion.table_settings import LandsWith, Table
 
 # The types that are compared with a window's times. Those without a time zone are UTC, as the session is.
 _NAIVE = "timestamp without time zone"
 _TIMES = ("date", _NAIVE, "timestamp with time zone")
+# The types that a COPY fills with blanks, and a cast to text does not.
+_PADDED = ("character", "bpchar")
 _WHOLE = ("smallint", "integer", "bigint")
 # The types of which a key's text in the table and in the state are the same, where the contract's is no text.
 _SAME_TEXT = {"bigint": _WHOLE, "integer": _WHOLE, "date": ("date",)}
+# The columns of an index that no two rows of a table share, in its order, each with the index's collation. Rows of tables that
+# inherit from a table are not in its index.
 _UNIQUE = """
-    select count(*) > 0
-    from pg_index as i
-    where i.indrelid = %s::regclass and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
-    and not exists (
-        select from pg_attribute as a
-        where a.attrelid = i.indrelid and a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
-        and not (a.attnotnull and a.attname = any(%s))
-    )
+    select a.attname, coalesce(quote_ident(n.nspname) || '.' || quote_ident(o.collname), '')
+    from (
+        select i.*
+        from pg_index as i
+        join pg_class as c on c.oid = i.indrelid
+        where i.indrelid = %s::regclass and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+        and not (c.relkind = 'r' and exists (select from pg_inherits as h where h.inhparent = c.oid))
+        and not exists (
+            select from pg_attribute as a
+            where a.attrelid = i.indrelid and a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
+            and not (a.attnotnull and a.attname = any(%s))
+        )
+        order by i.indisprimary desc, i.indnkeyatts, i.indexrelid
+        limit 1
+    ) as i
+    cross join lateral (
+        select place, i.indkey[place] as attnum, i.indcollation[place] as collation_oid
+        from generate_series(0, i.indnkeyatts - 1) as place
+    ) as k
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    left join pg_collation as o on o.oid = k.collation_oid
+    left join pg_namespace as n on n.oid = o.collnamespace
+    order by k.place
 """
 
 
@@ -46,8 +67,8 @@ class OpenTable:
     label: str
     types: Mapping[str, str]
     named: Mapping[str, str]
-    # Whether no two rows can have the same key.
-    is_unique: bool = False
+    # The columns that no two rows share, in the order of their index, each with its collation; empty if there is no such index.
+    index: tuple[tuple[str, str], ...] = ()
 
     @property
     def dataset(self) -> str:
@@ -62,6 +83,23 @@ class OpenTable:
     def key(self) -> list[str]:
         """Return the key's columns at the source."""
         return [self.named[name] for name in self.contract.key]
+
+    @property
+    def is_unique(self) -> bool:
+        """Return whether no two rows can have the same key."""
+        return bool(self.index)
+
+    def pages(self, names: Mapping[str, str] = MappingProxyType({})) -> Pages | None:
+        """Return how its rows are read in pages, if they are. `names` are other names of the columns in the query."""
+        if not self.settings.pages:
+            return None
+        by = []
+        for column, collation in self.index:
+            name = names.get(column, column)
+            sql = f"{quoted(name)} collate {collation.replace('%', '%%')}" if collation else quoted(name)
+            by.append(KeyColumn(name, sql, self.types[column].replace("%", "%%")))
+        padded = [names.get(one, one) for one in self.key if self.types[one] in _PADDED]
+        return Pages(self.settings.pages, by, [names.get(one, one) for one in self.key], padded)
 
     @property
     def filled(self) -> str | None:
@@ -171,9 +209,11 @@ def open_table(connection: psycopg.Connection[Any], contract: Contract) -> OpenT
     table = OpenTable(contract, sql, label, types, contract.in_source([one.name for one in contract.columns], names))
     _check(table)
     if settings.name:
-        plain = sql.replace("%%", "%")
-        (is_unique,) = connection.execute(_UNIQUE, [plain, table.key]).fetchone() or (False,)
-        return OpenTable(contract, sql, label, types, table.named, is_unique)
+        found = connection.execute(_UNIQUE, [sql.replace("%%", "%"), table.key]).fetchall()
+        table = replace(table, index=tuple((name, collation) for name, collation in found))
+    if settings.pages and not table.index:
+        what = f"has no unique index of {', '.join(table.key)}, without nulls, which `pages` needs"
+        raise _unfit(label, what, "create one, or leave `pages` out")
     return table
 
 

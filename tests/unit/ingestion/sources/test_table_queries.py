@@ -146,6 +146,16 @@ def test_a_key_is_unique_if_an_index_of_its_columns_says_so(
     assert table.key == ["a", "b"], "a name that differs by its case alone is meant"
 
 
+def test_rows_of_tables_that_inherit_are_not_in_the_index(database: psycopg.Connection[Any], declare: Declare) -> None:
+    database.execute("create table q.t (a int primary key); create table q.more () inherits (q.t)")
+    database.execute(
+        "create table q.parts (a int primary key) partition by list (a); create table q.part partition of q.parts default"
+    )
+    names = {"t": "q.t", "parts": "q.parts", "part": "q.part"}
+    tables = declare(*(contract_of(name, f"table: {table}", "a", "a=a; v=v", "v") for name, table in names.items()))
+    assert {name: table.is_unique for name, table in tables.items()} == {"t": False, "parts": True, "part": True}
+
+
 def test_two_columns_of_one_name_are_refused(database: psycopg.Connection[Any], declare: Declare) -> None:
     with pytest.raises(Permanent, match="two columns a"):
         declare(contract_of("t", "query: 'select 1 as a, 2 as a'", "a", "a=a; v=v", "v"))
