@@ -167,6 +167,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""').replace("%", "%%") + '"'
 
 
+def in_no_window(times: Sequence[str]) -> str:
+    """Return the condition that no window holds any of these times: missing, infinite, or not of the years 1 to 9999."""
+    return " and ".join(f"({one} is null or {one} < '0001-01-01' or {one} >= '10000-01-01')" for one in times)
+
+
 def array(values: Iterable[str]) -> str:
     """Write values as a literal that Postgres accepts as an array of their type, whatever it is."""
     escaped = (one.replace("\\", "\\\\").replace('"', '\\"') for one in values)

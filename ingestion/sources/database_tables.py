@@ -36,6 +36,7 @@ from ingestion.sources.database_rows import (
     count,
     describe_rows,
     expect_rows,
+    in_no_window,
     names_of,
     stage_returned,
     take,
@@ -121,9 +122,9 @@ def newest(contract: Contract, home: Home) -> datetime | None:
         table = open_table(connection, contract)
         if not column:
             return None
-        row = connection.execute(
-            f"select max({quoted(table.at(column))})::timestamptz from {table.sql} as {ROWS}"
-        ).fetchone()
+        time = quoted(table.at(column))
+        query = f"select max({time})::timestamptz from {table.sql} as {ROWS} where not {in_no_window([time])}"
+        row = connection.execute(query, {}).fetchone()
     return row[0].astimezone(UTC) if row and row[0] else None
 
 
@@ -216,7 +217,7 @@ class _Snapshot:
                 if number := count(self.connection, query, {}):
                     what = " and ".join(filter(None, (table.settings.placed, table.settings.changed)))
                     self.messages.append(
-                        f"{number:,} rows of {table.label} have no {what}, so they are in no window and do not land"
+                        f"{number:,} rows of {table.label} have no {what} in the years 1 to 9999, so they are in no window and do not land"
                     )
 
     def _take(self, table: OpenTable, query: str, values: Mapping[str, Any], folder: Path) -> Taken:

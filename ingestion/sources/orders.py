@@ -26,6 +26,7 @@ from ingestion.sources.database_rows import (
     count,
     describe_rows,
     expect_rows,
+    in_no_window,
     names_of,
     stage_returned,
     take,
@@ -45,7 +46,7 @@ SOURCE = "orders"
 _PLACED = "(ordered_at >= %(start)s and ordered_at < %(end)s)"
 _CREATED = "(created_at >= %(start)s and created_at < %(end)s)"
 _CHANGED = "(updated_at >= %(overlap)s and updated_at < %(end)s)"
-_IN_NO_WINDOW = "select from shop.orders where ordered_at is null and updated_at is null"
+_IN_NO_WINDOW = f"select from shop.orders where {in_no_window(['ordered_at', 'updated_at'])}"
 
 
 def _selections(orders: str, lines: str, customers: str, products: str) -> dict[str, str]:
@@ -279,7 +280,9 @@ def _stage(
 def _rows_in_no_window(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
     number = count(connection, _IN_NO_WINDOW, {})
     return (
-        (f"{number:,} orders have neither ordered_at nor updated_at, so they are in no window and do not land",)
+        (
+            f"{number:,} orders have neither ordered_at nor updated_at in the years 1 to 9999, so they are in no window and do not land",
+        )
         if number
         else ()
     )

@@ -5,10 +5,11 @@ pages or in none. The rows are kept on disk, and sorted at the end as the COPY s
 same batch. The database counts each page by its first and last key, and not by its number of rows.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,7 +104,10 @@ def _sorting_codec(connection: psycopg.Connection[Any], codec: str) -> str | Non
     encoding = str(connection.info.parameter_status("server_encoding") or "UTF8")
     if encoding in _IN_ORDER or codec != "utf-8":
         return None
-    return {"KOI8R": "koi8-r", "KOI8U": "koi8-u"}.get(encoding, encoding.replace("WIN", "cp"))
+    name = {"KOI8R": "koi8-r", "KOI8U": "koi8-u"}.get(encoding, encoding.replace("WIN", "cp"))
+    with suppress(LookupError):
+        return codecs.lookup(name).name
+    return None
 
 
 class _Kept:
@@ -160,7 +164,7 @@ class _Kept:
         if name in self._pages.padded:
             texts = [one.rstrip(b" ") for one in texts]
         if self._sorted_in:
-            texts = [one.decode().encode(self._sorted_in) for one in texts]
+            texts = [one.decode().encode(self._sorted_in, "backslashreplace") for one in texts]
         return pa.array(texts, pa.binary())
 
     def sorted(self) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import psycopg
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.fields import guess
-from ingestion.sources.database_rows import ROWS, quoted
+from ingestion.sources.database_rows import ROWS, in_no_window, quoted
 from ingestion.sources.pages import KeyColumn, Pages
 from ingestion.table_settings import LandsWith, Table
 
@@ -143,18 +143,19 @@ class OpenTable:
         return f"({moment} >= %({start})s and {moment} < %(end)s and {near})"
 
     def in_no_window(self) -> str:
-        """Return the condition for the rows without any time."""
-        times = [quoted(self.at(one)) for one in (self.settings.placed, self.settings.changed) if one]
-        return " and ".join(f"{one} is null" for one in times)
+        """Return the condition for the rows without any time that a window can hold; empty for a table without times."""
+        return in_no_window([quoted(self.at(one)) for one in (self.settings.placed, self.settings.changed) if one])
 
     def by_key(self) -> str:
         """Return the condition for the rows with certain keys: one array a column, named as `key_values` names them."""
         columns = ", ".join(map(quoted, self.key))
-        arrays = ", ".join(
-            f"%({name})s::{self.types[column].replace('%', '%%')}[]"
-            for name, column in zip(self._arrays(), self.key, strict=True)
+        arrays = ", ".join(f"%({name})s::text[]" for name in self._arrays())
+        # unnest flattens arrays of arrays, so a key that is an array is cast afterwards
+        keys = ", ".join(f"key_{place}" for place in range(len(self.key)))
+        cast = ", ".join(
+            f"key_{place}::{self.types[column].replace('%', '%%')}" for place, column in enumerate(self.key)
         )
-        return f"({columns}) in (select * from unnest({arrays}))"
+        return f"({columns}) in (select {cast} from unnest({arrays}) as keys ({keys}))"
 
     def key_values(self, keys: Sequence[tuple[str, ...]]) -> dict[str, list[str]]:
         """Return the values that `by_key` asks for."""

@@ -105,14 +105,14 @@ def test_a_selection_is_the_rows_of_the_window_and_those_that_land_with_them(
 
 
 @pytest.mark.parametrize(
-    "type", ["text", "int", "uuid", "char(4)", "numeric", "q.mood", "timestamptz", "bytea", "boolean"]
+    "type", ["text", "text[]", "int", "uuid", "char(4)", "numeric", "q.mood", "timestamptz", "bytea", "boolean"]
 )
 def test_keys_of_any_type_are_found_by_their_text(
     database: psycopg.Connection[Any], declare: Declare, type: str
 ) -> None:
     database.execute("create type q.mood as enum ('so so', 'a \"b\", {c}\\')")
     texts = {
-        "int": ["1", "-5"], "uuid": ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], "numeric": ["1.50", "NaN"], "boolean": ["t"],
+        "int": ["1", "-5"], "text[]": ["{}", "{a,b}", '{"c,\\"",NULL}'], "uuid": ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], "numeric": ["1.50", "NaN"], "boolean": ["t"],
         "q.mood": ["so so", 'a "b", {c}\\'], "timestamptz": ["2026-11-01 00:00:00+00"], "bytea": ["\\x00ff"],
     }.get(type, ["a", "'", '"', "{}", "a,b"])  # fmt: skip
     database.execute(f"create table q.keys (k {type}, other int)")  # type: ignore[call-overload]
