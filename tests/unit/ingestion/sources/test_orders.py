@@ -225,11 +225,13 @@ def test_rows_that_came_before_are_enough(shop: Shop, shop_home: Home, land: Lan
 def test_orders_that_no_window_holds_are_told(shop: Shop, shop_home: Home, contracts: dict[str, Contract]):
     order(shop, "o1", "2026-11-01", None)
     order(shop, "o2", None, None)
+    order(shop, "o3", "infinity", None)
+    order(shop, "o4", "0044-03-15 BC", "-infinity")
     said: list[str] = []
     at = datetime(2100, 1, 1, tzinfo=UTC)
     landing = ingest("orders", Window.parse(*DAY), shop_home, at, said.append, contracts)
     assert landing.messages == (
-        "1 orders have neither ordered_at nor updated_at, so they are in no window and do not land",
+        "3 orders have neither ordered_at nor updated_at in the years 1 to 9999, so they are in no window and do not land",
     )
     assert said[0] == "orders 2026-11-01T00:00:00Z/2026-11-02T00:00:00Z: 1 records"
 
