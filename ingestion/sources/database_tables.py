@@ -188,11 +188,18 @@ class _Snapshot:
         """Stage a record for each row that is gone, and withdraw such records whose key the source has again."""
         earlier: dict[str, list[Target]] = {}
         returned: list[Target] = []
+        for name, table in self.tables.items():
+            with self.held.open():
+                gone = self._gone(table)
+            if gone and table.owner:
+                # a row that is still there, while the row that it belonged to is not, was not deleted
+                still = _keys_in(self._there(table, gone), table.contract.key)
+                gone = [one for one in gone if one.key not in still]
+            if gone:
+                self.gone[name] = gone
         with self.held.open():
             for name, table in self.tables.items():
-                gone = self._gone(table)
-                if gone:
-                    self.gone[name] = gone
+                if gone := self.gone.get(name, []):
                     earlier[name] = self.held.deletions(table.contract, [one.key for one in gone])
                 if self.files.get(name):
                     returned += self.held.returned(table.contract, self.files[name], self.names[name])

@@ -238,6 +238,19 @@ def test_a_line_that_is_gone_from_a_landed_owner_becomes_a_deletion_and_may_retu
     assert [one.dataset for one in returned.manifests if one.batch_id in returned.new] == ["decisions"]
 
 
+def test_a_line_that_outlives_its_owner_is_not_gone(database: Database, erp: Erp) -> None:
+    """Without a foreign key, only the owner may be deleted. The lines do not land with it any more."""
+    invoice(database, 1, "2026-11-01 05:10", "2026-11-01 05:10Z")
+    line(database, 1, 1)
+    line(database, 1, 2)
+    erp.land(*DAY)
+    database.execute('delete from "Sales Dept"."Invoice Heads"; delete from "Sales Dept".lines where line = 2')
+    swept = erp.land(*DAY, sweep=True)
+    assert [row["Invoice No"] for row in erp.of(swept, "invoices", "gone")] == ["1"]
+    assert [row["line"] for row in erp.of(swept, "lines", "gone")] == ["2"]
+    assert (set(erp.standing("invoices")), set(erp.standing("lines"))) == (set(), {("1", "1")})
+
+
 def test_a_sweep_finds_what_is_gone_from_its_days_and_what_moved_away(database: Database, erp: Erp) -> None:
     for number in (1, 2, 3):
         invoice(database, number, "2026-11-01 05:10", "2026-11-01 05:10Z")
