@@ -46,7 +46,7 @@ from ingestion.sources.database_rows import (
 from ingestion.sources.decisions import Target
 from ingestion.sources.known import Key, Known, Of, Standing, known
 from ingestion.sources.postgres import About, is_cut_off, snapshot
-from ingestion.sources.table_queries import OpenTable, open_table, quoted, selection
+from ingestion.sources.table_queries import OpenTable, by_owner, open_table, quoted, selection
 from ingestion.window import Window, iso, joined
 
 
@@ -320,8 +320,8 @@ class _Snapshot:
         return self._versions(table, table.versions(table.by_key()), values)
 
     def _stage_keys(self, timed: Mapping[str, OpenTable], keys: Mapping[str, Sequence[Key]]) -> None:
-        """Stage the rows with these keys, their owners, and all that lands with them."""
-        wanted: dict[str, set[Key]] = {name: set(found) for name, found in keys.items()}
+        """Stage the rows with these keys, their owners, and all that lands with them; also what gone rows still own."""
+        wanted = {name: {*found, *(one.key for one in self.gone.get(name, []))} for name, found in keys.items()}
         for name, table in reversed(list(timed.items())):
             if table.owner:
                 places = [table.contract.key.index(column) for column in table.owner.columns]
@@ -335,7 +335,7 @@ class _Snapshot:
         }
         for name, table in timed.items():
             folder = self.staged.folder(name)
-            taken = self._take(table, selection(timed, name, OpenTable.by_key), values, folder)
+            taken = self._take(table, selection(timed, name, partial(by_owner, timed)), values, folder)
             if taken.counted:
                 self.staged.add(folder, describe_rows(self.run, table.contract, taken, part="missed"))
                 self.messages.append(

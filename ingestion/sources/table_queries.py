@@ -146,16 +146,19 @@ class OpenTable:
         """Return the condition for the rows without any time that a window can hold; empty for a table without times."""
         return in_no_window([quoted(self.at(one)) for one in (self.settings.placed, self.settings.changed) if one])
 
-    def by_key(self) -> str:
-        """Return the condition for the rows with certain keys: one array a column, named as `key_values` names them."""
-        columns = ", ".join(map(quoted, self.key))
+    def by_key(self, columns: Sequence[str] = ()) -> str:
+        """Return the condition for the rows with certain keys: one array a column, named as `key_values` names them.
+
+        `columns` are those of another table that hold these keys.
+        """
+        named = ", ".join(map(quoted, columns or self.key))
         arrays = ", ".join(f"%({name})s::text[]" for name in self._arrays())
         # unnest flattens arrays of arrays, so a key that is an array is cast afterwards
         keys = ", ".join(f"key_{place}" for place in range(len(self.key)))
         cast = ", ".join(
             f"key_{place}::{self.types[column].replace('%', '%%')}" for place, column in enumerate(self.key)
         )
-        return f"({columns}) in (select {cast} from unnest({arrays}) as keys ({keys}))"
+        return f"({named}) in (select {cast} from unnest({arrays}) as keys ({keys}))"
 
     def key_values(self, keys: Sequence[tuple[str, ...]]) -> dict[str, list[str]]:
         """Return the values that `by_key` asks for."""
@@ -173,6 +176,13 @@ class OpenTable:
 
 
 Condition = Callable[[OpenTable], str]
+
+
+def by_owner(tables: Mapping[str, OpenTable], table: OpenTable) -> str:
+    """Return the condition for the rows with certain keys; for a table whose rows are owned, of owners with certain keys."""
+    if not table.owner:
+        return table.by_key()
+    return tables[table.owner.dataset].by_key([table.at(name) for name in table.owner.columns])
 
 
 def selection(tables: Mapping[str, OpenTable], dataset: str, own: Condition) -> str:
