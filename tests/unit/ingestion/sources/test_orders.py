@@ -395,15 +395,15 @@ PUT = {
 }
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("seed", "pages"), [(seed, 3 if seed % 2 else None) for seed in range(6)])
 def test_four_declared_tables_land_the_batches_that_the_shop_lands(
-    shop: Shop, home: Home, shop_home: Home, seed: int
+    shop: Shop, home: Home, shop_home: Home, seed: int, pages: int | None
 ) -> None:
-    """Rows come, change, go and are late, in random windows and sweeps; only the reasons of withdrawals are in other words."""
+    """Rows come, change, go and are late, in random windows and sweeps, read in pages or not; only the reasons of withdrawals are in other words."""
     pick, at, midnight = Random(seed), datetime(2026, 11, 9, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
     by_kind = {name: replace(one, expect_records_every=None) for name, one in read_contracts().items()}
     declared = {
-        name: replace(one, kind="table", settings=DECLARED[name]) if name in DECLARED else one
+        name: replace(one, kind="table", settings=replace(DECLARED[name], pages=pages)) if name in DECLARED else one
         for name, one in by_kind.items()
     }
     homes = [replace(shop_home, root=home.root / name) for name in ("shop", "declared")]
