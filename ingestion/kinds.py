@@ -92,7 +92,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "table": Kind(
         "ingestion.sources.database_tables",
-        ("connection", "table", "query", "placed", "changed", "lands_with"),
+        ("connection", "table", "query", "placed", "changed", "lands_with", "pages"),
         read_table,
         implied_by=("table", "query"),
         together=check_together,

@@ -39,6 +39,8 @@ class Table:
     placed: str | None = None
     changed: str | None = None
     lands_with: LandsWith | None = None
+    # How many rows one statement reads; None if one statement reads all.
+    pages: int | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -65,7 +67,16 @@ def read_table(reader: Fields, columns: list[str]) -> Table:
         placed=reader.text_or_none("placed"),
         changed=reader.text_or_none("changed"),
         lands_with=_lands_with(reader, columns) if reader.has("lands_with") else None,
+        pages=_pages(reader),
     )
+
+
+def _pages(reader: Fields) -> int | None:
+    if not reader.has("pages"):
+        return None
+    if reader.has("query"):
+        raise bad(reader.path, f"{reader.name}.pages", "is for a `table`: a query has no index to be read by")
+    return reader.whole("pages")
 
 
 def _table_name(reader: Fields) -> tuple[str, ...]:

@@ -24,12 +24,10 @@ from ingestion.errors import Permanent
 from ingestion.manifest import File
 from ingestion.names import NOT_UTF8, physical_names, renamed
 from ingestion.parquet import PartWriter
+from ingestion.sources.pages import FIRST_LINE, Pages, Row
 
 CHUNK_BYTES = 8 << 20
-Row = bytes | bytearray | memoryview
 Bad = dict[str, bytes]
-# Arrow drops a byte order mark at the start of its input. This line takes its place there, and is skipped.
-_FIRST_LINE = b"-\n"
 _BYTES_BY_COLUMN = pa.map_(pa.string(), pa.binary())
 # COPY quotes a value that holds a quote, a comma or the end of a line.
 _CELL = re.compile(rb'("[^"]*(?:""[^"]*)*"|[^,\n]*)[,\n]')
@@ -62,23 +60,24 @@ def copy(
     table: str,
     key: Sequence[str],
     more: Mapping[str, str] = MappingProxyType({}),
+    pages: Pages | None = None,
 ) -> Copied:
     """Write the result of a query as Parquet to a folder. The connection must be in a snapshot transaction.
 
-    `more` are columns that the database does not have, each with the value of every row; the checksum is not of them.
+    With `pages`, they are read one after the other, and sort the rows. `more` are columns that the database does not have, each with the value of every row; the checksum is not of them.
 
     The database converts to UTF-8. Where it cannot, or never checked its texts, the query runs again for the raw bytes.
     A row that is not UTF-8 is reported by `table` and its values of `key`.
     """
     try:
         with connection.transaction():
-            return _run(connection, folder, query.encode(), values, more)
+            return _run(connection, folder, query.encode(), values, more, pages)
     except NOT_TEXT:
         codec = codec_of(connection, table)
     odd = Odd(table, tuple(key), codec)
     with connection.transaction():
         _set_client_encoding(connection, "SQL_ASCII")  # no conversion at all
-        copied = _run(connection, folder, query.encode(codec), values, more, odd)
+        copied = _run(connection, folder, query.encode(codec), values, more, pages, odd)
         _set_client_encoding(connection, "UTF8")
     return replace(copied, messages=odd.messages())
 
@@ -113,7 +112,7 @@ def write(
         with ThreadPoolExecutor(1) as second:
             behind: Future[None] | None = None
             for chunk in _chunks(rows):
-                digest.update(memoryview(chunk)[len(_FIRST_LINE) :])
+                digest.update(memoryview(chunk)[len(FIRST_LINE) :])
                 if behind:
                     behind.result()
                 behind = second.submit(add, chunk)
@@ -134,8 +133,12 @@ def _run(
     query: bytes,
     values: Any,
     more: Mapping[str, str],
+    pages: Pages | None,
     odd: "Odd | None" = None,
 ) -> Copied:
+    if pages:
+        with pages.read(connection, folder, query, values, odd.codec if odd else "utf-8") as sorted_rows:
+            return write(folder, sorted_rows, odd, more)
     with connection.cursor().copy(b"copy (" + query + b") to stdout (format csv, header)", values) as rows:
         return write(folder, rows, odd, more)
 
@@ -243,11 +246,11 @@ def _parse(chunk: bytearray, schema: pa.Schema) -> pa.Table:
 
 def _chunks(rows: Iterable[Row]) -> Iterator[bytearray]:
     """Gather rows into chunks. The protocol sends one row per message, so no row is cut."""
-    chunk = bytearray(_FIRST_LINE)
+    chunk = bytearray(FIRST_LINE)
     for row in rows:
         chunk += row
         if len(chunk) >= CHUNK_BYTES:
             yield chunk
-            chunk = bytearray(_FIRST_LINE)
-    if len(chunk) > len(_FIRST_LINE):
+            chunk = bytearray(FIRST_LINE)
+    if len(chunk) > len(FIRST_LINE):
         yield chunk

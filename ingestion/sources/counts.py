@@ -1,8 +1,8 @@
 """Count a source a second time, by event date, to compare with what a landing took in the same view of it.
 
-It shares no code with the landing: other SQL, other readers. Orders are counted in the landing's own transaction; files
-are those of a listing made before the landing, as long as they do not change. So a change at the source is in both counts
-or in neither, and a difference is a loss. The counts are the dataset `source_counts`.
+It shares no code with the landing: other SQL, other readers. Tables are counted in the landing's own transaction (see
+`table_counts`); files are those of a listing made before the landing, as long as they do not change. So a change at the
+source is in both counts or in neither, and a difference is a loss. The counts are the dataset `source_counts`.
 """
 
 import gzip
@@ -10,15 +10,12 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, fields
 from datetime import date
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import duckdb
-import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
@@ -27,64 +24,12 @@ from ingestion import bronze
 from ingestion.home import Home
 from ingestion.land import Run, describe, write
 from ingestion.manifest import Manifest, still_waiting
-from ingestion.sources import copied, landing_names
+from ingestion.sources import landing_names
 from ingestion.window import Window, iso
 
 DATASET = "source_counts"
 _READ_BYTES = 1 << 20
 _NAMED_FILES = 5
-
-_ORDERS_BY_DATE = """
-    select to_char(ordered_at, 'YYYY-MM-DD'), count(*)
-    from shop.orders
-    where ordered_at >= %(start)s and ordered_at < %(end)s
-    group by 1 order by 1
-"""
-# NaN and the infinities would hide the money of all other lines: neither side adds them up.
-_LINES_BY_DATE = """
-    select to_char(ordered_at, 'YYYY-MM-DD') as day, currency, count(*) as records, coalesce(round(sum(quantity * price - discount) filter (
-        where quantity::text !~ 'N|I' and price::text !~ 'N|I' and discount::text !~ 'N|I'
-    ), 4), 0)::text as amount
-    from (
-        select
-            o.ordered_at, rtrim(o.currency::text, ' ') as currency, i.quantity::numeric as quantity,
-            i.unit_price::numeric as price, coalesce(i.discount_amount, 0)::numeric as discount
-        from shop.orders as o
-        join shop.order_items as i on i.order_id = o.order_id
-        where o.ordered_at >= %(start)s and o.ordered_at < %(end)s
-    ) as lines
-    group by 1, 2 order by 1, 2
-"""
-# The same with the currency as bytes: a database may hold one that is not text.
-_LINES_IN_BYTES = (
-    f"select day, convert_to(currency, getdatabaseencoding()), records, amount from ({_LINES_BY_DATE}) as lines"
-)
-_LANDED_ORDERS = """
-    select ordered_at[:10] as day, count(*)::varchar
-    from read_parquet($orders)
-    where ordered_at[:10] between $first and $last and ordered_at not like '%BC'
-    group by day
-"""
-_LANDED_LINES = """
-    with orders as (
-        -- a char(3) comes with blanks at its end
-        select order_id, ordered_at[:10] as day, rtrim(currency, ' ') as currency from read_parquet($orders)
-        where ordered_at[:10] between $first and $last and ordered_at not like '%BC'
-    ),
-
-    lines as (
-        select
-            day, currency,
-            try(try_cast(quantity as decimal(14, 4)) * try_cast(unit_price as decimal(24, 8))
-                - try_cast(coalesce(discount_amount, '0') as decimal(24, 8))) as amount
-        from read_parquet($items)
-        inner join orders using (order_id)
-    )
-
-    select day, currency, count(*)::varchar, coalesce(sum(amount), 0)::decimal(38, 4)::varchar
-    from lines
-    group by day, currency
-"""
 
 
 @dataclass(frozen=True, order=True)
@@ -140,111 +85,6 @@ def _earlier(home: Home, source: str, window: Window) -> Iterator[Manifest]:
 def _read(home: Home, manifest: Manifest) -> list[Count]:
     rows = pa.concat_tables(pq.read_table(path) for path in bronze.parquet_files(home, manifest)).to_pylist()
     return [Count(**{field.name: row.get(field.name) for field in fields(Count)}) for row in rows]
-
-
-# --- the shop ---
-
-# Records and money by date and currency.
-_Counted = Mapping[tuple[str, str | None], tuple[str, str | None]]
-
-
-@dataclass(frozen=True)
-class Shop:
-    """What a shop's database holds of some days: orders by date, and lines with their money by date and currency."""
-
-    orders: _Counted
-    lines: _Counted
-
-
-def count_shop(connection: psycopg.Connection[Any], window: Window) -> Shop:
-    """Query a shop's database for the orders of some days, and for their lines and money by currency."""
-    values = {"start": window.start, "end": window.end}
-    orders = connection.execute(_ORDERS_BY_DATE, values).fetchall()
-    return Shop(
-        {(day, None): (str(n), None) for day, n in orders},
-        {(day, currency): (str(n), amount) for day, currency, n, amount in _lines_by_date(connection, values)},
-    )
-
-
-def _lines_by_date(connection: psycopg.Connection[Any], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    try:
-        with connection.transaction():
-            return connection.execute(_LINES_BY_DATE, values).fetchall()
-    except copied.NOT_TEXT:
-        codec = copied.codec_of(connection, "shop.orders")
-    rows = connection.execute(_LINES_IN_BYTES, values).fetchall()
-    return [(day, None if raw is None else copied.as_text(raw, codec), n, amount) for day, raw, n, amount in rows]
-
-
-def beside(shop: Shop, window: Window, landed: Mapping[str, list[str]], primary: Sequence[Shop] = ()) -> list[Count]:
-    """Compare what the shop holds for some days with what the landed Parquet files hold.
-
-    `primary` holds the primary's counts before and after the landing. On a date on which they agree they are used, with a
-    note if they differ from the copy's.
-    """
-    dates = [day.date.isoformat() for day in window.days()]
-    landed_orders, landed_lines = _landed(dates, landed)
-    orders = _at_primary(shop.orders, [one.orders for one in primary])
-    lines = _at_primary(shop.lines, [one.lines for one in primary])
-    return [
-        *_noted(_beside("orders", dates, orders, landed_orders), orders, shop.orders),
-        *_noted(_beside("order_items", dates, lines, landed_lines), lines, shop.lines),
-    ]
-
-
-def _at_primary(here: _Counted, primary: Sequence[_Counted]) -> _Counted:
-    """Use the primary's counts on the dates where all of them agree."""
-    if not primary:
-        return here
-    days = {day for counted in (here, *primary) for day, _ in counted}
-    still = {day for day in days if all(_of(counted, day) == _of(primary[0], day) for counted in primary)}
-    return {key: counted for key, counted in here.items() if key[0] not in still} | {
-        key: counted for key, counted in primary[0].items() if key[0] in still
-    }
-
-
-def _of(counted: _Counted, day: str) -> _Counted:
-    return {key: value for key, value in counted.items() if key[0] == day}
-
-
-def _noted(counts: Iterable[Count], taken: _Counted, here: _Counted) -> Iterator[Count]:
-    """Add a note to the counts that are the primary's and differ from the copy's."""
-    for count in counts:
-        key = (count.event_date, count.currency)
-        if taken.get(key) == here.get(key):
-            yield count
-        else:
-            records, amount = here.get(key, ("0", None))
-            money = f", {amount}" if amount else ""
-            yield replace(count, note=f"at the primary; the copy that is read holds {records}{money}")
-
-
-def _beside(dataset: str, dates: Sequence[str], counted: _Counted, landed: _Counted) -> Iterator[Count]:
-    """Pair what was counted with what landed. A date with nothing is counted as 0, which differs from not being counted."""
-    seen = {*counted, *landed}
-    empty = {(day, None) for day in dates} - {(day, None) for day, _ in seen}
-    for day, currency in sorted({*seen, *empty}, key=lambda key: (key[0], key[1] or "")):
-        nothing = ("0", "0.0000" if dataset == "order_items" and (day, currency) in seen else None)
-        records, amount = counted.get((day, currency), nothing)
-        landed_records, landed_amount = landed.get((day, currency), nothing)
-        yield Count(dataset, day, currency, records, amount, landed_records, landed_amount)
-
-
-def _landed(dates: Sequence[str], files: Mapping[str, list[str]]) -> tuple[_Counted, _Counted]:
-    if not files["orders"]:
-        return {}, {}
-    values: dict[str, Any] = {"orders": files["orders"], "first": dates[0], "last": dates[-1]}
-    with duckdb.connect() as connection:
-        orders = connection.execute(_LANDED_ORDERS, values).fetchall()
-        lines = (
-            connection.execute(_LANDED_LINES, values | {"items": files["order_items"]}).fetchall()
-            if files["order_items"]
-            else []
-        )
-    return (
-        {(day, None): (n, None) for day, n in orders},
-        {(day, currency): (n, amount) for day, currency, n, amount in lines},
-    )
 
 
 # --- files ---

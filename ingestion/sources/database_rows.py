@@ -19,6 +19,7 @@ from ingestion.sources import decisions
 from ingestion.sources.copied import Copied, copy
 from ingestion.sources.decisions import Target
 from ingestion.sources.known import Standing
+from ingestion.sources.pages import Pages
 from ingestion.window import Window
 
 # Rows are committed later than their time of change says: without the overlap a slow transaction would be missed.
@@ -57,13 +58,17 @@ def take(
     key: Sequence[str],
     is_unique: bool = True,
     more: Mapping[str, str] = MappingProxyType({}),
+    pages: Pages | None = None,
 ) -> Taken:
     """Write a query's rows to a folder, and count them.
 
     They are sorted, so that the same rows give the same bytes, and so the same batch, under any query plan: by `key`, the
-    source's names, and by the whole row unless the key `is_unique`. `more` are columns with one value, besides. Without any
-    `values`, psycopg would read a doubled % in a COPY as two.
+    source's names, and by the whole row unless the key `is_unique`. `more` are columns with one value, besides. `pages` do the same in
+    short statements. Without any `values`, psycopg would read a doubled % in a COPY as two.
     """
+    if pages:
+        copied = copy(connection, folder, selection, values, table=table, key=key, more=more, pages=pages)
+        return Taken(copied, pages.counted)
     counted = count(connection, selection, values)
     by = [f'{quoted(name)}::text collate "C"' for name in key]
     by += [] if is_unique else [f'({ROWS}.*)::text collate "C"']
@@ -160,6 +165,11 @@ def _landed_before(run: Run, contract: Contract) -> bool:
 def quoted(name: str) -> str:
     """Quote a name for Postgres, in a query that has parameters."""
     return '"' + name.replace('"', '""').replace("%", "%%") + '"'
+
+
+def in_no_window(times: Sequence[str]) -> str:
+    """Return the condition that no window holds any of these times: missing, infinite, or not of the years 1 to 9999."""
+    return " and ".join(f"({one} is null or {one} < '0001-01-01' or {one} >= '10000-01-01')" for one in times)
 
 
 def array(values: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ committed late, with old times), as far back as the contract's lateness. A table
 its content differs from what landed last. Every value is kept as the database's own text.
 
 A row that is gone becomes a record that says so: for a whole table in every landing, for an owner's rows when the owner lands, and
-for the days of a window in a sweep.
+for the days of a window in a sweep. A sweep also counts the days a second time, in the same snapshot.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Staging, landed, staging
 from ingestion.manifest import Manifest, Whole
+from ingestion.sources import table_counts
 from ingestion.sources.copied import Copied, copy
 from ingestion.sources.database_rows import (
     ROWS,
@@ -35,6 +36,7 @@ from ingestion.sources.database_rows import (
     count,
     describe_rows,
     expect_rows,
+    in_no_window,
     names_of,
     stage_returned,
     take,
@@ -44,7 +46,7 @@ from ingestion.sources.database_rows import (
 from ingestion.sources.decisions import Target
 from ingestion.sources.known import Key, Known, Of, Standing, known
 from ingestion.sources.postgres import About, is_cut_off, snapshot
-from ingestion.sources.table_queries import OpenTable, open_table, quoted, selection
+from ingestion.sources.table_queries import OpenTable, by_owner, open_table, quoted, selection
 from ingestion.window import Window, iso, joined
 
 
@@ -61,6 +63,7 @@ def ingest(source: str, run: Run) -> Landing:
             view.stage_deletions()
             if run.is_sweep:
                 view.tell_rows_in_no_window()
+                view.stage_counts()
         for dataset, table in tables.items():
             has_any = bool(view.found[dataset])
             expect_rows(run, table.contract, table.label, has_any, or_before=not table.settings.is_whole)
@@ -119,9 +122,9 @@ def newest(contract: Contract, home: Home) -> datetime | None:
         table = open_table(connection, contract)
         if not column:
             return None
-        row = connection.execute(
-            f"select max({quoted(table.at(column))})::timestamptz from {table.sql} as {ROWS}"
-        ).fetchone()
+        time = quoted(table.at(column))
+        query = f"select max({time})::timestamptz from {table.sql} as {ROWS} where not {in_no_window([time])}"
+        row = connection.execute(query, {}).fetchone()
     return row[0].astimezone(UTC) if row and row[0] else None
 
 
@@ -149,6 +152,8 @@ class _Snapshot:
     files: dict[str, list[str]] = field(default_factory=dict)
     names: dict[str, Mapping[str, str]] = field(default_factory=dict)
     gone: dict[str, list[Standing]] = field(default_factory=dict)
+    # The files of the window's own rows, which may be those of an earlier batch with the same content.
+    taken: dict[str, table_counts.Taken] = field(default_factory=dict)
 
     def stage_window(self) -> None:
         """Stage the window's rows, also for a table that has none."""
@@ -157,6 +162,7 @@ class _Snapshot:
             query = selection(self.tables, dataset, OpenTable.in_window)
             taken = self._take(table, query, window_values(self.run.window), folder)
             self.found[dataset] = taken.counted
+            self.taken[dataset] = table_counts.Taken(_paths(folder, taken.copied), taken.copied.renamed)
             if table.settings.is_whole:
                 self._stage_whole(table, taken, folder)
             else:
@@ -182,11 +188,18 @@ class _Snapshot:
         """Stage a record for each row that is gone, and withdraw such records whose key the source has again."""
         earlier: dict[str, list[Target]] = {}
         returned: list[Target] = []
+        for name, table in self.tables.items():
+            with self.held.open():
+                gone = self._gone(table)
+            if gone and table.owner:
+                # a row that is still there, while the row that it belonged to is not, was not deleted
+                still = _keys_in(self._there(table, gone), table.contract.key)
+                gone = [one for one in gone if one.key not in still]
+            if gone:
+                self.gone[name] = gone
         with self.held.open():
             for name, table in self.tables.items():
-                gone = self._gone(table)
-                if gone:
-                    self.gone[name] = gone
+                if gone := self.gone.get(name, []):
                     earlier[name] = self.held.deletions(table.contract, [one.key for one in gone])
                 if self.files.get(name):
                     returned += self.held.returned(table.contract, self.files[name], self.names[name])
@@ -197,15 +210,21 @@ class _Snapshot:
             self.messages.append(f"{len(gone):,} rows of {name} are gone from {table.label}: {names_of(gone)}")
         stage_returned(self.staged, self.run, returned, "the source")
 
+    def stage_counts(self) -> None:
+        """Count the window's days, or a whole table, in this snapshot, to compare with what landed."""
+        ways = table_counts.countings(self.tables)
+        source = next(iter(self.tables.values())).contract.source
+        self.messages += table_counts.stage(self.staged, self.run, source, self.connection, ways, self.taken)
+
     def tell_rows_in_no_window(self) -> None:
-        """Report rows without any time: they are in no window. It may read a whole table."""
+        """Report rows without any time: they are in no window. It may read a whole table, so none that is read in pages."""
         for table in self.tables.values():
-            if table.in_no_window() and not table.settings.lands_with:
+            if table.in_no_window() and not table.settings.lands_with and not table.settings.pages:
                 query = f"select from {table.sql} as {ROWS} where {table.in_no_window()}"
                 if number := count(self.connection, query, {}):
                     what = " and ".join(filter(None, (table.settings.placed, table.settings.changed)))
                     self.messages.append(
-                        f"{number:,} rows of {table.label} have no {what}, so they are in no window and do not land"
+                        f"{number:,} rows of {table.label} have no {what} in the years 1 to 9999, so they are in no window and do not land"
                     )
 
     def _take(self, table: OpenTable, query: str, values: Mapping[str, Any], folder: Path) -> Taken:
@@ -219,6 +238,7 @@ class _Snapshot:
             key=table.key,
             is_unique=table.is_unique,
             more=filled,
+            pages=table.pages(),
         )
         copied = taken.copied
         meant = table.contract.in_source([one.name for one in table.contract.columns], copied.columns)
@@ -241,6 +261,7 @@ class _Snapshot:
             self.staged.add(folder, describe_rows(self.run, table.contract, taken, content=content, whole=whole))
             return
         self.run.report(f"{dataset} {self.run.window}: {taken.counted:,} records, as in batch {holder.batch_id}")
+        self.taken[dataset] = table_counts.Taken(bronze.parquet_files(self.run.home, holder), holder.renamed)
         refs = bronze.list_batches(self.run.home, dataset, self.run.window.date)
         for one in bronze.readable(self.run.home, refs):
             of_holder = one.batch_id == holder.batch_id or (one.whole and one.whole.held_by == holder.batch_id)
@@ -277,7 +298,9 @@ class _Snapshot:
 
     def _versions(self, table: OpenTable, query: str, values: Mapping[str, Any]) -> list[str]:
         folder = self.staged.folder(table.dataset)
-        copied = copy(self.connection, folder, query, values, table=table.label, key=table.contract.key)
+        pages = table.pages({column: name for name, column in table.named.items() if name in table.contract.key})
+        key = table.contract.key
+        copied = copy(self.connection, folder, query, values, table=table.label, key=key, pages=pages)
         return _paths(folder, copied)
 
     def _unseen(self, table: OpenTable, listed: Sequence[str]) -> list[Key]:
@@ -297,8 +320,8 @@ class _Snapshot:
         return self._versions(table, table.versions(table.by_key()), values)
 
     def _stage_keys(self, timed: Mapping[str, OpenTable], keys: Mapping[str, Sequence[Key]]) -> None:
-        """Stage the rows with these keys, their owners, and all that lands with them."""
-        wanted: dict[str, set[Key]] = {name: set(found) for name, found in keys.items()}
+        """Stage the rows with these keys, their owners, and all that lands with them; also what gone rows still own."""
+        wanted = {name: {*found, *(one.key for one in self.gone.get(name, []))} for name, found in keys.items()}
         for name, table in reversed(list(timed.items())):
             if table.owner:
                 places = [table.contract.key.index(column) for column in table.owner.columns]
@@ -312,7 +335,7 @@ class _Snapshot:
         }
         for name, table in timed.items():
             folder = self.staged.folder(name)
-            taken = self._take(table, selection(timed, name, OpenTable.by_key), values, folder)
+            taken = self._take(table, selection(timed, name, partial(by_owner, timed)), values, folder)
             if taken.counted:
                 self.staged.add(folder, describe_rows(self.run, table.contract, taken, part="missed"))
                 self.messages.append(

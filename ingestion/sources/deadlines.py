@@ -93,7 +93,8 @@ class Connection(psycopg.Connection[Any]):
         given = conninfo_to_dict(url)
         kept = {name: value for name, value in _KEEPALIVE.items() if name not in given}
         address = make_conninfo(url, client_encoding="utf8", connect_timeout=math.ceil(limits.connect), **kept)
-        connection = cls.connect(address, cursor_factory=_Cursor, autocommit=autocommit)
+        # No prepared statements: behind a pool, another session may have the server's connection next, and the same names.
+        connection = cls.connect(address, cursor_factory=_Cursor, autocommit=autocommit, prepare_threshold=None)
         connection.limits, connection.where, connection.name = limits, where, name
         connection._wait_for("progress")
         return connection

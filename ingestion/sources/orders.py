@@ -6,8 +6,8 @@ and counts the days. Every value is kept as the database's own text. The batches
 together.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Staging, landed, staging
 from ingestion.manifest import Manifest
-from ingestion.sources import counts
+from ingestion.sources import table_counts
 from ingestion.sources.copied import copy
 from ingestion.sources.database_rows import (
     array,
     count,
     describe_rows,
     expect_rows,
+    in_no_window,
     names_of,
     stage_returned,
     take,
@@ -35,6 +36,9 @@ from ingestion.sources.database_rows import (
 from ingestion.sources.known import Known, Of, Standing, known
 from ingestion.sources.postgres import is_cut_off, snapshot
 from ingestion.sources.primary import Primary
+from ingestion.sources.table_counts import Counted, Counting
+from ingestion.sources.table_queries import open_table
+from ingestion.table_settings import LandsWith, Table
 from ingestion.window import Window, joined
 
 SOURCE = "orders"
@@ -42,7 +46,7 @@ SOURCE = "orders"
 _PLACED = "(ordered_at >= %(start)s and ordered_at < %(end)s)"
 _CREATED = "(created_at >= %(start)s and created_at < %(end)s)"
 _CHANGED = "(updated_at >= %(overlap)s and updated_at < %(end)s)"
-_IN_NO_WINDOW = "select from shop.orders where ordered_at is null and updated_at is null"
+_IN_NO_WINDOW = f"select from shop.orders where {in_no_window(['ordered_at', 'updated_at'])}"
 
 
 def _selections(orders: str, lines: str, customers: str, products: str) -> dict[str, str]:
@@ -85,11 +89,17 @@ _VERSIONS = {
     "products": f"select product_id, updated_at from shop.products where {_CHANGED}",
 }
 
+# The tables that a sweep counts by day, as a contract of kind `table` would declare them.
+_COUNTED = {
+    "orders": Table("shop", ("shop", "orders"), placed="ordered_at"),
+    "order_items": Table("shop", ("shop", "order_items"), lands_with=LandsWith("orders", ("order_id",))),
+}
+
 
 def ingest(source: str, run: Run) -> Landing:
     """Land the window's rows of the four tables, rows that earlier windows missed, and deletions, from one snapshot."""
     with staging(run.home) as staged, known(run.home) as held:
-        primary = Primary(run)
+        primary = Primary(run, lambda there: table_counts.count(there, _ways(there, run), run.window)[0])
         primary.count()
         with snapshot(run.home.database_url(), run.window.end, run.landed_at) as connection:
             primary.count()
@@ -199,15 +209,15 @@ class _Shop:
                 )
         stage_returned(self.staged, self.run, returned, "the shop")
 
-    def stage_counts(self, primary: Sequence[counts.Shop]) -> None:
+    def stage_counts(self, primary: Sequence[Mapping[str, Counted]]) -> None:
         """Count the days in this snapshot, to compare with the staged rows, and add the primary's counts."""
-        folder = self.staged.folder(counts.DATASET)
-        held = counts.count_shop(self.connection, self.run.window)
-        landed_rows = {dataset: self.staged.files(dataset, part="") for dataset in SELECTIONS}
-        found = counts.beside(held, self.run.window, landed_rows, primary)
-        manifest = counts.stage(folder, self.run, SOURCE, found)
-        if manifest:
-            self.staged.add(folder, manifest)
+        taken = {
+            one.dataset: table_counts.Taken(self.staged.files(one.dataset, part=""), one.renamed)
+            for one in self.staged.manifests
+            if not one.part
+        }
+        ways = _ways(self.connection, self.run)
+        self.messages += table_counts.stage(self.staged, self.run, SOURCE, self.connection, ways, taken, primary)
 
     def _listed(self) -> dict[str, list[str]]:
         """List the keys and versions of rows in windows that have landed before and do not land again by themselves."""
@@ -241,6 +251,21 @@ class _Shop:
         return [path for part in ("", "missed") for path in self.staged.files(dataset, part)]
 
 
+def _ways(connection: psycopg.Connection[Any], run: Run) -> dict[str, Counting]:
+    """Say how the shop's days are counted: orders, and lines with their money by the currency of their order."""
+    tables = {
+        dataset: open_table(
+            connection,
+            # no more of the contract than a count needs: what else the shop's tables lack is the landing's to say
+            replace(run.contracts[dataset], settings=settings, key=("order_id",), version_column=None, event_time=None),
+        )
+        for dataset, settings in _COUNTED.items()
+    }
+    ways = table_counts.countings(tables)
+    # an order's total is nobody's revenue
+    return ways | {"orders": replace(ways["orders"], amount=None)}
+
+
 def _stage(
     connection: psycopg.Connection[Any],
     run: Run,
@@ -259,7 +284,9 @@ def _stage(
 def _rows_in_no_window(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
     number = count(connection, _IN_NO_WINDOW, {})
     return (
-        (f"{number:,} orders have neither ordered_at nor updated_at, so they are in no window and do not land",)
+        (
+            f"{number:,} orders have neither ordered_at nor updated_at in the years 1 to 9999, so they are in no window and do not land",
+        )
         if number
         else ()
     )

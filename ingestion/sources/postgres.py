@@ -16,7 +16,8 @@ from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.sources.deadlines import Connection, Limits, variable
 from ingestion.sources.giving_way import giving_way
 
-# The database's texts must not depend on the session: one time zone, one date style, floats that read back unchanged.
+# The database's texts must not depend on the session or the role: one time zone, one date style, floats that read back unchanged,
+# names in quotation marks only where they need them, and backslashes in literals that mean themselves.
 _SETTINGS = {
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
@@ -24,6 +25,8 @@ _SETTINGS = {
     "bytea_output": "hex",
     "extra_float_digits": "3",
     "work_mem": "64MB",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
     # Raise an error where a policy would hide rows: else fewer rows would silently be sent and counted.
     "row_security": "off",
 }
@@ -50,6 +53,7 @@ _ADVICE = {
     "3F000": "{missing}",
     "42P01": "{missing}",
     "42703": "compare the table with its contract in dbt_project/models/staging",
+    "42883": "compare the types: columns that are matched (`lands_with`) must have the same one, and a `query` may convert them",
     "42501": "{rights}, and BYPASSRLS (or read as their owner) where a policy hides rows",
     "42601": "correct the SQL in the contract in dbt_project/models/staging",
 }

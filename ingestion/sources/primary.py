@@ -4,12 +4,16 @@ It is counted before the copy is read and again once the copy's snapshot is take
 must have the same counts.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
 
 from ingestion.errors import Permanent, Transient
 from ingestion.land import Run
-from ingestion.sources import counts
 from ingestion.sources.postgres import About, snapshot
+from ingestion.sources.table_counts import Counted
 
 VARIABLE = "SHOP_PRIMARY_URL"
 
@@ -22,7 +26,8 @@ class Primary:
     """
 
     run: Run
-    counted: list[counts.Shop] = field(default_factory=list)
+    count_in: Callable[[psycopg.Connection[Any]], Mapping[str, Counted]]
+    counted: list[Mapping[str, Counted]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
     def count(self) -> None:
@@ -39,7 +44,7 @@ class Primary:
                         where=connection.where,
                         todo=f"set {VARIABLE} to the server that it is a copy of; or unset it, and nothing is compared",
                     )
-                self.counted.append(counts.count_shop(connection, self.run.window))
+                self.counted.append(self.count_in(connection))
         except Transient as error:
             self.counted.clear()
             self.messages.append(f"the days are not compared with the primary, which did not answer: {error}")

@@ -5,7 +5,8 @@ declared twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -13,24 +14,44 @@ import psycopg
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.fields import guess
-from ingestion.sources.database_rows import ROWS, quoted
+from ingestion.sources.database_rows import ROWS, in_no_window, quoted
+from ingestion.sources.pages import KeyColumn, Pages
 from ingestion.table_settings import LandsWith, Table
 
 # The types that are compared with a window's times. Those without a time zone are UTC, as the session is.
 _NAIVE = "timestamp without time zone"
 _TIMES = ("date", _NAIVE, "timestamp with time zone")
+# The types that a COPY fills with blanks, and a cast to text does not.
+_PADDED = ("character", "bpchar")
 _WHOLE = ("smallint", "integer", "bigint")
 # The types of which a key's text in the table and in the state are the same, where the contract's is no text.
 _SAME_TEXT = {"bigint": _WHOLE, "integer": _WHOLE, "date": ("date",)}
+# The columns of an index that no two rows of a table share, in its order, each with the index's collation. Rows of tables that
+# inherit from a table are not in its index.
 _UNIQUE = """
-    select count(*) > 0
-    from pg_index as i
-    where i.indrelid = %s::regclass and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
-    and not exists (
-        select from pg_attribute as a
-        where a.attrelid = i.indrelid and a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
-        and not (a.attnotnull and a.attname = any(%s))
-    )
+    select a.attname, coalesce(quote_ident(n.nspname) || '.' || quote_ident(o.collname), '')
+    from (
+        select i.*
+        from pg_index as i
+        join pg_class as c on c.oid = i.indrelid
+        where i.indrelid = %s::regclass and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+        and not (c.relkind = 'r' and exists (select from pg_inherits as h where h.inhparent = c.oid))
+        and not exists (
+            select from pg_attribute as a
+            where a.attrelid = i.indrelid and a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
+            and not (a.attnotnull and a.attname = any(%s))
+        )
+        order by i.indisprimary desc, i.indnkeyatts, i.indexrelid
+        limit 1
+    ) as i
+    cross join lateral (
+        select place, i.indkey[place] as attnum, i.indcollation[place] as collation_oid
+        from generate_series(0, i.indnkeyatts - 1) as place
+    ) as k
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    left join pg_collation as o on o.oid = k.collation_oid
+    left join pg_namespace as n on n.oid = o.collnamespace
+    order by k.place
 """
 
 
@@ -46,8 +67,8 @@ class OpenTable:
     label: str
     types: Mapping[str, str]
     named: Mapping[str, str]
-    # Whether no two rows can have the same key.
-    is_unique: bool = False
+    # The columns that no two rows share, in the order of their index, each with its collation; empty if there is no such index.
+    index: tuple[tuple[str, str], ...] = ()
 
     @property
     def dataset(self) -> str:
@@ -62,6 +83,23 @@ class OpenTable:
     def key(self) -> list[str]:
         """Return the key's columns at the source."""
         return [self.named[name] for name in self.contract.key]
+
+    @property
+    def is_unique(self) -> bool:
+        """Return whether no two rows can have the same key."""
+        return bool(self.index)
+
+    def pages(self, names: Mapping[str, str] = MappingProxyType({})) -> Pages | None:
+        """Return how its rows are read in pages, if they are. `names` are other names of the columns in the query."""
+        if not self.settings.pages:
+            return None
+        by = []
+        for column, collation in self.index:
+            name = names.get(column, column)
+            sql = f"{quoted(name)} collate {collation.replace('%', '%%')}" if collation else quoted(name)
+            by.append(KeyColumn(name, sql, self.types[column].replace("%", "%%")))
+        padded = [names.get(one, one) for one in self.key if self.types[one] in _PADDED]
+        return Pages(self.settings.pages, by, [names.get(one, one) for one in self.key], padded)
 
     @property
     def filled(self) -> str | None:
@@ -79,6 +117,12 @@ class OpenTable:
         """Return what the source calls a column that a contract names, by its own name for it or by the source's."""
         return self.named.get(name) or self.contract.in_source([name], self.types).get(name, name)
 
+    def zone(self, name: str) -> str:
+        """Return the time zone of a column's times: the contract's for those that do not say theirs, else UTC."""
+        if self.types[self.at(name)] != _NAIVE:
+            return "UTC"
+        return next((one.timezone for one in self.contract.columns if self.named.get(one.name) == self.at(name)), "UTC")
+
     def in_window(self) -> str:
         """Return the condition for the rows whose own times are in a window; for all rows of a table that is read whole."""
         if self.settings.is_whole:
@@ -90,9 +134,8 @@ class OpenTable:
 
     def _between(self, name: str, start: str) -> str:
         """Return the condition for the times of a column from `start` to the window's end. A time without a zone is of the contract's."""
-        column = quoted(self.at(name))
-        zone = next((one.timezone for one in self.contract.columns if self.named.get(one.name) == self.at(name)), "UTC")
-        if zone == "UTC" or self.types[self.at(name)] != _NAIVE:
+        column, zone = quoted(self.at(name)), self.zone(name)
+        if zone == "UTC":
             return f"({column} >= %({start})s and {column} < %(end)s)"
         moment = f"({column} at time zone '{zone}')"
         # the column by itself, so that its index serves: no zone is further than a day from UTC
@@ -100,18 +143,22 @@ class OpenTable:
         return f"({moment} >= %({start})s and {moment} < %(end)s and {near})"
 
     def in_no_window(self) -> str:
-        """Return the condition for the rows without any time."""
-        times = [quoted(self.at(one)) for one in (self.settings.placed, self.settings.changed) if one]
-        return " and ".join(f"{one} is null" for one in times)
+        """Return the condition for the rows without any time that a window can hold; empty for a table without times."""
+        return in_no_window([quoted(self.at(one)) for one in (self.settings.placed, self.settings.changed) if one])
 
-    def by_key(self) -> str:
-        """Return the condition for the rows with certain keys: one array a column, named as `key_values` names them."""
-        columns = ", ".join(map(quoted, self.key))
-        arrays = ", ".join(
-            f"%({name})s::{self.types[column].replace('%', '%%')}[]"
-            for name, column in zip(self._arrays(), self.key, strict=True)
+    def by_key(self, columns: Sequence[str] = ()) -> str:
+        """Return the condition for the rows with certain keys: one array a column, named as `key_values` names them.
+
+        `columns` are those of another table that hold these keys.
+        """
+        named = ", ".join(map(quoted, columns or self.key))
+        arrays = ", ".join(f"%({name})s::text[]" for name in self._arrays())
+        # unnest flattens arrays of arrays, so a key that is an array is cast afterwards
+        keys = ", ".join(f"key_{place}" for place in range(len(self.key)))
+        cast = ", ".join(
+            f"key_{place}::{self.types[column].replace('%', '%%')}" for place, column in enumerate(self.key)
         )
-        return f"({columns}) in (select * from unnest({arrays}))"
+        return f"({named}) in (select {cast} from unnest({arrays}) as keys ({keys}))"
 
     def key_values(self, keys: Sequence[tuple[str, ...]]) -> dict[str, list[str]]:
         """Return the values that `by_key` asks for."""
@@ -129,6 +176,13 @@ class OpenTable:
 
 
 Condition = Callable[[OpenTable], str]
+
+
+def by_owner(tables: Mapping[str, OpenTable], table: OpenTable) -> str:
+    """Return the condition for the rows with certain keys; for a table whose rows are owned, of owners with certain keys."""
+    if not table.owner:
+        return table.by_key()
+    return tables[table.owner.dataset].by_key([table.at(name) for name in table.owner.columns])
 
 
 def selection(tables: Mapping[str, OpenTable], dataset: str, own: Condition) -> str:
@@ -166,9 +220,11 @@ def open_table(connection: psycopg.Connection[Any], contract: Contract) -> OpenT
     table = OpenTable(contract, sql, label, types, contract.in_source([one.name for one in contract.columns], names))
     _check(table)
     if settings.name:
-        plain = sql.replace("%%", "%")
-        (is_unique,) = connection.execute(_UNIQUE, [plain, table.key]).fetchone() or (False,)
-        return OpenTable(contract, sql, label, types, table.named, is_unique)
+        found = connection.execute(_UNIQUE, [sql.replace("%%", "%"), table.key]).fetchall()
+        table = replace(table, index=tuple((name, collation) for name, collation in found))
+    if settings.pages and not table.index:
+        what = f"has no unique index of {', '.join(table.key)}, without nulls, which `pages` needs"
+        raise _unfit(label, what, "create one, or leave `pages` out")
     return table
 
 

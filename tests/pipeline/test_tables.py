@@ -147,3 +147,13 @@ def test_what_stands_after_each_build_is_what_the_tables_hold(
         'delete from sales."Invoice Heads" where "Invoice No" = 2; delete from sales.lines where invoice_id = 2'
     )
     compare(4, "sweep")
+    counted = "select dataset, event_date::varchar as day, currency, records, landed_records from ops.source_counts order by all"
+    counts, differences = type_all(
+        f'clearwell sql --json "{counted}"', 'clearwell sql --json "select dataset from ops.differences"'
+    )
+    assert [list(row.values()) for row in json.loads(counts)] == [
+        ["invoice_lines", "2026-11-01", None, 2, 2],
+        ["invoices", "2026-11-01", None, 1, 1],
+        ["price_groups", "2026-11-01", None, 2, 2],
+    ]
+    assert json.loads(differences) == []

@@ -24,6 +24,7 @@ source as (
         event_date as record_date,
         cast(sum(records) as bigint) as source_records,
         cast(sum(landed_records) as bigint) as landed_records,
+        sum(abs(amount - coalesce(landed_amount, 0))) as source_amount_difference,
         max(counted_at) as counted_at
     from latest_counts
     group by dataset, event_date
@@ -40,7 +41,7 @@ landings as (
     select dates.dataset, dates.record_date, batches.landed_at
     from ({{ whole('ops_batch_dates') }}) as dates
     inner join ({{ whole('ops_batches') }}) as batches using (batch_id)
-    where dates.dataset = 'orders'
+    where dates.dataset not in ('order_items', 'clickstream')
     union all
     select 'order_items' as dataset, lines.order_date as record_date, batches.landed_at
     from {{ ref('silver_order_items') }} as lines
@@ -142,7 +143,6 @@ amounts as (
     select
         'order_items' as dataset,
         order_date as record_date,
-        sum(abs(source_difference)) as source_amount_difference,
         sum(abs(gold_difference)) as gold_amount_difference
     from ({{ whole('ops_reconciliation_amounts') }})
     group by order_date
@@ -167,7 +167,7 @@ final as (
         - coalesce(current_records + superseded_records + duplicate_records + dead_letter_records + withdrawn_records, 0) as fates_difference,
         source.source_records - source.landed_records as source_difference,
         pipeline.silver_records - cancelled_records - unmatched_records - credit_note_records - gold_records as gold_difference,
-        amounts.source_amount_difference,
+        source.source_amount_difference,
         amounts.gold_amount_difference,
         source.counted_at,
         source.counted_at >= coalesce(last_landing.landed_at, source.counted_at) as is_counted_since,

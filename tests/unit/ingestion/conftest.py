@@ -26,6 +26,17 @@ sources:
                  cadence: 1 hour, lateness: 2 days, {expect}}}}}
         columns: [{columns}]
 """
+MONEY = {
+    "orders": (
+        "money: {column: total_amount, amount: total_amount, currency: currency}",
+        "{name: currency, data_type: varchar}, {name: total_amount, data_type: 'decimal(18,4)'}",
+    ),
+    "order_items": (
+        "money: {column: unit_price, amount: 'cast(quantity as decimal(19, 0)) * unit_price - coalesce(discount_amount, 0)'}",
+        "{name: quantity, data_type: bigint}, {name: unit_price, data_type: 'decimal(18,4)'}, "
+        "{name: discount_amount, data_type: 'decimal(18,4)'}",
+    ),
+}
 DATASETS = {
     "orders": ("orders", "rows", "order_id", "expect_records_every: 1 day"),
     "order_items": ("orders", "rows", "order_id, line_number", ""),
@@ -57,6 +68,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir(parents=True)
     for name, (source, format, key, expect) in DATASETS.items():
         columns = ", ".join(f"{{name: {column}, data_type: varchar}}" for column in key.split(", "))
+        money, amounts = MONEY.get(name, ("", ""))
+        expect, columns = ", ".join(filter(None, (expect, money))), ", ".join(filter(None, (columns, amounts)))
         kind = "shop" if source == "orders" else "hours"
         text = CONTRACT.format(
             name=name, source=source, kind=kind, format=format, key=key, expect=expect, columns=columns

@@ -60,6 +60,9 @@ def test_a_query_is_one_select(query: str) -> None:
     [
         ({"table": "a.b", "query": "select 1"}, "table or `query` must be given"),
         ({"table": "a.b.c"}, "must be schema.table"),
+        ({"query": "select 1", "pages": 10}, "pages is for a `table`"),
+        ({"table": "a", "pages": 0}, "pages must be a whole number from 1"),
+        ({"table": "a", "pages": "many"}, "pages must be a whole number from 1"),
         ({"table": "a."}, "must be schema.table"),
         ({"query": "delete from x"}, "must be one statement"),
         ({"query": "select 1; delete from x"}, "must be one statement"),

@@ -105,6 +105,20 @@ def test_bytes_of_a_currency_that_are_no_text_are_counted_as_they_landed(
     ], key=str)  # fmt: skip
 
 
+def test_the_shop_is_counted_whatever_the_types_of_its_keys(
+    shop: psycopg.Connection[Any], shop_home: Home, count: Count
+):
+    shop.execute("""
+        alter table shop.order_items alter line_number type numeric, alter quantity type text, alter unit_price type float8;
+        insert into shop.orders (order_id, currency, ordered_at) values ('a', 'EUR', '2026-11-01T10:00Z');
+        insert into shop.order_items (order_id, line_number, quantity, unit_price) values ('a', 1.5, '2', 0.1), ('a', 2, 'two', 1);
+    """)
+    assert rows(shop_home, count("orders", shop_home, "2026-11-01", "2026-11-02")) == [
+        ("orders", "2026-11-01", None, "1", None, "1", None, None),
+        ("order_items", "2026-11-01", "EUR", "2", "0.2000", "2", "0.2000", None),
+    ]
+
+
 def test_lines_are_counted_by_their_folders_date(home: Home, deliver: Callable[..., Path], count: Count):
     deliver("2026-11-01/10/a.jsonl", b"1\n\n3\n")
     deliver("2026-11-01/10/b.jsonl.gz", gzip.compress(b"1\n") + gzip.compress(b"2"))

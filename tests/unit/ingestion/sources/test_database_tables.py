@@ -238,6 +238,19 @@ def test_a_line_that_is_gone_from_a_landed_owner_becomes_a_deletion_and_may_retu
     assert [one.dataset for one in returned.manifests if one.batch_id in returned.new] == ["decisions"]
 
 
+def test_a_line_that_outlives_its_owner_is_not_gone(database: Database, erp: Erp) -> None:
+    """Without a foreign key, only the owner may be deleted. The lines do not land with it any more."""
+    invoice(database, 1, "2026-11-01 05:10", "2026-11-01 05:10Z")
+    line(database, 1, 1)
+    line(database, 1, 2)
+    erp.land(*DAY)
+    database.execute('delete from "Sales Dept"."Invoice Heads"; delete from "Sales Dept".lines where line = 2')
+    swept = erp.land(*DAY, sweep=True)
+    assert [row["Invoice No"] for row in erp.of(swept, "invoices", "gone")] == ["1"]
+    assert [row["line"] for row in erp.of(swept, "lines", "gone")] == ["2"]
+    assert (set(erp.standing("invoices")), set(erp.standing("lines"))) == (set(), {("1", "1")})
+
+
 def test_a_sweep_finds_what_is_gone_from_its_days_and_what_moved_away(database: Database, erp: Erp) -> None:
     for number in (1, 2, 3):
         invoice(database, number, "2026-11-01 05:10", "2026-11-01 05:10Z")
@@ -404,6 +417,69 @@ def test_a_user_who_may_not_read_a_table_is_a_problem(
     finally:
         database.execute("drop owned by nobody")
         database.execute("drop role nobody")
+
+
+def test_times_that_no_window_holds_are_told_and_are_not_the_newest(database: Database, erp: Erp) -> None:
+    for number, (created, changed) in enumerate([
+        ("infinity", None), ("0044-03-15 BC", "infinity"), ("-infinity", "-infinity"), (None, "12026-01-01Z"),
+        ("2026-11-01", "infinity"), ("infinity", "2026-11-01Z"), ("0001-01-01", None),
+    ]):  # fmt: skip
+        invoice(database, number, created, changed)
+    landing = erp.land(*DAY, sweep=True)
+    assert [row["Invoice No"] for row in erp.of(landing, "invoices")] == ["4", "5"]
+    told = "4 rows of Sales Dept.Invoice Heads have no created and updated_at in the years 1 to 9999"
+    assert any(one.startswith(told) for one in landing.messages)
+    assert database_tables.newest(erp.contracts["invoices"], erp.home) == datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def test_the_newest_row_of_a_table_with_an_odd_name(database: Database, home: Home, tmp_path: Path) -> None:
+    database.execute('create table "Sales Dept"."100% ""s" (id int, at date)')
+    database.execute('insert into "Sales Dept"."100%% ""s" values (%s, %s)', (1, "2026-11-01"))
+    odd = """
+      - name: odd
+        config: {meta: {contract_version: 1, source: erp, format: rows, connection: erp, table: 'Sales Dept."100% ""s"', placed: at,
+                 key: [id], cadence: 1 hour, lateness: 2 days, owner: finance}}
+        columns: [{name: id, data_type: bigint}]
+"""
+    erp = Erp(home, declared(tmp_path, odd))
+    assert database_tables.newest(erp.contracts["odd"], home) == datetime(2026, 11, 1, tzinfo=UTC)
+    assert len(erp.of(erp.land(*DAY, sweep=True), "odd")) == 1
+
+
+def test_the_settings_of_the_role_change_nothing(
+    database: Database, erp: Erp, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts, times and literals are the same for a user whose session would write and read them otherwise."""
+    database.execute(
+        r"""create table "Sales Dept".odd (k text primary key, b bytea, f float8, i interval, t timestamptz, d date, r regclass);
+        insert into "Sales Dept".odd values ('a\b', '\x00ff', 0.1, '1 mon -3 days 04:05', '2026-11-01 12:00Z', '2026-11-02', 'rates'),
+            ('\', '', 1e-7, '1 year', 'infinity', '0044-03-15 BC', 'pg_class'), ('''\''', null, 'NaN', null, null, null, null)"""
+    )
+    text = """
+      - name: odd
+        config: {{meta: {{contract_version: 1, source: erp, format: rows, connection: erp, table: Sales Dept.odd, {how}
+                 key: [k], version_column: seen_at, cadence: 1 hour, lateness: 2 days, owner: finance}}}}
+        columns: [{{name: k, data_type: varchar}}, {{name: seen_at, data_type: timestamp}}]
+"""
+    settings = {
+        "standard_conforming_strings": "off", "bytea_output": "escape", "extra_float_digits": "-5", "intervalstyle": "iso_8601",
+        "datestyle": "SQL, DMY", "timezone": "Asia/Tokyo", "client_encoding": "LATIN1", "quote_all_identifiers": "on",
+        "default_transaction_isolation": "serializable", "transform_null_equals": "on", "statement_timeout": "9s",
+    }  # fmt: skip
+    database.execute("create role odd superuser login")
+    try:
+        for name, value in settings.items():
+            database.execute(f"alter role odd set {name} = '{value}'")  # type: ignore[call-overload]
+        batches = []
+        for user in ("postgres", "odd"):
+            monkeypatch.setenv("AIRFLOW_CONN_ERP", postgres.replace("//postgres@", f"//{user}@"))
+            for how in ("", "pages: 1,"):
+                folder = erp.home.root / f"{user} {how}"
+                own = Erp(Home(folder, erp.home.landing), declared(folder, text.format(how=how)))
+                batches.append({one.batch_id for one in own.land(*DAY, sweep=True).manifests})
+        assert batches[1:] == batches[:1] * 3
+    finally:
+        database.execute("drop role odd")
 
 
 def test_no_row_where_some_are_expected_is_an_incident(database: Database, erp: Erp) -> None:

@@ -296,6 +296,13 @@ def test_an_idle_connection_is_kept_alive_unless_the_address_says_otherwise(post
     assert option(make_conninfo(postgres, keepalives_idle=77), socket.TCP_KEEPIDLE) == 77
 
 
+def test_nothing_is_left_prepared_for_the_next_session_of_a_pool(postgres: str):
+    with snapshot(postgres) as connection:
+        for _ in range(20):
+            connection.execute("select %(n)s::int", {"n": 1})
+        assert connection.execute("select count(*) from pg_prepared_statements").fetchone() == (0,)
+
+
 def test_limits_come_from_the_environment():
     assert Limits.from_environment({"SHOP_LOCK_SECONDS": ""}) == Limits()
     assert Limits.from_environment({"SHOP_FIRST_ROW_SECONDS": "5", "SHOP_LOCK_SECONDS": "0.5"}) == Limits(

@@ -1,5 +1,7 @@
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from random import Random
 from typing import Any
 
 import psycopg
@@ -8,11 +10,12 @@ import pytest
 from psycopg import sql
 
 from ingestion import bronze, sources
-from ingestion.contract import Contract
+from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import Landing
 from ingestion.sources import copied, database_rows, ingest, orders, sweep
+from ingestion.table_settings import LandsWith, Table
 from ingestion.window import Window
 from tests.unit.ingestion.conftest import SHOP
 
@@ -225,11 +228,13 @@ def test_rows_that_came_before_are_enough(shop: Shop, shop_home: Home, land: Lan
 def test_orders_that_no_window_holds_are_told(shop: Shop, shop_home: Home, contracts: dict[str, Contract]):
     order(shop, "o1", "2026-11-01", None)
     order(shop, "o2", None, None)
+    order(shop, "o3", "infinity", None)
+    order(shop, "o4", "0044-03-15 BC", "-infinity")
     said: list[str] = []
     at = datetime(2100, 1, 1, tzinfo=UTC)
     landing = ingest("orders", Window.parse(*DAY), shop_home, at, said.append, contracts)
     assert landing.messages == (
-        "1 orders have neither ordered_at nor updated_at, so they are in no window and do not land",
+        "3 orders have neither ordered_at nor updated_at in the years 1 to 9999, so they are in no window and do not land",
     )
     assert said[0] == "orders 2026-11-01T00:00:00Z/2026-11-02T00:00:00Z: 1 records"
 
@@ -362,3 +367,62 @@ def test_what_would_keep_the_shop_from_landing_is_found(
     (problem,) = sources.check("orders", nobody, contracts)
     assert (problem.dataset, "did not answer" in problem.what) == ("", True)
     assert bronze.list_batches(shop_home) == []
+
+
+DECLARED = {
+    "orders": Table("shop", ("shop", "orders"), placed="ordered_at", changed="updated_at"),
+    "order_items": Table(
+        "shop", ("shop", "order_items"), changed="updated_at", lands_with=LandsWith("orders", ("order_id",))
+    ),
+    "customers": Table(
+        "shop", ("shop", "customers"), placed="created_at", changed="updated_at",
+        lands_with=LandsWith("orders", ("customer_id",), ("customer_id",)),
+    ),
+    "products": Table(
+        "shop", ("shop", "products"), changed="updated_at", lands_with=LandsWith("order_items", ("product_id",), ("product_id",)),
+    ),
+}  # fmt: skip
+PUT = {
+    "orders": "insert into shop.orders values (%(o)s, %(c)s, 'paid', 'EUR', null, 'DE', 1.5, %(at)s, %(now)s)"
+    " on conflict (order_id) do update set ordered_at = excluded.ordered_at, updated_at = excluded.updated_at",
+    "order_items": "insert into shop.order_items values (%(o)s, %(n)s, %(p)s, 1, 1.5, 0, %(at)s) on conflict do nothing",
+    "customers": "insert into shop.customers values (%(c)s, 'e', 'n', 'DE', %(at)s, %(now)s)"
+    " on conflict (customer_id) do update set updated_at = excluded.updated_at",
+    "products": "insert into shop.products values (%(p)s, 'n', 'c', 1, 'EUR', 1, %(at)s)"
+    " on conflict (product_id) do update set updated_at = excluded.updated_at",
+    "no order": "delete from shop.orders where order_id = %(o)s",
+    "no line": "delete from shop.order_items where order_id = %(o)s and line_number = %(n)s",
+}
+
+
+@pytest.mark.parametrize(("seed", "pages"), [(seed, 3 if seed % 2 else None) for seed in range(6)])
+def test_four_declared_tables_land_the_batches_that_the_shop_lands(
+    shop: Shop, home: Home, shop_home: Home, seed: int, pages: int | None
+) -> None:
+    """Rows come, change, go and are late, in random windows and sweeps, read in pages or not; only the reasons of withdrawals are in other words."""
+    pick, at, midnight = Random(seed), datetime(2026, 11, 9, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
+    by_kind = {name: replace(one, expect_records_every=None) for name, one in read_contracts().items()}
+    declared = {
+        name: replace(one, kind="table", settings=replace(DECLARED[name], pages=pages)) if name in DECLARED else one
+        for name, one in by_kind.items()
+    }
+    homes = [replace(shop_home, root=home.root / name) for name in ("shop", "declared")]
+    days = Window.parse("2026-11-01", "2026-11-03")
+    for _ in range(8):
+        for _ in range(pick.randint(0, 8)):
+            moments = [midnight + timedelta(minutes=pick.randint(-200, 2880)) for _ in range(2)]
+            values = {"o": f"o{pick.randint(1, 6)}", "c": f"c{pick.randint(1, 3)}", "p": f"p{pick.randint(1, 3)}"}
+            values |= {"n": pick.randint(1, 3), "now": moments[0], "at": pick.choice([None, moments[1]])}  # type: ignore[dict-item]
+            shop.execute(PUT[pick.choice(["orders", "orders", *PUT])], values)  # type: ignore[call-overload]
+        at += timedelta(minutes=1)
+        start = midnight + timedelta(hours=pick.randint(0, 40))
+        window = Window(start, start + timedelta(hours=pick.randint(1, 5)))
+        do, span = pick.choice([(sweep, days), (ingest, window), (ingest, window)])
+        for own, contracts in zip(homes, (by_kind, declared), strict=True):
+            do("orders", span, own, at, contracts=contracts)
+        landed = [
+            {(one.dataset, one.part, one.batch_id) for one in bronze.committed(own) if one.dataset in DECLARED}
+            for own in homes
+        ]
+        assert landed[0] == landed[1]
+    assert len(landed[0]) > 20

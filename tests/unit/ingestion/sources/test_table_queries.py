@@ -105,14 +105,14 @@ def test_a_selection_is_the_rows_of_the_window_and_those_that_land_with_them(
 
 
 @pytest.mark.parametrize(
-    "type", ["text", "int", "uuid", "char(4)", "numeric", "q.mood", "timestamptz", "bytea", "boolean"]
+    "type", ["text", "text[]", "int", "uuid", "char(4)", "numeric", "q.mood", "timestamptz", "bytea", "boolean"]
 )
 def test_keys_of_any_type_are_found_by_their_text(
     database: psycopg.Connection[Any], declare: Declare, type: str
 ) -> None:
     database.execute("create type q.mood as enum ('so so', 'a \"b\", {c}\\')")
     texts = {
-        "int": ["1", "-5"], "uuid": ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], "numeric": ["1.50", "NaN"], "boolean": ["t"],
+        "int": ["1", "-5"], "text[]": ["{}", "{a,b}", '{"c,\\"",NULL}'], "uuid": ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], "numeric": ["1.50", "NaN"], "boolean": ["t"],
         "q.mood": ["so so", 'a "b", {c}\\'], "timestamptz": ["2026-11-01 00:00:00+00"], "bytea": ["\\x00ff"],
     }.get(type, ["a", "'", '"', "{}", "a,b"])  # fmt: skip
     database.execute(f"create table q.keys (k {type}, other int)")  # type: ignore[call-overload]
@@ -144,6 +144,16 @@ def test_a_key_is_unique_if_an_index_of_its_columns_says_so(
     (table,) = declare(contract_of("t", "table: q.T%", "a, b", "a=a; b=B; v=v", "v")).values()
     assert table.is_unique is is_unique
     assert table.key == ["a", "b"], "a name that differs by its case alone is meant"
+
+
+def test_rows_of_tables_that_inherit_are_not_in_the_index(database: psycopg.Connection[Any], declare: Declare) -> None:
+    database.execute("create table q.t (a int primary key); create table q.more () inherits (q.t)")
+    database.execute(
+        "create table q.parts (a int primary key) partition by list (a); create table q.part partition of q.parts default"
+    )
+    names = {"t": "q.t", "parts": "q.parts", "part": "q.part"}
+    tables = declare(*(contract_of(name, f"table: {table}", "a", "a=a; v=v", "v") for name, table in names.items()))
+    assert {name: table.is_unique for name, table in tables.items()} == {"t": False, "parts": True, "part": True}
 
 
 def test_two_columns_of_one_name_are_refused(database: psycopg.Connection[Any], declare: Declare) -> None:
