@@ -1,8 +1,11 @@
 """The time of a command, and the user who types it."""
 
 import getpass
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 
+from operations.clocks import Clock
 from operations.decide import By
 
 NEXT = "Next: clearwell build"
@@ -11,6 +14,16 @@ NEXT = "Next: clearwell build"
 def now() -> datetime:
     """Read the clock: here, and in dags/, and nowhere else."""
     return datetime.now(UTC)
+
+
+def clock() -> Clock:
+    """Read the clock, and what cannot be set: the time since the machine started."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        boot = ""
+    return Clock(now(), time.clock_gettime(boottime), boot)
 
 
 def by(reason: str) -> By:

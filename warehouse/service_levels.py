@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 
 from ingestion.contract import Contract, say_duration
+from ingestion.fields import say_age
 from ingestion.window import DAY
 from warehouse import state
 
@@ -138,14 +139,6 @@ def _rate(share: float, allowed: float) -> float:
     if not share:
         return 0.0
     return round(share / allowed, 2) if allowed > 0 else _UNBOUNDED
-
-
-def say_age(age: timedelta) -> str:
-    """Write how long ago something was, in its two largest units."""
-    minutes = max(age, timedelta(0)) // timedelta(minutes=1)
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    parts = [f"{number} {unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if number]
-    return " ".join(parts[:2]) or "0 min"
 
 
 @dataclass(frozen=True)

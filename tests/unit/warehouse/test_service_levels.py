@@ -161,16 +161,3 @@ def test_a_build_is_measured_as_it_will_be_once_it_is_applied(tmp_path: Path) ->
 def test_a_file_without_these_tables_has_no_measures(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "empty.duckdb")) as connection:
         assert service_levels.read(connection, CONTRACTS, NOW) == service_levels.Measures({}, {}, {})
-
-
-@pytest.mark.parametrize(
-    ("age", "said"),
-    [
-        (timedelta(seconds=5), "0 min"),
-        (timedelta(hours=4, minutes=5), "4 h 5 min"),
-        (timedelta(days=2, minutes=5), "2 d 5 min"),
-        (timedelta(days=2, hours=3, minutes=5), "2 d 3 h"),
-    ],
-)
-def test_an_age_is_said_in_two_units(age: timedelta, said: str) -> None:
-    assert service_levels.say_age(age) == said
