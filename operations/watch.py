@@ -127,17 +127,17 @@ def findings(home: Home, now: datetime, owner: str) -> list[Alert]:
 
 def observe(home: Home, contracts: Mapping[str, Contract], clock: Clock) -> Facts:
     """Read everything that a pass judges. A published file that is missing or damaged is a fact and no error."""
-    pin = publish.pinned(home)
-    size = home.published.stat().st_size if home.published.exists() else 0
-    published, problem = None, ""
-    if home.published.exists():
-        try:
-            with faults.named(str(home.published)):
+    pin, size, published, problem = None, 0, None, ""
+    try:
+        with faults.named(str(home.published)):
+            pin = publish.pinned(home)
+            if home.published.exists():
+                size = home.published.stat().st_size
                 published = _read(home.published, contracts, clock.now)
-        except ClearwellError as error:
-            problem = error.what
-        except duckdb.Error as error:
-            problem = f"it has other tables than this version of Clearwell reads: {str(error).splitlines()[0]}"
+    except ClearwellError as error:
+        problem = error.what
+    except duckdb.Error as error:
+        problem = f"it has other tables than this version of Clearwell reads: {str(error).splitlines()[0]}"
     return Facts(
         clock=clock,
         disk=_disk(home.root),
@@ -150,12 +150,12 @@ def observe(home: Home, contracts: Mapping[str, Contract], clock: Clock) -> Fact
 
 def _disk(folder: Path) -> Disk | None:
     """Measure the disk of a folder, or of the nearest one above it that exists."""
-    there = next((one for one in (folder, *folder.parents) if one.exists()), None)
-    if there is None:
-        return None
-    files = os.statvfs(there)
-    # some file systems have no fixed number of files, and say 0 of 0
-    return Disk(shutil.disk_usage(there).free, files.f_favail if files.f_files else _LEAST_FILES)
+    with suppress(OSError):
+        there = next(one for one in (folder, *folder.parents) if one.exists())
+        files = os.statvfs(there)
+        # some file systems have no fixed number of files, and say 0 of 0
+        return Disk(shutil.disk_usage(there).free, files.f_favail if files.f_files else _LEAST_FILES)
+    return None
 
 
 def _read(path: Path, contracts: Mapping[str, Contract], now: datetime) -> Published:
