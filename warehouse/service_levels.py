@@ -38,11 +38,15 @@ class Level:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a dataset is complete, and when its first batch landed. Times are aware and in UTC."""
+    """How far a dataset is complete, when its first batch landed, and whether a window is missing or short among those that landed.
+
+    Times are aware and in UTC.
+    """
 
     dataset: str
     complete_until: datetime | None
     first_landed_at: datetime | None = None
+    has_gap: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,16 @@ class Counted:
 def due(progress: Progress, contract: Contract, end: datetime | None = None) -> datetime | None:
     """Return when the next window must be complete and published; None if none is to come.
 
-    Windows that had ended before the first batch landed are history that was loaded, and promised to nobody.
+    Windows that had ended before the first batch landed are history that was loaded, and promised to nobody. But a gap in what was
+    loaded is one that somebody has to know about.
     """
-    reached = [one for one in (progress.complete_until, progress.first_landed_at) if one]
-    if not reached:
+    until, landed = progress.complete_until, progress.first_landed_at
+    if end and until and until >= end:
         return None
-    if end and progress.complete_until and progress.complete_until >= end:
-        return None
-    return max(reached) + contract.cadence + contract.service_level.freshness
+    if progress.has_gap:
+        return until + contract.cadence + contract.service_level.freshness if until else landed
+    reached = [one for one in (until, landed) if one]
+    return max(reached) + contract.cadence + contract.service_level.freshness if reached else None
 
 
 def freshness(progress: Progress, contract: Contract, now: datetime, end: datetime | None = None) -> Level:
@@ -180,7 +186,9 @@ def _read(
         return Measures({}, {}, {})
     since = now.date() - max((one.service_level.error_span for one in contracts.values()), default=DAY)
     progress = {
-        row["dataset"]: Progress(row["dataset"], _utc(row["complete_until"]), _utc(row["first_landed_at"]))
+        row["dataset"]: Progress(
+            row["dataset"], _utc(row["complete_until"]), _utc(row["first_landed_at"]), bool(row["has_gap"])
+        )
         for row in state.rows(connection, _PROGRESS.format(**tables))
     }
     counted = {
@@ -225,7 +233,7 @@ _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "reconciliation": ("plan.reconciled", ("dataset", "record_date")),
 }
 _PROGRESS = """
-    select dataset, complete_until, first_landed_at
+    select dataset, complete_until, first_landed_at, holes > 0 or short_windows > 0 as has_gap
     from {completeness}
     left join (
         select dataset, min(landed_at) as first_landed_at from {batches}

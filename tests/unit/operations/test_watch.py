@@ -276,7 +276,8 @@ OPS = """
     create schema ops;
     create table ops.builds as select 'b1' as build_id, 1 as build_number, timestamp '2026-10-16 09:10' as audited_at;
     create table ops.completeness as
-        select 'orders' as dataset, timestamp '2026-10-16 09:00' as complete_until, [date '2026-10-15'] as unreconciled_dates;
+        select 'orders' as dataset, timestamp '2026-10-16 09:00' as complete_until, [date '2026-10-15'] as unreconciled_dates,
+            0 as holes, 0 as short_windows;
     create table ops.batches as from (values
         ('orders', 'orders', timestamp '2026-10-16 08:00', timestamp '2026-10-16 09:00', 7, timestamp '2026-10-16 09:02'),
         ('orders', 'orders', timestamp '2026-10-16 08:00', timestamp '2026-10-16 09:00', 2, timestamp '2026-10-16 09:03')

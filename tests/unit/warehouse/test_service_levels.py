@@ -42,6 +42,15 @@ def test_history_that_was_loaded_was_promised_to_nobody() -> None:
     assert service_levels.freshness(Progress("orders", NOW - 9000 * HOUR, landed), ORDERS, NOW + 3 * HOUR).is_missed
 
 
+def test_a_gap_in_the_history_that_was_loaded_is_late_at_once() -> None:
+    """A file that cannot be read, or a window that was left out, among windows that landed."""
+    landed = NOW - HOUR
+    for until in (NOW - 9000 * HOUR, None):
+        assert service_levels.freshness(Progress("orders", until, landed, has_gap=True), ORDERS, NOW).is_missed
+    recent = Progress("orders", NOW - 2 * HOUR, landed, has_gap=True)
+    assert not service_levels.freshness(recent, ORDERS, NOW).is_missed
+
+
 def test_a_dataset_without_a_whole_window_is_late_too() -> None:
     assert service_levels.freshness(Progress("orders", None, NOW - 5 * HOUR), ORDERS, NOW).is_missed
 
@@ -103,7 +112,7 @@ def test_where_nothing_may_be_refused_one_record_is_too_much() -> None:
 
 OPS = """
     create schema ops;
-    create table ops.completeness as select 'orders' as dataset, timestamp '2026-11-20 10:00' as complete_until;
+    create table ops.completeness as select 'orders' as dataset, timestamp '2026-11-20 10:00' as complete_until, 0 as holes, 0 as short_windows;
     create table ops.batches as from (values
         ('orders', 'b1', 'orders', timestamp '2026-11-19 01:00'), ('orders', 'b2', 'orders', timestamp '2026-11-20 10:01'),
         ('orders', 'c1', 'corrections', timestamp '2020-01-01 00:00')
