@@ -1,10 +1,13 @@
 """The time of a command, and the user who types it."""
 
 import getpass
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ingestion.home import Home
 from operations import listings
+from operations.clocks import Clock
 from operations.decide import By
 from operations.output import tell
 
@@ -23,6 +26,16 @@ def tell_held(home: Home) -> None:
         tell(
             f"Not counted here: {row['records']:,} records of {row['dataset']} in {batches} that are held: clearwell status"
         )
+
+
+def clock() -> Clock:
+    """Read the clock, and what cannot be set: the time since the machine started."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        boot = ""
+    return Clock(now(), time.clock_gettime(boottime), boot)
 
 
 def by(reason: str) -> By:

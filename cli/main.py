@@ -42,6 +42,7 @@ COMMANDS = {
     "sweep": ("sources:sweep", "Land days again, count sources, find deletions."),
     "trace": ("query:show_trace", "Tell where a record came from and what became of it."),
     "up": ("demo:up", "Do the demo, and leave Airflow and the shop running."),
+    "watch": ("watch:watch_published", "Look at what is published, and tell people what is wrong."),
 }
 
 

@@ -51,6 +51,12 @@ def _show_data(found: dict[str, Any]) -> None:
         title="complete until",
         nothing=f"nothing is published yet. Next: {_FIRST if not found['batches_waiting'] else 'clearwell build'}",
     )
+    if missed := [one for one in found["service_levels"] if one["is_missed"]]:
+        show(
+            missed,
+            as_json=False,
+            title="service levels that are not kept",
+        )
     show(found["builds"], as_json=False, title="last build", nothing="no build yet")
     show(with_first(found["findings"], _FINDING), as_json=False, title="open findings", nothing="no open findings")
     if found["findings"]:

@@ -18,7 +18,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.common import BRONZE, PERSISTENCE, PLATFORM, START, WAREHOUSE_POOL, now
+from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, deadline, now, promised
 from ingestion.errors import Permanent
 from ingestion.faults import named
 from ingestion.window import parse_time
@@ -97,6 +97,7 @@ with DAG(
     start_date=START,
     catchup=False,
     max_active_runs=1,
+    deadline=deadline(min(map(promised, SOURCES)), PLATFORM),
     default_args={**PERSISTENCE, "owner": PLATFORM, "pool": WAREHOUSE_POOL},
     params={
         "from": Param(None, type=["null", "string"], format="date", description="First date to rebuild"),

@@ -1,12 +1,22 @@
 """Shared by the DAGs: a source's owner, the retry policy, the window that a run owns, its connections, and the task that lands it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Connection, CronDataIntervalTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, task
+from airflow.sdk import (
+    Asset,
+    Connection,
+    CronDataIntervalTimetable,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    task,
+)
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRescheduleException
 
 from ingestion.connections import needed, variable
@@ -25,8 +35,62 @@ WAREHOUSE_POOL = "warehouse"
 # The earliest date of a backfill. CronDataIntervalTimetable needs a date to count from.
 START = datetime(2000, 1, 1, tzinfo=UTC)
 
+
+def tell_failure(context: Any) -> None:
+    """Send an alert about a task that failed for good."""
+    from operations import runs
+
+    ti, error = context["ti"], context.get("exception")
+    # when a process dies, Airflow passes a text
+    error = error if isinstance(error, BaseException) else None
+    _tell(runs.failed, (ti.dag_id, ti.task_id), context["task"].owner, ti.run_id, error)
+
+
+def tell_success(context: Any) -> None:
+    """Send that a failure or a missed deadline is over; after a publish, alerts about what its checks found."""
+    from operations import runs
+
+    ti = context["ti"]
+    _tell(runs.succeeded, (ti.dag_id, ti.task_id), context["task"].owner)
+    if (ti.dag_id, ti.task_id) == PUBLISH:
+        _tell(runs.published, PLATFORM)
+
+
+def tell_deadline(context: Any, owner: str) -> None:
+    """Send an alert about a run that did not end in time. One that somebody asked for has no deadline: it may be a backfill."""
+    from operations import runs
+
+    run = context["dag_run"]
+    if run["run_type"] in ("scheduled", "asset_triggered"):
+        _tell(runs.late, run["dag_id"], owner, run["dag_run_id"])
+
+
+def _tell(what: Callable[..., None], *about: Any) -> None:
+    """Call what tells people. It must not hide the task's own error, whatever happens in it."""
+    from ingestion.home import Home
+    from operations import notify
+
+    try:
+        what(Home.from_environment(), now(), *about, notify.endpoints(print), print)
+    except Exception as error:
+        print(f"no alert could be sent: {type(error).__name__}")
+
+
+def deadline(limit: timedelta, owner: str) -> DeadlineAlert:
+    """Return the deadline of a DAG's runs, counted from when a run is queued."""
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=limit,
+        callback=SyncCallback(tell_deadline, kwargs={"owner": owner}),
+    )
+
+
+# The task that makes a build visible to readers.
+PUBLISH = ("build_warehouse", "publish")
 # Retry Transient and unexpected errors; never Permanent ones.
 PERSISTENCE = {
+    "on_failure_callback": tell_failure,
+    "on_success_callback": tell_success,
     "retries": 3,
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": 2.0,
@@ -45,6 +109,11 @@ PERSISTENCE = {
 def owner(source: str) -> str:
     """Return the owners of a source's datasets."""
     return ", ".join(sorted({one.owner for one in CONTRACTS.values() if one.source == source}))
+
+
+def promised(source: str) -> timedelta:
+    """Return how soon after the end of a window the first dataset of a source must be published."""
+    return min(one.service_level.freshness for one in CONTRACTS.values() if one.source == source)
 
 
 def every(cadence: timedelta) -> CronDataIntervalTimetable:

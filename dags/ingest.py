@@ -9,7 +9,20 @@ windows that were missed in the two weeks before, as when the scheduler was off.
 
 from airflow.sdk import DAG
 
-from dags.common import CONTRACTS, PERSISTENCE, SOURCES, START, about, cadence, every, ingest, last_start, owner
+from dags.common import (
+    CONTRACTS,
+    PERSISTENCE,
+    SOURCES,
+    START,
+    about,
+    cadence,
+    deadline,
+    every,
+    ingest,
+    last_start,
+    owner,
+    promised,
+)
 
 for source in SOURCES:
     with DAG(
@@ -21,6 +34,7 @@ for source in SOURCES:
         end_date=last_start(source),
         catchup=False,
         max_active_runs=2,
+        deadline=deadline(promised(source), owner(source)),
         default_args={**PERSISTENCE, "owner": owner(source)},
         tags=["ingest", source, *{one.kind for one in CONTRACTS.values() if one.source == source and one.kind}],
     ):

@@ -8,7 +8,7 @@ It does not remove Airflow's own history: use `clearwell airflow db clean`.
 
 from airflow.sdk import DAG, task
 
-from dags.common import PERSISTENCE, PLATFORM, START, WAREHOUSE_POOL, every, now
+from dags.common import PERSISTENCE, PLATFORM, START, WAREHOUSE_POOL, deadline, every, now
 from ingestion.faults import named
 from ingestion.window import DAY
 
@@ -33,6 +33,7 @@ with DAG(
     schedule=every(DAY),
     start_date=START,
     catchup=False,
+    deadline=deadline(DAY, PLATFORM),
     max_active_runs=1,
     default_args={**PERSISTENCE, "owner": PLATFORM},
     tags=["maintain"],

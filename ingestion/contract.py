@@ -24,6 +24,8 @@ from ingestion.fields import (
 from ingestion.kinds import FIELDS as SOURCE_FIELDS
 from ingestion.kinds import KINDS, kind_of
 from ingestion.names import fold, is_path, source_columns, unfit
+from ingestion.service_level import FIELD as SERVICE_LEVEL
+from ingestion.service_level import ServiceLevel, read_service_level
 from ingestion.switch import sources_on
 
 __all__ = ["Column", "parse_duration", "read_entries", "read_yaml", "say_duration"]
@@ -36,7 +38,7 @@ BREAKER_SHARE = 0.01
 _META = (
     *("contract_version", "source", "format", "key", "dated_key", "version_column", "event_time", "record_date"),
     *("cadence", "lateness", "expect_records_every", "part_of", "breaker", "longest_record", "owner", "money"),
-    *("publish_personal", *SOURCE_FIELDS),
+    *("publish_personal", SERVICE_LEVEL, *SOURCE_FIELDS),
 )
 # The kind that is read by a fixed query, which names these columns as the contract does.
 _FIXED_QUERY = "shop"
@@ -69,6 +71,7 @@ class Contract:
     lateness: timedelta
     expect_records_every: timedelta | None
     owner: str
+    service_level: ServiceLevel
     columns: tuple[Column, ...]
     money: Money | None = None
     dated_key: bool = False
@@ -197,6 +200,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
             raise bad(path, f"{dataset}.{name}", why)
     if twice or not names:
         raise bad(path, f"{dataset}.columns", f"names {twice[0]} twice" if twice else "is empty or missing")
+    cadence, breaker_share = _cadence(reader), _breaker_share(reader)
     contract = Contract(
         dataset=dataset,
         version=reader.whole("contract_version"),
@@ -207,17 +211,18 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         key=reader.names("key", names),
         version_column=reader.column_or_none("version_column", names),
         event_time=reader.column_or_none("event_time", names),
-        cadence=_cadence(reader),
+        cadence=cadence,
         lateness=reader.duration("lateness"),
         expect_records_every=reader.duration("expect_records_every") if reader.has("expect_records_every") else None,
         owner=reader.text("owner"),
+        service_level=read_service_level(reader, cadence, breaker_share),
         columns=columns,
         money=_money(reader, names) if reader.has("money") else None,
         dated_key=reader.flag("dated_key"),
         longest_record=reader.whole("longest_record") if reader.has("longest_record") else LONGEST_RECORD,
         record_date=reader.column_or_none("record_date", names),
         part_of=reader.text_or_none("part_of"),
-        breaker_share=_breaker_share(reader),
+        breaker_share=breaker_share,
         publish_personal=reader.flag("publish_personal"),
     )
     _check_source_names(contract, path)

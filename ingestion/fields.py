@@ -84,6 +84,14 @@ def say_duration(length: timedelta) -> str:
     return f"{length // timedelta(minutes=1)} minutes"
 
 
+def say_age(age: timedelta) -> str:
+    """Write how long ago something was, in its two largest units."""
+    minutes = max(age, timedelta(0)) // timedelta(minutes=1)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [f"{number} {unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if number]
+    return " ".join(parts[:2]) or "0 min"
+
+
 def bad(path: Path, field: str, what: str) -> Permanent:
     """Return an error about a field of a contract."""
     return Permanent(f"contract field {field} {what}", where=str(path), todo="fix the YAML")

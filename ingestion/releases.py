@@ -22,7 +22,7 @@ from ingestion.errors import Permanent
 
 # The fields that decide which thing a record describes and which date it has. A change of one makes other records of them.
 _IDENTITY = ("key", "dated_key", "version_column", "event_time", "record_date", "part_of", "format")
-_WORDS = ("dataset", "version", "owner")
+_WORDS = ("dataset", "version", "owner", "service_level")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def release(dataset: str, project: Path = PROJECT) -> int:
 
 
 def _shape(contract: Contract) -> dict[str, Any]:
-    """Return what readers and senders rely on: every field except descriptions, the owner and the version number.
+    """Return what readers and senders rely on: every field except descriptions, the owner, the service level and the version number.
 
     A field added to `Contract` is included automatically, so that no change of it goes unseen.
     """

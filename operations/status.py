@@ -3,18 +3,17 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from ingestion.contract import Contract, read_contracts, source_ends
 from ingestion.home import Home
 from operations import damage, decide, heal, letters
-from warehouse import dbt, publish, state
+from warehouse import dbt, publish, service_levels, state
 from warehouse.audit import last_refused
 from warehouse.plan import waiting_batches
+from warehouse.service_levels import Level
 from warehouse.version import model_version
-
-_STALE_AFTER = timedelta(days=2)
 
 
 def read(home: Home, now: datetime) -> dict[str, Any]:
@@ -55,7 +54,8 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     refused = _refused(home)
     stale = state.read(home.state, "ops.dates", _STALE, [model_version(dbt.PROJECT)])
     contracts = read_contracts()
-    late = late_datasets(datasets, contracts, source_ends(contracts), now)
+    levels = service_level_of(home, contracts, source_ends(contracts), now)
+    late = late_datasets(levels)
     unhealthy = {
         "nothing is published": not builds,
         "damaged": broken,
@@ -81,6 +81,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         "stale": stale,
         "pinned": asdict(pinned) if pinned else None,
         "datasets": datasets,
+        "service_levels": [asdict(one) for one in levels],
         "builds": builds,
         "findings": [*refused, *findings],
         "refused": letters.ask(home, _REFUSED),
@@ -97,27 +98,23 @@ def _refused(home: Home) -> list[state.Row]:
     return [{"build_id": build.build_id, **{name: row[name] for name in _SHOWN}} for row in failed]
 
 
-def late_datasets(
-    datasets: Iterable[state.Row],
-    contracts: Mapping[str, Contract],
-    ends: Mapping[str, datetime | None],
-    now: datetime,
-) -> list[str]:
-    """List the datasets that are less complete than they should be by now.
+def late_datasets(levels: Iterable[Level]) -> list[str]:
+    """List the datasets that are not published as soon as their contracts promise.
 
-    Nothing is expected if the contract expects no records, if the source is off, or after the end of a source that has
-    ended: old data is late only if there should be newer data.
+    Nothing is expected of a source that is off, nor after the end of one that has ended.
     """
-    late = []
-    for row in datasets:
-        contract = contracts.get(row["dataset"])
-        if contract and contract.expect_records_every and contract.source in ends:
-            end = ends[contract.source]
-            due = min(now - _STALE_AFTER, end) if end else now - _STALE_AFTER
-            until = row["complete_until"]
-            if until is None or until < due.astimezone(UTC).replace(tzinfo=None):
-                late.append(row["dataset"])
-    return late
+    return sorted(one.dataset for one in levels if one.level == "freshness" and one.is_missed)
+
+
+def service_level_of(
+    home: Home, contracts: Mapping[str, Contract], ends: Mapping[str, datetime | None], now: datetime
+) -> list[Level]:
+    """Measure the service levels of what is published; none if nothing is."""
+    if not home.published.exists():
+        return []
+    with state.connect(home.published) as connection:
+        measures = service_levels.read(connection, contracts, now)
+    return service_levels.measure(measures, contracts, ends, now)
 
 
 _DIFFERENCES = """
@@ -168,6 +165,7 @@ _UNKNOWN: dict[str, Any] = {
     "stale": [],
     "pinned": None,
     "datasets": [],
+    "service_levels": [],
     "builds": [],
     "findings": [],
     "refused": [],

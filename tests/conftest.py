@@ -17,7 +17,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "clearwell"))
 
 @pytest.fixture(autouse=True)
 def _no_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SHOP_DATABASE_URL", "SHOP_PRIMARY_URL", "CLICKSTREAM_LANDING", "CLEARWELL_SOURCES"):
+    alerts = ("CLEARWELL_ALERTS", "CLEARWELL_WATCH_PING_URL", "CLEARWELL_RUNBOOK")
+    for name in ("SHOP_DATABASE_URL", "SHOP_PRIMARY_URL", "CLICKSTREAM_LANDING", "CLEARWELL_SOURCES", *alerts):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -14,13 +14,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingestion import faults, runs
+from ingestion import faults, run_log
+from ingestion.contract import read_contracts, source_ends
 from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.sources import decisions
 from ingestion.window import parse_time
-from warehouse import comments, dbt, expectations, state
+from warehouse import comments, dbt, expectations, service_levels, state
 from warehouse.comments import Comment
 from warehouse.dbt import Result
 from warehouse.plan import VERDICT, Build, Plan, taken
@@ -132,6 +133,7 @@ def audit(build: Build, now: datetime, held: Sequence[Finding] = ()) -> Verdict:
     where a failed check stops the build.
     """
     findings, failures = _check(build)
+    findings += _service_levels(build, now)
     if not any(one.on_failure == "stop" for one in failures):
         hold, reasons = _hold(build, failures)
         if hold:
@@ -169,6 +171,22 @@ def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
             behind = tuple(dbt.datasets_behind(build, [table]))
             failures.append(_Failure(finding, "stop" if one.message else "hold", behind))
     return findings, failures
+
+
+def _service_levels(build: Build, now: datetime) -> list[Finding]:
+    """Measure what the contracts promise. A broken promise is a warning: what is published is right, but late or not all."""
+    contracts = read_contracts()
+    with state.connect(build.file) as connection, attached(connection, build.start_state(), "state"):
+        measures = service_levels.read_built(connection, "state", contracts, now)
+    levels = service_levels.measure(measures, contracts, source_ends(contracts), now)
+    findings = []
+    for name in service_levels.LEVELS:
+        missed = [asdict(one) for one in levels if one.level == name and one.is_missed]
+        message = "these datasets do not keep the service level in their contracts." if missed else ""
+        result = "warn" if missed else "pass"
+        examples = json.dumps(missed[:_EXAMPLES], default=str)
+        findings.append(Finding(f"service_level {name}", result, len(missed), message, examples))
+    return findings
 
 
 def _hold(build: Build, failures: Sequence[_Failure]) -> tuple[dict[str, str], list[Finding]]:
@@ -299,7 +317,7 @@ def _new_runs(build: Build) -> list[state.Row]:
     seen = {row["run_id"] for row in known}
     return [
         {"build_id": build.build_id, **asdict(line)} | {name: _utc(getattr(line, name)) for name in _TIMES}
-        for line in runs.read(build.home)
+        for line in run_log.read(build.home)
         if line.run_id not in seen
     ]
 

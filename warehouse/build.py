@@ -8,13 +8,13 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from ingestion import runs
+from ingestion import run_log
 from ingestion.database import attached
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
-from ingestion.runs import Taken
+from ingestion.run_log import Taken
 from warehouse import dbt, shape, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
@@ -70,7 +70,7 @@ def plan(home: Home, request: Request, now: datetime, report: Report = silent) -
 
     This and the next three steps wait while another process builds.
     """
-    with lock_build(home, report), runs.logged(home, "plan", now):
+    with lock_build(home, report), run_log.logged(home, "plan", now):
         return _plan(home, request, now, report)
 
 
@@ -115,7 +115,7 @@ def build(
 ) -> Outcome:
     """Do all steps. `clock` gives the time at which the audit ends; without it, that is `now` as well."""
     with lock_build(home, report):
-        with runs.logged(home, "plan", now):
+        with run_log.logged(home, "plan", now):
             planned = _plan(home, request, now, report)
         if not planned:
             report("nothing to build: no new batches")
@@ -144,7 +144,7 @@ def build(
 def _logged(build: Build, stage: str, entering: Sequence[Taken] = ()) -> Iterator[None]:
     """Log a stage of a build, with the records that enter in it: those given, or those that the build's file has at the end."""
     at = datetime.fromisoformat(build.plan().planned_at)
-    with runs.logged(build.home, stage, at, build_id=build.build_id) as taken:
+    with run_log.logged(build.home, stage, at, build_id=build.build_id) as taken:
         yield
         taken += entering or _entering(build)
 

@@ -17,6 +17,7 @@ _REMARKS = (
     "exposures",
     "expectations",
     "owner",
+    "service_level",
     "dashboard",
     "freshness",
     "loaded_at_field",

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ingestion import faults, runs
+from ingestion import faults, run_log
 from ingestion.contract import Contract, every_source, kind_by_source, read_contracts, source_ends, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.kinds import KINDS, Kind, Problem
 from ingestion.land import Landing, Report, Run, silent
-from ingestion.runs import Taken
+from ingestion.run_log import Taken
 from ingestion.sources.known import known
 from ingestion.switch import VARIABLE
 from ingestion.window import Window, joined
@@ -136,7 +136,7 @@ source_counts = sweep
 def _land(source: str, run: Run) -> Landing:
     with (
         faults.named(str(run.home.root)),
-        runs.logged(run.home, "ingest", run.landed_at, source=source, window=run.window) as taken,
+        run_log.logged(run.home, "ingest", run.landed_at, source=source, window=run.window) as taken,
     ):
         landing = _kind(source, run.contracts).ingest(source, run)
         taken += _taken(landing)

@@ -197,3 +197,36 @@ def test_a_table_that_is_read_whole_says_that_it_cannot_go_back(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_source_has_a_page(kind):
     assert (Path(__file__).parents[2] / KINDS[kind].page).is_file()
+
+
+@pytest.mark.parametrize("dag_id", TASKS)
+def test_every_task_tells_people_when_it_fails_and_when_that_is_over(bag, dag_id):
+    for task in bag.dags[dag_id].tasks:
+        assert [one.__name__ for one in task.on_failure_callback] == ["tell_failure"]
+        assert [one.__name__ for one in task.on_success_callback] == ["tell_success"]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "limit"),
+    [
+        ("ingest_orders", timedelta(hours=3)),
+        ("ingest_clickstream", timedelta(hours=3)),
+        ("ingest_exchange_rates", timedelta(days=1)),
+        ("build_warehouse", timedelta(hours=3)),
+        ("sweep_sources", timedelta(days=1)),
+        ("maintain", timedelta(days=1)),
+    ],
+)
+def test_scheduled_dags_have_the_deadline_of_the_service_level(bag, dag_id, limit):
+    (deadline,) = bag.dags[dag_id].deadline
+    assert deadline.interval == limit
+    assert deadline.callback.path == "dags.common.tell_deadline"
+    assert deadline.callback.kwargs == {"owner": bag.dags[dag_id].tasks[0].owner}
+
+
+def test_a_deadline_survives_the_way_to_the_scheduler(bag):
+    """The scheduler reads DAGs from the database: what cannot be serialized would never be told."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    found = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(bag.dags["ingest_orders"]))
+    assert "dags.common.tell_deadline" in str(found.deadline)

@@ -1,4 +1,4 @@
--- depends_on: {{ ref('plan_batches') }}
+-- depends_on: {{ ref('plan_batches') }} {{ ref('plan_keys_source_counts') }}
 -- how far each dataset is complete: up to the first missing or incomplete window
 with batches as (
     -- corrections do not cover a window of their source
@@ -45,6 +45,20 @@ gaps as (
     select dataset, covered_until as gap_start, window_start as gap_end from reach where window_start > covered_until
 ),
 
+counted as (
+    select dataset, max(event_date) + 1 as counted_until from ({{ whole('ops_source_counts') }}) group by dataset
+),
+
+differing as (
+    select
+        dataset,
+        list(distinct event_date order by event_date) as unreconciled_dates,
+        min(event_date) as first_date
+    from {{ ref('ops_differences') }}
+    where is_alert and not is_accepted
+    group by dataset
+),
+
 final as (
     select
         datasets.dataset,
@@ -53,16 +67,21 @@ final as (
         max(windows.window_end) as latest_window_end,
         count(distinct gaps.gap_start) as holes,
         (select count(*) from short where short.dataset = datasets.dataset) as short_windows,
-        coalesce(
-            (
-                select list(distinct event_date order by event_date) from {{ ref('ops_differences') }} as differences
-                where differences.dataset = datasets.dataset and is_alert and not is_accepted
-            ),
-            []
-        ) as unreconciled_dates
+        coalesce(any_value(differing.unreconciled_dates), []) as unreconciled_dates,
+        case
+            -- least() leaves out what is null
+            when any_value(counted.counted_until) is not null and max(windows.window_end) is not null
+                then least(
+                    coalesce(min(gaps.gap_start), max(windows.window_end)),
+                    any_value(counted.counted_until),
+                    any_value(differing.first_date)
+                )
+        end as reconciled_until
     from (select distinct dataset from batches where dataset <> 'source_counts') as datasets
     left join windows using (dataset)
     left join gaps using (dataset)
+    left join counted using (dataset)
+    left join differing using (dataset)
     group by datasets.dataset
 )
 

@@ -5,6 +5,7 @@ import pytest
 
 from ingestion.contract import CADENCES, Column, Contract, Money, parse_duration, read_contracts, say_duration
 from ingestion.errors import Permanent
+from ingestion.service_level import ServiceLevel
 
 YAML = """
 sources:
@@ -51,6 +52,7 @@ def test_a_contract_is_read_whole(write):
             lateness=timedelta(days=2),
             expect_records_every=timedelta(minutes=30),
             owner="us",
+            service_level=ServiceLevel(timedelta(hours=3), 0.999, 0.2, timedelta(days=28)),
             longest_record=5000,
             columns=(
                 Column("order_id", "varchar", required=True, description="The order."),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import Permanent
-from ingestion.fields import Fields, guess, parse_duration, read_entries, read_yaml, say_duration
+from ingestion.fields import Fields, guess, parse_duration, read_entries, read_yaml, say_age, say_duration
 from warehouse.lineage import read_gold
 from warehouse.personal import published_silver
 from warehouse.version import model_version
@@ -119,3 +119,16 @@ def test_whoever_reads_the_models_tells_it_status_included(broken: Path) -> None
     for read in (published_silver, model_version, lambda project: list(read_gold(project))):
         with pytest.raises(Permanent, match=r"not YAML.*_orders.yml:\d"):
             read(broken)
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (timedelta(seconds=5), "0 min"),
+        (timedelta(hours=4, minutes=5), "4 h 5 min"),
+        (timedelta(days=2, minutes=5), "2 d 5 min"),
+        (timedelta(days=2, hours=3, minutes=5), "2 d 3 h"),
+    ],
+)
+def test_an_age_is_said_in_two_units(age: timedelta, said: str) -> None:
+    assert say_age(age) == said

@@ -11,7 +11,15 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 def test_it_follows_the_specification() -> None:
     parsed = ComposeSpecification(**{key: value for key, value in COMPOSE.items() if not key.startswith("x-")})
-    assert set(parsed.services) == {"postgres", "init", "api-server", "scheduler", "dag-processor", "triggerer"}
+    assert set(parsed.services) == {
+        "postgres",
+        "init",
+        "api-server",
+        "scheduler",
+        "dag-processor",
+        "triggerer",
+        "watchdog",
+    }
 
 
 def test_every_lasting_service_has_a_health_check_and_comes_back() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import runs
+from ingestion import run_log
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
-from ingestion.runs import Taken
+from ingestion.run_log import Taken
 from ingestion.window import Window
 
 AT = datetime(2026, 11, 3, 4, tzinfo=UTC)
@@ -24,9 +24,9 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_a_landing_has_a_line_for_each_dataset(home: Home) -> None:
-    with runs.logged(home, "ingest", AT, source="orders", window=DAY) as taken:
+    with run_log.logged(home, "ingest", AT, source="orders", window=DAY) as taken:
         taken += [Taken(3, 300, "orders"), Taken(5, 500, "order_items")]
-    first, second = runs.read(home)
+    first, second = run_log.read(home)
     assert (first.stage, first.source, first.dataset, first.records, first.bytes, first.result) == (
         "ingest",
         "orders",
@@ -54,46 +54,46 @@ def test_a_landing_has_a_line_for_each_dataset(home: Home) -> None:
     ],
 )
 def test_a_failure_is_logged_and_passed_on_without_its_words(home: Home, error: BaseException, result: str) -> None:
-    with pytest.raises(type(error)), runs.logged(home, "transform", AT, build_id="b"):
+    with pytest.raises(type(error)), run_log.logged(home, "transform", AT, build_id="b"):
         raise error
-    (line,) = runs.read(home)
+    (line,) = run_log.read(home)
     assert (line.stage, line.of_build_id, line.records, line.result) == ("transform", "b", 0, result)
-    assert "a value" not in next(runs.folder(home).iterdir()).read_text()
+    assert "a value" not in next(run_log.folder(home).iterdir()).read_text()
 
 
 def test_lines_of_many_processes_stay_whole(home: Home) -> None:
     program = f"""if 1:
         from datetime import UTC, datetime
         from pathlib import Path
-        from ingestion import runs
+        from ingestion import run_log
         from ingestion.home import Home
         home = Home(Path({str(home.root)!r}), Path("."))
         for number in range(200):
-            with runs.logged(home, "plan", datetime(2026, 11, 3, tzinfo=UTC)) as taken:
-                taken.append(runs.Taken(number, 0))
+            with run_log.logged(home, "plan", datetime(2026, 11, 3, tzinfo=UTC)) as taken:
+                taken.append(run_log.Taken(number, 0))
     """
-    environment = os.environ | {"PYTHONPATH": str(Path(runs.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(run_log.__file__).parents[1])}
     both = [subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(2)]
     assert [one.wait(timeout=120) for one in both] == [0, 0]
-    found = runs.read(home)
+    found = run_log.read(home)
     assert sorted(line.records for line in found) == sorted([*range(200), *range(200)])
     assert len({line.run_id for line in found}) == 400
 
 
 def test_a_log_that_cannot_be_written_or_read_stops_nothing(home: Home, tmp_path: Path) -> None:
     nowhere = Home(tmp_path / "none", tmp_path)
-    with runs.logged(nowhere, "plan", AT):
+    with run_log.logged(nowhere, "plan", AT):
         pass
-    assert not nowhere.root.exists() and runs.read(nowhere) == []
-    runs.folder(home).write_text("a file where the folder should be")
-    with runs.logged(home, "plan", AT):
+    assert not nowhere.root.exists() and run_log.read(nowhere) == []
+    run_log.folder(home).write_text("a file where the folder should be")
+    with run_log.logged(home, "plan", AT):
         pass
-    assert runs.read(home) == []
+    assert run_log.read(home) == []
 
 
 def test_broken_lines_are_left_out(home: Home) -> None:
-    with runs.logged(home, "plan", AT):
+    with run_log.logged(home, "plan", AT):
         pass
-    (path,) = runs.folder(home).iterdir()
+    (path,) = run_log.folder(home).iterdir()
     path.write_text('{"run_id": "half\n\xff\n{}\n[]\n' + path.read_text())
-    assert [line.stage for line in runs.read(home)] == ["plan"]
+    assert [line.stage for line in run_log.read(home)] == ["plan"]

@@ -1,0 +1,422 @@
+"""Alerts: what is wrong, who owns it, what to look at and what to type; and the record of who has been told.
+
+An alert is open from when it is first found until it is found no longer. Each endpoint gets one message when an alert opens, at
+most one reminder per day, and one when it is over. An alert that another one explains is told with that one, not by itself.
+
+The record is `alerts.json` in the home. It is replaced by a rename, under a lock that is never held while a message is sent. A
+message is recorded before it is sent, and again after: if a process dies in between, nobody knows whether it was sent. It is not
+sent again for a quarter of an hour, as another process may be sending it, and then it is: an alert told twice does less harm
+than one that is never told.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ingestion.aside import set_aside
+from ingestion.errors import ClearwellError
+from ingestion.home import Home
+from ingestion.land import Report, silent
+from ingestion.locks import hold
+from operations.notify import LOG, Endpoint, Message
+
+RUNBOOK = "docs/operating.md"
+RUNBOOK_VARIABLE = "CLEARWELL_RUNBOOK"
+REMIND_EVERY = timedelta(days=1)
+# Longer than all tries of all endpoints take.
+_SENDING = timedelta(minutes=15)
+# What an endpoint did not take by then about an alert that is over, nobody needs any more.
+_FORGET_AFTER = timedelta(days=1)
+_PATIENCE_SECONDS = 60.0
+_MOST_ROWS = 10
+
+# Every kind of alert, with whether it is urgent. docs/operating.md has a section for each.
+KINDS: Mapping[str, bool] = {
+    "clock": True,
+    "disk": True,
+    "unpublished": True,
+    "unreadable": True,
+    "pinned": False,
+    "no_build": True,
+    "task_failed": True,
+    "deadline": True,
+    "held": True,
+    "stale": True,
+    "empty": True,
+    "few_records": True,
+    "incomplete": True,
+    "error_budget": False,
+    "finding": True,
+    "endpoint": True,
+    "ping": True,
+}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One thing that is wrong. `about` is the dataset, source, DAG or check; `todo` is what to type.
+
+    `causes` name alerts that would explain this one, the likeliest first: each the key of one alert, or a kind.
+    """
+
+    kind: str
+    what: str
+    todo: str
+    owner: str
+    about: str = ""
+    rows: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind} is no kind of alert")
+        # lists, as read from the record
+        object.__setattr__(self, "rows", tuple(self.rows))
+        object.__setattr__(self, "causes", tuple(self.causes))
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.about}" if self.about else self.kind
+
+    @property
+    def is_urgent(self) -> bool:
+        return KINDS[self.kind]
+
+
+@dataclass(frozen=True)
+class Told:
+    """The last message to an endpoint about an alert: opened, reminder or over; when; and whether it is sending, sent or failed."""
+
+    what: str
+    at: datetime
+    state: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An alert in the record: since when it is open, since when it is over, and who was told."""
+
+    alert: Alert
+    since: datetime
+    over_at: datetime | None = None
+    told: Mapping[str, Told] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """An alert and those that it explains."""
+
+    entry: Entry
+    implied: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is open after an update, and which endpoints did not take a message, each with the reason."""
+
+    groups: tuple[Group, ...]
+    failed: Mapping[str, str]
+    sent: tuple[str, ...] = ()
+    is_recorded: bool = True
+
+
+Record = dict[str, Entry]
+
+
+def grouped(record: Mapping[str, Entry]) -> list[Group]:
+    """Put each open alert under the one that explains it; the first are those that nothing explains."""
+    open_now = {key: one for key, one in record.items() if one.over_at is None}
+    roots: dict[str, list[Alert]] = {}
+    for key, entry in open_now.items():
+        root = _root(key, open_now)
+        roots.setdefault(root, [])
+        if root != key:
+            roots[root].append(entry.alert)
+    order = list(KINDS)
+    return [
+        Group(open_now[key], tuple(sorted(implied, key=lambda one: one.key)))
+        for key, implied in sorted(roots.items(), key=lambda one: (order.index(open_now[one[0]].alert.kind), one[0]))
+    ]
+
+
+def _root(key: str, open_now: Mapping[str, Entry]) -> str:
+    """Follow the causes of an alert to one without any that is open."""
+    seen = {key}
+    while True:
+        cause = next(
+            (
+                other
+                for name in open_now[key].alert.causes
+                for other in sorted(open_now)
+                if other not in seen and (other == name or open_now[other].alert.kind == name)
+            ),
+            None,
+        )
+        if cause is None:
+            return key
+        seen.add(cause)
+        key = cause
+
+
+def merge(
+    record: Mapping[str, Entry], found: Iterable[Alert], is_judged: Callable[[Alert], bool], now: datetime
+) -> Record:
+    """Return the record with what was found. An open alert that was judged and not found is over; others stay as they are."""
+    there = {one.key: one for one in found}
+    merged: Record = {}
+    for key, entry in record.items():
+        if key in there:
+            is_again = any(one.what == "over" for one in entry.told.values())
+            merged[key] = replace(entry, alert=there[key], since=now if is_again else entry.since, over_at=None)
+        elif entry.over_at is None and is_judged(entry.alert):
+            merged[key] = replace(entry, over_at=now)
+        else:
+            merged[key] = entry
+    return merged | {key: Entry(one, now) for key, one in there.items() if key not in merged}
+
+
+def due(record: Mapping[str, Entry], ids: Iterable[str], now: datetime) -> list[tuple[str, str, str]]:
+    """List the messages to send now: the endpoint, the alert's key, and opened, reminder or over."""
+    ids = list(ids)
+    roots = {one.entry.alert.key for one in grouped(record)}
+    found = []
+    for key, entry in record.items():
+        for name in ids:
+            told = entry.told.get(name)
+            if what := _next(entry, told, key in roots, now):
+                found.append((name, key, what))
+    return found
+
+
+def _next(entry: Entry, told: Told | None, is_root: bool, now: datetime) -> str:
+    # Another process may be sending it. A clock that is set back must not make this last for ever.
+    if told and told.state == "sending" and timedelta(0) <= now - told.at < _SENDING:
+        return ""
+    if entry.over_at is not None:
+        return "" if told is None or _is_told(told) else "over"
+    if not is_root:
+        return ""
+    if told is None or told.what == "over":
+        return "opened"
+    if told.state != "sent":
+        return told.what
+    return "reminder" if abs(now - told.at) >= REMIND_EVERY else ""
+
+
+def _is_told(told: Told) -> bool:
+    """Whether nothing more is to be said to an endpoint about an alert that is over."""
+    return (told.what, told.state) in (("over", "sent"), ("opened", "failed"))
+
+
+def pruned(record: Mapping[str, Entry], ids: Iterable[str], now: datetime) -> Record:
+    """Return the record without alerts that are over and about which all have been told, or that are over for a day."""
+    ids = set(ids)
+
+    def is_done(entry: Entry) -> bool:
+        told = [one for name, one in entry.told.items() if name in ids]
+        return entry.over_at is not None and (all(map(_is_told, told)) or now - entry.over_at >= _FORGET_AFTER)
+
+    return {key: entry for key, entry in record.items() if not is_done(entry)}
+
+
+def message(group: Group, what: str, now: datetime, env: Mapping[str, str] = os.environ) -> Message:
+    """Write the message about an alert and those that it explains."""
+    entry, alert = group.entry, group.entry.alert
+    about = f": {alert.about}" if alert.about else ""
+    words = {"opened": "alert", "reminder": "still open", "over": "over"}[what]
+    title = f"Clearwell {words}: {alert.kind.replace('_', ' ')}{about}"
+    until = f" to {entry.over_at:%Y-%m-%d %H:%M} UTC" if entry.over_at else ""
+    lines = [
+        f"Over: {alert.what}" if what == "over" else alert.what,
+        f"Owner: {alert.owner}. {'Urgent' if alert.is_urgent else 'Not urgent'}. Since {entry.since:%Y-%m-%d %H:%M} UTC{until}.",
+    ]
+    if what != "over":
+        lines += [f"- {row}" for row in alert.rows[:_MOST_ROWS]]
+        if len(alert.rows) > _MOST_ROWS:
+            lines.append(f"- and {len(alert.rows) - _MOST_ROWS} more")
+        if group.implied:
+            lines.append("Explained by it:")
+            lines += [f"- {one.kind.replace('_', ' ')}: {one.what}" for one in group.implied]
+        lines += [f"Next: {alert.todo}", f"Runbook: {runbook(alert.kind, env)}"]
+    return Message(title, "\n".join(lines), is_over=what == "over", is_urgent=alert.is_urgent)
+
+
+def runbook(kind: str, env: Mapping[str, str] = os.environ) -> str:
+    """Return the link to a kind's section of the runbook; CLEARWELL_RUNBOOK is where your people read it."""
+    return f"{env.get(RUNBOOK_VARIABLE) or RUNBOOK}#{kind}"
+
+
+def update(
+    home: Home,
+    now: datetime,
+    found: Sequence[Alert],
+    is_judged: Callable[[Alert], bool],
+    endpoints: Sequence[Endpoint],
+    report: Report = silent,
+) -> Outcome:
+    """Record what was found, and send what is due. An endpoint that takes nothing is an alert of its own, to the others.
+
+    If the record cannot be written, as on a full disk, the messages are sent all the same.
+    """
+    outcome = _update(home, now, found, is_judged, endpoints, report)
+    sent, failed = set(outcome.sent), dict(outcome.failed)
+    down = [_endpoint_alert(one.name, why) for one in endpoints if (why := failed.get(one.id))]
+    answered = {_endpoint_alert(one.name, "").key for one in endpoints if one.id in sent and one.id not in failed}
+    open_now = {one.entry.alert.key for one in outcome.groups}
+    gone = {one for one in open_now if one.startswith("endpoint:")} - {
+        _endpoint_alert(one.name, "").key for one in endpoints
+    }
+    if not down and not (open_now & (answered | gone)):
+        return outcome
+    others = [one for one in endpoints if one.id not in failed]
+    second = _update(home, now, down, lambda one: one.key in answered | gone, others, report)
+    return replace(
+        second,
+        failed={**failed, **second.failed},
+        sent=(*outcome.sent, *second.sent),
+        is_recorded=outcome.is_recorded and second.is_recorded,
+    )
+
+
+def _endpoint_alert(name: str, why: str) -> Alert:
+    return Alert(
+        kind="endpoint",
+        about=name,
+        owner="data-platform",
+        what=f"alerts do not reach {name}: {why}",
+        todo="correct CLEARWELL_ALERTS or the service, then clearwell watch --test-alert",
+    )
+
+
+def _update(
+    home: Home,
+    now: datetime,
+    found: Sequence[Alert],
+    is_judged: Callable[[Alert], bool],
+    endpoints: Sequence[Endpoint],
+    report: Report,
+) -> Outcome:
+    names = {one.id: one for one in endpoints}
+    claimed: list[tuple[str, str, str]] = []
+
+    def claim(record: Record) -> Record:
+        merged = merge(record, found, is_judged, now)
+        claimed[:] = due(merged, names, now)
+        return _marked(merged, [(*one, "sending") for one in claimed], now)
+
+    record, is_recorded = _change(home, claim, report)
+    failed, done = _send(record, claimed, names, now)
+
+    def confirm(record: Record) -> Record:
+        # what was not taken is due again at the next pass
+        return pruned(_marked(record, done, now), names, now)
+
+    after, is_confirmed = _change(home, confirm, report) if is_recorded else (record, False)
+    sent = tuple(dict.fromkeys(name for name, _, _, told in done if told == "sent"))
+    return Outcome(tuple(grouped(after)), failed, sent, is_recorded and is_confirmed)
+
+
+def _send(
+    record: Record, claimed: Iterable[tuple[str, str, str]], names: Mapping[str, Endpoint], now: datetime
+) -> tuple[dict[str, str], list[tuple[str, str, str, str]]]:
+    """Send the messages; return the endpoints that failed, with the reasons, and for each message whether it was sent or failed."""
+    groups = {one.entry.alert.key: one for one in grouped(record)}
+    failed: dict[str, str] = {}
+    done = []
+    for name, key, what in claimed:
+        # an endpoint that is down is not tried again in this pass
+        if name not in failed and (why := names[name].send(message(groups.get(key) or Group(record[key]), what, now))):
+            failed[name] = why
+        done.append((name, key, what, "failed" if name in failed else "sent"))
+    return failed, done
+
+
+def _marked(record: Record, messages: Iterable[tuple[str, str, str, str]], now: datetime) -> Record:
+    """Return the record with the state of each message."""
+    marked = dict(record)
+    for name, key, what, told in messages:
+        if key in marked:
+            marked[key] = replace(marked[key], told={**marked[key].told, name: Told(what, now, told)})
+    return marked
+
+
+def _change(home: Home, change: Callable[[Record], Record], report: Report) -> tuple[Record, bool]:
+    """Change the record, under its lock; return it, and whether it could be written."""
+    before: Record = {}
+    try:
+        with _locked(home):
+            before = _read(home, report)
+            after = change(before)
+            if after != before:
+                _write(home, after)
+        return after, True
+    except (OSError, ClearwellError) as error:
+        report(f"the record of alerts cannot be written, so messages may be repeated: {type(error).__name__}: {error}")
+    with suppress(OSError):
+        before = _read(home, report)
+    return change(before), False
+
+
+def read(home: Home, report: Report = silent) -> list[Group]:
+    """Return the open alerts, in groups."""
+    return grouped(_read(home, report))
+
+
+def keys(home: Home) -> frozenset[str]:
+    """Return the keys of all alerts in the record, also of those that are over but not told to everybody."""
+    return frozenset(_read(home, silent))
+
+
+def path(home: Home) -> Path:
+    """Return the file of the record."""
+    return home.root / "alerts.json"
+
+
+def _locked(home: Home) -> AbstractContextManager[None]:
+    return hold(home.root / "alerts.lock", "records alerts", silent, _PATIENCE_SECONDS)
+
+
+def _read(home: Home, report: Report) -> Record:
+    try:
+        text = path(home).read_text()
+    except FileNotFoundError:
+        return {}
+    try:
+        return {key: _entry(row) for key, row in json.loads(text).items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        report(f"the record of alerts was damaged and is set aside; open alerts are told again: {type(error).__name__}")
+        set_aside(home, path(home), "the record of alerts cannot be read")
+        return {}
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    told = {
+        name: Told(str(one["what"]), datetime.fromisoformat(one["at"]), str(one["state"]))
+        for name, one in row["told"].items()
+    }
+    over_at = datetime.fromisoformat(row["over_at"]) if row["over_at"] else None
+    return Entry(Alert(**row["alert"]), datetime.fromisoformat(row["since"]), over_at, told)
+
+
+def _write(home: Home, record: Mapping[str, Entry]) -> None:
+    part = path(home).with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("w") as file:
+            json.dump({key: asdict(entry) for key, entry in record.items()}, file, indent=1, default=_text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path(home))
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+__all__ = ["KINDS", "LOG", "Alert", "Group", "Outcome", "message", "read", "update"]

@@ -1,0 +1,179 @@
+"""Send messages to people: by webhook, by e-mail, and to the log. One interface for the watchdog and for Airflow.
+
+CLEARWELL_ALERTS lists the endpoints, as addresses of Apprise (https://github.com/caronc/apprise) with spaces or new lines between
+them. An address holds secrets: no message, error, log or file has any part of one. An endpoint is named by its place and service.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+from urllib.request import Request, urlopen
+
+from ingestion.land import Report
+from operations.output import escaped
+
+VARIABLE = "CLEARWELL_ALERTS"
+PING_VARIABLE = "CLEARWELL_WATCH_PING_URL"
+LOG = "log"
+# Apprise tries again this often, after a pause; an address may say otherwise, as `?retry=5&wait=10`.
+_RETRIES, _PAUSE_SECONDS = 2, 2.0
+_PING_TRIES, _PING_SECONDS = 3, 10.0
+_STATUS = re.compile(r"\berror=(\d{3})\b")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people are told: a title, a text, and whether it says that something is over."""
+
+    title: str
+    body: str
+    is_over: bool = False
+    is_urgent: bool = True
+
+
+class Endpoint(Protocol):
+    """Something that takes messages. `id` tells endpoints apart over time and reveals nothing; `name` is for people."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    def send(self, message: Message) -> str:
+        """Send a message; return why it was not taken, empty if it was. Never raises."""
+        ...
+
+
+@dataclass(frozen=True)
+class Log:
+    """Write each message as one line, structured, wherever reports go: the journal, the task's log, or a terminal."""
+
+    report: Report
+    id: str = LOG
+    name: str = LOG
+
+    def send(self, message: Message) -> str:
+        """Write the line."""
+        self.report(escaped(json.dumps({"alert": asdict(message)}, ensure_ascii=False)))
+        return ""
+
+
+@dataclass(frozen=True)
+class Service:
+    """An endpoint of Apprise: its address is kept out of the repr, and so out of tracebacks."""
+
+    id: str
+    name: str
+    address: str = field(repr=False)
+
+    def send(self, message: Message) -> str:
+        """Send the message, with retries. What Apprise logs is not shown: it may name the address."""
+        import apprise
+
+        with _logged() as logged:
+            try:
+                service = _read(self.address)
+                if service is None:
+                    return "no service of Apprise has such an address"
+                kind = apprise.NotifyType.SUCCESS if message.is_over else apprise.NotifyType.FAILURE
+                sender = apprise.Apprise(asset=_asset())
+                sender.add(service)
+                is_sent = sender.notify(title=message.title, body=message.body, notify_type=kind, body_format="text")
+            except Exception as error:  # a plug-in may fail in any way, and the other endpoints must get the message
+                return f"it failed with {type(error).__name__}"
+        if is_sent:
+            return ""
+        status = next((found[1] for line in logged if (found := _STATUS.search(line))), "")
+        return f"it answered with status {status}" if status else "it does not answer, or refuses the message"
+
+
+def endpoints(report: Report, env: Mapping[str, str] = os.environ) -> list[Endpoint]:
+    """Return the log, and what CLEARWELL_ALERTS lists. An address that cannot be read is an endpoint that never answers."""
+    found: list[Endpoint] = [Log(report)]
+    addresses = dict.fromkeys(env.get(VARIABLE, "").split())
+    for place, address in enumerate(addresses, 1):
+        digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+        found.append(Service(digest, f"endpoint {place} ({_kind(address)})", address))
+    return found
+
+
+def ping(env: Mapping[str, str] = os.environ) -> str:
+    """Tell a dead man's switch that a whole pass has ended; return why that failed, empty if it did not or none is set."""
+    address = env.get(PING_VARIABLE, "").strip()
+    if not address:
+        return ""
+    if not address.startswith(("https://", "http://")):
+        return f"{PING_VARIABLE} is not an address that starts with https:// or http://"
+    why = ""
+    for _ in range(_PING_TRIES):
+        try:
+            with urlopen(Request(address, headers={"User-Agent": "clearwell"}), timeout=_PING_SECONDS) as answer:
+                answer.read(1)
+            return ""
+        except Exception as error:  # of any kind: a pass must not end by it, and its text may hold the address
+            status = getattr(error, "code", "")
+            why = f"it answered with status {status}" if status else "it does not answer"
+    return why
+
+
+def _kind(address: str) -> str:
+    """Name the service of an address: by its scheme, which holds no secret, if it is one that Apprise knows."""
+    scheme = address.partition("://")[0].lower()
+    return scheme if "://" in address and re.fullmatch(r"[a-z][a-z0-9+]{0,15}", scheme) else "unreadable"
+
+
+def _asset() -> Any:
+    import apprise
+
+    return apprise.AppriseAsset(
+        app_id="Clearwell",
+        app_desc="Clearwell",
+        app_url="",
+        image_url_mask="",
+        image_url_logo="",
+        async_mode=False,
+        default_service_retry=_RETRIES,
+        default_service_wait=_PAUSE_SECONDS,
+    )
+
+
+def _read(address: str) -> Any:
+    import apprise
+
+    return apprise.Apprise.instantiate(address, asset=_asset(), suppress_exceptions=True)
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Keep what Apprise logs meanwhile, and keep it from every other log."""
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    loggers = [logging.getLogger(name) for name in ("apprise", "urllib3", "requests")]
+    before = [(one, one.propagate, one.handlers, one.level) for one in loggers]
+    keep = Keep(logging.WARNING)
+    for one in loggers:
+        one.propagate, one.handlers = False, [keep]
+        one.setLevel(logging.WARNING)
+    try:
+        yield lines
+    finally:
+        for one, propagate, handlers, level in before:
+            one.propagate, one.handlers = propagate, handlers
+            one.setLevel(level)
+
+
+def send_test(found: Sequence[Endpoint], message: Message, told: Callable[[str, str], None]) -> None:
+    """Send a message to every endpoint, and tell the answer of each as it comes."""
+    for one in found:
+        told(one.name, one.send(message))

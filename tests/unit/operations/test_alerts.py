@@ -1,0 +1,265 @@
+"""Who is told what, and when: each alert once, grouped, reminded daily, and told when it is over; also after crashes."""
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ingestion.home import Home
+from operations import alerts
+from operations.alerts import Alert
+from operations.notify import Endpoint, Message
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass
+class Inbox:
+    """An endpoint that keeps what it gets, unless it is down."""
+
+    id: str = "a"
+    name: str = "endpoint 1 (test)"
+    is_down: bool = False
+    got: list[Message] = field(default_factory=list)
+
+    def send(self, message: Message) -> str:
+        if self.is_down:
+            return "it does not answer"
+        self.got.append(message)
+        return ""
+
+    def titles(self) -> list[str]:
+        return [one.title.removeprefix("Clearwell ") for one in self.got]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path, tmp_path)
+
+
+def alert(kind: str, about: str = "", causes: tuple[str, ...] = (), what: str = "it is wrong") -> Alert:
+    return Alert(kind, what, f"clearwell status about {about}", "shop-team", about, ("12 rows",), causes)
+
+
+def everything(_: Alert) -> bool:
+    return True
+
+
+def not_endpoints(one: Alert) -> bool:
+    return one.kind != "endpoint"
+
+
+def run(
+    home: Home, now: datetime, found: list[Alert], *boxes: Endpoint, judged: Callable = not_endpoints
+) -> alerts.Outcome:
+    return alerts.update(home, now, found, judged, boxes)
+
+
+def test_an_alert_is_told_once_reminded_daily_and_told_when_it_is_over(home: Home) -> None:
+    box = Inbox()
+    for minutes in range(0, 50 * 60, 5):
+        run(home, NOON + minutes * MINUTE, [alert("stale", "orders")], box)
+    assert box.titles() == ["alert: stale: orders", "still open: stale: orders", "still open: stale: orders"]
+    for minutes in (3000, 3005):
+        assert run(home, NOON + minutes * MINUTE, [], box).groups == ()
+    assert box.titles()[3:] == ["over: stale: orders"] and box.got[-1].is_over
+    assert json.loads(alerts.path(home).read_text()) == {}
+    run(home, NOON + 3 * DAY, [alert("stale", "orders")], box)
+    assert box.titles()[4:] == ["alert: stale: orders"]
+
+
+def test_a_message_has_the_owner_the_rows_what_to_type_and_the_runbook(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEARWELL_RUNBOOK", "https://wiki.example.com/operating")
+    box = Inbox()
+    many = Alert("held", "ten are held", "clearwell status", "web-team", "clicks", tuple(f"row {n}" for n in range(12)))
+    run(home, NOON, [many], box)
+    assert box.got[0].title == "Clearwell alert: held: clicks"
+    assert box.got[0].body.splitlines() == [
+        "ten are held",
+        "Owner: web-team. Urgent. Since 2026-11-20 12:00 UTC.",
+        *(f"- row {n}" for n in range(10)),
+        "- and 2 more",
+        "Next: clearwell status",
+        "Runbook: https://wiki.example.com/operating#held",
+    ]
+
+
+def test_what_another_alert_explains_is_told_with_it(home: Home) -> None:
+    box = Inbox()
+    found = [
+        alert("stale", "orders", ("no_build",), "orders is late"),
+        alert("no_build", causes=("disk", "task_failed:build_warehouse.plan")),
+        alert("disk"),
+        alert("finding", "odd", ("held",)),
+    ]
+    outcome = run(home, NOON, found, box)
+    assert [(one.entry.alert.key, [i.key for i in one.implied]) for one in outcome.groups] == [
+        ("disk", ["no_build", "stale:orders"]),
+        ("finding:odd", []),
+    ]
+    assert box.titles() == ["alert: disk", "alert: finding: odd"]
+    assert "- stale: orders is late" in box.got[0].body
+    # the cause is gone, and something is left: it is told by itself
+    run(home, NOON + HOUR, [found[0]], box)
+    assert sorted(box.titles()[2:]) == ["alert: stale: orders", "over: disk", "over: finding: odd"]
+
+
+def test_causes_in_a_circle_end(home: Home) -> None:
+    box = Inbox()
+    run(home, NOON, [alert("stale", "a", ("held:b",)), alert("held", "b", ("stale:a",))], box)
+    assert sorted(box.titles()) == ["alert: held: b", "alert: stale: a"]
+
+
+def test_what_was_not_judged_stays_open(home: Home) -> None:
+    box = Inbox()
+    run(home, NOON, [alert("task_failed", "build_warehouse.plan"), alert("disk")], box)
+    outcome = run(home, NOON + HOUR, [], box, judged=lambda one: one.kind == "disk")
+    assert [one.entry.alert.key for one in outcome.groups] == ["task_failed:build_warehouse.plan"]
+    assert box.titles()[-1] == "over: disk"
+
+
+def test_an_endpoint_that_is_down_is_told_to_the_others_and_gets_everything_later(home: Home) -> None:
+    up, down = Inbox("a", "endpoint 1 (test)"), Inbox("b", "endpoint 2 (test)", is_down=True)
+    outcome = run(home, NOON, [alert("disk")], up, down)
+    assert outcome.failed == {"b": "it does not answer"}
+    assert up.titles() == ["alert: disk", "alert: endpoint: endpoint 2 (test)"]
+    for minutes in range(5, 60, 5):
+        outcome = run(home, NOON + minutes * MINUTE, [alert("disk")], up, down)
+        assert outcome.failed and len(up.got) == 2
+    down.is_down = False
+    run(home, NOON + HOUR, [alert("disk")], up, down)
+    run(home, NOON + HOUR + 5 * MINUTE, [alert("disk")], up, down)
+    assert "alert: disk" in down.titles()
+    assert up.titles()[2:] == ["over: endpoint: endpoint 2 (test)"]
+    assert [one.entry.alert.key for one in alerts.read(home)] == ["disk"]
+
+
+def test_one_that_was_down_all_the_time_is_not_told_about_what_is_over(home: Home) -> None:
+    up, down = Inbox("a", "endpoint 1 (test)"), Inbox("b", "endpoint 2 (test)", is_down=True)
+    run(home, NOON, [alert("disk")], up, down)
+    run(home, NOON + HOUR, [], up, down)
+    down.is_down = False
+    for minutes in range(65, 90, 5):
+        run(home, NOON + minutes * MINUTE, [], up, down)
+    assert not [one for one in down.titles() if "disk" in one]
+    assert alerts.read(home) == []
+
+
+def test_an_endpoint_that_is_taken_away_is_no_alert_any_more(home: Home) -> None:
+    up, down = Inbox("a", "endpoint 1 (test)"), Inbox("b", "endpoint 2 (test)", is_down=True)
+    run(home, NOON, [alert("disk")], up, down)
+    run(home, NOON + HOUR, [alert("disk")], up)
+    assert [one.entry.alert.key for one in alerts.read(home)] == ["disk"]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Deadly(Inbox):
+    """An endpoint at which the process dies: before it has taken the message, or after."""
+
+    takes: bool = True
+
+    def send(self, message: Message) -> str:
+        if self.takes:
+            self.got.append(message)
+        raise Killed
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_crash_between_send_and_record_loses_nothing_and_repeats_nothing_at_once(home: Home, takes: bool) -> None:
+    box, deadly = Inbox(), Deadly(takes=takes)
+    with pytest.raises(Killed):
+        run(home, NOON, [alert("disk")], deadly)
+    for minutes in (5, 10, 14):
+        run(home, NOON + minutes * MINUTE, [alert("disk")], box)
+    assert box.got == []
+    for minutes in (15, 20, 60):
+        run(home, NOON + minutes * MINUTE, [alert("disk")], box)
+    assert box.titles() == ["alert: disk"]
+    # and the end is told, whatever was known about the start
+    with pytest.raises(Killed):
+        run(home, NOON + 2 * HOUR, [], deadly)
+    for minutes in (125, 140, 145):
+        run(home, NOON + minutes * MINUTE, [], box)
+    assert box.titles() == ["alert: disk", "over: disk"] and json.loads(alerts.path(home).read_text()) == {}
+
+
+def test_an_alert_that_opens_and_is_over_around_a_crash_is_told_to_be_over(home: Home) -> None:
+    box = Inbox()
+    with pytest.raises(Killed):
+        run(home, NOON, [alert("disk")], Deadly())
+    run(home, NOON + 5 * MINUTE, [], box)
+    run(home, NOON + 16 * MINUTE, [], box)
+    assert box.titles() == ["over: disk"]
+
+
+def test_a_damaged_record_is_set_aside_and_nothing_is_left_untold(home: Home) -> None:
+    box = Inbox()
+    for number, garbage in enumerate(("{", "[]", '{"disk": {}}', '{"disk": 3}')):
+        alerts.path(home).write_text(garbage)
+        run(home, NOON + number * HOUR, [alert("disk")], box)
+    assert box.titles() == ["alert: disk"] * 4
+    assert len(list(home.broken.glob("alerts.json*"))) == 8
+
+
+def test_what_cannot_be_recorded_is_sent_all_the_same(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    box = Inbox()
+    run(home, NOON, [alert("stale", "orders")], box)
+    monkeypatch.setattr(alerts, "_write", full)
+    outcome = run(home, NOON + HOUR, [alert("stale", "orders"), alert("disk")], box)
+    assert not outcome.is_recorded and [one.entry.alert.key for one in outcome.groups] == ["disk", "stale:orders"]
+    # what is in the record is not sent again; what could not be recorded may be
+    assert box.titles() == ["alert: stale: orders", "alert: disk"]
+
+
+def test_a_kind_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="odd is no kind"):
+        alert("odd")
+
+
+@dataclass
+class Appending:
+    """An endpoint that processes share: each message is a line of a file."""
+
+    file: Path
+    id: str = "a"
+    name: str = "endpoint 1 (test)"
+
+    def send(self, message: Message) -> str:
+        with self.file.open("a") as file:
+            file.write(message.title + "\n")
+        return ""
+
+
+def _pass(root: Path, started: "multiprocessing.synchronize.Barrier", number: int) -> None:
+    started.wait(60)
+    home = Home(root, root)
+    own = [alert("disk"), alert("task_failed", f"dag.{number}")]
+    alerts.update(home, NOON, own, lambda _: False, [Appending(root / "sent")])
+
+
+def test_processes_at_the_same_time_send_each_message_once_and_lose_none(home: Home) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(4)
+    workers = [context.Process(target=_pass, args=(home.root, barrier, number)) for number in range(4)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join(120)
+    assert [one.exitcode for one in workers] == [0] * 4
+    sent = sorted((home.root / "sent").read_text().splitlines())
+    assert sent == ["Clearwell alert: disk", *(f"Clearwell alert: task failed: dag.{n}" for n in range(4))]
+    assert len(alerts.read(home)) == 5

@@ -1,0 +1,419 @@
+"""The watchdog over a simulated pipeline: each fault raises its own alert first and in time, and a month without faults none."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingestion.contract import read_contracts
+from ingestion.home import Home
+from operations import alerts, notify, runs, watch
+from operations.clocks import Clock, Seen, remember
+from operations.watch import Disk, Facts, Landed, Published
+from tests.unit.operations.receivers import web
+from tests.unit.operations.test_alerts import Inbox
+from warehouse.service_levels import Counted, Measures, Progress, Refusals
+
+CONTRACTS = read_contracts()
+SOURCES = ("orders", "clickstream", "exchange_rates")
+ENDS: Mapping[str, datetime | None] = dict.fromkeys(SOURCES)
+DATASETS = {name: one for name, one in CONTRACTS.items() if one.source in SOURCES}
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+# a Friday in the middle of an ordinary month
+START = datetime(2026, 9, 1, tzinfo=UTC)
+FAULT = datetime(2026, 10, 16, 9, 40, tzinfo=UTC)
+PASS = 5 * MINUTE
+SIZES = {"orders": 90, "order_items": 240, "customers": 30, "products": 5, "clickstream": 4000, "exchange_rates": 30}
+
+
+@cache
+def usual(dataset: str, start: datetime) -> int:
+    """Records of a window: busy by day, quiet by night, less on Sundays, growing, and with noise of a fifth."""
+    day = 0.1 + max(0.0, 1 - abs(start.hour - 15) / 9) if DATASETS[dataset].cadence == HOUR else 1.0
+    week = 0.6 if start.weekday() == 6 else 1.0
+    growth = 1 + (start - START) / DAY * 0.003
+    noise = 0.9 + int(hashlib.sha256(f"{dataset}{start}".encode()).hexdigest()[:4], 16) / 0xFFFF * 0.2
+    return round(SIZES[dataset] * day * week * growth * noise)
+
+
+@dataclass
+class World:
+    """A pipeline: windows land two minutes after their end and are published eight minutes later, until something breaks."""
+
+    builds: Callable[[datetime], bool] = lambda at: True
+    lands: Callable[[str, datetime], bool] = lambda source, at: True
+    share: Callable[[str, datetime], float] = lambda dataset, start: 1.0
+    disk: Callable[[datetime], Disk] = lambda at: Disk(10**12, 10**6)
+    wrong: Callable[[datetime], datetime] = lambda at: at
+
+    def facts(self, at: datetime) -> Facts:
+        """What a pass sees at a time; `at` is right, whatever the clock says."""
+        built = next(one for n in range(10000) if (one := self._slot(at) - n * HOUR) <= at and self.builds(one))
+        windows: dict[str, tuple[Landed, ...]] = {}
+        progress = {}
+        for dataset, contract in DATASETS.items():
+            length, found = contract.cadence, []
+            end = (built - 8 * MINUTE).replace(hour=built.hour if length == HOUR else 0, minute=0)
+            while end + 2 * MINUTE > built - 7 * MINUTE:
+                end -= length
+            broken = [one for n in range(60) if not self.lands(contract.source, one := end - n * length)]
+            until = min([one - length for one in broken], default=end)
+            for n in range(round(29 * DAY / length)):
+                start = end - (n + 1) * length
+                if self.lands(contract.source, start + length):
+                    found.append(
+                        Landed(start, start + length, round(usual(dataset, start) * self.share(dataset, start)))
+                    )
+            windows[dataset] = tuple(found)
+            progress[dataset] = Progress(dataset, until, START)
+        published = Published("build-1", built, Measures(progress, {}, {}), windows, newest_landing=built - 8 * MINUTE)
+        clock = Clock(self.wrong(at), (at - START).total_seconds(), "boot")
+        return Facts(clock, self.disk(at), published, published_bytes=10**8)
+
+    @staticmethod
+    def _slot(at: datetime) -> datetime:
+        slot = at.replace(minute=10, second=0)
+        return slot if slot <= at else slot - HOUR
+
+
+def test_the_simulation_is_what_it_says() -> None:
+    facts = World().facts(FAULT)
+    assert facts.published and facts.published.built_at == datetime(2026, 10, 16, 9, 10, tzinfo=UTC)
+    assert facts.published.measures.progress["orders"].complete_until == datetime(2026, 10, 16, 9, tzinfo=UTC)
+    assert facts.published.measures.progress["exchange_rates"].complete_until == datetime(2026, 10, 16, tzinfo=UTC)
+
+
+def test_a_month_without_faults_raises_nothing() -> None:
+    """Weekends, nights, growth and noise are no fault. Passes every 20 minutes: the data changes once an hour."""
+    world, seen = World(), None
+    for hour in range(31 * 24):
+        facts = world.facts(FAULT + hour * HOUR)
+        for minutes in (0, 20, 40):
+            at = FAULT + hour * HOUR + minutes * MINUTE
+            facts = replace(facts, clock=Clock(at, (at - START).total_seconds(), "boot"))
+            assert watch.judge(facts, CONTRACTS, ENDS, seen) == [], at
+            seen = remember(facts.clock, seen)
+
+
+def after(when: datetime) -> bool:
+    return when > FAULT
+
+
+def source_down(source: str, end: datetime) -> bool:
+    return not (source == "orders" and after(end))
+
+
+LIMIT = 3 * HOUR + HOUR  # of a window that ends within an hour after the fault
+FAULTS = {
+    "scheduler dead": (World(builds=lambda at: not after(at)), "no_build", LIMIT, "stale"),
+    "build paused": (World(builds=lambda at: not after(at)), "no_build", LIMIT, "stale"),
+    "source down or its DAG paused": (World(lands=source_down), "stale:orders", LIMIT + 10 * MINUTE, ""),
+    "every source down": (
+        World(lands=lambda _, end: not after(end), builds=lambda at: not after(at)),
+        "no_build",
+        LIMIT,
+        "stale",
+    ),
+    "empty success": (
+        World(share=lambda name, start: 0.0 if name == "clickstream" and after(start) else 1.0),
+        "empty:clickstream",
+        LIMIT,
+        "",
+    ),
+    "half the data": (
+        World(share=lambda name, start: 0.45 if name == "clickstream" and after(start) else 1.0),
+        "few_records:clickstream",
+        LIMIT + HOUR,
+        "",
+    ),
+    "disk full": (
+        World(disk=lambda at: Disk(10**6 if after(at) else 10**12, 10**6), builds=lambda at: not after(at)),
+        "disk",
+        2 * PASS,
+        "no_build",
+    ),
+    "no more files": (World(disk=lambda at: Disk(10**12, 3 if after(at) else 10**6)), "disk", 2 * PASS, ""),
+    "clock stands still": (World(wrong=lambda at: min(at, FAULT)), "clock", 3 * PASS, ""),
+    "clock jumps back": (World(wrong=lambda at: at - 5 * HOUR if after(at) else at), "clock", 2 * PASS, ""),
+    "clock jumps forward": (World(wrong=lambda at: at + 9 * HOUR if after(at) else at), "clock", 2 * PASS, "stale"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_raises_its_own_alert_first_and_within_its_limit(name: str, tmp_path: Path) -> None:
+    world, first, limit, implied = FAULTS[name]
+    home, box, seen = Home(tmp_path, tmp_path), Inbox(), None
+    told: list[tuple[datetime, str]] = []
+    groups: list[alerts.Group] = []
+    at = FAULT - HOUR
+    while at < FAULT + max(limit, LIMIT) + HOUR:
+        facts = world.facts(at)
+        found = watch.judge(facts, CONTRACTS, ENDS, seen)
+        seen = remember(facts.clock, seen)
+        outcome = alerts.update(home, facts.clock.now, found, lambda one, f=facts: watch.is_judged(f, one), [box])
+        groups += outcome.groups
+        told += [(at, title) for title in box.titles()[len(told) :]]
+        at += PASS
+    assert told, "nothing was told"
+    when, title = told[0]
+    assert title == "alert: " + first.replace("_", " ").replace(":", ": ")
+    assert FAULT < when <= FAULT + limit
+    if implied:
+        assert any(one.kind == implied for group in groups if group.entry.alert.key == first for one in group.implied)
+        assert not [one for _, one in told if one.startswith(f"alert: {implied.replace('_', ' ')}")]
+
+
+def test_a_source_that_airflow_said_is_down_is_not_told_again_as_stale(tmp_path: Path) -> None:
+    home, box, world = Home(tmp_path, tmp_path), Inbox(), World(lands=source_down)
+    task = ("ingest_orders", "ingest")
+    runs.failed(home, FAULT + 25 * MINUTE, task, "shop-team", "r1", ConnectionError("down"), [box], print)
+    for minutes in range(30, 8 * 60, 10):
+        facts = world.facts(FAULT + minutes * MINUTE)
+        found = watch.judge(facts, CONTRACTS, ENDS)
+        outcome = alerts.update(home, facts.clock.now, found, lambda one, f=facts: watch.is_judged(f, one), [box])
+    assert box.titles() == ["alert: task failed: ingest_orders.ingest"]
+    assert [one.key for one in outcome.groups[0].implied] == ["stale:orders"]
+
+
+def test_everything_is_over_once_and_only_when_it_is_right_again(tmp_path: Path) -> None:
+    back = FAULT + 9 * HOUR
+    home, box = Home(tmp_path, tmp_path), Inbox()
+    world = World(builds=lambda at: not FAULT < at < back)
+    for minutes in range(0, 12 * 60, 10):
+        facts = world.facts(FAULT + minutes * MINUTE)
+        found = watch.judge(facts, CONTRACTS, ENDS)
+        alerts.update(home, facts.clock.now, found, lambda one, f=facts: watch.is_judged(f, one), [box])
+    assert box.titles() == ["alert: no build", "over: no build"]
+
+
+WELL = World().facts(FAULT)
+
+
+def keys(facts: Facts) -> list[str]:
+    return [one.key for one in watch.judge(facts, CONTRACTS, ENDS)]
+
+
+def published(**changes: object) -> Facts:
+    assert WELL.published
+    return replace(WELL, published=replace(WELL.published, **changes))  # type: ignore[arg-type]
+
+
+def measured(**changes: object) -> Facts:
+    assert WELL.published
+    return published(measures=replace(WELL.published.measures, **changes))  # type: ignore[arg-type]
+
+
+def test_what_the_tables_say_is_told() -> None:
+    held = {"dataset": "clickstream", "batch_id": "b1", "cause": "breaker", "refused_records": 5, "records": 9}
+    held |= {"window_start": FAULT, "window_end": FAULT + HOUR}
+    day = date(2026, 10, 15)
+    refused = {"clickstream": tuple(Refusals("clickstream", day - n * DAY, 9000, 200) for n in range(5))}
+    assert keys(WELL) == []
+    assert keys(published(held=(held,))) == ["held:clickstream"]
+    assert keys(published(unreconciled={"orders": (day,)})) == ["incomplete:orders"]
+    assert keys(measured(counted={"orders": Counted("orders", 10_000, 500)})) == ["incomplete:orders"]
+    assert keys(measured(refusals=refused)) == ["error_budget:clickstream"]
+    assert keys(replace(WELL, pinned="build b, since yesterday: a bad price")) == ["pinned"]
+    assert keys(replace(WELL, published=None, problem="it is damaged")) == ["unreadable"]
+    assert keys(replace(WELL, published=None)) == ["unpublished"]
+    assert keys(published(newest_landing=FAULT + HOUR)) == ["clock"]
+    assert keys(replace(WELL, disk=None)) == []
+
+
+def test_rows_of_findings_are_in_no_message() -> None:
+    finding = {"check_name": "is_odd", "failed_rows": 3, "consequence": "alert", "examples": "jo@example.com"}
+    (found,) = watch.judge(published(findings=(finding,)), CONTRACTS, ENDS)
+    assert found.key == "finding:is_odd" and "3 rows" in found.what and "jo@" not in str(found)
+    assert found.todo == "clearwell builds show build-1"
+
+
+def test_a_file_that_cannot_be_read_closes_nothing_that_needs_it() -> None:
+    unread = replace(WELL, published=None, problem="it is damaged")
+    for kind in alerts.KINDS:
+        one = alerts.Alert(kind, "x", "y", "z")
+        assert watch.is_judged(WELL, one) is (kind not in ("task_failed", "deadline", "endpoint", "ping"))
+        assert watch.is_judged(unread, one) is (kind in ("clock", "disk", "unpublished", "unreadable", "pinned"))
+
+
+def test_sources_that_are_off_or_have_ended_are_never_late() -> None:
+    long_ago = {
+        name: Progress(name, datetime(2011, 12, 10, tzinfo=UTC), datetime(2011, 1, 1, tzinfo=UTC)) for name in DATASETS
+    }
+    facts = measured(progress=long_ago)
+    assert keys(facts) == ["stale:clickstream", "stale:orders", "stale:exchange_rates"]
+    over = dict.fromkeys(SOURCES, datetime(2011, 12, 10, tzinfo=UTC))
+    assert watch.judge(facts, CONTRACTS, over) == [] and watch.judge(facts, CONTRACTS, {}) == []
+
+
+@pytest.mark.parametrize(("days", "is_told"), [(8, True), (6, False)])
+def test_a_new_dataset_is_compared_with_its_first_week(days: int, is_told: bool) -> None:
+    until = FAULT.replace(minute=0)
+    past = [Landed(until - (n + 1) * HOUR, until - n * HOUR, 50 if n >= 3 else 0) for n in range(days * 24)]
+    contract = replace(CONTRACTS["orders"], expect_records_every=None)
+    assert bool(watch.compare_volume(past, contract, until)) is is_told
+
+
+def test_nights_of_a_small_shop_are_empty_and_no_fault() -> None:
+    until = FAULT.replace(hour=4, minute=0)
+    windows = [Landed(end - HOUR, end, 0 if end.hour < 7 else 300) for n in range(29 * 24) if (end := until - n * HOUR)]
+    contract = replace(CONTRACTS["orders"], expect_records_every=None)
+    assert watch.compare_volume(windows, contract, until) is None
+
+
+def test_no_records_where_the_contract_expects_some_is_told_from_the_first_day() -> None:
+    until = FAULT.replace(minute=0)
+    windows = [Landed(until - (n + 1) * HOUR, until - n * HOUR, 0 if n < 24 else 5) for n in range(30)]
+    volume = watch.compare_volume(windows, CONTRACTS["orders"], until)
+    assert volume and volume.records == 0 and volume.end - volume.start == DAY
+
+
+OPS = """
+    create schema ops;
+    create table ops.builds as select 'b1' as build_id, 1 as build_number, timestamp '2026-10-16 09:10' as audited_at;
+    create table ops.completeness as
+        select 'orders' as dataset, timestamp '2026-10-16 09:00' as complete_until, [date '2026-10-15'] as unreconciled_dates,
+            0 as holes, 0 as short_windows;
+    create table ops.batches as from (values
+        ('orders', 'orders', timestamp '2026-10-16 08:00', timestamp '2026-10-16 09:00', 7, timestamp '2026-10-16 09:02'),
+        ('orders', 'orders', timestamp '2026-10-16 08:00', timestamp '2026-10-16 09:00', 2, timestamp '2026-10-16 09:03')
+    ) as t(dataset, source, window_start, window_end, records_written, landed_at);
+    create table ops.ledger (dataset varchar, record_date date, fate varchar, records bigint);
+    create table ops.reconciliation (dataset varchar, record_date date, source_records bigint, source_difference bigint);
+    create table ops.differences (dataset varchar, event_date date, is_accepted boolean);
+    create table ops.findings as from (values
+        ('b1', 'is_odd', 'fail', 3, 'alert'), ('b1', 'is_fine', 'pass', 0, ''), ('b1', 'is_meant', 'fail', 1, 'accepted'),
+        ('b0', 'was_odd', 'fail', 3, 'alert')
+    ) as t(build_id, check_name, result, failed_rows, consequence);
+    create table ops.held as from (values
+        ('orders', 'h1', 'h1', timestamp '2026-10-16 07:00', timestamp '2026-10-16 08:00', 'breaker', 5, 9, true),
+        ('orders', 'h2', 'h1', timestamp '2026-10-16 07:00', timestamp '2026-10-16 08:00', 'breaker', 5, 9, true)
+    ) as t(dataset, batch_id, broken_batch_id, window_start, window_end, cause, refused_records, records, is_open);
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path, tmp_path)
+    home.published.parent.mkdir()
+    with duckdb.connect(str(home.published)) as connection:
+        connection.execute(OPS)
+    return home
+
+
+def clock(at: datetime = FAULT) -> Clock:
+    return Clock(at, (at - START).total_seconds(), "boot")
+
+
+def test_the_published_file_is_observed(home: Home) -> None:
+    facts = watch.observe(home, CONTRACTS, clock())
+    assert facts.published and facts.disk and facts.published_bytes and not facts.problem
+    assert facts.published.build_id == "b1" and facts.published.built_at == datetime(2026, 10, 16, 9, 10, tzinfo=UTC)
+    end = datetime(2026, 10, 16, 9, tzinfo=UTC)
+    assert facts.published.windows == {"orders": (Landed(end - HOUR, end, 7),)}
+    assert [one["check_name"] for one in facts.published.findings] == ["is_odd"]
+    assert [one["batch_id"] for one in facts.published.held] == ["h1"]
+    assert facts.published.unreconciled == {"orders": (date(2026, 10, 15),)}
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"x" * 20000)
+
+
+def empty(path: Path) -> None:
+    path.unlink()
+    duckdb.connect(str(path)).close()
+
+
+def of_another_version(path: Path) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("alter table ops.builds drop column audited_at")
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind"),
+    [(damage, "unreadable"), (of_another_version, "unreadable"), (empty, "unpublished"), (Path.unlink, "unpublished")],
+)
+def test_a_published_file_that_cannot_be_read_is_an_alert_and_no_error(
+    home: Home, harm: Callable[[Path], None], kind: str
+) -> None:
+    harm(home.published)
+    box = Inbox()
+    outcome = watch.watch(home, clock(), [box], print, lambda: "")
+    assert [one.entry.alert.kind for one in outcome.groups] == [kind]
+    assert box.titles() == [f"alert: {kind}"]
+
+
+def test_a_file_that_is_replaced_meanwhile_is_read_whole(home: Home) -> None:
+    """A publish renames a new file into place: a pass that has opened the old one reads that to its end."""
+    with duckdb.connect(str(home.published), read_only=True) as reading:
+        other = home.published.with_name(".next.duckdb")
+        with duckdb.connect(str(other)) as connection:
+            connection.execute(OPS.replace("'b1' as build_id", "'b2' as build_id"))
+        other.replace(home.published)
+        assert reading.execute("select build_id from ops.builds").fetchall() == [("b1",)]
+    facts = watch.observe(home, CONTRACTS, clock())
+    assert facts.published and facts.published.build_id == "b2"
+
+
+def test_the_switch_is_pinged_after_a_whole_pass_and_only_then(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    pings: list[int] = []
+
+    def ping() -> str:
+        pings.append(1)
+        return ""
+
+    watch.watch(home, clock(), [Inbox()], print, ping)
+    assert pings == [1]
+    # nobody can be told: the switch is the last that can
+    watch.watch(home, clock(FAULT + PASS), [notify.Log(print), Inbox(id="b", is_down=True)], print, ping)
+    assert pings == [1]
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a pass that ends early")
+
+    monkeypatch.setattr(watch, "judge", broken)
+    with pytest.raises(RuntimeError):
+        watch.watch(home, clock(FAULT + 2 * PASS), [Inbox()], print, ping)
+    assert pings == [1]
+
+
+def test_a_switch_that_cannot_be_reached_is_an_alert_until_it_can(home: Home) -> None:
+    box = Inbox()
+    answers = iter(["it does not answer", "it does not answer", "", ""])
+    outcomes = [watch.watch(home, clock(FAULT + n * PASS), [box], print, lambda: next(answers)) for n in range(4)]
+    assert [one for one in box.titles() if "ping" in one] == ["alert: ping", "over: ping"]
+    assert ["ping" in {g.entry.alert.kind for g in one.groups} for one in outcomes] == [True, True, False, False]
+
+
+def test_no_part_of_an_address_is_in_any_file_or_message(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    secret = "s3cretT0kenThatNobodyMaySee"
+    with web() as server:
+        address = f"mmost://127.0.0.1:{server.port}/{secret} json://me:{secret}@127.0.0.1:9/{secret}"
+        ping = {"CLEARWELL_WATCH_PING_URL": f"http://127.0.0.1:9/{secret}"}
+        found = notify.endpoints(print, {"CLEARWELL_ALERTS": address + "?retry=0&rto=1&cto=1"})
+        for number in range(3):
+            watch.watch(home, clock(FAULT + number * PASS), found, print, lambda: notify.ping(ping))
+        messages = server.texts()
+    assert any("finding" in one for one in messages) and any("endpoint 2" in one for one in messages)
+    printed = capfd.readouterr()
+    kept = [path.read_bytes() for path in home.root.rglob("*") if path.is_file()]
+    assert len(kept) >= 3
+    assert secret not in printed.out + printed.err + "".join(messages)
+    assert not [one for one in kept if secret.encode() in one]
+
+
+def test_clocks_are_kept_from_pass_to_pass(home: Home) -> None:
+    box = Inbox()
+    watch.watch(home, clock(), [box], print, lambda: "")
+    frozen = replace(clock(), steady=clock().steady + 600)
+    outcome = watch.watch(home, frozen, [box], print, lambda: "")
+    assert outcome.groups[0].entry.alert.key == "clock" and "stands still" in outcome.groups[0].entry.alert.what
+
+
+def test_seen_is_the_type_that_is_kept() -> None:
+    assert remember(clock(), None) == Seen(clock(), FAULT)
