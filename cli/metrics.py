@@ -41,6 +41,8 @@ def show_metrics(output: Path | None, serve: str | None) -> None:
     home = Home.from_environment()
     if output and serve:
         raise click.UsageError("give --output or --serve")
+    if output and (not output.name or "\0" in str(output)):
+        raise click.BadParameter("name a file", param_hint="--output")
     if serve:
         _serve(home, serve)
     elif output:

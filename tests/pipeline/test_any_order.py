@@ -241,7 +241,7 @@ def accounts(home: Home) -> dict[str, list[tuple]]:
     with duckdb.connect(str(home.state), read_only=True) as state:
         tables = state.sql(
             "select distinct table_name, list(column_name order by column_index) from duckdb_columns() where schema_name = 'ops' "
-            "and table_name not in ('builds', 'findings', 'restatements') and column_name not in ('build_id', 'model_version') "
+            "and table_name not in ('builds', 'findings', 'restatements', 'runs') and column_name not in ('build_id', 'model_version') "
             "group by table_name"
         ).fetchall()
         return {

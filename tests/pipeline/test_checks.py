@@ -46,6 +46,7 @@ ROWS = [
     "insert into records.decisions (subject, target_dataset, target_batch_id, fate) values ('hold', 'orders', 'b', 'spoilt')",
     "insert into ops.held (dataset, batch_id, broken_batch_id, is_open) values ('orders', 'b', 'b', true)",
     "insert into plan.held (dataset, batch_id, is_given) values ('orders', 'b', true)",
+    "insert into ops.anomalies (anomaly, dataset, is_alert, is_accepted, period_start) values ('a', 'orders', true, false, '2026-11-01'), ('a', 'orders', true, false, '2026-11-01')",
     "insert into gold.order_risk (order_id) values ('o'), ('o')",
     "insert into ops.restatements (gold_table, gold_date, is_late) values ('daily_revenue', date '2026-11-01', true)",
 ]
