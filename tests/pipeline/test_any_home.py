@@ -53,7 +53,7 @@ def test_a_home_with_quotes_spaces_and_accents_in_its_path(tmp_path: Path, monke
         type_("builds", "unpin")
         assert state.last_build(home.published) == state.last_build(home.state) != first
         assert "nothing" in type_("repair", "--dry-run")
-        type_("status", status=1)
+        type_("status")  # old data is late some hours after the first landing
         assert list(tmp_path.iterdir()) == [root]
     finally:
         postgres.stop(home)
