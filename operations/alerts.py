@@ -51,6 +51,7 @@ KINDS: Mapping[str, bool] = {
     "few_records": True,
     "incomplete": True,
     "error_budget": False,
+    "unusual": False,
     "finding": True,
     "endpoint": True,
     "ping": True,

@@ -30,7 +30,7 @@ from warehouse.service_levels import Level, Measures
 
 # Kinds that can be judged whatever the published file is like. The others are judged only if it can be read.
 WITHOUT_DATA = ("clock", "disk", "unpublished", "unreadable", "pinned")
-WITH_DATA = ("no_build", "held", "stale", "empty", "few_records", "incomplete", "error_budget", "finding")
+WITH_DATA = ("no_build", "held", "stale", "empty", "few_records", "incomplete", "error_budget", "unusual", "finding")
 _PATIENCE_SECONDS = 5.0
 # A publish copies the file; a build writes at least as much again.
 _COPIES, _LEAST_FREE = 3, 500_000_000
@@ -67,6 +67,7 @@ class Published:
     measures: Measures
     windows: Mapping[str, tuple[Landed, ...]] = field(default_factory=dict)
     findings: tuple[state.Row, ...] = ()
+    unusual: tuple[state.Row, ...] = ()
     held: tuple[state.Row, ...] = ()
     unreconciled: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
     newest_landing: datetime | None = None
@@ -122,7 +123,9 @@ def findings(home: Home, now: datetime, owner: str) -> list[Alert]:
     """Return the alerts about the findings of the last published build, and about what it holds."""
     contracts = read_contracts()
     published = _read(home.published, contracts, now) if home.published.exists() else None
-    return [*_held(published, contracts), *_findings(published, owner)] if published else []
+    if not published:
+        return []
+    return [*_held(published, contracts), *_unusual(published, contracts), *_findings(published, owner)]
 
 
 def observe(home: Home, contracts: Mapping[str, Contract], clock: Clock) -> Facts:
@@ -174,6 +177,7 @@ def _read(path: Path, contracts: Mapping[str, Contract], now: datetime) -> Publi
             measures=service_levels.read(connection, contracts, now),
             windows={name: tuple(found) for name, found in windows.items()},
             findings=tuple(state.rows(connection, _FINDINGS)),
+            unusual=tuple(state.rows(connection, _UNUSUAL)),
             held=tuple(state.rows(connection, _HELD)),
             unreconciled={
                 row["dataset"]: tuple(row["unreconciled_dates"])
@@ -211,6 +215,7 @@ def judge(
             *_volumes(facts.published, contracts, ends),
             *_incomplete(facts.published, levels, contracts),
             *_error_budgets(levels, contracts),
+            *_unusual(facts.published, contracts),
             *_findings(facts.published, owner),
         ]
     return found
@@ -464,8 +469,27 @@ def _error_budgets(levels: Sequence[Level], contracts: Mapping[str, Contract]) -
             )
 
 
+def _unusual(published: Published, contracts: Mapping[str, Contract]) -> Iterator[Alert]:
+    """One alert per dataset: a broken step shows in several of its numbers."""
+    by_dataset: dict[str, list[state.Row]] = {}
+    for row in published.unusual:
+        by_dataset.setdefault(row["dataset"], []).append(row)
+    for dataset, rows in by_dataset.items():
+        yield Alert(
+            kind="unusual",
+            about=dataset,
+            owner=_owner(contracts, dataset),
+            what=f"{len(rows):,} number{'s' if len(rows) > 1 else ''} of {dataset} in its last week {'are' if len(rows) > 1 else 'is'} far from what is usual",
+            rows=tuple(f"{row['anomaly']}: {row['value']:g}, usually {row['expected']:g}" for row in rows[:_SHOWN]),
+            todo=f"clearwell sql \"from ops.anomalies where dataset = '{dataset}' order by period_start desc\"",
+            causes=(f"empty:{dataset}", f"few_records:{dataset}", f"incomplete:{dataset}"),
+        )
+
+
 def _findings(published: Published, owner: str) -> Iterator[Alert]:
     for row in published.findings:
+        if row["check_name"].startswith(_TOLD_AS_UNUSUAL):
+            continue
         # examples may hold personal data, and are shown by the command only
         yield Alert(
             kind="finding",
@@ -485,6 +509,15 @@ def _owner(contracts: Mapping[str, Contract], dataset: str) -> str:
     return contracts[dataset].owner if dataset in contracts else "data-platform"
 
 
+_SHOWN = 10
+_TOLD_AS_UNUSUAL = "numbers_are_unusual"
+_UNUSUAL = """
+    select dataset, anomaly, value, expected
+    from ops.anomalies
+    inner join ops.completeness using (dataset)
+    where is_alert and not is_accepted and period_start >= latest_window_end - interval 7 days
+    order by dataset, period_start desc, abs(score) desc
+"""
 _BUILD = "select build_id, audited_at from ops.builds order by build_number desc limit 1"
 _FINDINGS = """
     select check_name, failed_rows, consequence from ops.findings

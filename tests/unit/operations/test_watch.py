@@ -225,6 +225,17 @@ def test_what_the_tables_say_is_told() -> None:
     assert keys(replace(WELL, disk=None)) == []
 
 
+def test_unusual_numbers_are_told_once_per_dataset_and_not_as_a_finding() -> None:
+    unusual = [
+        {"dataset": "orders", "anomaly": f"gold.t:rate:day:2026-10-{day}", "value": 0.29, "expected": 0.7}
+        for day in range(10, 25)
+    ]
+    finding = {"check_name": "numbers_are_unusual_ops_anomalies_", "failed_rows": 15, "consequence": "alert"}
+    (found,) = watch.judge(published(unusual=tuple(unusual), findings=(finding,)), CONTRACTS, ENDS)
+    assert found.key == "unusual:orders" and found.owner == CONTRACTS["orders"].owner and "15 numbers" in found.what
+    assert found.rows[0] == "gold.t:rate:day:2026-10-10: 0.29, usually 0.7" and len(found.rows) == 10
+
+
 def test_rows_of_findings_are_in_no_message() -> None:
     finding = {"check_name": "is_odd", "failed_rows": 3, "consequence": "alert", "examples": "jo@example.com"}
     (found,) = watch.judge(published(findings=(finding,)), CONTRACTS, ENDS)
@@ -277,7 +288,13 @@ OPS = """
     create table ops.builds as select 'b1' as build_id, 1 as build_number, timestamp '2026-10-16 09:10' as audited_at;
     create table ops.completeness as
         select 'orders' as dataset, timestamp '2026-10-16 09:00' as complete_until, [date '2026-10-15'] as unreconciled_dates,
-            0 as holes, 0 as short_windows;
+            0 as holes, 0 as short_windows, timestamp '2026-10-16 09:00' as latest_window_end;
+    create table ops.anomalies as from (values
+        ('orders', 'gold.t:rate:day:2026-10-15', 0.29, 0.7, -9.0, true, false, timestamp '2026-10-15'),
+        ('orders', 'gold.t:rate:day:2026-10-14', 0.3, 0.7, -9.0, true, true, timestamp '2026-10-14'),
+        ('orders', 'gold.t:rate:day:2026-10-13', 9.0, 0.7, 9.0, false, false, timestamp '2026-10-13'),
+        ('orders', 'gold.t:rate:day:2026-10-01', 0.3, 0.7, -9.0, true, false, timestamp '2026-10-01')
+    ) as t(dataset, anomaly, value, expected, score, is_alert, is_accepted, period_start);
     create table ops.batches as from (values
         ('orders', 'orders', timestamp '2026-10-16 08:00', timestamp '2026-10-16 09:00', 7, timestamp '2026-10-16 09:02'),
         ('orders', 'orders', timestamp '2026-10-16 08:00', timestamp '2026-10-16 09:00', 2, timestamp '2026-10-16 09:03')
@@ -317,6 +334,7 @@ def test_the_published_file_is_observed(home: Home) -> None:
     assert facts.published.windows == {"orders": (Landed(end - HOUR, end, 7),)}
     assert [one["check_name"] for one in facts.published.findings] == ["is_odd"]
     assert [one["batch_id"] for one in facts.published.held] == ["h1"]
+    assert [one["anomaly"] for one in facts.published.unusual] == ["gold.t:rate:day:2026-10-15"]
     assert facts.published.unreconciled == {"orders": (date(2026, 10, 15),)}
 
 
