@@ -4,9 +4,11 @@ It works offline and without JavaScript; with it, a year of each number is drawn
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ingestion.errors import ClearwellError
@@ -44,6 +46,17 @@ def write(home: Home, now: datetime, path: Path | None = None) -> Path:
     path = path or home.root / NAME
     markup.write(path, render(control_room_facts.read(home, now)))
     return path
+
+
+@contextmanager
+def rewritten(home: Home, clock: Callable[[], datetime], report: Report) -> Iterator[None]:
+    """Write the page again once a build has ended, whether it published, had nothing to do, or failed."""
+    try:
+        yield
+    except Exception:
+        rewrite(home, clock(), report)
+        raise
+    rewrite(home, clock(), report)
 
 
 def rewrite(home: Home, now: datetime, report: Report) -> None:
@@ -353,7 +366,7 @@ def _lines(name: str, title: str, says: str, rows: Sequence[Mapping[str, Any]]) 
     note = f"<p>Left out, as their numbers are the smallest: {safe(', '.join(left_out))}.</p>" if left_out else ""
     return (
         f'<figure>{head}<div class="chart" data-chart="{name}" aria-hidden="true" hidden></div>'
-        f"<details open><summary>The last {len(newest)} date{_s(newest)}</summary>{numbers}{note}</details></figure>"
+        f"<details open><summary>{f'The last {len(newest)} dates' if len(newest) > 1 else 'The last date'}</summary>{numbers}{note}</details></figure>"
     )
 
 
@@ -496,7 +509,9 @@ def _dead_letters(room: Room) -> str:
                     f"{row['records']:,}",
                     str(row["first_date"] or MISSING),
                     str(row["last_date"] or MISSING),
-                    Code(f"clearwell dead-letters show --dataset {row['dataset']} --reason {row['reason']}"),
+                    Code(
+                        f"clearwell dead-letters show --dataset {quote(row['dataset'])} --reason {quote(row['reason'])}"
+                    ),
                 )
                 for row in room.refused
             ],
@@ -677,7 +692,7 @@ def _ledger(room: Room) -> str:
 
 
 def _drill(room: Room, dataset: str, dates: Sequence[date]) -> list[tuple[str, str]]:
-    if not dates:
+    if not dates or not dataset.isidentifier():
         return []
     where = f"dataset = '{dataset}' and record_date = '{dates[0]}'"
     found = [(f'clearwell sql "from ops.ledger where {where}"', "its batches, with their fates and money")]

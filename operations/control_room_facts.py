@@ -216,7 +216,7 @@ def _days(
         return []
     start = max(row["complete_from"] for row in whole)
     end = min(row["complete_until"] for row in whole) if len(whole) == len(of) else start
-    due = max((until[name] for name in datasets if name in until), default=end.date())
+    due = max((until[name] for name in datasets if name in until), default=(end - timedelta(days=1)).date())
     last = max(*by_date, (end - timedelta(days=1)).date(), min(due, (end + _MISSING).date()))
     first = max(min(by_date), last - timedelta(days=YEAR - 1))
     unreconciled = {one for row in of for one in row["unreconciled_dates"] or ()}
@@ -284,7 +284,7 @@ _QUERIES: dict[str, tuple[tuple[str, ...], str]] = {
         select builds.build_id, stage, sum(seconds) as seconds
         from ops.builds as builds
         inner join ops.runs as runs
-            on builds.build_id = runs.of_build_id or (runs.stage = 'plan' and runs.started_at = builds.planned_at)
+            on builds.planned_at = runs.started_at and coalesce(runs.of_build_id, builds.build_id) = builds.build_id and runs.stage <> 'ingest'
         where builds.build_id in {_LAST_BUILDS}
         group by all
         """,
