@@ -38,6 +38,8 @@ NAME = "control-room.html"
 _WRITTEN = 14
 # The lines of a chart that has one per dataset or source.
 _LINES = 8
+# The hatched ranges that are named, the last ones.
+_MARKS = 5
 _STAGES = ("plan", "transform", "audit", "apply", "publish")
 
 
@@ -299,9 +301,22 @@ def _figure(name: str, title: str, says: str, days: Sequence[Day], bar: Callable
         else ""
     )
     return (
-        f"<figure><figcaption>{safe(title)}<small>{safe(says)}</small></figcaption>"
+        f"<figure><figcaption>{safe(title)}<small>{safe(says)}</small></figcaption>{_marked(days)}"
         f'<div class="chart" data-chart="{name}" aria-hidden="true" hidden></div>{bars(listed[:_WRITTEN], caption)}{more}</figure>'
     )
+
+
+def _marked(days: Sequence[Day]) -> str:
+    """Say which dates are hatched: in a chart of a year, a date is narrow."""
+    said = [
+        f"{mark}: {_date(first)}" + (f" to {_date(last)}" if last != first else "")
+        for first, last, mark in _marks(days)[-_MARKS:]
+    ]
+    return f'<p class="hatched">Hatched: {safe("; ".join(reversed(said)))}</p>' if said else ""
+
+
+def _date(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 
 
 def _orders(day: Day) -> str:

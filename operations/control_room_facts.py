@@ -212,10 +212,11 @@ def _days(
     by_date = {row["day"]: row for row in rows}
     of = [row for row in completeness if row["dataset"] in datasets]
     whole = [row for row in of if row["complete_from"] and row["complete_until"]]
-    if not by_date or not whole:
+    if not by_date:
         return []
-    start = max(row["complete_from"] for row in whole)
-    end = min(row["complete_until"] for row in whole) if len(whole) == len(of) else start
+    # a dataset without a single whole window leaves no date complete
+    start = max((row["complete_from"] for row in whole), default=datetime.combine(min(by_date), datetime.min.time()))
+    end = min(row["complete_until"] for row in whole) if whole and len(whole) == len(of) else start
     due = max((until[name] for name in datasets if name in until), default=(end - timedelta(days=1)).date())
     last = max(*by_date, (end - timedelta(days=1)).date(), min(due, (end + _MISSING).date()))
     first = max(min(by_date), last - timedelta(days=YEAR - 1))

@@ -162,6 +162,7 @@ def test_what_is_not_complete_is_marked_and_never_zero(page: Page) -> None:
     assert page.row("2026-11-25 incomplete", of=4) == ["2026-11-25 incomplete", "", "2,400", ""]
     assert page.row("2026-11-26 not here yet", of=4)[2] == MISSING
     assert page.row("2026-11-24 not reconciled", of=4)[2] == "$1,000"
+    assert "Hatched: not here yet: 2026-11-26; incomplete: 2026-11-25" in page.words
     # nothing was sold on a complete date
     assert page.row("2026-11-20", of=4) == ["2026-11-20", "", "$0", "0 orders"]
 

@@ -85,6 +85,16 @@ def test_dates_that_a_table_of_two_datasets_lacks_are_those_that_one_lacks() -> 
     }
 
 
+def test_without_a_whole_window_no_date_is_complete_and_none_is_left_out() -> None:
+    rows = [{"day": date(2026, 11, number), "n": 1} for number in (1, 3)]
+    days = control_room_facts._days(rows, ("n",), ["orders"], [], {})
+    assert [(day.date.day, day.values["n"], day.mark) for day in days] == [
+        (1, 1.0, "incomplete"),
+        (2, None, "not here yet"),
+        (3, 1.0, "incomplete"),
+    ]
+
+
 def test_the_dates_of_a_dataset_add_up_to_its_records(room: Room) -> None:
     for dataset in ("orders", "clickstream"):
         rows = [row for row in room.tables["dates"] if row["dataset"] == dataset]
