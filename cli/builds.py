@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NoReturn
 
 import click
@@ -26,11 +27,16 @@ _FINDING = ("result", "failed_rows", "check_name", "consequence", "message")
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would change.")
 @json_option
 def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: bool, as_json: bool) -> None:
-    """Build what is new, audit it and publish it; or rebuild a range, or everything, from bronze."""
+    """Build what is new, audit it and publish it; or rebuild a range, or everything, from bronze.
+
+    It ends with writing control-room.html in the home, which shows how everything is.
+    """
+    from operations import control_room
     from warehouse.build import build as run_build
 
-    request = Request(parse_date(start), parse_date(end), full, reason, dry_run)
-    outcome = run_build(Home.from_environment(), request, now(), say, now)
+    home, request = Home.from_environment(), Request(parse_date(start), parse_date(end), full, reason, dry_run)
+    with nullcontext() if dry_run else control_room.rewritten(home, now, say):
+        outcome = run_build(home, request, now(), say, now)
     if dry_run and outcome.plan:
         _show_dry_run(outcome, as_json=as_json)
     elif outcome.plan:

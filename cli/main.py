@@ -21,6 +21,7 @@ COMMANDS = {
     "build": ("builds:build", "Build what is new, or rebuild dates; audit; publish."),
     "builds": ("builds:builds", "List, restore or drop builds; accept their findings."),
     "contracts": ("contracts:contract_group", "Check, release or try the contracts of datasets."),
+    "control-room": ("control_room:write_control_room", "Write a page that shows how everything is."),
     "datasets": ("datasets:dataset_group", "Propose a new dataset, check one, list all."),
     "dead-letters": ("dead_letters:dead_letters", "List, correct or discard refused records."),
     "demo": ("demo:demo", "Simulate a shop, run the pipeline on it, show the result."),

@@ -8,6 +8,8 @@ Batches that land while a build runs may not wake another one (apache/airflow#56
 events can wait until an unrelated later one). So `look_again` checks for batches before the run ends, and `build_again`
 triggers another run.
 
+Each run writes `control-room.html` in the home again. A page that cannot be written fails no run: the task's log says why.
+
 Trigger it by hand to rebuild a range of dates, or everything, from bronze. A rebuild needs a reason.
 """
 
@@ -35,14 +37,17 @@ def _date(text: str | None) -> date | None:
 def plan(params: dict[str, Any] | None = None) -> str:
     """Plan the next build and return its id; skip if there is nothing to do."""
     from ingestion.home import Home
+    from operations import control_room
     from warehouse import build
 
     asked = params or {}
     request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], asked["reason"] or "")
     if request.is_replay and not request.reason:
         raise Permanent("rebuilding a range or everything needs a reason", todo="trigger the DAG again with a `reason`")
-    planned = build.plan(Home.from_environment(), request, now(), print)
+    home = Home.from_environment()
+    planned = build.plan(home, request, now(), print)
     if planned is None:
+        control_room.rewrite(home, now(), print)  # its times are as of now
         raise AirflowSkipException("nothing to build: no new batches")
     print(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
     return planned.build_id
@@ -63,19 +68,28 @@ def transform(build_id: str) -> None:
 def audit(build_id: str) -> None:
     """Check the build. Batches that fail are held, and the rest is built again. Fail if the accounts do not balance."""
     from ingestion.home import Home
+    from operations import control_room
     from warehouse import build
 
-    build.audit(Home.from_environment(), build_id, now(), print)
+    home = Home.from_environment()
+    try:
+        build.audit(home, build_id, now(), print)
+    except build.Refused:
+        control_room.rewrite(home, now(), print)
+        raise
 
 
 @task
 @named()
 def publish(build_id: str) -> None:
-    """Apply the build to the state, and publish it."""
+    """Apply the build to the state, publish it, and write the control room."""
     from ingestion.home import Home
+    from operations import control_room
     from warehouse import build
 
-    build.publish(Home.from_environment(), build_id, print)
+    home = Home.from_environment()
+    build.publish(home, build_id, print)
+    control_room.rewrite(home, now(), print)
 
 
 # Also after a skipped plan: a batch may land between the plan and the end of the run.

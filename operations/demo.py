@@ -16,7 +16,7 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import Report
 from ingestion.sources.postgres import opened
-from operations import airflow, ledger, page, processes
+from operations import airflow, control_room, ledger, page, processes
 from operations.output import show, tell, with_first
 from operations.processes import Leader, Starting
 from warehouse import state
@@ -191,6 +191,7 @@ def print_results(home: Home) -> None:
     show(state.read(home.published, "gold.daily_revenue", _REVENUE), as_json=False, title="gold.daily_revenue")
     tell(f"published: {home.published}")
     tell(f"results:   {page.write(home)}    one page, to be opened in a browser")
+    tell(f"control:   {home.root / control_room.NAME}    another: is everything fresh, complete and balanced?")
 
 
 def _print_next(now: datetime, *more: tuple[str, str]) -> None:

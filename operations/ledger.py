@@ -18,7 +18,7 @@ from warehouse.publish import pinned
 
 # The columns of the summary for which a narrow terminal has room.
 FIRST = ("dataset", "bronze", "current", "superseded", "duplicate", "dead_letter", "withdrawn", "difference")
-_SUMMARY = """
+SUMMARY = """
     with cells as (
         select dataset, batch_id, fate, sum(records) as records from ops.ledger group by all
     ),
@@ -62,7 +62,7 @@ _SUMMARY = """
 """
 
 
-_MONEY = """
+MONEY = """
     with fates as (
         select
             dataset,
@@ -95,7 +95,7 @@ _MONEY = """
 
 def read(home: Home, dataset: str | None = None) -> tuple[list[state.Row], bool]:
     """Return the accounts by dataset, and whether each adds up to its manifests and to its source's own count."""
-    rows = state.read(home.state, "ops.ledger", _SUMMARY, [dataset])
+    rows = state.read(home.state, "ops.ledger", SUMMARY, [dataset])
     if dataset and not rows:
         raise Permanent(f"the ledger has no dataset {dataset!r}", todo="`clearwell ledger` lists the datasets")
     return rows, all(row["difference"] == 0 and row["counted_by_source"] == row["bronze"] for row in rows)
@@ -103,7 +103,7 @@ def read(home: Home, dataset: str | None = None) -> tuple[list[state.Row], bool]
 
 def money(home: Home, dataset: str | None = None) -> tuple[list[state.Row], bool]:
     """Return the money by dataset and currency: as parsed, by fate, the unreadable amounts, and whether it adds up."""
-    rows = state.read(home.state, "ops.ledger", _MONEY, [dataset])
+    rows = state.read(home.state, "ops.ledger", MONEY, [dataset])
     return rows, all(not row["difference"] for row in rows)
 
 

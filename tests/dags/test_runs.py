@@ -16,7 +16,7 @@ from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.window import Window
-from operations import ledger, notify
+from operations import control_room, ledger, notify
 from warehouse import build
 from warehouse.audit import Finding
 
@@ -178,6 +178,10 @@ def stand_in(monkeypatch):
     return put
 
 
+# every parameter is given: within one process, a run would otherwise see those of the run before
+NEW = {"from": None, "to": None, "full": False, "reason": None}
+
+
 def states(tasks: dict[str, tuple[str, int]]) -> dict[str, str]:
     return {task_id: state for task_id, (state, _) in tasks.items()}
 
@@ -222,16 +226,27 @@ def test_a_refused_build_is_not_published_nor_tried_again(run, stand_in):
     assert {states(tasks)[name] for name in ("publish", "look_again", "build_again")} == {"upstream_failed"}
 
 
+def test_each_build_writes_the_control_room_once_however_it_ends(run, stand_in, monkeypatch):
+    for warehouse, published in (
+        (Warehouse(["a"]), ["a"]),
+        (Warehouse([]), []),
+        (Warehouse(["a"], refuses=True), []),
+    ):
+        written: list[list[str]] = []
+        stand_in(warehouse)
+        monkeypatch.setattr(
+            control_room, "rewrite", lambda home, now, report, one=warehouse, to=written: to.append(list(one.published))
+        )
+        run("build_warehouse", NEW)
+        assert written == [published]
+
+
 def test_a_range_asked_by_hand_reaches_the_plan(run, stand_in):
     warehouse = stand_in(Warehouse([]))
     run("build_warehouse", {"from": "2026-11-01", "to": "2026-11-03", "reason": "a mended contract"})
     assert warehouse.requests == [
         build.Request(date(2026, 11, 1), date(2026, 11, 3), full=False, reason="a mended contract")
     ]
-
-
-# every parameter is given: within one process, a run would otherwise see those of the run before
-NEW = {"from": None, "to": None, "full": False, "reason": None}
 
 
 @pytest.mark.parametrize("asked", [{"full": True}, {"from": "2026-11-01", "to": "2026-11-03"}])
