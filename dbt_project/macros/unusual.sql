@@ -35,7 +35,7 @@ periods as (
 ),
 
 measured as (
-    select periods.*, cast(coalesce(measures.amount, 0) as double) as amount, coalesce(measures.base, 0) as base
+    select periods.*, cast(coalesce(measures.amount, 0) as double) as amount, cast(coalesce(measures.base, 0) as double) as base
     from periods
     left join {{ measures }} as measures using (dataset, subject, measure, period, period_start)
 ),
@@ -46,7 +46,7 @@ with_weeks as (
     union all
     select
         dataset, subject, measure, kind, 'week' as period, record_date, period_start - interval 6 days as period_start,
-        sum(amount) over week as amount, cast(sum(base) over week as bigint) as base
+        sum(amount) over week as amount, sum(base) over week as base
     from measured
     where period = 'day' and kind = 'ratio'
     window week as (
@@ -55,9 +55,9 @@ with_weeks as (
     qualify count(*) over week = 7
 ),
 
--- a ratio of nothing is not known
+-- a ratio of nothing is not known, nor is that of negative sales
 filled as (
-    select *, case when kind = 'ratio' then amount / nullif(base, 0) else amount end as value from with_weeks
+    select *, case when kind <> 'ratio' then amount when base > 0 then amount / base end as value from with_weeks
 ),
 
 levels as (

@@ -86,20 +86,20 @@ steps as (
 ),
 
 of_gold as (
-    select 'orders' as dataset, 'gold.daily_revenue' as subject, 'gross_amount_' || currency as measure, 'sum' as kind, record_date, gross_amount as amount, cast(orders as bigint) as base
+    select 'orders' as dataset, 'gold.daily_revenue' as subject, 'gross_amount_' || currency as measure, 'sum' as kind, record_date, gross_amount as amount, orders as base
     from sold
     union all
-    select 'orders', 'gold.daily_revenue', 'refunded_share_of_' || currency, 'ratio', record_date, refunded_amount, cast(gross_amount as bigint) from sold
+    select 'orders', 'gold.daily_revenue', 'refunded_share_of_' || currency, 'ratio', record_date, refunded_amount, gross_amount from sold
     union all
     select 'orders', 'gold.daily_revenue', 'lines_without_usd', 'count', record_date, sum(lines_without_usd), null from sold group by record_date
     {% for step, before in [('cart', 'view'), ('checkout', 'cart'), ('purchase', 'checkout')] -%}
     union all
-    select 'clickstream', 'gold.daily_funnel', '{{ step }}_per_{{ before }}_sessions', 'ratio', record_date, {{ step }}_sessions, cast({{ before }}_sessions as bigint) from steps
+    select 'clickstream', 'gold.daily_funnel', '{{ step }}_per_{{ before }}_sessions', 'ratio', record_date, {{ step }}_sessions, {{ before }}_sessions from steps
     {% endfor %}
 ),
 
 days as (
-    select dataset, subject, measure, kind, 'day' as period, cast(record_date as timestamp) as period_start, cast(amount as decimal(38, 4)) as amount, cast(base as bigint) as base
+    select dataset, subject, measure, kind, 'day' as period, cast(record_date as timestamp) as period_start, cast(amount as decimal(38, 4)) as amount, cast(base as decimal(38, 4)) as base
     from (
         select * from of_records
         union all
@@ -120,10 +120,10 @@ by_hour as (
 ),
 
 hours_and_days as (
-    select dataset, subject, measure, 'count' as kind, 'hour' as period, cast(hour as timestamp) as period_start, cast(amount as decimal(38, 4)) as amount, cast(null as bigint) as base
+    select dataset, subject, measure, 'count' as kind, 'hour' as period, cast(hour as timestamp) as period_start, cast(amount as decimal(38, 4)) as amount, cast(null as decimal(38, 4)) as base
     from by_hour
     union all
-    select dataset, subject, measure, 'count', 'day', {{ tumbling('cast(hour as timestamp)', 'day') }}, cast(sum(amount) as decimal(38, 4)), cast(null as bigint)
+    select dataset, subject, measure, 'count', 'day', {{ tumbling('cast(hour as timestamp)', 'day') }}, cast(sum(amount) as decimal(38, 4)), cast(null as decimal(38, 4))
     from by_hour
     group by all
 ),

@@ -181,3 +181,12 @@ def test_the_first_week_is_not_judged() -> None:
 def test_a_column_that_loses_its_few_values_is_told() -> None:
     missing = [9700 if day != 80 else 10_000 for day in range(120)]
     assert told(series("missing_share", "ratio", missing, [10_000] * 120), 120) == {("missing_share", 80)}
+
+
+def test_a_ratio_of_negative_sales_is_not_judged_and_one_above_one_is() -> None:
+    """More may be refunded than sold on a day, and corrections may make sales negative."""
+    refunded = [120 + day % 3 for day in range(120)]
+    sold = [100] * 120
+    refunded[80], sold[90] = 900, -50
+    found = unusual(series("refunded_share", "ratio", refunded, sold), 120)
+    assert [one["period_start"] for one in found if one["period"] == "day"] == [at(80)]
