@@ -43,7 +43,7 @@ accounts as (
         coalesce(sum(records) filter (where fate = 'dead_letter'), 0) as refused_records,
         sum(records) as records
     from ({{ whole('ops_ledger') }})
-    where dataset in ({{ listed(watched_datasets()) }}) and record_date in ({{ dates }})
+    where dataset in ({{ listed(watched_datasets()) or no_values() }}) and record_date in ({{ dates }})
     group by dataset, record_date
 ),
 

@@ -1,6 +1,6 @@
 -- what is measured again: each table on the dates that this build changes
 with final as (
-    select 'records.' || dataset as subject, record_date from {{ ref('plan_touched') }} where dataset in ({{ listed(watched_datasets()) }})
+    select 'records.' || dataset as subject, record_date from {{ ref('plan_touched') }} where dataset in ({{ listed(watched_datasets()) or no_values() }})
     union
     select 'silver.clickstream' as subject, event_date as record_date from {{ ref('plan_event_dates') }}
     union
