@@ -14,7 +14,7 @@ from operations.alerts import Alert
 from operations.notify import Endpoint
 from warehouse.audit import Refused
 
-_FINDINGS = ("finding", "held")
+_FINDINGS = ("finding", "held", "unusual")
 
 
 def failed(

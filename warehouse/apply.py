@@ -78,7 +78,8 @@ def _take_history_over(connection: duckdb.DuckDBPyConnection) -> None:
     """Add the rows of `previous` to the tables that only grow, in the columns and types that these have now."""
     had, has = shape.read(connection, "previous"), shape.read(connection)
     for name in HISTORY:
-        before, now = had.get(("ops", name), {}), has["ops", name]
+        # a build that was audited by an older version may lack a table
+        before, now = had.get(("ops", name), {}), has.get(("ops", name), {})
         columns = [column for column in now if column in before]
         if columns:
             values = ", ".join(f"try_cast({column} as {now[column]}) as {column}" for column in columns)
@@ -108,7 +109,7 @@ def change_tables(
     connection.execute("set disabled_optimizers = 'build_side_probe_side'")
     with attached(connection, build.file, "build"), _transaction(connection):
         had, built = shape.read(connection), shape.read(connection, "build")
-        changes += [_kept(name, built["ops", name]) for name in KEPT]
+        changes += [_kept(name, built["ops", name]) for name in KEPT if ("ops", name) in built]
         for table in left_over(changes, had):
             connection.execute(f"drop {'table' if had.pop(table) else 'view'} {'.'.join(table)}")
         for change in changes:

@@ -82,10 +82,10 @@ def test_findings_of_a_build_are_told_when_it_is_published(home: Home) -> None:
     with duckdb.connect(str(home.published)) as connection:
         connection.execute(OPS)
     runs.published(home, NOON, "data-platform", [box], print)
-    assert box.titles() == ["alert: held: orders", "alert: finding: is_odd"]
+    assert box.titles() == ["alert: held: orders", "alert: unusual: orders", "alert: finding: is_odd"]
     with duckdb.connect(str(home.published)) as connection:
         connection.execute("update ops.findings set result = 'pass'")
-        connection.execute("delete from ops.held")
+        connection.execute("delete from ops.held; delete from ops.anomalies")
     runs.published(home, NOON, "data-platform", [box], print)
-    assert sorted(box.titles()[2:]) == ["over: finding: is_odd", "over: held: orders"]
+    assert sorted(box.titles()[3:]) == ["over: finding: is_odd", "over: held: orders", "over: unusual: orders"]
     assert alerts.read(home) == []
