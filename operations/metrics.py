@@ -5,6 +5,7 @@ has no value has no line. Each number is a gauge: it is read anew, and a replay 
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from operations import status
+from operations.watch import UNUSUAL
 from warehouse import state
 
 # The last run of each stage, source and dataset, and when it last went well.
@@ -42,14 +44,6 @@ _REFUSED = """
 """
 _COMPLETE = "select dataset, complete_until, holes, short_windows, len(unreconciled_dates) as unreconciled from ops.completeness order by all"
 _BUILDS = "select max(build_number) as number, max(audited_at) as audited_at from ops.builds"
-_ANOMALIES = """
-    select dataset, count(*) as anomalies
-    from ops.anomalies
-    inner join ops.completeness using (dataset)
-    where is_alert and not is_accepted and period_start >= latest_window_end - interval 7 days
-    group by dataset
-    order by dataset
-"""
 
 
 def exposition(home: Home, now: datetime) -> bytes:
@@ -154,7 +148,7 @@ def _tables(home: Home) -> Iterator[GaugeMetricFamily]:
     yield _gauge(
         "anomalies",
         "Unusual numbers of a dataset's last week that nobody accepted",
-        [((row["dataset"],), row["anomalies"]) for row in read("ops.anomalies", _ANOMALIES)],
+        [((name,), count) for name, count in Counter(row["dataset"] for row in read("ops.anomalies", UNUSUAL)).items()],
         "dataset",
     )
     for row in read("ops.builds", _BUILDS):

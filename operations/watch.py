@@ -177,7 +177,7 @@ def _read(path: Path, contracts: Mapping[str, Contract], now: datetime) -> Publi
             measures=service_levels.read(connection, contracts, now),
             windows={name: tuple(found) for name, found in windows.items()},
             findings=tuple(state.rows(connection, _FINDINGS)),
-            unusual=tuple(state.rows(connection, _UNUSUAL)),
+            unusual=tuple(state.rows(connection, UNUSUAL)),
             held=tuple(state.rows(connection, _HELD)),
             unreconciled={
                 row["dataset"]: tuple(row["unreconciled_dates"])
@@ -511,7 +511,8 @@ def _owner(contracts: Mapping[str, Contract], dataset: str) -> str:
 
 _SHOWN = 10
 _TOLD_AS_UNUSUAL = "numbers_are_unusual"
-_UNUSUAL = """
+# The unusual numbers of each dataset's last week that nobody accepted.
+UNUSUAL = """
     select dataset, anomaly, value, expected
     from ops.anomalies
     inner join ops.completeness using (dataset)

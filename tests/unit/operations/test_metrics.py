@@ -28,9 +28,9 @@ PUBLISHED = """
         ('orders', 'current', 100, date '2026-11-01')) as t (dataset, fate, records, record_date);
     create table ops.builds as select 7 as build_number, timestamp '2026-11-20 09:00' as audited_at;
     create table ops.anomalies as from (values
-        ('orders', true, false, timestamp '2026-11-19'), ('orders', true, true, timestamp '2026-11-19'),
-        ('orders', false, false, timestamp '2026-11-19'), ('orders', true, false, timestamp '2026-11-01'))
-        as t (dataset, is_alert, is_accepted, period_start);
+        ('orders', true, false, timestamp '2026-11-19', 'a', 1, 2, -9), ('orders', true, true, timestamp '2026-11-19', 'b', 1, 2, -9),
+        ('orders', false, false, timestamp '2026-11-19', 'c', 1, 2, -9), ('orders', true, false, timestamp '2026-11-01', 'd', 1, 2, -9))
+        as t (dataset, is_alert, is_accepted, period_start, anomaly, value, expected, score);
     create table ops.runs as from (values
         ('ingest', 'orders', 'orders', 2.5, 100, 1000, timestamp '2026-11-20 08:00', 'ok'),
         ('ingest', 'orders', 'orders', 0.5, 0, 0, timestamp '2026-11-20 09:00', 'transient'),
