@@ -4,8 +4,8 @@ A failed check holds the new batches behind it, and the rest is published; only 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -257,20 +257,13 @@ def _named(build: Build, result: Result) -> frozenset[str]:
     """Return the batches that the rows of a failed test name."""
     with state.connect(build.file) as connection:
         try:
-            with _as_dbt_attaches(connection, build):
+            with dbt.attached_as_by_dbt(connection, build):
                 rows = connection.execute(f"select distinct batch_id from ({result.sql})").fetchall()
         except duckdb.Error as error:  # the rows have no batch_id, unless the query failed for another reason
             if fault := faults.fault_of(error):
                 raise fault from error
             return frozenset()
     return frozenset(row[0] for row in rows)
-
-
-@contextmanager
-def _as_dbt_attaches(connection: duckdb.DuckDBPyConnection, build: Build) -> Iterator[None]:
-    """Let a test's SQL read what it could read in dbt, besides the build's own file."""
-    with attached(connection, build.start_state(), "state"), attached(connection, build.scratch, "scratch"):
-        yield
 
 
 def _from_dbt(build: Build, result: Result) -> Finding:
@@ -284,7 +277,7 @@ def _keep_rows(build: Build, result: Result) -> list[state.Row]:
     with state.connect(build.file, read_only=False) as connection:
         connection.execute("create schema if not exists failures")
         try:
-            with _as_dbt_attaches(connection, build):
+            with dbt.attached_as_by_dbt(connection, build):
                 query = f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}"
                 connection.execute(query)
         except duckdb.Error as error:  # a test that failed with an error has no rows

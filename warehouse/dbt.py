@@ -6,14 +6,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from ingestion import faults
 from ingestion.contract import PROJECT
-from ingestion.database import MEMORY, connect, memory
+from ingestion.database import MEMORY, attached, connect, memory
 from ingestion.errors import ClearwellError, Permanent
+from warehouse import compiled
 from warehouse.parsed import listed, parsed
 from warehouse.plan import Build
 from warehouse.version import model_version
@@ -137,24 +140,85 @@ def _fault(result: Result, where: str) -> ClearwellError | None:
     return type(found)(f"dbt could not run {result.name}: {found.what}", where=where, todo=found.todo)
 
 
-def run_tests(build: Build, *, exclude: Sequence[str] = ()) -> list[Result]:
-    """Run the data tests on the build's tables, except those that `exclude` selects and those without rows to check.
+def run_tests(build: Build, *, without_tag: str = "") -> list[Result]:
+    """Run the data tests on the build's tables, except those with a tag and those without rows to check.
 
     A test that a fault of the machine kept from running is an error.
     """
-    results = _invoke(build, "test", "--exclude", "test_type:unit", *_without_rows(build), *exclude)
+    results = _tested(build, without_tag)
     for result in results:
         if result.status == "error" and (fault := _fault(result, str(_log(build)))):
             raise fault
     return results
 
 
+def _tested(build: Build, without_tag: str) -> list[Result]:
+    """Run tests by their SQL where it is known, and in dbt those whose SQL is not known yet, differs by build, or fails."""
+    manifest = _manifest(build)
+    tests = {
+        key: node
+        for key, node in manifest["nodes"].items()
+        if node["resource_type"] == "test" and without_tag not in node["tags"]
+    }
+    empty = _without_rows(build, manifest["nodes"])
+    chosen = {node["name"]: node for node in tests.values() if node["name"] not in empty}
+    with connect(build.file) as connection, attached_as_by_dbt(connection, build):
+        tables = connection.execute(_TABLES_OF_STATE).fetchall()
+        known = compiled.read(build.home, PROJECT, tables)
+        results = [
+            result
+            for name, node in chosen.items()
+            if name in known and (result := _run_known(connection, node, known[name]))
+        ]
+    left = sorted(chosen.keys() - {one.name for one in results})
+    if left:
+        ran = _invoke(build, "test", "--exclude", "test_type:unit", "--select", *left)
+        constant = compiled.constant(tests, manifest["macros"])
+        found = {one.name: one.sql for one in ran if one.sql and one.name in constant}
+        compiled.remember(build.home, PROJECT, tables, found)
+        results += ran
+    return results
+
+
+_TABLES_OF_STATE = """
+    select table_schema, table_name from information_schema.tables where table_catalog = 'state' order by all
+"""
+
+
+@contextmanager
+def attached_as_by_dbt(connection: duckdb.DuckDBPyConnection, build: Build) -> Iterator[None]:
+    """Let a test's SQL read what it could read in dbt, besides the build's own file."""
+    with attached(connection, build.start_state(), "state"), attached(connection, build.scratch, "scratch"):
+        yield
+
+
+def _run_known(connection: duckdb.DuckDBPyConnection, test: Mapping[str, Any], sql: str) -> Result | None:
+    """Run a test, as dbt's manifest has it, by its SQL. None if the query fails: dbt then runs it, and says why."""
+    config = test["config"]
+    try:
+        found = connection.execute(f"select count(*) from (from ({sql}) limit {config['limit'] or 'all'})").fetchall()
+    except duckdb.Error:
+        return None
+    failures, severity = found[0][0], config["severity"].lower()
+    return Result(
+        name=test["name"],
+        kind="test",
+        status=("warn" if severity == "warn" else "fail") if failures else "pass",
+        message=str(config["meta"]["finding"]) if failures else "",
+        failures=failures,
+        sql=sql,
+        severity=severity,
+        on_failure=str(config["meta"].get("on_failure", "hold")),
+        models=_checked(test["depends_on"]["nodes"]),
+    )
+
+
 # Generic tests that judge one row, or the rows of one key: on a table without rows they cannot fail.
 _BY_ROW = ("accepted_values", "complete", "one_content_per_version", "one_current", "unique_grain")
 
 
-def _without_rows(build: Build) -> list[str]:
-    """Return the options that exclude row-wise tests of empty tables. Each costs a statement; most builds touch few tables."""
+def _without_rows(build: Build, nodes: Mapping[str, Any]) -> set[str]:
+    """Return the names of the row-wise tests of empty tables. Each costs a statement; most builds touch few tables."""
     with connect(build.file) as connection:
         tables = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
         empty = {
@@ -162,14 +226,13 @@ def _without_rows(build: Build) -> list[str]:
             for schema, name in tables
             if not connection.execute(f"select count(*) from (from {schema}.{name} limit 1)").fetchall()[0][0]
         }
-    nodes = _nodes(build)
-    return [
+    return {
         node["name"]
         for node in nodes.values()
         if (node.get("test_metadata") or {}).get("name") in _BY_ROW
         and (tested := nodes.get(node["attached_node"]))
         and (tested["schema"], tested["alias"]) in empty
-    ]
+    }
 
 
 def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:
@@ -299,8 +362,19 @@ def _models(build: Build) -> dict[str, dict[str, Any]]:
     return {node["name"]: node for node in _nodes(build).values() if node["resource_type"] == "model"}
 
 
-def _nodes(build: Build) -> dict[str, dict[str, Any]]:
-    return dict(json.loads(build.made_by.read_text())["nodes"])
+def _nodes(build: Build) -> Mapping[str, dict[str, Any]]:
+    return dict(_manifest(build)["nodes"])
+
+
+def _manifest(build: Build) -> dict[str, Any]:
+    """Return dbt's manifest of a build, which is not to be changed."""
+    return _loaded(build.made_by, build.made_by.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path, changed: int) -> dict[str, Any]:
+    """Read a manifest; again when it has `changed`. Reading takes 50 ms, and a build asks for it several times."""
+    return dict(json.loads(path.read_bytes()))
 
 
 def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:
@@ -426,10 +500,13 @@ def _result(one: Any) -> Result:
         sql=getattr(one.node, "compiled_code", None) or "",
         severity=str(getattr(one.node.config, "severity", "")).lower(),
         on_failure=str((getattr(one.node.config, "meta", None) or {}).get("on_failure", "hold")),
-        models=tuple(name.split(".")[-1] for name in one.node.depends_on.nodes if name.startswith("model."))
-        if str(one.node.resource_type) == "test"
-        else (),
+        models=_checked(one.node.depends_on.nodes) if str(one.node.resource_type) == "test" else (),
     )
+
+
+def _checked(nodes: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the models among the nodes that a test depends on."""
+    return tuple(name.split(".")[-1] for name in nodes if name.startswith("model."))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ On disk it is kept twice: in the project's `target`, where a new home finds it, 
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +27,10 @@ class _Files:
 
     packed: bytes
     listed: bytes
+
+    def by_name(self, key: str) -> dict[str, bytes]:
+        """Return the content of each file by its name."""
+        return {f"{key}.msgpack": self.packed, f"{key}.json": self.listed}
 
 
 def project_key(project: Path) -> str:
@@ -65,6 +69,22 @@ def listed(home: Home, project: Path, parse: Callable[[], Any]) -> bytes:
     return parsed(home, project, parse)[1]
 
 
+def kept(home: Home, project: Path, name: str) -> bytes | None:
+    """Return a file that was made of the parsed project and kept beside it; None if there is none."""
+    for folder in _folders(home, project):
+        with suppress(OSError):
+            return (folder / name).read_bytes()
+    return None
+
+
+def keep(home: Home, project: Path, name: str, content: bytes) -> None:
+    """Keep a file beside the parsed project, in both places."""
+    shared, own = _folders(home, project)
+    with suppress(OSError):
+        _write(shared, {name: content})
+    _write(own, {name: content})
+
+
 def _folders(home: Home, project: Path) -> tuple[Path, Path]:
     """Return where the files are kept. The first may not be writable: a checkout may belong to another user."""
     return project / "target" / "parsed", home.root / "parsed"
@@ -84,20 +104,20 @@ def _remember(folders: Sequence[Path], key: str, files: _Files) -> None:
     shared, own = folders
     if _read([shared], key) != files:
         with suppress(OSError):
-            _write(shared, key, files)
+            _write(shared, files.by_name(key))
     if _read([own], key) != files:
-        _write(own, key, files)
+        _write(own, files.by_name(key))
 
 
-def _write(folder: Path, key: str, files: _Files) -> None:
-    """Write both files, and delete the oldest ones of the folder."""
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files by name, and delete the oldest ones of each kind."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, content in (("msgpack", files.packed), ("json", files.listed)):
-        part = folder / f"{key}.{kind}.{os.getpid()}"
+    for name, content in files.items():
+        part = folder / f"{name}.{os.getpid()}"
         part.write_bytes(content)
-        part.replace(folder / f"{key}.{kind}")
-    for old in sorted(folder.iterdir(), key=_changed, reverse=True)[2 * _KEPT :]:
-        old.unlink(missing_ok=True)
+        part.replace(folder / name)
+        for old in sorted(folder.glob(f"*{Path(name).suffix}"), key=_changed, reverse=True)[_KEPT:]:
+            old.unlink(missing_ok=True)
 
 
 def _changed(path: Path) -> int:

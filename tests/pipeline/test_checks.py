@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import duckdb
 import pytest
@@ -14,7 +16,7 @@ from ingestion.contract import read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.window import Window
-from warehouse import build, dbt, expectations
+from warehouse import build, compiled, dbt, expectations
 from warehouse.plan import Build
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -143,6 +145,30 @@ def spoil(made: Build, how: str) -> None:
 
 # No contract of the demo says `unlisted: warn`. test_your_data.py has one that does, and sees this check warn.
 ONLY_WHERE_A_CONTRACT_ASKS = {"values_are_unlisted"}
+
+
+@pytest.mark.parametrize("how", ["double", "alter"])
+def test_a_check_finds_the_same_in_dbt_and_by_its_known_sql(
+    good: Build, looked: Looked, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    spoil(good, how)
+    in_dbt: list[str] = []
+    monkeypatch.setattr(dbt, "_invoke", _named(dbt._invoke, in_dbt))
+    known = dbt.run_tests(good)
+    assert in_dbt == [], "the SQL of every check is known by now"
+    monkeypatch.setattr(compiled, "read", lambda *_: {})
+    by_dbt = dbt.run_tests(good)
+    assert sorted(by_dbt, key=str) == sorted(known, key=str)
+    assert {one.status for one in known} == {"pass", "fail", "warn"}
+    shutil.copyfile(good.folder / "good.duckdb", good.file)
+
+
+def _named(invoke: Callable[..., list[dbt.Result]], names: list[str]) -> Callable[..., list[dbt.Result]]:
+    def wrapped(*arguments: Any, **named: Any) -> list[dbt.Result]:
+        names.append(str(arguments[1]))
+        return invoke(*arguments, **named)
+
+    return wrapped
 
 
 def test_every_check_can_fail(good: Build, looked: Looked) -> None:

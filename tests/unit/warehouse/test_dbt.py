@@ -32,8 +32,7 @@ def test_a_test_that_could_not_run_is_a_fault_of_the_run_and_no_finding(
     """Otherwise a full disk would hold the batches behind the test."""
     told = f"Database Error in test accepted_values_orders_status (models/x.yml)\n  {message}"
     results = [Result("accepted_values_orders_status", "test", "error", told, 0, "select 1", "error")]
-    monkeypatch.setattr(dbt, "_without_rows", lambda build: [])
-    monkeypatch.setattr(dbt, "_invoke", lambda *arguments, **named: results)
+    monkeypatch.setattr(dbt, "_tested", lambda build, without_tag: results)
     with pytest.raises(kind, match=said):
         dbt.run_tests(Build(Home(Path("home"), Path("landing")), "build-1"))
     results[:] = [Result("is_odd", "test", "error", "Binder Error: no such column", 0, "select 1", "error")]
