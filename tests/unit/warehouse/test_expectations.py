@@ -1,6 +1,8 @@
 """Expectations in gold's YAML are checked against a build's rows, and an invalid one is a clear error."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -55,3 +57,21 @@ def test_a_rule_that_is_none_says_where_it_stands(tmp_path: Path, rule: dict) ->
 def test_a_column_that_is_not_there_fails_its_rule(tmp_path: Path) -> None:
     (found,) = expectations.check(made(tmp_path, {"expect_column_values_to_not_be_null": {"column": "colour"}}))
     assert not found.success and "colour" in found.message
+
+
+def test_what_is_seldom_used_is_loaded_when_it_is_used() -> None:
+    """In a process of its own: this one may have loaded everything."""
+    code = """
+import sys
+from warehouse import expectations
+
+with expectations._lazily(expectations._SELDOM_USED):
+    import great_expectations
+assert expectations._SELDOM_USED <= sys.modules.keys(), "Great Expectations no longer imports all of these"
+assert "scipy.stats._stats_py" not in sys.modules
+import scipy.stats
+assert abs(scipy.stats.norm.cdf(0) - 0.5) < 1e-9
+assert "scipy.stats._stats_py" in sys.modules
+assert not any(type(finder).__name__ == "Finder" for finder in sys.meta_path)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
