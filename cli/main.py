@@ -2,10 +2,13 @@
 
 import os
 import sys
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
+
+from ingestion import log
 
 # The commands that keep the work done so far when they are stopped.
 _GOES_ON = ("ingest", "sweep", "run", "build", "heal", "repair", "demo", "up")
@@ -26,6 +29,7 @@ COMMANDS = {
     "dead-letters": ("dead_letters:dead_letters", "List, correct or discard refused records."),
     "demo": ("demo:demo", "Simulate a shop, run the pipeline on it, show the result."),
     "describe": ("gold:describe", "Describe the published tables, or one of them."),
+    "docs": ("docs:write_docs", "Write a page that documents every model."),
     "down": ("demo:down", "Stop what `up` started. All data stays."),
     "hash": ("ledger:show_hash", "Show the content hash of each silver and gold table."),
     "heal": ("sources:heal_windows", "Ingest the windows that are missing, then build."),
@@ -91,10 +95,17 @@ class Commands(click.Group):
             if isinstance(error, RuntimeError) and str(error) == _INTERRUPTED:
                 _stop(ctx)
             told = _told(error)
+            if not told and log.is_structured():
+                log.unexpected()
+                sys.exit(1)
             if ctx.params.get("debug") or not told:
                 raise
             _say(f"error: {told}")
             sys.exit(1)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _stop(ctx: click.Context) -> NoReturn:
@@ -124,9 +135,15 @@ def _say(message: str) -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="clearwell", message="%(prog)s %(version)s")
-def main(debug: bool) -> None:
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
     """Take a shop's orders and clicks to tables that analysts can trust.
 
     Everything is kept under $CLEARWELL_HOME (default ./data). The shop is $SHOP_DATABASE_URL, or the demo's own.
     Start with `clearwell demo`.
     """
+    log.set_up()
+    ctx.call_on_close(log.tear_down)
+    command = ctx.invoked_subcommand or ""
+    run_id = log.run_id(command, _now(), os.getpid())
+    ctx.with_resource(log.bound(clock=_now, run_id=run_id, command=command))

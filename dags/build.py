@@ -8,6 +8,8 @@ Batches that land while a build runs may not wake another one (apache/airflow#56
 events can wait until an unrelated later one). So `look_again` checks for batches before the run ends, and `build_again`
 triggers another run.
 
+Publishing is an event of every gold table's asset, as `gold.daily_revenue`: schedule what reads a table on it.
+
 Each run writes `control-room.html` in the home again. A page that cannot be written fails no run: the task's log says why.
 
 Trigger it by hand to rebuild a range of dates, or everything, from bronze. A rebuild needs a reason.
@@ -20,9 +22,21 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.common import BRONZE, PERSISTENCE, PLATFORM, SOURCES, START, WAREHOUSE_POOL, deadline, now, promised
+from dags.common import (
+    BRONZE,
+    GOLD,
+    PERSISTENCE,
+    PLATFORM,
+    SOURCES,
+    START,
+    WAREHOUSE_POOL,
+    deadline,
+    now,
+    observed,
+    promised,
+    say,
+)
 from ingestion.errors import Permanent
-from ingestion.faults import named
 from ingestion.window import parse_time
 
 DAG_ID = "build_warehouse"
@@ -33,7 +47,7 @@ def _date(text: str | None) -> date | None:
 
 
 @task
-@named()
+@observed()
 def plan(params: dict[str, Any] | None = None) -> str:
     """Plan the next build and return its id; skip if there is nothing to do."""
     from ingestion.home import Home
@@ -45,26 +59,26 @@ def plan(params: dict[str, Any] | None = None) -> str:
     if request.is_replay and not request.reason:
         raise Permanent("rebuilding a range or everything needs a reason", todo="trigger the DAG again with a `reason`")
     home = Home.from_environment()
-    planned = build.plan(home, request, now(), print)
+    planned = build.plan(home, request, now(), say)
     if planned is None:
-        control_room.rewrite(home, now(), print)  # its times are as of now
+        control_room.rewrite(home, now(), say)  # its times are as of now
         raise AirflowSkipException("nothing to build: no new batches")
-    print(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
+    say(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
     return planned.build_id
 
 
 @task
-@named()
+@observed()
 def transform(build_id: str) -> None:
     """Build the tables in the build's own file. The state and the published file do not change."""
     from ingestion.home import Home
     from warehouse import build
 
-    build.transform(Home.from_environment(), build_id, print)
+    build.transform(Home.from_environment(), build_id, say)
 
 
 @task
-@named()
+@observed()
 def audit(build_id: str) -> None:
     """Check the build. Batches that fail are held, and the rest is built again. Fail if the accounts do not balance."""
     from ingestion.home import Home
@@ -73,14 +87,14 @@ def audit(build_id: str) -> None:
 
     home = Home.from_environment()
     try:
-        build.audit(home, build_id, now(), print)
+        build.audit(home, build_id, now(), say)
     except build.Refused:
-        control_room.rewrite(home, now(), print)
+        control_room.rewrite(home, now(), say)
         raise
 
 
-@task
-@named()
+@task(outlets=GOLD)
+@observed()
 def publish(build_id: str) -> None:
     """Apply the build to the state, publish it, and write the control room."""
     from ingestion.home import Home
@@ -88,13 +102,13 @@ def publish(build_id: str) -> None:
     from warehouse import build
 
     home = Home.from_environment()
-    build.publish(home, build_id, print)
-    control_room.rewrite(home, now(), print)
+    build.publish(home, build_id, say)
+    control_room.rewrite(home, now(), say)
 
 
 # Also after a skipped plan: a batch may land between the plan and the end of the run.
 @task.short_circuit(trigger_rule=TriggerRule.NONE_FAILED)
-@named()
+@observed()
 def look_again() -> bool:
     """Return whether batches have landed since this run's plan."""
     from ingestion.home import Home

@@ -6,13 +6,12 @@ and its log has them all, one a line. `clearwell sources check` does the same by
 
 from airflow.sdk import DAG, task
 
-from dags.common import PERSISTENCE, PLATFORM, SOURCES, START, connections, owner
+from dags.common import PERSISTENCE, PLATFORM, SOURCES, START, connections, observed, owner, say
 from ingestion.errors import Permanent
-from ingestion.faults import named
 
 
 @task
-@named()
+@observed()
 def check(source: str) -> None:
     """Fail if anything would keep a source from landing."""
     from ingestion import sources
@@ -21,7 +20,7 @@ def check(source: str) -> None:
     with connections(source):
         found = sources.check(source, Home.from_environment())
     for problem in found:
-        print(problem)
+        say(str(problem))
     if found:
         more = f", and {len(found) - 1} more problems, which the log names" if found[1:] else ""
         raise Permanent(f"{found[0].what}{more}", where=found[0].where or source, todo=found[0].todo)

@@ -13,24 +13,30 @@ from airflow.sdk import (
     ExceptionRetryPolicy,
     RetryAction,
     RetryRule,
+    get_current_context,
     task,
 )
 from airflow.sdk.definitions.callback import SyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRescheduleException
 
+from ingestion import log
 from ingestion.connections import needed, variable
 from ingestion.contract import CADENCES, read_contracts, say_duration, source_ends
 from ingestion.errors import Permanent
 from ingestion.faults import named
 from ingestion.kinds import KINDS
 from ingestion.window import Window
+from warehouse.lineage import gold_tables
 
 CONTRACTS = read_contracts()
 ENDS = source_ends(CONTRACTS)
 SOURCES = tuple(ENDS)
 PLATFORM = CONTRACTS["source_counts"].owner
+# New batches of any dataset: what starts a build.
 BRONZE = Asset("bronze")
+# The gold tables, for DAGs that read them.
+GOLD = [Asset(f"gold.{table}") for table in gold_tables()]
 WAREHOUSE_POOL = "warehouse"
 # The earliest date of a backfill. CronDataIntervalTimetable needs a date to count from.
 START = datetime(2000, 1, 1, tzinfo=UTC)
@@ -71,9 +77,9 @@ def _tell(what: Callable[..., None], *about: Any) -> None:
     from operations import notify
 
     try:
-        what(Home.from_environment(), now(), *about, notify.endpoints(print), print)
+        what(Home.from_environment(), now(), *about, notify.endpoints(say), say)
     except Exception as error:
-        print(f"no alert could be sent: {type(error).__name__}")
+        say(f"no alert could be sent: {type(error).__name__}")
 
 
 def deadline(limit: timedelta, owner: str) -> DeadlineAlert:
@@ -104,6 +110,31 @@ PERSISTENCE = {
     ),
     "execution_timeout": timedelta(hours=2),
 }
+
+
+@contextmanager
+def observed() -> Iterator[None]:
+    """Give what a task logs the ids of its run, and its errors of the machine their names."""
+    log.set_up_task()
+    with log.bound(clock=now, **_ids()), named():
+        yield
+
+
+def _ids() -> dict[str, str]:
+    try:
+        ti = get_current_context()["ti"]
+    except RuntimeError:  # called outside a run, as by a test
+        return {}
+    ids = {"dag_id": ti.dag_id, "task_id": ti.task_id, "dag_run_id": ti.run_id, "try_number": str(ti.try_number)}
+    return {"run_id": log.run_id(*ids.values()), **ids}
+
+
+def say(line: str) -> None:
+    """Print a line to the task's log; with CLEARWELL_LOG=json, as an event with the ids of the run."""
+    if log.is_structured():
+        log.said(line)
+    else:
+        print(line)
 
 
 def owner(source: str) -> str:
@@ -157,7 +188,7 @@ def connections(source: str) -> Iterator[None]:
             try:
                 os.environ[variable(name)] = Connection.get(name).as_json()
             except AirflowNotFoundException:
-                print(f"Airflow has no Connection {name}")
+                say(f"Airflow has no Connection {name}")
         yield
     finally:
         for name in names:
@@ -195,7 +226,7 @@ def window(logical_date: datetime | None, length: timedelta) -> Window:
             todo="delete this run: it would keep the scheduler from creating its own run of this window",
         )
     if owned.end > moment:
-        print(f"the window {owned} is not over: this run waits until then")
+        say(f"the window {owned} is not over: this run waits until then")
         raise AirflowRescheduleException(owned.end)
     return owned
 
@@ -205,8 +236,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@task(outlets=[BRONZE])
-@named()
+def outlets(source: str) -> list[Asset]:
+    """Return what a landing of a source changes: bronze, and in it each of the source's datasets, as `bronze.orders`."""
+    return [BRONZE, *(Asset(f"bronze.{one.dataset}") for one in CONTRACTS.values() if one.source == source)]
+
+
+@task
+@observed()
 def ingest(source: str, logical_date: datetime | None = None, dag_run: Any = None) -> dict[str, int]:
     """Land the run's window of one source. What was landed before is not landed again.
 
@@ -216,9 +252,9 @@ def ingest(source: str, logical_date: datetime | None = None, dag_run: Any = Non
     from ingestion.home import Home
 
     home, owned = Home.from_environment(), window(logical_date, cadence(source))
-    print(f"window {owned}")
+    say(f"window {owned}")
     with connections(source):
-        landing = sources.ingest(source, owned, home, now(), print)
+        landing = sources.ingest(source, owned, home, now(), say)
         if dag_run.run_type == "scheduled":
-            sources.catch_up(source, owned.start, home, now(), print)
+            sources.catch_up(source, owned.start, home, now(), say)
     return {"records": landing.records, "new_batches": len(landing.new), "waiting": len(landing.waiting)}

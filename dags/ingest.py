@@ -20,6 +20,7 @@ from dags.common import (
     every,
     ingest,
     last_start,
+    outlets,
     owner,
     promised,
 )
@@ -38,4 +39,4 @@ for source in SOURCES:
         default_args={**PERSISTENCE, "owner": owner(source)},
         tags=["ingest", source, *{one.kind for one in CONTRACTS.values() if one.source == source and one.kind}],
     ):
-        ingest(source)
+        ingest.override(outlets=outlets(source))(source)

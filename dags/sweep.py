@@ -19,7 +19,6 @@ from airflow.sdk import DAG, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import (
-    BRONZE,
     PERSISTENCE,
     PLATFORM,
     SOURCES,
@@ -29,15 +28,17 @@ from dags.common import (
     deadline,
     every,
     now,
+    observed,
+    outlets,
     owner,
+    say,
     window,
 )
-from ingestion.faults import named
 from ingestion.window import DAY
 
 
-@task(outlets=[BRONZE])
-@named()
+@task
+@observed()
 def sweep(source: str, logical_date: datetime | None = None, dag_run: Any = None) -> dict[str, int]:
     """Land one source's day again, and earlier days that may still change; count them, and find deletions.
 
@@ -47,17 +48,17 @@ def sweep(source: str, logical_date: datetime | None = None, dag_run: Any = None
     from ingestion.home import Home
 
     home, owned = Home.from_environment(), window(logical_date, DAY)
-    print(f"window {owned}")
+    say(f"window {owned}")
     is_backfill = dag_run.run_type == "backfill"
     with connections(source):
         if dag_run.run_type == "scheduled":
-            sources.catch_up(source, owned.start, home, now(), print)
-        landing = sources.sweep(source, owned, home, now(), print, is_backfill=is_backfill)
+            sources.catch_up(source, owned.start, home, now(), say)
+        landing = sources.sweep(source, owned, home, now(), say, is_backfill=is_backfill)
     return {"records": landing.records, "new_batches": len(landing.new), "waiting": len(landing.waiting)}
 
 
 @task(pool=WAREHOUSE_POOL)
-@named()
+@observed()
 def recount_ledger(dag_run: Any = None) -> None:
     """Count every record again; fail if the accounts do not balance."""
     from ingestion.home import Home
@@ -82,4 +83,6 @@ with DAG(
 ):
     recounted = recount_ledger()
     for source in SOURCES:
-        chain(sweep.override(task_id=f"sweep_{source}", owner=owner(source))(source), recounted)
+        chain(
+            sweep.override(task_id=f"sweep_{source}", owner=owner(source), outlets=outlets(source))(source), recounted
+        )

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion import bronze
+from ingestion import bronze, log
 from ingestion.contract import Contract, say_duration
 from ingestion.errors import Permanent
 from ingestion.home import Home
@@ -162,9 +162,19 @@ class Staging:
     def commit(self, *, as_snapshot: bool = False) -> list[tuple[Manifest, bool]]:
         """Move the batches into bronze; return each with whether it is new. In a snapshot, all of them enter a build or none does."""
         manifests = _as_snapshot(self.manifests) if as_snapshot else self.manifests
-        return [
-            bronze.commit(self.home, folder, manifest) for folder, manifest in zip(self.folders, manifests, strict=True)
-        ]
+        return [_commit(self.home, folder, manifest) for folder, manifest in zip(self.folders, manifests, strict=True)]
+
+
+def _commit(home: Home, folder: Path, manifest: Manifest) -> tuple[Manifest, bool]:
+    held, is_new = bronze.commit(home, folder, manifest)
+    log.event(
+        "batch landed" if is_new else "batch had landed before",
+        dataset=held.dataset,
+        batch_id=held.batch_id,
+        records=held.records_written,
+        bytes=held.bytes,
+    )
+    return held, is_new
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 Lines are appended to `runs/YYYY-MM.jsonl` in the home, and each build takes them over into `ops.runs`. They say how long a stage
 took and how much it took in. Nothing depends on them: a line that cannot be written is left out.
+
+While a stage runs, structured logs and lineage events have its run id; the log of runs has that id too, with the dataset behind it.
 """
 
-import hashlib
 import json
 import os
 import time
@@ -14,8 +15,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ingestion import log
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
+from ingestion.json_lines import append
 from ingestion.window import Window, iso
 
 STAGES = ("ingest", "plan", "transform", "audit", "apply", "publish")
@@ -55,33 +58,42 @@ def logged(
     """Log a stage that begins at a time; what it took in is added to the list, a line each."""
     taken: list[Taken] = []
     began, result = time.monotonic(), "ok"
-    try:
-        yield taken
-    except BaseException as error:
-        result = _result(error)
-        raise
-    finally:
-        seconds = round(time.monotonic() - began, 3)
-        run = f"{iso(at)} {stage} {source} {build_id} {os.getpid()} {began}"
-        lines = [
-            Line(
-                run_id=hashlib.sha256(f"{run} {one.dataset}".encode()).hexdigest()[:20],
-                stage=stage,
-                source=source or None,
-                dataset=one.dataset,
-                of_build_id=build_id or None,
-                window_start=iso(window.start) if window else None,
-                window_end=iso(window.end) if window else None,
-                started_at=iso(at),
-                seconds=seconds,
-                records=one.records,
-                bytes=one.bytes,
+    run_id = log.run_id(iso(at), stage, source, build_id, os.getpid(), began)
+    with log.bound(run_id=run_id, stage=stage, source=source, build_id=build_id, window=str(window or "")):
+        log.event(f"{stage} began")
+        try:
+            yield taken
+        except BaseException as error:
+            result = _result(error)
+            raise
+        finally:
+            seconds = round(time.monotonic() - began, 3)
+            lines = [
+                Line(
+                    run_id=f"{run_id}/{one.dataset}" if one.dataset else run_id,
+                    stage=stage,
+                    source=source or None,
+                    dataset=one.dataset,
+                    of_build_id=build_id or None,
+                    window_start=iso(window.start) if window else None,
+                    window_end=iso(window.end) if window else None,
+                    started_at=iso(at),
+                    seconds=seconds,
+                    records=one.records,
+                    bytes=one.bytes,
+                    result=result,
+                )
+                for one in taken or [Taken(0, 0)]
+            ]
+            with suppress(OSError):
+                append(folder(home) / f"{iso(at)[:7]}.jsonl", (asdict(line) for line in lines))
+            log.event(
+                f"{stage} ended",
                 result=result,
+                seconds=seconds,
+                records=sum(one.records for one in taken),
+                bytes=sum(one.bytes for one in taken),
             )
-            for one in taken or [Taken(0, 0)]
-        ]
-        with suppress(OSError):
-            _append(folder(home) / f"{iso(at)[:7]}.jsonl", lines)
 
 
 def read(home: Home) -> list[Line]:
@@ -98,19 +110,6 @@ def read(home: Home) -> list[Line]:
 def folder(home: Home) -> Path:
     """Return the folder of the log."""
     return home.root / "runs"
-
-
-def _append(path: Path, lines: list[Line]) -> None:
-    """Append lines in one write: two processes may log at the same time. Where there is no home, there is no log."""
-    if not path.parent.parent.is_dir():
-        return
-    path.parent.mkdir(exist_ok=True)
-    text = "".join(json.dumps(asdict(line)) + "\n" for line in lines).encode()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        os.write(descriptor, text)
-    finally:
-        os.close(descriptor)
 
 
 def _result(error: BaseException) -> str:

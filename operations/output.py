@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ingestion import log
+
 # Control characters, marks that change the direction of writing or have no width, halves of characters, and line ends.
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # A longer word is no number, date or id, and may be folded anywhere; so may one of half that length that has several parts, such as
@@ -102,10 +104,14 @@ def say(line: str) -> None:
     """Report progress where it does not mix with results.
 
     On a terminal, a line that ends in a count, such as `models 34 of 97`, replaces the one before; elsewhere only the last
-    of them is printed.
+    of them is printed. With CLEARWELL_LOG=json it is an event of the log.
     """
     count = _COUNT.search(line)
     is_last = not count or count[1] == count[2]
+    if log.is_structured():
+        if is_last:
+            log.said(line)
+        return
     plain = escaped(line, keep="\n")
     if sys.stderr.isatty():
         begin = _CLEAR if count else "\n" if _counting else ""

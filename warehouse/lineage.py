@@ -42,6 +42,11 @@ def read_lineage(project: Path = PROJECT) -> dict[str, Lineage]:
     return found
 
 
+def gold_tables(project: Path = PROJECT) -> list[str]:
+    """List the gold tables by the names of their models, without reading any."""
+    return sorted(path.stem.removeprefix("gold_") for path in (project / "models" / "gold").glob("gold_*.sql"))
+
+
 def read_gold(project: Path = PROJECT) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Read the YAML of every gold table: the file, and the model in it."""
     for path in sorted((project / "models" / "gold").glob("gold_*.yml")):

@@ -1,6 +1,7 @@
 """Whole DAG runs in this process: what fails at once, what is retried, and that no batch is left unbuilt."""
 
 import inspect
+import json
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -368,3 +369,26 @@ def test_a_missed_deadline_is_told_of_scheduled_runs(tmp_path, monkeypatch, told
     missed = {"dag_run": {"dag_id": "ingest_orders", "dag_run_id": "r1", "run_type": run_type}, "deadline": {}}
     import_module("dags.common").tell_deadline(context=missed, owner="shop-team")
     assert [title for title, _ in told] == ["Clearwell alert: deadline: ingest_orders"] * is_told
+
+
+def test_each_line_of_a_task_has_the_ids_of_its_run(run, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    from ingestion import log
+
+    def landing(source, window, home, landed_at, report):
+        report("orders 2020-11-20: 3 records")
+        log.event("batch landed", batch_id="b1")
+        return NOTHING
+
+    monkeypatch.setattr(sources, "ingest", landing)
+    monkeypatch.setenv("CLEARWELL_LOG", "json")
+    try:
+        assert run("ingest_orders")[0] == "success"
+    finally:
+        log.tear_down()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    said = {line["event"]: line for line in lines}
+    assert said["orders 2020-11-20: 3 records"]["run_id"] == said["batch landed"]["run_id"]
+    assert said["batch landed"]["batch_id"] == "b1"
+    for line in said.values():
+        assert (line["dag_id"], line["task_id"], line["try_number"]) == ("ingest_orders", "ingest", "1")
+        assert line["dag_run_id"] and line["level"] == "info" and line["time"]

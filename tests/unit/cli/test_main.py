@@ -1,5 +1,6 @@
 """The commands of the fixed interface exist, explain themselves, and turn errors into one line with the next step."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +104,28 @@ def test_a_window_that_cannot_be_meant_is_one_error_before_any_work(
     assert shown.exit_code == 1 and shown.output.count("\n") == 1 and ". Next: " in shown.output
     assert said in shown.output
     assert not home.exists()
+
+
+def test_a_command_logs_lines_of_json_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    monkeypatch.setenv("CLEARWELL_LOG", "json")
+    (tmp_path / "landing" / "clickstream" / "2026-11-01" / "03").mkdir(parents=True)
+    (tmp_path / "landing" / "clickstream" / "2026-11-01" / "03" / "a.jsonl").write_text("{}\n")
+    window = ["--from", "2026-11-01T03:00", "--to", "2026-11-01T04:00"]
+    shown = CliRunner().invoke(main, ["ingest", "clickstream", *window])
+    assert shown.exit_code == 0 and shown.stdout.startswith("clickstream: 1 records in 1 new batches")
+    lines = [json.loads(line) for line in shown.stderr.splitlines()]
+    assert all({"time", "level", "event", "run_id"} <= set(line) for line in lines)
+    assert {line["command"] for line in lines} == {"ingest"}
+    (landed,) = [line for line in lines if line["event"] == "batch landed"]
+    (began,) = [line for line in lines if line["event"] == "ingest began"]
+    assert landed["batch_id"] and landed["run_id"] == began["run_id"] and landed["source"] == "clickstream"
+    failed = CliRunner().invoke(main, ["ingest", "nothing", *window])
+    (line,) = [json.loads(line) for line in failed.stderr.splitlines()]
+    assert failed.exit_code == 1 and line["level"] == "error" and line["event"].startswith("there is no source")
+
+
+def test_without_it_a_command_says_the_same_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    shown = CliRunner().invoke(main, ["ingest", "nothing", "--from", "2026-11-01", "--to", "2026-11-02"])
+    assert shown.stderr.startswith("error: there is no source 'nothing'") and "{" not in shown.stderr

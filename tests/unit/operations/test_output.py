@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ingestion import log
 from operations.output import escaped, say, show, show_one, tell
 
 ODD = [
@@ -234,3 +235,19 @@ def test_a_count_is_one_line(
     for line in lines:
         say(line)
     assert capsys.readouterr().err == printed
+
+
+def test_progress_is_an_event_where_logs_are_structured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEARWELL_LOG", "json")
+    log.set_up()
+    with log.bound(run_id="r"):
+        for line in ("models 1 of 2", "models 2 of 2", "error: \x1b[31mwrong"):
+            say(line)
+    log.tear_down()
+    found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(one["level"], one["event"], one["run_id"]) for one in found] == [
+        ("info", "models 2 of 2", "r"),
+        ("error", "\x1b[31mwrong", "r"),
+    ]

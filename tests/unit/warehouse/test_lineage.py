@@ -7,7 +7,7 @@ import yaml
 
 from ingestion.contract import PROJECT
 from ingestion.errors import Permanent
-from warehouse.lineage import read_lineage
+from warehouse.lineage import gold_tables, read_gold, read_lineage
 
 TRACE = {"from": "silver_order_items", "with": "silver_orders", "joined_by": "order_id", "by": {"day": "order_date"}}
 
@@ -55,3 +55,7 @@ def test_every_column_of_the_projects_lineages_is_one_of_its_table() -> None:
         (model,) = yaml.safe_load((PROJECT / "models" / "gold" / f"gold_{table}.yml").read_text())["models"]
         columns = {column["name"] for column in model["columns"]}
         assert {*lineage.grain, *lineage.adds, *lineage.counts} <= columns, table
+
+
+def test_the_gold_tables_are_those_of_the_models() -> None:
+    assert [f"gold_{name}" for name in gold_tables()] == sorted(model["name"] for _, model in read_gold())
