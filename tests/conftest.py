@@ -20,6 +20,16 @@ def _no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     alerts = ("CLEARWELL_ALERTS", "CLEARWELL_WATCH_PING_URL", "CLEARWELL_RUNBOOK")
     for name in ("SHOP_DATABASE_URL", "SHOP_PRIMARY_URL", "CLICKSTREAM_LANDING", "CLEARWELL_SOURCES", *alerts):
         monkeypatch.delenv(name, raising=False)
+    # each process would read the lineage of all columns again, for seconds; the tests of lineage turn it on
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
+    for name in (
+        "OPENLINEAGE_URL",
+        "OPENLINEAGE_CONFIG",
+        "OPENLINEAGE_NAMESPACE",
+        "OPENLINEAGE_PARENT_ID",
+        "CLEARWELL_LOG",
+    ):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from warehouse import dbt, shape, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
 from warehouse.audit import audit as audit_build
+from warehouse.build_events import model_events, stage_events
 from warehouse.difference import Difference, differences
 from warehouse.plan import Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
 from warehouse.publish import catch_up, pinned
@@ -26,6 +27,7 @@ from warehouse.publish import publish as publish_build
 from warehouse.state import connect, drop, lock, lock_aside, lock_build
 
 __all__ = [
+    "DOCS",
     "Outcome",
     "Plan",
     "Refused",
@@ -42,9 +44,12 @@ __all__ = [
     "rebuild_aside",
     "touched_dates",
     "transform",
+    "write_docs",
 ]
 
 
+# The page with the documentation of the models.
+DOCS = "models.html"
 # The name of a build that is only compared and never applied; a build's id is longer.
 _RECOUNT, _PROPOSAL = "recount", "proposal"
 
@@ -144,7 +149,7 @@ def build(
 def _logged(build: Build, stage: str, entering: Sequence[Taken] = ()) -> Iterator[None]:
     """Log a stage of a build, with the records that enter in it: those given, or those that the build's file has at the end."""
     at = datetime.fromisoformat(build.plan().planned_at)
-    with run_log.logged(build.home, stage, at, build_id=build.build_id) as taken:
+    with run_log.logged(build.home, stage, at, build_id=build.build_id) as taken, stage_events(build, stage):
         yield
         taken += entering or _entering(build)
 
@@ -175,11 +180,13 @@ def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan |
     return planned
 
 
-def _transform(build: Build, report: Report = silent) -> None:
+def _transform(
+    build: Build, report: Report = silent, ended: Callable[[Build, list[dbt.Result]], None] = model_events
+) -> None:
     if not is_applied(build):
         prepare(build)
         report("transform: starting dbt")
-        dbt.run_models(build, built=partial(_report_models, report))
+        dbt.run_models(build, built=partial(_report_models, report), ended=partial(ended, build))
         shape.check_built(build)
         build.made.touch()
 
@@ -252,7 +259,7 @@ def rebuild_aside(home: Home, now: datetime) -> list[Difference]:
         shutil.rmtree(build.folder, ignore_errors=True)
         try:
             make_same_plan(home, build.build_id, now)
-            _transform(build)
+            _transform(build, ended=lambda *_: None)
             return differences(build, ["records", "silver", "gold", "ops"])
         finally:
             shutil.rmtree(build.folder, ignore_errors=True)
@@ -288,6 +295,23 @@ def parse_aside(
                 return state.rows(connection, query)
         finally:
             shutil.rmtree(build.folder, ignore_errors=True)
+
+
+def write_docs(home: Home, now: datetime, output: Path | None = None) -> Path:
+    """Write the documentation of every model as one page, which a browser opens offline, and return where it is."""
+    path = output or home.root / DOCS
+    with lock_aside(home):
+        build = Build(home, _PROPOSAL)
+        shutil.rmtree(build.folder, ignore_errors=True)
+        try:
+            make_trial_plan(build, [], now)
+            page = dbt.document(build)
+        finally:
+            shutil.rmtree(build.folder, ignore_errors=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(page, encoding="utf-8")
+    part.replace(path)
+    return path
 
 
 def _tidy(build: Build) -> None:

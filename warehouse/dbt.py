@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ class Result:
     severity: str
     on_failure: str = "hold"
     models: tuple[str, ...] = ()
+    # When it ran, by dbt's clock; None for a node that did not.
+    began: datetime | None = None
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -99,10 +103,12 @@ def run_models(
     *,
     choose: Sequence[str] = (),
     built: Callable[[int, int], None] | None = None,
+    ended: Callable[[list[Result]], None] | None = None,
 ) -> list[Result]:
     """Build every model, or those that dbt's options choose, in the build's own file. A failed model is an error.
 
-    `built` is called after each model with the number of models built, and of all.
+    `built` is called after each model with the number of models built, and of all; `ended` at the end with the results of all
+    that ran, also if one of them failed.
     """
     results = _invoke(
         build,
@@ -115,6 +121,8 @@ def run_models(
         project=project,
         built=built,
     )
+    if ended:
+        ended(results)
     failed = [result for result in results if result.status not in ("success", "skipped")]
     if failed:
         raise _failed(failed, where=str(_log(build)))
@@ -245,7 +253,7 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         "held": build.plan().held,
     }
     return [
-        command,
+        *command.split(),
         *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
         *("--target-path", str(build.target)),
         # dbt formats each of its thousands of debug lines before it drops it: `kept_log` keeps the useful ones instead
@@ -273,7 +281,7 @@ def changes(build: Build) -> list[Change]:
 def declared(build: Build) -> list[Declared]:
     """Read the models' declarations of the tables that are applied: today's, or those from when the build was made."""
     if build.made_by.is_file():
-        nodes = _nodes(build)
+        nodes = nodes_of(build)
     else:
         with _surroundings(build):
             nodes = json.loads(listed(build.home, PROJECT, lambda: _parse(build, PROJECT)))["nodes"]
@@ -359,10 +367,11 @@ def datasets_behind(build: Build, names: Iterable[str]) -> list[tuple[str, ...]]
 
 
 def _models(build: Build) -> dict[str, dict[str, Any]]:
-    return {node["name"]: node for node in _nodes(build).values() if node["resource_type"] == "model"}
+    return {node["name"]: node for node in nodes_of(build).values() if node["resource_type"] == "model"}
 
 
-def _nodes(build: Build) -> Mapping[str, dict[str, Any]]:
+def nodes_of(build: Build) -> Mapping[str, dict[str, Any]]:
+    """Return the nodes of dbt's manifest that a build is made by, by their unique ids."""
     return dict(_manifest(build)["nodes"])
 
 
@@ -384,7 +393,6 @@ def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Chang
         return None
     match = models[apply["match"]] if "match" in apply else {"schema": "", "alias": ""}
     by = apply.get("by", {})
-    compiled = build.target / "compiled" / node["package_name"]
     return Change(
         model=node["name"],
         schema=node["schema"],
@@ -394,11 +402,18 @@ def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Chang
         by=by if isinstance(by, dict) else {name: name for name in by},
         columns=tuple(node["columns"]),
         types=tuple(column["data_type"] for column in node["columns"].values()),
-        view_sql=(compiled / node["original_file_path"]).read_text() if apply.get("view") else "",
+        view_sql=compiled_sql(build, node) if apply.get("view") else "",
         is_published=bool(meta.get("publish")),
         description=str(node["description"]).strip(),
         descriptions={name.lower(): str(one["description"]).strip() for name, one in node["columns"].items()},
     )
+
+
+def document(build: Build) -> str:
+    """Return dbt's documentation of the project as one page of HTML: from its files alone, without a query."""
+    _run(build, "docs generate", "--static", "--no-compile", "--empty-catalog")
+    page = (build.target / "static_index.html").read_text(encoding="utf-8")
+    return page.replace(json.dumps(str(PROJECT))[1:-1], PROJECT.name)  # a path may have a person's name
 
 
 def _invoke(
@@ -408,6 +423,16 @@ def _invoke(
     project: Path | None = None,
     built: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
+    return [_result(one) for one in _run(build, command, *more, project=project, built=built)]
+
+
+def _run(
+    build: Build,
+    command: str,
+    *more: str,
+    project: Path | None = None,
+    built: Callable[[int, int], None] | None = None,
+) -> Any:
     # Importing dbt costs seconds: import it only to run it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
@@ -433,7 +458,7 @@ def _invoke(
             where=str(PROJECT),
             todo=f"read {_log(build)} and fix the cause; then run the same command again",
         )
-    return [_result(one) for one in outcome.result]  # type: ignore[union-attr]
+    return outcome.result
 
 
 def _count_models(built: Callable[[int, int], None], event: Any) -> None:
@@ -501,12 +526,19 @@ def _result(one: Any) -> Result:
         severity=str(getattr(one.node.config, "severity", "")).lower(),
         on_failure=str((getattr(one.node.config, "meta", None) or {}).get("on_failure", "hold")),
         models=_checked(one.node.depends_on.nodes) if str(one.node.resource_type) == "test" else (),
+        began=min((part.started_at for part in one.timing if part.started_at), default=None),
+        ended=max((part.completed_at for part in one.timing if part.completed_at), default=None),
     )
 
 
 def _checked(nodes: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the models among the nodes that a test depends on."""
     return tuple(name.split(".")[-1] for name in nodes if name.startswith("model."))
+
+
+def compiled_sql(build: Build, node: dict[str, Any]) -> str:
+    """Return the SQL of a model as dbt compiled it for a build."""
+    return (build.target / "compiled" / node["package_name"] / node["original_file_path"]).read_text()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.kinds import KINDS, Kind, Problem
 from ingestion.land import Landing, Report, Run, silent
+from ingestion.landing_events import landing_events
 from ingestion.run_log import Taken
 from ingestion.sources.known import known
 from ingestion.switch import VARIABLE
@@ -137,9 +138,11 @@ def _land(source: str, run: Run) -> Landing:
     with (
         faults.named(str(run.home.root)),
         run_log.logged(run.home, "ingest", run.landed_at, source=source, window=run.window) as taken,
+        landing_events(source, run) as found,
     ):
         landing = _kind(source, run.contracts).ingest(source, run)
         taken += _taken(landing)
+        found.append(landing)
         return landing
 
 

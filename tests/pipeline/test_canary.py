@@ -95,6 +95,12 @@ class Bank(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(autouse=True)
+def _everything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "false")
+    monkeypatch.setenv("CLEARWELL_LOG", "json")
+
+
 @pytest.fixture(scope="module")
 def bank() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bank)
