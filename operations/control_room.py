@@ -94,7 +94,8 @@ def render(room: Room) -> str:
         f'<nav aria-label="Parts of this page"><ul>{links}</ul></nav>'
         f'<main id="main">{"".join(part for _, _, part in parts)}</main>'
         f"<footer><p>Written from the published file and its ops tables. {code('clearwell status')} also looks at files, "
-        f"windows that are missing, and batches that wait; {code('clearwell control-room')} writes this page again.</p></footer>"
+        f"windows that are missing, and batches that wait; {code('clearwell control-room')} writes this page again. "
+        f'<a href="models.html">models.html</a> documents every table and what it is made of; {code("clearwell docs")} writes it.</p></footer>'
         f'<script type="application/json" id="series">{_as_json(_series(room))}</script>'
     )
     style = markup.read_asset("uplot/uPlot.min.css") + markup.read_asset("control_room.css")

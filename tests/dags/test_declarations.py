@@ -10,6 +10,7 @@ import pytest
 from ingestion.contract import read_contracts
 from ingestion.kinds import KINDS
 from ingestion.table_settings import Table
+from warehouse import lineage
 
 TASKS = {
     "ingest_orders": ["ingest"],
@@ -22,7 +23,7 @@ TASKS = {
         "recount_ledger",
     ],
     "build_warehouse": ["plan", "transform", "audit", "publish", "look_again", "build_again"],
-    "maintain": ["remove_leftovers"],
+    "maintain": ["remove_leftovers", "write_docs"],
     "check_sources": ["check_orders", "check_clickstream", "check_exchange_rates"],
 }
 WINDOWS = {
@@ -106,8 +107,19 @@ def test_every_source_is_swept_before_the_recount(bag):
 def test_what_lands_wakes_the_build(bag):
     landing = [task for dag in bag.dags.values() for task in dag.tasks if task.task_id.startswith(("ingest", "sweep"))]
     assert len(landing) == 6
-    assert all([asset.name for asset in task.outlets] == ["bronze"] for task in landing)
+    assert all(task.outlets[0].name == "bronze" for task in landing)
     assert bag.dags["build_warehouse"].timetable.asset_condition.name == "bronze"
+
+
+def test_assets_are_named_as_the_tables(bag):
+    orders = bag.dags["ingest_orders"].get_task("ingest").outlets
+    assert {one.name for one in orders[1:]} == {
+        f"bronze.{name}" for name in ("orders", "order_items", "customers", "products")
+    }
+    swept = bag.dags["sweep_sources"].get_task("sweep_clickstream").outlets
+    assert [one.name for one in swept] == ["bronze", "bronze.clickstream"]
+    published = {one.name for one in bag.dags["build_warehouse"].get_task("publish").outlets}
+    assert "gold.daily_revenue" in published and len(published) == len(lineage.gold_tables())
 
 
 def test_owners_are_the_contracts(bag):
@@ -157,12 +169,12 @@ def test_every_task_of_ours_tells_the_faults_of_the_machine(bag):
     """A full disk must reach Airflow as a permanent error, or the task is retried for nothing; see ingestion/faults.py."""
     import inspect
 
-    from ingestion import faults
+    from dags import common
 
     for task in (task for dag in bag.dags.values() for task in dag.tasks):
         if function := getattr(task, "python_callable", None):
             assert function.__wrapped__, task.task_id
-            assert faults.named.__name__ in inspect.getsource(function), task.task_id
+            assert common.observed.__name__ in inspect.getsource(function), task.task_id
 
 
 def test_a_task_on_a_full_disk_fails_for_good(bag, monkeypatch):
