@@ -13,6 +13,8 @@ from ingestion.home import Home
 settings.register_profile("clearwell", deadline=None, max_examples=40, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=200, derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "clearwell"))
+# Tests with models of their own would read the lineage of all columns again, for seconds; the tests of lineage turn it on.
+os.environ["OPENLINEAGE_DISABLED"] = "true"
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +22,6 @@ def _no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     alerts = ("CLEARWELL_ALERTS", "CLEARWELL_WATCH_PING_URL", "CLEARWELL_RUNBOOK")
     for name in ("SHOP_DATABASE_URL", "SHOP_PRIMARY_URL", "CLICKSTREAM_LANDING", "CLEARWELL_SOURCES", *alerts):
         monkeypatch.delenv(name, raising=False)
-    # each process would read the lineage of all columns again, for seconds; the tests of lineage turn it on
-    monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
     for name in (
         "OPENLINEAGE_URL",
         "OPENLINEAGE_CONFIG",
