@@ -27,7 +27,7 @@ from ingestion.names import BAD_ROW, RECORD_NO, text_in_raw
 from ingestion.parquet import rewrite
 
 # The text that stands for a record begins so; the receipt's id follows. The macro `forgotten_mark` has it too.
-MARK = '"clearwell forgot: '
+MARK = '"forgotten: receipt '
 REASON = "forgotten"
 # The text in place of a person's value within the record of somebody else.
 BLANK = "[forgotten]"

@@ -107,7 +107,7 @@ class Outcome:
 def check(home: Home, person: Person) -> list[Place]:
     """Search every file of the home, and the landing folder, for a person. Nothing is changed."""
     _check_column(person.column)
-    ids, values = _known_by(home, person, bronze.look(home).manifests)
+    ids, values = _known_by(home, person, bronze.readable(home, bronze.list_batches(home)))
     return list(_search(home, Traces(ids, values, _names(ids))))
 
 
@@ -130,7 +130,13 @@ def forget(home: Home, person: Person, by: By, report: Report, clock: Callable[[
             todo="`clearwell builds unpin`, and then the same command",
         )
     with hold(home.root / "forget.lock", "forgets a person", report):
-        order = _unfinished(home, person) or _order(home, person, by, report)
+        order = _unfinished(home, person)
+        if not order:
+            report("searching every batch and file of the home")
+            found = preview(home, person)
+            if not found.found and all(one.is_source for one in found.places):
+                return _nothing(home, person, found)
+            order = _order(home, person, by)
         forgotten.add_person(home, order.receipt, order.ids)
         traces = order.traces()
         _change_bronze(home, order, traces, report)
@@ -235,18 +241,21 @@ def _unfinished(home: Home, person: Person) -> Order | None:
     return None
 
 
-def _order(home: Home, person: Person, by: By, report: Report) -> Order:
-    manifests = _manifests(home)
-    report(f"searching {len(manifests):,} batches")
-    ids, values = _known_by(home, person, manifests)
-    traces = Traces(ids, values, _names(ids))
-    people = forgotten.salted(home)
-    is_known = (person.column, people.hash(person.column, person.value)) in people.receipts
-    if not is_known and not _find(home, traces, "", manifests) and not any(_search(home, traces)):
+def _nothing(home: Home, person: Person, found: Outcome) -> Outcome:
+    """Return the receipt of a person who is in the home no longer. Without one, it is Permanent: the id may be mistyped."""
+    people = forgotten.read_people(home)
+    receipt = people.receipts.get((person.column, people.hash(person.column, person.value)))
+    if not receipt:
         raise Permanent(
             f"no record has this {person.column}, and no file of the home",
             todo="check the id: `clearwell trace ID`, or choose its column with --column",
         )
+    return replace(found, receipt=receipt, file=forgotten.folder(home) / f"{receipt}.json")
+
+
+def _order(home: Home, person: Person, by: By) -> Order:
+    ids, values = _known_by(home, person, _manifests(home))
+    people = forgotten.salted(home)
     number = 1
     while (forgotten.folder(home) / f"{_receipt(people, person, number)}.json").exists():
         number += 1
@@ -257,7 +266,7 @@ def _order(home: Home, person: Person, by: By, report: Report) -> Order:
         value=person.value,
         ids=ids,
         values=values,
-        reason=traces.blank(by.reason),
+        reason=Traces(ids, values, _names(ids)).blank(by.reason),
         forgotten_by=by.name,
         forgotten_at=by.at.isoformat(),
         before={path.name if path == home.state else "published": _checksum(path) for path in databases},

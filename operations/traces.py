@@ -17,6 +17,7 @@ from urllib.parse import quote, quote_plus
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingestion import faults
@@ -26,7 +27,10 @@ from warehouse import state
 
 # A shorter value may stand for something else in a text.
 LONG = 6
-_LEFT = r"(^|[^A-Za-z0-9_.+-]|%[0-9A-Fa-f]{2}|\\[nrt]|\\u[0-9a-fA-F]{4})"
+# Up to this many texts, it is quicker to look for each of them first than for a regular expression.
+_FEW = 12
+# What may stand before a trace: an escape ends with a letter or digit that is no part of a word.
+_LEFT = r"(^|[^A-Za-z0-9_.+-]|%[0-9A-Fa-f]{2}|\\[nrt]|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4})"
 _RIGHT = r"([^A-Za-z0-9_-]|$)"
 _DATABASE, _PARQUET = ".duckdb", ".parquet"
 _SQLITE = b"SQLite format 3\0"
@@ -49,54 +53,98 @@ class Traces:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
-    def patterns(self) -> tuple[str, ...]:
-        """Regular expressions, for Python and RE2 alike. Each has a group before the trace and one after it, which are not part of it."""
+    def _looks(self) -> "tuple[_Look, ...]":
         words = [one for values in self.ids.values() for one in values if len(one) >= LONG]
+        others = [one for one in self.values if len(one) >= LONG]
         found = []
         if words:
-            found.append(f"{_LEFT}(?:{_any_of(words)}){_RIGHT}")
-        if others := [one for one in self.values if len(one) >= LONG]:
-            found.append(f"{_LEFT}(?:(?i:{_any_of(others)})){_RIGHT}")
-        mark = r"""\\*["']"""
+            found.append(_Look(f"{_LEFT}(?:{_either(_written(words))}){_RIGHT}", _written(words)))
+        if others:
+            found.append(
+                _Look(f"{_LEFT}(?:(?i:{_either(_written(others))})){_RIGHT}", _written(others), ignores_case=True)
+            )
+        mark = r"""(?:\\*["']|\\x2[27])"""
         for column, values in self.ids.items():
-            names = _either({column, *self.names.get(column, ())})
+            names = {column, *self.names.get(column, ())}
             if short := [one for one in values if len(one) < LONG]:
-                found.append(rf"({mark}(?:{names}){mark}\s*:\s*(?:{mark})?)(?:{_either(short)})({mark}|[\s,}}\]]|$)")
+                before = rf"{mark}(?:{_either(names)}){mark}\s*:\s*(?:{mark})?"
+                found.append(_Look(rf"({before})(?:{_either(short)})({mark}|[\s,}}\]]|$)", names))
         return tuple(found)
 
-    @cached_property
-    def _texts(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(one) for one in self.patterns)
-
-    @cached_property
-    def _bytes(self) -> tuple[re.Pattern[bytes], ...]:
-        return tuple(re.compile(one.encode()) for one in self.patterns)
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Regular expressions, for Python and RE2 alike. Each has a group before the trace and one after it, which are not part of it."""
+        return tuple(one.pattern for one in self._looks)
 
     def sql(self, text: str) -> str:
         """Return the condition that an SQL text has a trace."""
-        return " or ".join(f"regexp_matches({text}, {_quoted(one)})" for one in self.patterns) or "false"
+        return " or ".join(one.sql(text) for one in self._looks) or "false"
+
+    def are_in_column(self, name: str, column: pa.Array) -> bool:
+        """Say whether a column of a Parquet file has a trace."""
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary
+        if not pa.types.is_string(column.type):
+            return any(self.are_in(repr(value)) for value in column.to_pylist() if value is not None)
+        ids = pa.array(self.ids.get(name.lower(), ()), pa.string())
+        return bool(pc.any(pc.is_in(column, ids)).as_py()) or any(one.is_in_column(column) for one in self._looks)
 
     def are_in(self, content: bytes | str) -> bool:
         """Say whether a content has a trace."""
-        if isinstance(content, str):
-            return any(one.search(content) for one in self._texts)
-        return any(one.search(content) for one in self._bytes)
+        raw = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+        return any(one.is_in(raw) for one in self._looks)
 
     def blank(self, text: str) -> str:
         """Replace the traces in a text."""
-        for one in self._texts * 2:  # two traces may share the character between them
-            text = one.sub(rf"\1{BLANK}\2", text)
-        return text
+        return self.blank_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
     def blank_bytes(self, content: bytes) -> bytes:
         """Replace the traces in a content."""
-        for one in self._bytes * 2:
-            content = one.sub(rb"\1" + BLANK.encode() + rb"\2", content)
+        for one in self._looks * 2:  # two traces may share the character between them
+            if one.is_in(content):
+                content = one.regex.sub(rb"\1" + BLANK.encode() + rb"\2", content)
         return content
 
 
-def _any_of(values: Iterable[str]) -> str:
-    """Return an expression of the ways in which long values are written: as they are, in JSON, in an address, in hexadecimal digits."""
+@dataclass(frozen=True)
+class _Look:
+    """A regular expression, and texts of which a content that it matches has at least one: to look for these is far quicker."""
+
+    pattern: str
+    texts: Iterable[str]
+    ignores_case: bool = False
+
+    @cached_property
+    def regex(self) -> re.Pattern[bytes]:
+        return re.compile(self.pattern.encode())
+
+    @cached_property
+    def _parts(self) -> tuple[bytes, ...]:
+        return tuple(sorted({one.encode().lower() if self.ignores_case else one.encode() for one in self.texts}))
+
+    def is_in(self, content: bytes) -> bool:
+        """Say whether a content matches. Case is ignored in ASCII only."""
+        folded = content.lower() if self.ignores_case else content
+        return any(one in folded for one in self._parts) and self.regex.search(content) is not None
+
+    def is_in_column(self, column: pa.Array) -> bool:
+        """Say whether any text of a column matches."""
+        there = (pc.match_substring(column, one, ignore_case=self.ignores_case) for one in self.texts)
+        has_any = any(pc.any(one).as_py() for one in there)
+        return has_any and bool(pc.any(pc.match_substring_regex(column, self.pattern)).as_py())
+
+    def sql(self, text: str) -> str:
+        """Return the condition that an SQL text matches."""
+        matches = f"regexp_matches({text}, {_quoted(self.pattern)})"
+        if len(self._parts) > _FEW:
+            return matches
+        folded = f"lower({text})" if self.ignores_case else text
+        parts = (one.decode().lower() if self.ignores_case else one.decode() for one in self._parts)
+        return f"(({' or '.join(f'contains({folded}, {_quoted(one)})' for one in parts)}) and {matches})"
+
+
+def _written(values: Iterable[str]) -> frozenset[str]:
+    """Return the ways in which long values are written: as they are, in JSON, in an address, in hexadecimal digits."""
     ways: set[str] = set()
     for one in values:
         body, raw = json.dumps(one)[1:-1], one.encode()
@@ -109,7 +157,13 @@ def _any_of(values: Iterable[str]) -> str:
             raw.hex(),
             raw.hex().upper(),
         }
-    return _either(ways)
+        for encoding in ("utf-8", "latin-1"):  # as bytes that are no text are shown
+            with suppress(UnicodeEncodeError):
+                odd = one.encode(encoding)
+                ways |= {
+                    "".join(chr(byte) if byte < 128 else form % byte for byte in odd) for form in (r"\x%02X", r"\x%02x")
+                }
+    return frozenset(ways)
 
 
 def _either(texts: Iterable[str]) -> str:
@@ -179,21 +233,13 @@ def conditions(connection: duckdb.DuckDBPyConnection, traces: Traces) -> Iterato
 def _in_parquet(path: Path, traces: Traces) -> str:
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(1 << 14):
+            for batch in file.iter_batches(1 << 16):
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                    if pa.types.is_integer(column.type):
-                        continue
-                    ids = traces.ids.get(name.lower(), ())
-                    for value in column.to_pylist():
-                        if value in ids or (value is not None and _has(value, traces)):
-                            return f"column {name}"
+                    if not pa.types.is_integer(column.type) and traces.are_in_column(name, column):
+                        return f"column {name}"
     except (pa.ArrowException, OSError) as error:
         return f"it cannot be read ({type(error).__name__})"
     return ""
-
-
-def _has(value: object, traces: Traces) -> bool:
-    return traces.are_in(value if isinstance(value, bytes | str) else repr(value))
 
 
 def _in_sqlite(path: Path, traces: Traces) -> str:
@@ -224,8 +270,8 @@ def blank_file(path: Path, traces: Traces) -> bool:
                 content = gzip.decompress(content)
             except (OSError, EOFError):
                 return False
-        if not traces.are_in(content):
-            return False
+        if b"\0" in content or not traces.are_in(content):
+            return False  # a file with a zero byte is no text: another program's database
         content = traces.blank_bytes(content)
         part = path.with_name(f".{path.name}.blanked")
         part.write_bytes(gzip.compress(content, mtime=0) if is_gzip else content)

@@ -279,7 +279,7 @@
 {% endmacro %}
 
 {# How the text begins that stands for a forgotten record in bronze. ingestion/forgotten.py has it too; the receipt's id follows. #}
-{% macro forgotten_mark() %}{{ return('"clearwell forgot: ') }}{% endmacro %}
+{% macro forgotten_mark() %}{{ return('"forgotten: receipt ') }}{% endmacro %}
 
 {# The most bytes of a record, without its final newline. A longer one is refused without parsing. #}
 {% macro longest_record(dataset) %}{{ return(contract(dataset).meta.get('longest_record', 1000000)) }}{% endmacro %}

@@ -60,7 +60,7 @@ final as (
         end as fate
     from pool
     left join completed using (batch_id, record_no)
-    left join forgotten on pool.reasons[1] = 'forgotten' and regexp_extract(pool.raw, ': (\w+)', 1) = forgotten.receipt
+    left join forgotten on pool.reasons[1] = 'forgotten' and regexp_extract(pool.raw, 'receipt (\w+)', 1) = forgotten.receipt
     left join ({{ rulings_by_record('pool') }}) as rulings using (batch_id, record_no)
 )
 

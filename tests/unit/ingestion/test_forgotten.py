@@ -84,7 +84,7 @@ def test_a_landing_marks_the_customer_and_blanks_the_order(home: Home) -> None:
     landed = land_rows(home, "customers", customers)
     mark = {
         "reason": "forgotten",
-        "raw": '"clearwell forgot: r1"',
+        "raw": '"forgotten: receipt r1"',
         "raw_bytes": None,
         "file": None,
         "line_number": None,
@@ -116,7 +116,7 @@ def test_lines_are_marked_by_id_and_broken_ones_by_what_looks_like_it(home: Home
     folder.mkdir(parents=True)
     (folder / "a.jsonl").write_text("".join(f"{line}\n" for line in LINES))
     (landed,) = sources.ingest("clickstream", HOUR, home, AT).manifests
-    mark = '"clearwell forgot: r1"\n'
+    mark = '"forgotten: receipt r1"\n'
     assert [row["raw"] for row in rows_of(home, landed)] == [mark, f"{LINES[1]}\n", mark, mark]
     assert [row["line_number"] for row in rows_of(home, landed)] == [1, 2, 3, 4]
 
@@ -174,4 +174,4 @@ def test_a_batch_is_replaced_whole_or_not_at_all(home: Home, monkeypatch: pytest
 def test_a_mark_is_read_by_the_staging_models() -> None:
     macro = (Path(__file__).parents[3] / "dbt_project" / "macros" / "parse.sql").read_text()
     assert f"{{{{ return('{forgotten.MARK}') }}}}" in macro
-    assert json.loads(f'{forgotten.MARK}r1"') == "clearwell forgot: r1"
+    assert json.loads(f'{forgotten.MARK}r1"') == "forgotten: receipt r1"
