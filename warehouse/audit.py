@@ -285,7 +285,7 @@ def _keep_rows(build: Build, result: Result) -> list[state.Row]:
         except duckdb.Error as error:  # a test that failed with an error has no rows
             return [{"error": without_values(str(error))}]
         rows = state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
-    away = not_in_findings()
+    away = not_in_findings() if rows else frozenset()
     return [{name: value for name, value in row.items() if name.lower() not in away} for row in rows]
 
 

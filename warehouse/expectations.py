@@ -128,13 +128,15 @@ def _lazily(names: frozenset[str]) -> Iterator[None]:
 def _outcome(table: str, result: Any) -> Outcome:
     config, found = result.expectation_config, result.result or {}
     named = [str(config.kwargs[key]) for key in ("column", "column_A", "column_B") if key in config.kwargs]
-    is_personal = bool({name.lower() for name in named} & not_in_findings())
+    values = found.get("partial_unexpected_list", [])
+    if values and {name.lower() for name in named} & not_in_findings():
+        values = []
     return Outcome(
         name=f"{table}.{'_'.join(named)}.{config.type.removeprefix('expect_')}",
         success=bool(result.success),
         failed_rows=int(found.get("unexpected_count") or 0),
         message=_why(result.exception_info or {}),
-        examples=json.dumps([] if is_personal else found.get("partial_unexpected_list", []), default=str),
+        examples=json.dumps(values, default=str),
     )
 
 
