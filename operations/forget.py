@@ -591,7 +591,8 @@ def _finish(home: Home, order: Order, places: tuple[Place, ...]) -> Outcome:
     batches = _batches(home, order)
     counted: dict[tuple[str, str], list[int]] = {}
     for note in batches:
-        for becomes, number in note["records"].items():
+        # a batch of another order, which was stopped between its two renames, has no count here
+        for becomes, number in note.get("records", {}).items():
             if number:
                 counted.setdefault((note["dataset"], becomes), []).append(number)
     found = tuple(Found(*key, sum(numbers), len(numbers)) for key, numbers in sorted(counted.items()))
