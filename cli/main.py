@@ -11,7 +11,7 @@ import click
 from ingestion import log
 
 # The commands that keep the work done so far when they are stopped.
-_GOES_ON = ("ingest", "sweep", "run", "build", "heal", "repair", "demo", "up")
+_GOES_ON = ("ingest", "sweep", "run", "build", "heal", "repair", "forget", "demo", "up")
 # DuckDB's error for Ctrl-C while it runs a query.
 _INTERRUPTED = "Query interrupted"
 # Exit statuses as a shell has them: 128 plus the number of the signal.
@@ -31,6 +31,7 @@ COMMANDS = {
     "describe": ("gold:describe", "Describe the published tables, or one of them."),
     "docs": ("docs:write_docs", "Write a page that documents every model."),
     "down": ("demo:down", "Stop what `up` started. All data stays."),
+    "forget": ("forget:forget_person", "Forget a person, everywhere in the home."),
     "hash": ("ledger:show_hash", "Show the content hash of each silver and gold table."),
     "heal": ("sources:heal_windows", "Ingest the windows that are missing, then build."),
     "ingest": ("sources:ingest", "Land one window of a source in bronze."),

@@ -1,7 +1,7 @@
 """Raw records, append-only: `bronze/<dataset>/<window date>/<batch_id>/` with Parquet and a manifest.
 
 A batch is written in a staging folder, forced to disk and renamed into place: it exists whole or not at all. Nothing
-here edits or removes a batch. A damaged batch is listed separately, so that it does not stop the others.
+here edits or removes a batch: only `forgotten.py` replaces the files of one. A damaged batch is listed separately, so that it does not stop the others.
 """
 
 import errno

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion import bronze, log
+from ingestion import bronze, forgotten, log
 from ingestion.contract import Contract, say_duration
 from ingestion.errors import Permanent
 from ingestion.home import Home
@@ -160,8 +160,13 @@ class Staging:
         ]
 
     def commit(self, *, as_snapshot: bool = False) -> list[tuple[Manifest, bool]]:
-        """Move the batches into bronze; return each with whether it is new. In a snapshot, all of them enter a build or none does."""
-        manifests = _as_snapshot(self.manifests) if as_snapshot else self.manifests
+        """Move the batches into bronze; return each with whether it is new. In a snapshot, all of them enter a build or none does.
+
+        Forgotten people stay out.
+        """
+        staged = zip(self.folders, self.manifests, strict=True)
+        manifests = [forgotten.keep_out(self.home, folder, manifest) for folder, manifest in staged]
+        manifests = _as_snapshot(manifests) if as_snapshot else manifests
         return [_commit(self.home, folder, manifest) for folder, manifest in zip(self.folders, manifests, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a batch: written once, beside the batch's records, and never changed."""
+"""The manifest of a batch: written once, beside the batch's records, and changed only by `forget`."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

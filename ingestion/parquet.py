@@ -1,5 +1,6 @@
 """Write records to Parquet in bounded memory; an input that fails can still be dropped."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,28 @@ class _RowGroups:
             table = pa.concat_tables(self._waiting.tables).unify_dictionaries()
             self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
             self._waiting = _Tables()
+
+
+def rewrite(path: Path, target: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Write a changed copy of a Parquet file, one row group at a time, with the same encodings. `change` keeps the rows' number.
+
+    The schema may only depend on the file, not on the row group.
+    """
+    with pq.ParquetFile(path) as source:
+        groups = source.num_row_groups
+        columns = [source.metadata.row_group(0).column(n) for n in range(source.metadata.num_columns)] if groups else []
+        schema = change(source.schema_arrow.empty_table()).schema
+        options: dict[str, Any] = {
+            "compression": "zstd",
+            "compression_level": 1,
+            "use_dictionary": [one.path_in_schema for one in columns if "RLE_DICTIONARY" in one.encodings],
+            "write_statistics": [one.path_in_schema for one in columns if one.is_stats_set],
+            "column_encoding": {RECORD_NO: "DELTA_BINARY_PACKED"},
+        }
+        with pq.ParquetWriter(target, schema, **options) as writer:
+            for number in range(groups):
+                table = source.read_row_group(number)
+                changed = change(table)
+                if changed.num_rows != table.num_rows:
+                    raise ValueError(f"{path}: {table.num_rows} records became {changed.num_rows}")
+                writer.write_table(changed.cast(schema), row_group_size=max(table.num_rows, 1))

@@ -18,7 +18,7 @@ SHAPE = "regexp_replace(regexp_replace(left({0}, 40), '\\p{{N}}', '9', 'g'), '\\
 _LETTERS = f"""
     create temp table letters as
     with refused as (
-        select *, {LINE} as line from records.refused where raw is not null
+        select *, {LINE} as line from records.refused where raw is not null and reasons[1] <> 'forgotten'
     ),
 
     -- a decision about one landing of a line is one about the line

@@ -24,6 +24,7 @@ from ingestion.window import parse_time
 from warehouse import comments, dbt, expectations, service_levels, state
 from warehouse.comments import Comment
 from warehouse.dbt import Result
+from warehouse.personal import not_in_findings, without_values
 from warehouse.plan import VERDICT, Build, Plan, taken
 
 _ACCOUNTS = ("batches_balance", "dates_balance", "layers_reconcile")
@@ -269,11 +270,12 @@ def _named(build: Build, result: Result) -> frozenset[str]:
 def _from_dbt(build: Build, result: Result) -> Finding:
     outcome = {"pass": "pass", "success": "pass", "warn": "warn"}.get(result.status, "fail")
     examples = _keep_rows(build, result) if outcome != "pass" and result.sql else []
-    return Finding(result.name, outcome, result.failures, result.message, json.dumps(examples, default=str))
+    message = without_values(result.message) if result.status == "error" else result.message
+    return Finding(result.name, outcome, result.failures, message, json.dumps(examples, default=str))
 
 
 def _keep_rows(build: Build, result: Result) -> list[state.Row]:
-    """Keep the rows that fail a check in the build, as `failures.<check>`; return the first few."""
+    """Keep the rows that fail a check in the build, as `failures.<check>`; return the first few, without personal columns."""
     with state.connect(build.file, read_only=False) as connection:
         connection.execute("create schema if not exists failures")
         try:
@@ -281,8 +283,10 @@ def _keep_rows(build: Build, result: Result) -> list[state.Row]:
                 query = f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}"
                 connection.execute(query)
         except duckdb.Error as error:  # a test that failed with an error has no rows
-            return [{"error": str(error)}]
-        return state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
+            return [{"error": without_values(str(error))}]
+        rows = state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
+    away = not_in_findings() if rows else frozenset()
+    return [{name: value for name, value in row.items() if name.lower() not in away} for row in rows]
 
 
 def _write(build: Build, verdict: Verdict, now: datetime) -> None:

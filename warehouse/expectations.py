@@ -19,6 +19,7 @@ import duckdb
 from ingestion.errors import Permanent
 from warehouse import dbt, state
 from warehouse.dbt import Expectation
+from warehouse.personal import not_in_findings
 from warehouse.plan import Build
 
 if TYPE_CHECKING:
@@ -126,13 +127,16 @@ def _lazily(names: frozenset[str]) -> Iterator[None]:
 
 def _outcome(table: str, result: Any) -> Outcome:
     config, found = result.expectation_config, result.result or {}
-    columns = "_".join(str(config.kwargs[key]) for key in ("column", "column_A", "column_B") if key in config.kwargs)
+    named = [str(config.kwargs[key]) for key in ("column", "column_A", "column_B") if key in config.kwargs]
+    values = found.get("partial_unexpected_list", [])
+    if values and {name.lower() for name in named} & not_in_findings():
+        values = []
     return Outcome(
-        name=f"{table}.{columns}.{config.type.removeprefix('expect_')}",
+        name=f"{table}.{'_'.join(named)}.{config.type.removeprefix('expect_')}",
         success=bool(result.success),
         failed_rows=int(found.get("unexpected_count") or 0),
         message=_why(result.exception_info or {}),
-        examples=json.dumps(found.get("partial_unexpected_list", []), default=str),
+        examples=json.dumps(values, default=str),
     )
 
 

@@ -22,7 +22,8 @@ from warehouse import state
 class Request:
     """What a build is asked for: new batches; or a half-open range of dates, or everything, again from bronze.
 
-    `taken_only` leaves out batches that are not in the state.
+    `taken_only` leaves out batches that are not in the state. `again` are batches whose files have changed: those of them that
+    are in the state are read again.
     """
 
     from_date: date | None = None
@@ -31,6 +32,7 @@ class Request:
     reason: str = ""
     dry_run: bool = False
     taken_only: bool = False
+    again: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.from_date is None) != (self.to_date is None):
@@ -198,6 +200,7 @@ def make_plan(home: Home, request: Request, now: datetime, report: Report = sile
     replayed = _replayed(home, request) if request.is_replay else []
     if not request.full:
         decided = _decided(home, new.values(), frozenset(one.batch_id for one in replayed))
+        decided += _in_state(home, frozenset(request.again) - {one.batch_id for one in (*replayed, *decided)})
         replayed += [manifest for manifest in decided if manifest.batch_id not in new]
     if not new and not replayed:
         return None
@@ -309,7 +312,11 @@ def _decided(home: Home, new: Iterable[Manifest], replayed: frozenset[str]) -> l
     batches = [manifest for manifest in new if manifest.dataset == decisions.DATASET]
     if not batches:
         return []
-    wanted = decisions.whole_batches(home, batches) - replayed
+    return _in_state(home, decisions.whole_batches(home, batches) - replayed)
+
+
+def _in_state(home: Home, wanted: Iterable[str]) -> list[Manifest]:
+    """Read the manifests of those of some batches that are in the state."""
     query = "select dataset, window_date, batch_id from ops.batches where list_contains($1, batch_id)"
     return [
         _read_again(home, BatchRef(row["dataset"], row["window_date"], row["batch_id"]))

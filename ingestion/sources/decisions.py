@@ -36,9 +36,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision. `subject` is the aspect of the target that is decided: its presence, its content, its hold, a difference or an anomaly.
+    """One decision. `subject` is the aspect of the target that is decided: its presence, its content, its hold, a difference, an anomaly or a person.
 
-    Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold, difference, anomaly).
+    Actions: withdraw or keep (presence), correct (content, with the record that corrects), accept (hold, difference, anomaly), forget (person).
     """
 
     subject: str
@@ -78,6 +78,11 @@ def accept_difference(target: Target, reason: str, by: str, at: datetime) -> Dec
 def accept_anomaly(target: Target, reason: str, by: str, at: datetime) -> Decision:
     """Return the decision that an unusual number is no longer told. The target has its name in place of a batch."""
     return Decision("anomaly", "accept", target, reason, by, at)
+
+
+def forget(target: Target, reason: str, by: str, at: datetime) -> Decision:
+    """Return the decision that a person is forgotten. The target has the id of the receipt in place of a batch."""
+    return Decision("person", "forget", target, reason, by, at)
 
 
 def land(home: Home, decisions: Sequence[Decision]) -> Manifest:

@@ -1,4 +1,4 @@
--- depends_on: {{ ref('plan_batches') }}
+-- depends_on: {{ ref('plan_batches') }} {{ ref('plan_keys_decisions') }}
 with pool as (
     {% for dataset in datasets() -%}
     select '{{ dataset }}' as dataset, batch_id, record_no, record_date, reasons, raw, source_file, source_line,
@@ -41,17 +41,26 @@ completed as (
     where longer.batch_id not in (select batch_id from withdrawn)
 ),
 
+forgotten as (
+    -- the mark in bronze names the receipt, and the decision is about the receipt
+    select target_batch_id as receipt, batch_id || ':' || record_no as forgotten_by
+    from ({{ whole('records_decisions') }})
+    where fate = 'current' and action = 'forget'
+),
+
 final as (
     select
         pool.*,
-        rulings.decision,
+        coalesce(rulings.decision, forgotten.forgotten_by) as decision,
         case
             when rulings.fate is not null then rulings.fate
+            when pool.reasons[1] = 'forgotten' then 'withdrawn'
             when completed.batch_id is not null then 'superseded'
             else 'dead_letter'
         end as fate
     from pool
     left join completed using (batch_id, record_no)
+    left join forgotten on pool.reasons[1] = 'forgotten' and regexp_extract(pool.raw, 'receipt (\w+)', 1) = forgotten.receipt
     left join ({{ rulings_by_record('pool') }}) as rulings using (batch_id, record_no)
 )
 

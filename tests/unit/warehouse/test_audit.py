@@ -40,3 +40,25 @@ def test_a_refusal_shows_rows_or_else_what_went_wrong() -> None:
     found = Finding("is_odd", "fail", 2, "", '[{"amount": 3}]', "stopped")
     assert "no column amount" in str(Refused(Verdict("one", (broken,))))
     assert '{"amount": 3}' in str(Refused(Verdict("one", (found,))))
+
+
+@pytest.mark.parametrize("status", ["fail", "error"])
+def test_a_finding_has_no_personal_column_and_no_value_of_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    build = Build(Home(tmp_path, tmp_path), "one")
+    build.folder.mkdir(parents=True)
+    for path in (build.file, build.scratch, build.home.state):
+        duckdb.connect(str(path)).close()
+    monkeypatch.setattr(Build, "plan", lambda _: SimpleNamespace(full=False))
+    sql = {
+        "fail": "select 'c4n4ry' as Email, 'c4n4ry' as raw, 'c4n4ry' as visitor_id, 'o1' as order_id",
+        "error": "select cast('c4n4ry' as integer) as order_id",
+    }[status]
+    result = Result(
+        "is_odd", "test", status, "Conversion Error: Could not convert string 'c4n4ry' to INT32", 1, sql, "error"
+    )
+    found = audit._from_dbt(build, result)
+    assert "c4n4ry" not in found.examples
+    assert ('"order_id": "o1"' in found.examples) == (status == "fail")
+    assert ("c4n4ry" in found.message) == (status == "fail")  # a failed check's message is the check's own

@@ -24,8 +24,12 @@ def made(root: Path, *rules: dict) -> Build:
     )
     with duckdb.connect(str(build.file)) as file:
         file.execute("create schema gold")
-        file.execute("create table gold.sales (day date, orders bigint, amount decimal(38, 4), note varchar)")
-        file.execute("insert into gold.sales values ('2026-11-01', 3, 1.5, 'a'), ('2026-11-02', 0, -0.0001, null)")
+        file.execute(
+            "create table gold.sales (day date, orders bigint, amount decimal(38, 4), note varchar, email varchar)"
+        )
+        file.execute(
+            "insert into gold.sales values ('2026-11-01', 3, 1.5, 'a', 'c4n4ry'), ('2026-11-02', 0, -0.0001, null, 'c4n4ry')"
+        )
     return build
 
 
@@ -75,3 +79,9 @@ assert "scipy.stats._stats_py" in sys.modules
 assert not any(type(finder).__name__ == "Finder" for finder in sys.meta_path)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_values_of_a_personal_column_are_counted_and_not_shown(tmp_path: Path) -> None:
+    rule = {"expect_column_values_to_be_in_set": {"column": "email", "value_set": ["x"]}}
+    (found,) = expectations.check(made(tmp_path, rule))
+    assert (found.failed_rows, found.examples) == (2, "[]")

@@ -8,7 +8,15 @@ import yaml
 from ingestion.contract import PROJECT, read_contracts
 from warehouse.dbt import Change
 from warehouse.lineage import read_gold
-from warehouse.personal import for_readers, hidden, left_out, published_layers, published_silver
+from warehouse.personal import (
+    for_readers,
+    hidden,
+    left_out,
+    not_in_findings,
+    published_layers,
+    published_silver,
+    without_values,
+)
 
 CONTRACTS = read_contracts()
 # Ids that gold keeps. Its rows are about them, and they identify nobody without silver.
@@ -58,3 +66,8 @@ def test_a_change_loses_the_columns_and_their_types() -> None:
 def test_no_gold_table_bears_personal_data_but_ids(model: dict) -> None:
     marked: set[str] = {column.name for one in CONTRACTS.values() for column in one.columns if column.personal}
     assert not ({column["name"] for column in model["columns"]} & marked) - IDS
+
+
+def test_findings_show_no_marked_column_and_no_raw_record() -> None:
+    assert not_in_findings() == {"customer_id", "email", "full_name", "raw", "user_agent", "visitor_id"}
+    assert without_values("Could not convert string 'a@x' to INT32") == "Could not convert string '…' to INT32"
