@@ -15,8 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-
-from pyarrow import fs
+from typing import TYPE_CHECKING
 
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
@@ -24,8 +23,10 @@ from ingestion.locks import locked
 from ingestion.manifest import File, Manifest
 from ingestion.window import Window
 
+if TYPE_CHECKING:  # it takes a tenth of a second to import, and many commands only name a batch's folder
+    from pyarrow import fs
+
 MANIFEST = "manifest.json"
-_FILES = fs.LocalFileSystem()
 _SURELY_ANOTHER_TICK_NS = 1_000_000_000
 # The files that this process has verified, with their size and time at that moment.
 _VERIFIED: dict[Path, tuple[object, ...]] = {}
@@ -50,7 +51,9 @@ def list_files(home: Home, dataset: str | None = None, day: date | None = None) 
     if day and not dataset:
         raise ValueError("a day is listed for one dataset")
     under = home.bronze / (dataset or "") / (day.isoformat() if day else "")
-    found = _FILES.get_file_info(fs.FileSelector(str(under), recursive=True, allow_not_found=True))
+    from pyarrow import fs
+
+    found = _files().get_file_info(fs.FileSelector(str(under), recursive=True, allow_not_found=True))
     root = f"{home.bronze}/"
     batches: dict[BatchRef, dict[str, int]] = {}
     for info in found:
@@ -58,6 +61,12 @@ def list_files(home: Home, dataset: str | None = None, day: date | None = None) 
         if len(parts) == 4 and (of_day := _date(parts[1])):
             batches.setdefault(BatchRef(parts[0], of_day, parts[2]), {})[info.base_name] = info.size or 0
     return {ref: files for ref, files in batches.items() if MANIFEST in files}
+
+
+def _files() -> "fs.FileSystem":
+    from pyarrow import fs
+
+    return fs.LocalFileSystem()
 
 
 def _date(text: str) -> date | None:
@@ -82,7 +91,7 @@ def read_manifest(home: Home, ref: BatchRef) -> Manifest:
     """Read one batch's manifest. A batch that is not there is Permanent, one that is damaged is Broken."""
     path = batch_folder(home, ref) / MANIFEST
     try:
-        with _FILES.open_input_stream(str(path)) as stream:
+        with _files().open_input_stream(str(path)) as stream:
             text = stream.read().decode()
     except FileNotFoundError:
         raise Permanent(f"there is no batch {ref.batch_id}", where=str(path), todo="clearwell repair") from None

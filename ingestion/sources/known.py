@@ -12,7 +12,6 @@ from functools import partial
 from types import MappingProxyType
 
 import duckdb
-import pyarrow as pa
 
 from ingestion import bronze, database
 from ingestion.contract import Contract
@@ -185,6 +184,8 @@ class Known:
 
     def deletions(self, contract: Contract, keys: Iterable[Key]) -> list[Target]:
         """Return every record, of any fate, that says that one of these keys is gone."""
+        import pyarrow as pa
+
         held = self._open(contract)
         columns = list(zip(*keys, strict=True))
         listed = pa.table([pa.array(column, pa.string()) for column in columns], names=list(contract.key))
