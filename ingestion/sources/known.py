@@ -13,11 +13,11 @@ from types import MappingProxyType
 
 import duckdb
 
-from ingestion import bronze, database
+from ingestion import bronze, compacted, database
 from ingestion.contract import Contract
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import IS_DELETED, RECORD_NO, text_in_raw
+from ingestion.names import BRONZE_BATCH, IS_DELETED, RECORD_NO, text_in_raw
 from ingestion.sources.decisions import Target
 from ingestion.window import Window
 
@@ -266,7 +266,7 @@ class Known:
         for path in bronze.parquet_files(self._home, manifest):
             self._connection.execute(
                 f"insert into waiting_{contract.dataset} select {key}, {version}, {deleted}, $2, $3, {day}, $4, {RECORD_NO} "
-                "from read_parquet($1)",
+                f"from read_parquet($1) {f'where {BRONZE_BATCH} = $4' if compacted.is_shared(path) else ''}",
                 [path, is_current, manifest.source not in _NOT_OF_THE_SOURCE, manifest.batch_id],
             )
 

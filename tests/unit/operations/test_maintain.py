@@ -68,7 +68,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def files(home: Home) -> set[str]:
-    locks = {home.root / "build.lock", home.root / "state.lock"}
+    locks = {home.root / f"{name}.lock" for name in ("build", "state", "recount")}
     return {str(path.relative_to(home.root)) for path in home.root.rglob("*") if path not in locks}
 
 
