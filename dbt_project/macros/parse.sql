@@ -494,12 +494,12 @@ select * from final
     {{ return(condition if out == no_values() else condition ~ ' and batch_id not in (' ~ out ~ ')') }}
 {% endmacro %}
 
-{# The Parquet files of the entering batches that are read. #}
+{# The Parquet files of the entering batches that are read, each once: compacted batches share one. #}
 {% macro entering_files(dataset) %}
     {% set batches = ref('plan_batches') %}
     {% set where = entering_batches(dataset) %}
     {% if not execute %}{{ return([]) }}{% endif %}
-    {{ return(run_query("select unnest(files) from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
+    {{ return(run_query("select distinct unnest(files) from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
 {% endmacro %}
 
 {# The entering Parquet of a dataset: raw lines, or rows with the contract's columns as text_<column>. A column of the contract
@@ -575,7 +575,7 @@ select * from final
     {% set where = entering_batches(dataset) %}
     {% if not execute %}{{ return([]) }}{% endif %}
     {% set found = run_query(
-        "select cast(json_object('columns', columns, 'renamed', renamed, 'files', list(file order by file)) as varchar) from ("
+        "select cast(json_object('columns', columns, 'renamed', renamed, 'files', list(distinct file order by file)) as varchar) from ("
         ~ "select to_json(columns) as columns, to_json(renamed) as renamed, unnest(files) as file from " ~ batches
         ~ " where " ~ where ~ ") group by columns, renamed order by 1"
     ) %}
