@@ -5,6 +5,7 @@ is. A batch keeps its own folder with its manifest, unchanged; its records lie i
 """
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -43,8 +44,14 @@ def is_shared(path: str) -> bool:
 def of_day(day: Path) -> list[Compacted]:
     """Read the folders of small batches in the folder of a day. One that cannot be read holds no batch: its batches are damaged."""
     found = []
-    for path in sorted(day.glob(f"{PREFIX}*/{INDEX}")):
+    try:
+        with os.scandir(day) as there:
+            names = sorted(one.name for one in there if one.name.startswith(PREFIX))
+    except FileNotFoundError:
+        return []
+    for name in names:
         with suppress(OSError, AttributeError, KeyError, TypeError, ValueError):
+            path = day / name / INDEX
             seen = path.stat()
             found.append(_read(path, seen.st_mtime_ns, seen.st_ino))
     return found
