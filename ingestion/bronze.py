@@ -50,11 +50,11 @@ def list_batches(home: Home, dataset: str | None = None, day: date | None = None
 
 def list_files(home: Home, dataset: str | None = None, day: date | None = None) -> dict[BatchRef, dict[str, int]]:
     """List the same batches, each with the files in its folder and their bytes. No file is opened."""
+    from pyarrow import fs
+
     if day and not dataset:
         raise ValueError("a day is listed for one dataset")
     under = home.bronze / (dataset or "") / (day.isoformat() if day else "")
-    from pyarrow import fs
-
     found = _files().get_file_info(fs.FileSelector(str(under), recursive=True, allow_not_found=True))
     root = f"{home.bronze}/"
     batches: dict[BatchRef, dict[str, int]] = {}

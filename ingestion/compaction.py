@@ -65,7 +65,8 @@ def _groups(home: Home, refs: Iterable[BatchRef]) -> Iterator[list[Manifest]]:
     alike: dict[str, list[Manifest]] = defaultdict(list)
     for one in bronze.readable(home, refs):
         if len(one.files) == 1 and not one.whole:
-            alike[repr((one.columns, dict(one.renamed)))].append(one)
+            # a reader finds the common file under the name of the batch's own
+            alike[repr((one.files[0].name, one.columns, dict(one.renamed)))].append(one)
     for manifests in alike.values():
         group: list[Manifest] = []
         for one in sorted(manifests, key=lambda one: (one.window.start, one.batch_id)):
