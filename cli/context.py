@@ -4,12 +4,14 @@ import getpass
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingestion.home import Home
-from operations import listings
 from operations.clocks import Clock
-from operations.decide import By
 from operations.output import tell
+
+if TYPE_CHECKING:
+    from operations.decide import By
 
 NEXT = "Next: clearwell build"
 
@@ -21,6 +23,8 @@ def now() -> datetime:
 
 def tell_held(home: Home) -> None:
     """Say what is held, below numbers that do not count it."""
+    from operations import listings
+
     for row in listings.held(home):
         batches = f"{row['batches']:,} batch{'es' if row['batches'] > 1 else ''}"
         tell(
@@ -38,8 +42,10 @@ def clock() -> Clock:
     return Clock(now(), time.clock_gettime(boottime), boot)
 
 
-def by(reason: str) -> By:
+def by(reason: str) -> "By":
     """Return the author of a decision: the logged-in user, now."""
+    from operations.decide import By
+
     try:
         name = getpass.getuser()
     except (KeyError, OSError):

@@ -36,7 +36,7 @@ COMMANDS = {
     "heal": ("sources:heal_windows", "Ingest the windows that are missing, then build."),
     "ingest": ("sources:ingest", "Land one window of a source in bronze."),
     "ledger": ("ledger:show_ledger", "Show what became of every record, and of the money."),
-    "maintain": ("maintain:maintain_home", "Remove old logs and what killed processes left behind."),
+    "maintain": ("maintain:maintain_home", "Remove old logs and leftovers; put small files together."),
     "metrics": ("metrics:show_metrics", "Print or serve numbers for Prometheus."),
     "repair": ("repair:repair_home", "Restore damaged files from intact ones, then build."),
     "run": ("sources:run", "Ingest every source, then build."),

@@ -1,4 +1,4 @@
-"""Remove files that nothing reads any more."""
+"""Keep a home in order."""
 
 import click
 
@@ -15,15 +15,25 @@ from operations.output import say, show
     type=click.IntRange(1),
     default=maintain.KEEP_DAYS,
     show_default=True,
-    help="How many days the logs and findings of a build stay in its folder.",
+    help="How many days the logs and findings of builds and runs stay.",
 )
-@click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be removed or rewritten.")
+@click.option("--layers", is_flag=True, help="Only list what is kept, how large it is, for how long, and why.")
 @json_option
-def maintain_home(keep_days: int, dry_run: bool, as_json: bool) -> None:
-    """Remove logs of old builds, and files that killed processes left behind.
+def maintain_home(keep_days: int, dry_run: bool, layers: bool, as_json: bool) -> None:
+    """Remove logs of old builds and runs, and what killed processes left. Put the small batches of a day into one file.
 
-    Batches, the state, the published file and everything in `broken/` stay. Runs nightly as the DAG `maintain`.
+    Records, ids, manifests, the state's tables, the published files and everything in `broken/` stay: raw records are kept for
+    ever. A state that is half empty is rewritten. Runs nightly as the DAG `maintain`.
     """
-    found = maintain.maintain(Home.from_environment(), now(), keep_days, dry_run=dry_run, report=say)
-    rows = [{"kind": one.kind, "bytes": one.size, "path": str(one.path)} for one in found]
-    show(rows, as_json=as_json, title="would be removed" if dry_run else "removed", nothing="nothing to remove")
+    home = Home.from_environment()
+    if layers:
+        kept = [
+            {"layer": one.layer, "bytes": one.bytes, "kept": one.kept, "read by": one.why}
+            for one in maintain.layers(home, keep_days)
+        ]
+        show(kept, as_json=as_json, title="layers")
+        return
+    found = maintain.maintain(home, now(), keep_days, dry_run=dry_run, report=say)
+    rows = [{"does": one.does, "kind": one.kind, "bytes": one.size, "path": str(one.path)} for one in found]
+    show(rows, as_json=as_json, title="would be done" if dry_run else "done", nothing="nothing to remove or to rewrite")

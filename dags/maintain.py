@@ -1,11 +1,11 @@
-"""Remove logs of old builds, and files that killed processes left behind.
+"""Remove logs of old builds and runs, and files that killed processes left behind; put the small batches of a day into one file.
 
-Batches, the state, the published file and everything in `broken/` stay. `clearwell maintain` does the same by hand, and
-`clearwell maintain --dry-run` lists what would go.
+Records, ids, manifests, the state's tables, the published files and everything in `broken/` stay. `clearwell maintain` does the
+same by hand, and `clearwell maintain --dry-run` lists what it would do.
 
 It also writes the page that documents the models, `models.html`, to which the control room links.
 
-It does not remove Airflow's own history: use `clearwell airflow db clean`.
+It does not clean Airflow's own database: use `clearwell airflow db clean`.
 """
 
 from airflow.sdk import DAG, task
@@ -17,13 +17,13 @@ from ingestion.window import DAY
 @task(pool=WAREHOUSE_POOL)
 @observed()
 def remove_leftovers() -> int:
-    """Remove files that nothing reads any more; return their size in bytes."""
+    """Remove what nothing reads any more, and rewrite what is wasteful; return the bytes of both."""
     from ingestion.home import Home
     from operations import maintain
 
     found = maintain.maintain(Home.from_environment(), now(), report=say)
     for one in found:
-        say(f"removed {one.path} ({one.kind}, {one.size:,} bytes)")
+        say(f"{one.does} {one.path} ({one.kind}, {one.size:,} bytes)")
     return sum(one.size for one in found)
 
 
@@ -39,7 +39,7 @@ def write_docs() -> None:
 
 with DAG(
     dag_id="maintain",
-    description="Remove logs of old builds and files of killed processes",
+    description="Remove old logs and files of killed processes; put small files together",
     doc_md=__doc__,
     schedule=every(DAY),
     start_date=START,

@@ -8,9 +8,6 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
 UNREADABLE = "an address that cannot be read"
 _HTTP = ("http://", "https://")
 SFTP = "sftp://"
@@ -126,6 +123,10 @@ def host_of(parts: SplitResult) -> str:
 
 def split_database(address: str) -> Database | None:
     """Parse a Postgres address as libpq does; None if it is wrong, or if an @ makes it doubtful."""
+    # they take a tenth of a second to import, and most commands meet no address
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(address).items() if value}
     except (psycopg.Error, UnicodeError, ValueError):

@@ -1,7 +1,8 @@
 """Raw records, append-only: `bronze/<dataset>/<window date>/<batch_id>/` with Parquet and a manifest.
 
 A batch is written in a staging folder, forced to disk and renamed into place: it exists whole or not at all. Nothing
-here edits or removes a batch: only `forgotten.py` replaces the files of one. A damaged batch is listed separately, so that it does not stop the others.
+here edits or removes a batch: only `forgotten.py` replaces the files of one. A damaged batch is listed separately, so that it
+does not stop the others. The records of old small batches may lie together in one file of their day (`ingestion/compacted.py`).
 """
 
 import errno
@@ -15,17 +16,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyarrow import fs
-
+from ingestion import compacted
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.locks import locked
 from ingestion.manifest import File, Manifest
 from ingestion.window import Window
 
+if TYPE_CHECKING:  # it takes a tenth of a second to import, and many commands only name a batch's folder
+    from pyarrow import fs
+
 MANIFEST = "manifest.json"
-_FILES = fs.LocalFileSystem()
 _SURELY_ANOTHER_TICK_NS = 1_000_000_000
 # The files that this process has verified, with their size and time at that moment.
 _VERIFIED: dict[Path, tuple[object, ...]] = {}
@@ -47,10 +50,12 @@ def list_batches(home: Home, dataset: str | None = None, day: date | None = None
 
 def list_files(home: Home, dataset: str | None = None, day: date | None = None) -> dict[BatchRef, dict[str, int]]:
     """List the same batches, each with the files in its folder and their bytes. No file is opened."""
+    from pyarrow import fs
+
     if day and not dataset:
         raise ValueError("a day is listed for one dataset")
     under = home.bronze / (dataset or "") / (day.isoformat() if day else "")
-    found = _FILES.get_file_info(fs.FileSelector(str(under), recursive=True, allow_not_found=True))
+    found = _files().get_file_info(fs.FileSelector(str(under), recursive=True, allow_not_found=True))
     root = f"{home.bronze}/"
     batches: dict[BatchRef, dict[str, int]] = {}
     for info in found:
@@ -58,6 +63,12 @@ def list_files(home: Home, dataset: str | None = None, day: date | None = None) 
         if len(parts) == 4 and (of_day := _date(parts[1])):
             batches.setdefault(BatchRef(parts[0], of_day, parts[2]), {})[info.base_name] = info.size or 0
     return {ref: files for ref, files in batches.items() if MANIFEST in files}
+
+
+def _files() -> "fs.FileSystem":
+    from pyarrow import fs
+
+    return fs.LocalFileSystem()
 
 
 def _date(text: str) -> date | None:
@@ -82,7 +93,7 @@ def read_manifest(home: Home, ref: BatchRef) -> Manifest:
     """Read one batch's manifest. A batch that is not there is Permanent, one that is damaged is Broken."""
     path = batch_folder(home, ref) / MANIFEST
     try:
-        with _FILES.open_input_stream(str(path)) as stream:
+        with _files().open_input_stream(str(path)) as stream:
             text = stream.read().decode()
     except FileNotFoundError:
         raise Permanent(f"there is no batch {ref.batch_id}", where=str(path), todo="clearwell repair") from None
@@ -162,29 +173,58 @@ def _sorted_out(home: Home, refs: Iterable[BatchRef], check: Callable[[Manifest]
 
 
 def parquet_files(home: Home, manifest: Manifest) -> list[str]:
-    """List the paths of a batch's Parquet files; none for a batch of zero records."""
-    folder = batch_folder(home, reference(manifest))
+    """List the paths of the Parquet files that hold a batch's records; none for a batch of zero records.
+
+    A file in a folder of compacted batches holds those of others as well: the column `bronze_batch` tells them apart.
+    """
+    folder = records_folder(home, manifest)
     return [str(folder / file.name) for file in manifest.files]
+
+
+def records_folder(home: Home, manifest: Manifest) -> Path:
+    """Return the folder with a batch's Parquet: its own, or that of the compacted batches that it is one of."""
+    there = _compacted(home, manifest)
+    return there.folder if there else batch_folder(home, reference(manifest))
+
+
+def _compacted(home: Home, manifest: Manifest) -> compacted.Compacted | None:
+    folder = batch_folder(home, reference(manifest))
+    if len(manifest.files) != 1 or (folder / manifest.files[0].name).exists():
+        return None
+    return next((one for one in compacted.of_day(folder.parent) if one.holds(manifest)), None)
 
 
 def verify(home: Home, manifest: Manifest, *, anew: bool = True) -> None:
     """Compare sizes and checksums with the manifest. A difference is Broken.
 
-    Unless `anew`, a file that this process has verified and that has not been written since is not read again.
+    Unless `anew`, a file that this process has verified and that has not been written since is not read again. Nor is a file
+    of compacted batches that was the last one verified: batch after batch, it would be read once for each.
     """
-    folder = batch_folder(home, reference(manifest))
-    for file in manifest.files:
+    try:
+        _verify(home, manifest, anew=anew)
+    except FileNotFoundError:  # it may have been compacted at this moment
+        try:
+            _verify(home, manifest, anew=anew)
+        except FileNotFoundError as error:
+            raise Broken("a file of a bronze batch is missing", where=str(error.filename)) from None
+
+
+def _verify(home: Home, manifest: Manifest, *, anew: bool) -> None:
+    there = _compacted(home, manifest)
+    folder = there.folder if there else batch_folder(home, reference(manifest))
+    for file in (there.file,) if there else manifest.files:
         path = folder / file.name
         if not path.is_file():
-            raise Broken("a file of a bronze batch is missing", where=str(path))
+            raise FileNotFoundError(errno.ENOENT, "", str(path))
         found = path.stat()
         version = (file, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
-        if not anew and _VERIFIED.get(path) == version:
+        if _VERIFIED.get(path) == version and (not anew or (there and next(reversed(_VERIFIED)) == path)):
             continue
         if found.st_size != file.bytes or describe(path) != file:
             raise Broken("a file of a bronze batch differs from its manifest in size or checksum", where=str(path))
         # A file written twice within a tick of the kernel's clock has one time for both. The clock reaches no result.
         if time.time_ns() - found.st_ctime_ns > _SURELY_ANOTHER_TICK_NS:
+            _VERIFIED.pop(path, None)  # the last one verified is the last of the dict
             _VERIFIED[path] = version
 
 

@@ -11,17 +11,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from ingestion import bronze, forgotten, log
 from ingestion.contract import Contract, say_duration
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import File, Manifest, Waiting
-from ingestion.parquet import PartWriter
 from ingestion.window import Window
+
+if TYPE_CHECKING:  # pyarrow takes a tenth of a second to import, and much that imports this module only reports
+    import pyarrow as pa
 
 Report = Callable[[str], None]
 
@@ -70,8 +70,10 @@ class Written:
     records: int
 
 
-def write(folder: Path, table: pa.Table, *, dictionary: Sequence[str] = ()) -> Written:
+def write(folder: Path, table: "pa.Table", *, dictionary: Sequence[str] = ()) -> Written:
     """Write a table that fits in memory to a staged folder. The columns in `dictionary` have few different values."""
+    from ingestion.parquet import PartWriter
+
     writer = PartWriter(folder, table.schema, dictionary=list(dictionary))
     if table.num_rows:
         writer.begin()

@@ -12,12 +12,13 @@ RECORD_NO = "record_no"
 IS_DELETED = "is_deleted"
 NOT_UTF8 = "not_utf8"
 BAD_ROW = "bad_row"
+BRONZE_BATCH = "bronze_batch"
 # A step of a path that looks for an object in a list.
 _SEARCH = re.compile(r"\[(\w+)=([^\]]+)\]")
 # Bronze's own Parquet columns: the record's number, whether the row says that its key is gone, the exact bytes of values
-# that are not UTF-8, and the raw row of a file where it could not be split into columns. `bronze_file` is the name under
-# which readers of bronze see the file's name.
-BRONZE_OWN = (RECORD_NO, IS_DELETED, NOT_UTF8, BAD_ROW, "bronze_file")
+# that are not UTF-8, the raw row of a file where it could not be split into columns, and in a file of several batches the
+# batch of the record. `bronze_file` is the name under which readers of bronze see the file's name.
+BRONZE_OWN = (RECORD_NO, IS_DELETED, NOT_UTF8, BAD_ROW, BRONZE_BATCH, "bronze_file")
 
 # The columns that Clearwell adds to the contract's on the way from bronze to records.
 RECORDS_OWN = (

@@ -2,6 +2,7 @@
 
 An alert is open from when it is first found until it is found no longer. Each endpoint gets one message when an alert opens, at
 most one reminder per day, and one when it is over. An alert that another one explains is told with that one, not by itself.
+One that opens and closes again and again is over only when it has been quiet for long, so that it is told at a bounded rate.
 
 The record is `alerts.json` in the home. It is replaced by a rename, under a lock that is never held while a message is sent. A
 message is recorded before it is sent, and again after: if a process dies in between, nobody knows whether it was sent. It is not
@@ -32,6 +33,8 @@ REMIND_EVERY = timedelta(days=1)
 _SENDING = timedelta(minutes=15)
 # What an endpoint did not take by then about an alert that is over, nobody needs any more.
 _FORGET_AFTER = timedelta(days=1)
+# An alert that opened so often within this time is flapping: then it is over only after so long without it.
+_FLAPS, _FLAPPING, _QUIET = 3, timedelta(days=1), timedelta(hours=6)
 _PATIENCE_SECONDS = 60.0
 _MOST_ROWS = 10
 
@@ -100,12 +103,24 @@ class Told:
 
 @dataclass(frozen=True)
 class Entry:
-    """An alert in the record: since when it is open, since when it is over, and who was told."""
+    """An alert in the record: since when it is open, since when it is over, and who was told.
+
+    `opened` are the times of the last day at which it opened; `quiet_since`, of a flapping one, is when it was found no longer.
+    """
 
     alert: Alert
     since: datetime
     over_at: datetime | None = None
     told: Mapping[str, Told] = field(default_factory=dict)
+    opened: tuple[datetime, ...] = ()
+    quiet_since: datetime | None = None
+
+    def is_flapping(self, now: datetime) -> bool:
+        return len(_lately(self.opened, now)) >= _FLAPS
+
+
+def _lately(moments: Iterable[datetime], now: datetime) -> tuple[datetime, ...]:
+    return tuple(one for one in moments if abs(now - one) < _FLAPPING)
 
 
 @dataclass(frozen=True)
@@ -172,13 +187,32 @@ def merge(
     merged: Record = {}
     for key, entry in record.items():
         if key in there:
-            is_again = any(one.what == "over" for one in entry.told.values())
-            merged[key] = replace(entry, alert=there[key], since=now if is_again else entry.since, over_at=None)
+            merged[key] = _found_again(entry, there[key], now)
         elif entry.over_at is None and is_judged(entry.alert):
-            merged[key] = replace(entry, over_at=now)
+            merged[key] = _found_no_more(entry, now)
         else:
             merged[key] = entry
-    return merged | {key: Entry(one, now) for key, one in there.items() if key not in merged}
+    return merged | {key: Entry(one, now, opened=(now,)) for key, one in there.items() if key not in merged}
+
+
+def _found_again(entry: Entry, alert: Alert, now: datetime) -> Entry:
+    told_over = any(one.what == "over" for one in entry.told.values())
+    opens = entry.over_at is not None or entry.quiet_since is not None
+    return replace(
+        entry,
+        alert=alert,
+        since=now if told_over and entry.over_at else entry.since,
+        over_at=None,
+        quiet_since=None,
+        opened=(*_lately(entry.opened, now), now) if opens else entry.opened,
+    )
+
+
+def _found_no_more(entry: Entry, now: datetime) -> Entry:
+    quiet_since = entry.quiet_since or now
+    if entry.is_flapping(quiet_since) and abs(now - quiet_since) < _QUIET:
+        return replace(entry, quiet_since=quiet_since)
+    return replace(entry, over_at=now, quiet_since=None)
 
 
 def due(record: Mapping[str, Entry], ids: Iterable[str], now: datetime) -> list[tuple[str, str, str]]:
@@ -215,12 +249,16 @@ def _is_told(told: Told) -> bool:
 
 
 def pruned(record: Mapping[str, Entry], ids: Iterable[str], now: datetime) -> Record:
-    """Return the record without alerts that are over and about which all have been told, or that are over for a day."""
+    """Return the record without alerts that are over, about which all have been told, and that have not opened for a day.
+
+    What is over for a day goes in any case.
+    """
     ids = set(ids)
 
     def is_done(entry: Entry) -> bool:
         told = [one for name, one in entry.told.items() if name in ids]
-        return entry.over_at is not None and (all(map(_is_told, told)) or now - entry.over_at >= _FORGET_AFTER)
+        is_told = all(map(_is_told, told)) and not _lately(entry.opened, now)
+        return entry.over_at is not None and (is_told or now - entry.over_at >= _FORGET_AFTER)
 
     return {key: entry for key, entry in record.items() if not is_done(entry)}
 
@@ -237,6 +275,11 @@ def message(group: Group, what: str, now: datetime, env: Mapping[str, str] = os.
         f"Owner: {alert.owner}. {'Urgent' if alert.is_urgent else 'Not urgent'}. Since {entry.since:%Y-%m-%d %H:%M} UTC{until}.",
     ]
     if what != "over":
+        if entry.is_flapping(now):
+            hours = _QUIET // timedelta(hours=1)
+            lines.append(
+                f"It opened {len(_lately(entry.opened, now))} times within a day: it is over after {hours} hours without it."
+            )
         lines += [f"- {row}" for row in alert.rows[:_MOST_ROWS]]
         if len(alert.rows) > _MOST_ROWS:
             lines.append(f"- and {len(alert.rows) - _MOST_ROWS} more")
@@ -369,8 +412,11 @@ def read(home: Home, report: Report = silent) -> list[Group]:
 
 
 def keys(home: Home) -> frozenset[str]:
-    """Return the keys of all alerts in the record, also of those that are over but not told to everybody."""
-    return frozenset(_read(home, silent))
+    """Return the keys of the alerts that are open, or over but not told to everybody."""
+    record = _read(home, silent)
+    return frozenset(
+        key for key, one in record.items() if one.over_at is None or not all(map(_is_told, one.told.values()))
+    )
 
 
 def path(home: Home) -> Path:
@@ -401,7 +447,10 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         for name, one in row["told"].items()
     }
     over_at = datetime.fromisoformat(row["over_at"]) if row["over_at"] else None
-    return Entry(Alert(**row["alert"]), datetime.fromisoformat(row["since"]), over_at, told)
+    # an earlier version did not record these
+    opened = tuple(map(datetime.fromisoformat, row.get("opened", ())))
+    quiet_since = datetime.fromisoformat(row["quiet_since"]) if row.get("quiet_since") else None
+    return Entry(Alert(**row["alert"]), datetime.fromisoformat(row["since"]), over_at, told, opened, quiet_since)
 
 
 def _write(home: Home, record: Mapping[str, Entry]) -> None:

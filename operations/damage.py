@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingestion import bronze, faults
+from ingestion import bronze, compacted, faults
 from ingestion.bronze import BatchRef
 from ingestion.errors import Broken
 from ingestion.home import Home
@@ -136,7 +136,9 @@ def _missing(home: Home) -> dict[BatchRef, str]:
     odd = {
         ref
         for ref, row in taken.items()
-        if ref in there and sum(there[ref].get(name, 0) for name in row["files"]) != row["bytes"]
+        if ref in there
+        and sum(there[ref].get(name, 0) for name in row["files"]) != row["bytes"]
+        and not _is_compacted(home, ref, row["bytes"])
     }
     retracted = decisions.retracted(home) if odd else frozenset()
     return {
@@ -147,6 +149,15 @@ def _missing(home: Home) -> dict[BatchRef, str]:
         },
         **{ref: "its folder or its manifest is missing" for ref in taken if ref not in there},
     }
+
+
+def _is_compacted(home: Home, ref: BatchRef, size: int) -> bool:
+    """Say whether a batch of this size lies in a file of compacted batches that has its full size."""
+    for one in compacted.of_day(bronze.batch_folder(home, ref).parent):
+        if ref.batch_id in one.batches and one.batches[ref.batch_id].bytes == size:
+            path = one.folder / one.file.name
+            return path.is_file() and path.stat().st_size == one.file.bytes
+    return False
 
 
 def _batch(home: Home, ref: BatchRef, why: str) -> Damage:

@@ -10,12 +10,12 @@ import duckdb
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingestion import bronze
+from ingestion import bronze, compacted
 from ingestion.contract import Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import BAD_ROW, NOT_UTF8, text_in_raw
+from ingestion.names import BAD_ROW, BRONZE_BATCH, NOT_UTF8, text_in_raw
 from operations import letters
 from operations.query import ALLOWED_CONDITION, parse_condition, session
 from warehouse import state
@@ -208,7 +208,10 @@ def _manifest(home: Home, connection: duckdb.DuckDBPyConnection, row: state.Row)
 def _origin(home: Home, contract: Contract, manifest: Manifest, record_no: int) -> dict[str, Any]:
     """Read the raw record from bronze: its file and line if it has them, else the row as JSON by the source's names."""
     for path in bronze.parquet_files(home, manifest):
-        table = pq.read_table(path, filters=pc.field("record_no") == record_no)
+        its = pc.field("record_no") == record_no
+        if compacted.is_shared(path):
+            its &= pc.field(BRONZE_BATCH) == manifest.batch_id
+        table = pq.read_table(path, filters=its, partitioning=None)
         for raw in table.to_pylist():
             if contract.format == "rows" and not raw.get(BAD_ROW):
                 row = {name: raw.get(manifest.renamed.get(name, name)) for name in manifest.columns}

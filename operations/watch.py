@@ -482,7 +482,10 @@ def _unusual(published: Published, contracts: Mapping[str, Contract]) -> Iterato
             what=f"{len(rows):,} number{'s' if len(rows) > 1 else ''} of {dataset} in its last week {'are' if len(rows) > 1 else 'is'} far from what is usual",
             rows=tuple(f"{row['anomaly']}: {row['value']:g}, usually {row['expected']:g}" for row in rows[:_SHOWN]),
             todo=f"clearwell sql \"from ops.anomalies where dataset = '{dataset}' order by period_start desc\"",
-            causes=(f"empty:{dataset}", f"few_records:{dataset}", f"incomplete:{dataset}"),
+            causes=(
+                *(f"{kind}:{one}" for one in _with_owner(contracts, dataset) for kind in ("empty", "few_records")),
+                f"incomplete:{dataset}",
+            ),
         )
 
 
@@ -503,6 +506,12 @@ def _findings(published: Published, owner: str) -> Iterator[Alert]:
             if "source" in row["check_name"]
             else (),
         )
+
+
+def _with_owner(contracts: Mapping[str, Contract], dataset: str) -> list[str]:
+    """Return a dataset, and the one whose parts its records are: what one of them lacks, the other lacks too."""
+    part_of = contracts[dataset].part_of if dataset in contracts else None
+    return [dataset, *([part_of] if part_of else [])]
 
 
 def _owner(contracts: Mapping[str, Contract], dataset: str) -> str:

@@ -275,7 +275,7 @@ def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[st
     """Yield one JSON line per batch: its manifest, the folder of its files, and whether it enters and leaves."""
     for manifest in sorted(manifests, key=lambda one: one.batch_id):
         body = json.loads(manifest.to_json())
-        folder = f"{bronze.batch_folder(home, bronze.reference(manifest))}/"
+        folder = f"{bronze.records_folder(home, manifest)}/"
         body |= dict(zip(OF_PLAN, (folder, True, manifest.batch_id in leaving), strict=True))
         yield json.dumps(body) + "\n"
 

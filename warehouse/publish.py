@@ -195,9 +195,14 @@ _SILVER_COLUMNS = """
 """
 
 
+def next_file(home: Home) -> Path:
+    """Return the file that a publish writes before it takes the published name."""
+    return home.published.with_name(".next.duckdb")
+
+
 def _aside(home: Home) -> Path:
     home.published.parent.mkdir(parents=True, exist_ok=True)
-    aside = home.published.with_name(".next.duckdb")
+    aside = next_file(home)
     state.drop(aside)
     return aside
 

@@ -315,7 +315,7 @@ bronze as (
 identified as (
     select bronze.*, bronze as bronze_row, batches.batch_id, batches.source, batches.window_date, batches.landed_at
     from bronze
-    inner join batches on batches.batch_id = regexp_extract(bronze.bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
+    inner join batches on batches.batch_id = {{ batch_of_record() }}
 ),
 
 {% if lines %}
@@ -498,12 +498,12 @@ select * from final
     {{ return(condition if out == no_values() else condition ~ ' and batch_id not in (' ~ out ~ ')') }}
 {% endmacro %}
 
-{# The Parquet files of the entering batches that are read. #}
+{# The Parquet files of the entering batches that are read, each once: compacted batches share one. #}
 {% macro entering_files(dataset) %}
     {% set batches = ref('plan_batches') %}
     {% set where = entering_batches(dataset) %}
     {% if not execute %}{{ return([]) }}{% endif %}
-    {{ return(run_query("select unnest(files) from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
+    {{ return(run_query("select distinct unnest(files) from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
 {% endmacro %}
 
 {# The entering Parquet of a dataset: raw lines, or rows with the contract's columns as text_<column>. A column of the contract
@@ -519,7 +519,7 @@ select * from final
 {% macro read_lines(dataset) %}
     {% set files = entering_files(dataset) %}
     select
-        cast(null as bigint) as record_no, cast(null as varchar) as bronze_file,
+        cast(null as bigint) as record_no, cast(null as varchar) as bronze_file, cast(null as varchar) as bronze_batch,
         cast(null as varchar) as raw, cast(null as blob) as raw_bytes, cast(null as varchar) as file, cast(null as bigint) as line_number,
         cast(null as varchar) as raw_start, cast(null as boolean) as is_cut
     where false
@@ -544,7 +544,7 @@ select * from final
     {% set layouts = layouts_of(dataset) %}
     {% set width = ([1] + layouts | map(attribute='columns') | map('length') | list) | max %}
     select
-        cast(null as bigint) as record_no, cast(null as varchar) as bronze_file, false as is_deleted, cast([] as varchar[]) as not_utf8, 0 as layout,
+        cast(null as bigint) as record_no, cast(null as varchar) as bronze_file, cast(null as varchar) as bronze_batch, false as is_deleted, cast([] as varchar[]) as not_utf8, 0 as layout,
         -- a raw row of a file that could not be split into columns
         {{ bad_row() }} as bad_row,
         { {%- for n in range(1, width + 1) %}'c{{ n }}': cast(null as varchar){{ ', ' if not loop.last }}{% endfor -%} } as cells
@@ -555,7 +555,7 @@ select * from final
     {% set meant = columns_meant(dataset, layout.columns) %}
     union all
     select
-        record_no, bronze_file, coalesce(is_deleted, false),
+        record_no, bronze_file, bronze_batch, coalesce(is_deleted, false),
         case when not_utf8 is not null then nullif(list_filter([
             {%- for name, found in meant.items() %}case when {% for column in found %}map_contains(not_utf8, {{ literal(column) }}){{ ' or ' if not loop.last }}{% endfor %} then '{{ name }}' end{{ ', ' if not loop.last }}{% endfor -%}
         ]::varchar[], lambda name: name is not null), []) end,
@@ -564,7 +564,7 @@ select * from final
         { {%- for n in range(width) %}'c{{ n + 1 }}': {{ physical(layout, layout.columns[n]) if n < layout.columns | length else 'cast(null as varchar)' }}{{ ', ' if not loop.last }}{% endfor -%} }
         {%- for name in names %}, {{ first_of(layout, meant[name]) if name in meant else 'cast(null as varchar)' }}{% endfor %}
     from (
-        select cast(null as boolean) as is_deleted, cast(null as map(varchar, blob)) as not_utf8, {{ bad_row() }} as bad_row where false
+        select cast(null as varchar) as bronze_batch, cast(null as boolean) as is_deleted, cast(null as map(varchar, blob)) as not_utf8, {{ bad_row() }} as bad_row where false
         union all by name
         select * from {{ parquet(layout.files) }}
     )
@@ -579,7 +579,7 @@ select * from final
     {% set where = entering_batches(dataset) %}
     {% if not execute %}{{ return([]) }}{% endif %}
     {% set found = run_query(
-        "select cast(json_object('columns', columns, 'renamed', renamed, 'files', list(file order by file)) as varchar) from ("
+        "select cast(json_object('columns', columns, 'renamed', renamed, 'files', list(distinct file order by file)) as varchar) from ("
         ~ "select to_json(columns) as columns, to_json(renamed) as renamed, unnest(files) as file from " ~ batches
         ~ " where " ~ where ~ ") group by columns, renamed order by 1"
     ) %}
@@ -621,6 +621,14 @@ select * from final
 {% macro physical(layout, column) %}{{ return('"' ~ layout.renamed.get(column, column).replace('"', '""') ~ '"') }}{% endmacro %}
 
 {% macro literal(text) %}{{ return("'" ~ text.replace("'", "''") ~ "'") }}{% endmacro %}
+
+{# The batch of a record of bronze: the folder of its file, or in a file of compacted batches (ingestion/compacted.py) its column. #}
+{% macro batch_of_record() -%}
+    case
+        when regexp_matches(bronze_file, '[/\\]compacted-[^/\\]+[/\\][^/\\]+$') then bronze_batch
+        else regexp_extract(bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
+    end
+{%- endmacro %}
 
 {# Files of bronze. A folder in a path that looks like `name=value` is not read as a column. #}
 {% macro parquet(files) -%}

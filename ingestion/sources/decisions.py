@@ -9,9 +9,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from ingestion import bronze
 from ingestion.contract import read_contracts
 from ingestion.home import Home
@@ -99,6 +96,8 @@ def stage(folder: Path, decisions: Sequence[Decision]) -> Manifest:
     day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     window = Window(day, day + timedelta(days=1))
     rows = [asdict(_row(decision)) for decision in decisions]
+    import pyarrow as pa
+
     schema = pa.schema([(field.name, pa.string()) for field in fields(_Row)])
     return describe(
         write(folder, pa.Table.from_pylist(rows, schema=schema)),
@@ -192,6 +191,8 @@ def _all(home: Home) -> Iterable[Decision]:
 
 
 def _of(home: Home, manifest: Manifest) -> Iterable[Decision]:
+    import pyarrow.parquet as pq
+
     for path in bronze.parquet_files(home, manifest):
         for row in pq.read_table(path, columns=[field.name for field in fields(_Row)]).to_pylist():
             yield _decision(_Row(**row))

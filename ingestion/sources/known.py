@@ -12,13 +12,12 @@ from functools import partial
 from types import MappingProxyType
 
 import duckdb
-import pyarrow as pa
 
-from ingestion import bronze, database
+from ingestion import bronze, compacted, database
 from ingestion.contract import Contract
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import IS_DELETED, RECORD_NO, text_in_raw
+from ingestion.names import BRONZE_BATCH, IS_DELETED, RECORD_NO, text_in_raw
 from ingestion.sources.decisions import Target
 from ingestion.window import Window
 
@@ -185,6 +184,8 @@ class Known:
 
     def deletions(self, contract: Contract, keys: Iterable[Key]) -> list[Target]:
         """Return every record, of any fate, that says that one of these keys is gone."""
+        import pyarrow as pa
+
         held = self._open(contract)
         columns = list(zip(*keys, strict=True))
         listed = pa.table([pa.array(column, pa.string()) for column in columns], names=list(contract.key))
@@ -265,7 +266,7 @@ class Known:
         for path in bronze.parquet_files(self._home, manifest):
             self._connection.execute(
                 f"insert into waiting_{contract.dataset} select {key}, {version}, {deleted}, $2, $3, {day}, $4, {RECORD_NO} "
-                "from read_parquet($1)",
+                f"from read_parquet($1) {f'where {BRONZE_BATCH} = $4' if compacted.is_shared(path) else ''}",
                 [path, is_current, manifest.source not in _NOT_OF_THE_SOURCE, manifest.batch_id],
             )
 

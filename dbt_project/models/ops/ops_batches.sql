@@ -2,7 +2,7 @@
 -- for JSON lines, the columns are the keys in a batch's first thousand lines
 with keys as (
     {% for dataset in datasets() if contract(dataset).meta.format == 'json_lines' -%}
-    select regexp_extract(bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1) as batch_id, unnest(json_keys(raw)) as column_name
+    select {{ batch_of_record() }} as batch_id, unnest(json_keys(raw)) as column_name
     from ({{ read_bronze(dataset) }})
     where record_no <= 1000 and json_valid(raw) and json_type(raw) = 'OBJECT'
     union all

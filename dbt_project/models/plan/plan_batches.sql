@@ -1,7 +1,11 @@
-{% set manifests = var('plan') or env_var('CLEARWELL_HOME', '../data') ~ '/bronze/*/*/*/manifest.json' %}
+{% set bronze = env_var('CLEARWELL_HOME', '../data') ~ '/bronze/*/*/' %}
+{% set manifests = var('plan') or bronze ~ '*/manifest.json' %}
+{% set indexes = bronze ~ 'compacted-*/index.json' %}
 {% set from_date, to_date = dates_asked() %}
 {# A missing plan is an error, not an empty build. With `dbt build` typed by hand, there may be no batches yet. #}
 {% set found = execute and (var('plan') or run_query("select count(*) from glob(" ~ literal(manifests) ~ ")").columns[0].values()[0]) %}
+{# a plan says itself where the records of compacted batches lie #}
+{% set has_compacted = execute and not var('plan') and run_query("select count(*) from glob(" ~ literal(indexes) ~ ")").columns[0].values()[0] %}
 
 with manifests as (
     {% if found %}
@@ -22,10 +26,25 @@ snapshots as (
     where {{ 'true' if var('plan') else "list_has_all((select list(batch_id) from manifests), coalesce(map_values(snapshot_batches), []))" }}
 ),
 
+compacted as (
+    {% if has_compacted %}
+    select batch_id, min(regexp_replace(index_file, '[^/\\]+$', '')) as folder
+    from (
+        select index_file, unnest(map_keys(batches)) as batch_id
+        from read_json({{ literal(indexes) }}, filename = 'index_file', format = 'unstructured', columns = {batches: 'map(varchar, json)'})
+    )
+    -- a batch that has its own file is read from there
+    where batch_id not in (select regexp_extract(file, '([^/\\]+)[/\\][^/\\]+$', 1) from glob({{ literal(bronze ~ '*/*.parquet') }}))
+    group by batch_id
+    {% else %}
+    select cast(null as varchar) as batch_id, cast(null as varchar) as folder where false
+    {% endif %}
+),
+
 final as (
     select
         dataset,
-        batch_id,
+        snapshots.batch_id,
         source,
         window_start at time zone 'UTC' as window_start,
         window_end at time zone 'UTC' as window_end,
@@ -37,7 +56,9 @@ final as (
         counted_by_source,
         records_written,
         bytes,
-        list_transform(files, lambda file: coalesce(folder, regexp_replace(manifest_file, '[^/\\]+$', '')) || file.name) as files,
+        list_transform(
+            files, lambda file: coalesce(snapshots.folder, compacted.folder, regexp_replace(manifest_file, '[^/\\]+$', '')) || file.name
+        ) as files,
         coalesce(columns, []) as columns,
         coalesce(renamed, map {}) as renamed,
         list_transform(coalesce(inputs, []), lambda input: input.path) as inputs,
@@ -49,6 +70,7 @@ final as (
         coalesce(is_entering, true) as is_entering,
         coalesce(is_leaving, false) as is_leaving
     from snapshots
+    left join compacted on snapshots.batch_id = compacted.batch_id
     where true
     {%- if from_date %} and window_start >= timestamptz '{{ from_date }}'{% endif %}
     {%- if to_date %} and window_start < timestamptz '{{ to_date }}'{% endif %}

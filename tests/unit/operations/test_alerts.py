@@ -68,7 +68,7 @@ def test_an_alert_is_told_once_reminded_daily_and_told_when_it_is_over(home: Hom
     for minutes in (3000, 3005):
         assert run(home, NOON + minutes * MINUTE, [], box).groups == ()
     assert box.titles()[3:] == ["over: stale: orders"] and box.got[-1].is_over
-    assert json.loads(alerts.path(home).read_text()) == {}
+    assert alerts.keys(home) == frozenset()
     run(home, NOON + 3 * DAY, [alert("stale", "orders")], box)
     assert box.titles()[4:] == ["alert: stale: orders"]
 
@@ -191,7 +191,7 @@ def test_a_crash_between_send_and_record_loses_nothing_and_repeats_nothing_at_on
         run(home, NOON + 2 * HOUR, [], deadly)
     for minutes in (125, 140, 145):
         run(home, NOON + minutes * MINUTE, [], box)
-    assert box.titles() == ["alert: disk", "over: disk"] and json.loads(alerts.path(home).read_text()) == {}
+    assert box.titles() == ["alert: disk", "over: disk"] and alerts.keys(home) == frozenset()
 
 
 def test_an_alert_that_opens_and_is_over_around_a_crash_is_told_to_be_over(home: Home) -> None:
@@ -263,3 +263,41 @@ def test_processes_at_the_same_time_send_each_message_once_and_lose_none(home: H
     sent = sorted((home.root / "sent").read_text().splitlines())
     assert sent == ["Clearwell alert: disk", *(f"Clearwell alert: task failed: dag.{n}" for n in range(4))]
     assert len(alerts.read(home)) == 5
+
+
+def test_an_alert_that_opens_and_closes_again_and_again_is_told_at_a_bounded_rate(home: Home) -> None:
+    """For ten days it is there in every other pass; then it is over."""
+    box = Inbox()
+    for minutes in range(0, 10 * 24 * 60, 5):
+        run(home, NOON + minutes * MINUTE, [alert("disk")] if minutes % 10 == 0 else [], box)
+    counted = {word: sum(one.startswith(word) for one in box.titles()) for word in ("alert", "over", "still open")}
+    assert counted == {"alert": 3, "over": 2, "still open": 9}
+    assert "It opened 3 times within a day: it is over after 6 hours without it." in box.got[4].body
+    told = len(box.got) + 1  # one more reminder is due
+    end = NOON + 10 * DAY
+    for minutes in range(0, 5 * 60, 5):
+        run(home, end + minutes * MINUTE, [], box)
+    assert len(box.got) == told and [one.entry.alert.key for one in alerts.read(home)] == ["disk"]
+    run(home, end + 7 * HOUR, [], box)
+    assert box.titles()[told:] == ["over: disk"] and alerts.read(home) == []
+    run(home, end + 3 * DAY, [], box)
+    assert json.loads(alerts.path(home).read_text()) == {}
+
+
+def test_slow_flapping_is_bounded_too_and_other_alerts_are_not_held_back(home: Home) -> None:
+    box = Inbox()
+    for hour in range(0, 10 * 24):
+        found = [alert("disk")] if hour % 7 == 0 else []
+        run(home, NOON + hour * HOUR, [*found, alert("held", "b")] if hour == 5 else found, box)
+    openings = [one for one in box.titles() if one == "alert: disk"]
+    assert len(openings) <= 3 + 10 * 24 // 6
+    assert box.titles().count("alert: held: b") == box.titles().count("over: held: b") == 1
+
+
+def test_a_record_of_an_earlier_version_is_read(home: Home) -> None:
+    run(home, NOON, [alert("disk")], Inbox())
+    rows = json.loads(alerts.path(home).read_text())
+    for row in rows.values():
+        del row["opened"], row["quiet_since"]
+    alerts.path(home).write_text(json.dumps(rows))
+    assert [one.entry.alert.key for one in alerts.read(home)] == ["disk"]

@@ -11,6 +11,7 @@ import pytest
 from ingestion.home import Home
 from ingestion.locks import locked
 from operations import listings, maintain
+from warehouse import rewrite
 from warehouse.plan import Build, Plan
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -68,7 +69,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def files(home: Home) -> set[str]:
-    locks = {home.root / "build.lock", home.root / "state.lock"}
+    locks = {home.root / f"{name}.lock" for name in ("build", "state", "recount")}
     return {str(path.relative_to(home.root)) for path in home.root.rglob("*") if path not in locks}
 
 
@@ -121,3 +122,83 @@ def test_copies_of_manifests_stay_for_repair(home: Home) -> None:
     maintain.maintain(home, NOW)
     assert Build(home, "20260101T000000Z-old").batches.read_text() == "manifests"
     assert Build(home, "20260101T000000Z-old").plan().number == 1
+
+
+def test_old_logs_go_and_young_ones_stay(home: Home) -> None:
+    runs, logs = home.root / "runs", home.airflow / "logs"
+    runs.mkdir()
+    for month in ("2026-06", "2026-07", "2026-08", "2026-10", "2026-11"):
+        (runs / f"{month}.jsonl").write_text("{}\n")
+    for name, age in (("old", timedelta(days=91)), ("young", timedelta(days=89))):
+        log = logs / f"dag_id={name}" / "run_id=1" / "attempt=1.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("log")
+        os.utime(log, times=((NOW - age).timestamp(),) * 2)
+    for path in (logs / "dag_id=old" / "run_id=1", logs / "dag_id=old"):
+        os.utime(path, times=((NOW - timedelta(days=91)).timestamp(),) * 2)
+    told = {str(one.path.relative_to(home.root)) for one in maintain.maintain(home, NOW) if "log of" in one.kind}
+    assert told == {"runs/2026-06.jsonl", "runs/2026-07.jsonl", "airflow/logs/dag_id=old/run_id=1/attempt=1.log"}
+    assert sorted(path.name for path in runs.iterdir()) == ["2026-08.jsonl", "2026-10.jsonl", "2026-11.jsonl"]
+    assert sorted(path.name for path in logs.rglob("*.log")) == ["attempt=1.log"]
+
+
+def test_the_months_that_a_build_reads_stay_however_old(home: Home) -> None:
+    (home.root / "runs").mkdir()
+    for month in ("2024-01", "2024-02"):
+        (home.root / "runs" / f"{month}.jsonl").write_text("{}\n")
+    maintain.maintain(home, NOW)
+    assert len(list((home.root / "runs").iterdir())) == 2
+
+
+def test_what_a_killed_publish_left_goes(home: Home) -> None:
+    left = [home.published.with_name(".next.duckdb"), home.root / ".warehouse.rewritten.duckdb"]
+    for path in left:
+        path.write_bytes(b"half")
+    told = maintain.maintain(home, NOW)
+    assert {one.path for one in told if one.kind == "file of a killed publish"} == {*left}
+    assert not any(path.exists() for path in left)
+
+
+def test_a_state_that_is_half_empty_is_rewritten(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rewrite, "_LEAST_BYTES", 1_000_000)
+    with duckdb.connect(str(home.state)) as database:
+        database.execute(
+            "create table ops.large as select md5(n::varchar) as text from range(300000) as t (n); checkpoint"
+        )
+        # behind it, so that the file cannot simply be cut off
+        database.execute("create table ops.kept as from ops.large limit 100000; checkpoint")
+        database.execute("drop table ops.large; checkpoint")
+    size = home.state.stat().st_size
+    told = [one for one in maintain.maintain(home, NOW, dry_run=True) if one.does == maintain.REWRITTEN]
+    assert [one.path for one in told] == [home.state] and told[0].size > size / 2
+    assert home.state.stat().st_size == size
+    maintain.maintain(home, NOW)
+    assert home.state.stat().st_size < size / 2
+    assert listings.build(home, "20260101T000000Z-old")
+
+
+def test_only_batches_that_no_build_or_landing_reads_are_compacted(home: Home) -> None:
+    rows = [
+        *(("orders", "a", "orders"), ("orders", "b", "orders"), ("orders", "c", "corrections")),
+        *(("decisions", "d", "decisions"), ("source_counts", "e", "orders"), ("orders", "planned", "orders")),
+    ]
+    with duckdb.connect(str(home.state)) as database:
+        database.execute(
+            "create table ops.batches (dataset varchar, window_date date, batch_id varchar, source varchar)"
+        )
+        database.executemany("insert into ops.batches values ($1, date '2026-08-01', $2, $3)", rows)
+    Plan("20261119T000000Z-young", LAST, 4, False, "", NOW.isoformat(), ("planned",), ()).save(
+        Build(home, "20261119T000000Z-young").folder
+    )
+    assert {ref.batch_id for ref in maintain._settled(home)} == {"a", "b"}
+
+
+def test_every_layer_is_listed_with_its_bytes(home: Home) -> None:
+    listed = {one.layer: one for one in maintain.layers(home, 30)}
+    assert listed["state"].bytes == home.state.stat().st_size
+    assert listed["bronze"].kept == listed["state"].kept == "for ever"
+    assert listed["logs and findings of builds"].kept == "30 days"
+    files = [path for path in home.builds.rglob("*") if path.is_file()]
+    assert listed["plans of builds"].bytes + listed["logs and findings of builds"].bytes == sum(
+        path.stat().st_size for path in files
+    )

@@ -435,3 +435,10 @@ def test_clocks_are_kept_from_pass_to_pass(home: Home) -> None:
 
 def test_seen_is_the_type_that_is_kept() -> None:
     assert remember(clock(), None) == Seen(clock(), FAULT)
+
+
+def test_unusual_numbers_are_explained_by_missing_records_of_the_dataset_or_of_the_one_it_is_part_of() -> None:
+    row = {"dataset": "order_items", "anomaly": "a", "value": 1.0, "expected": 9.0}
+    (found,) = watch.judge(published(unusual=(row,)), CONTRACTS, ENDS)
+    assert {"few_records:order_items", "few_records:orders", "empty:orders"} <= set(found.causes)
+    assert "few_records:clickstream" not in found.causes
