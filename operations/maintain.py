@@ -23,6 +23,8 @@ from warehouse.plan import Build
 KEEP_DAYS = 90
 # Spilled data older than this belongs to no running query: a running one keeps writing to its file.
 _IDLE = timedelta(days=1)
+# How long an uploaded file waits for its run to be repeated.
+_UPLOADED = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ def maintain(
     `keep_days` is how long the files of a build stay.
     """
     with state.lock_build(home, report):
-        found = [_measured(kind, path) for kind, path in (*_builds(home, now, keep_days), *_spilled(home, now))]
+        leftovers = (*_builds(home, now, keep_days), *_spilled(home, now), *_uploaded(home, now))
+        found = [_measured(kind, path) for kind, path in leftovers]
         if not dry_run:
             _remove(found)
     if home.staging.is_dir():
@@ -77,6 +80,15 @@ def _spilled(home: Home, now: datetime) -> Iterator[tuple[str, Path]]:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:
                     yield "data spilled by a killed query", path
+
+
+def _uploaded(home: Home, now: datetime) -> Iterator[tuple[str, Path]]:
+    """Find corrected records whose run has failed: a run that lands them removes them."""
+    oldest = (now - _UPLOADED).timestamp()
+    for path in home.uploads.glob("*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                yield "uploaded file that was not resubmitted", path
 
 
 def _measured(kind: str, path: Path) -> Leftover:

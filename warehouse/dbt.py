@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -38,6 +38,7 @@ class Result:
     severity: str
     on_failure: str = "hold"
     models: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,14 @@ def run_models(
     failed = [result for result in results if result.status not in ("success", "skipped")]
     if failed:
         raise _failed(failed, where=str(_log(build)))
+    _keep_times(build, results)
     return results
+
+
+def _keep_times(build: Build, results: Sequence[Result]) -> None:
+    """Keep the seconds of each model with the build. Nothing depends on them: a file that cannot be written is left out."""
+    with suppress(OSError):
+        build.times.write_text(json.dumps({one.name: round(one.seconds, 3) for one in results if one.kind == "model"}))
 
 
 def _failed(results: Sequence[Result], *, where: str) -> ClearwellError:
@@ -501,6 +509,7 @@ def _result(one: Any) -> Result:
         severity=str(getattr(one.node.config, "severity", "")).lower(),
         on_failure=str((getattr(one.node.config, "meta", None) or {}).get("on_failure", "hold")),
         models=_checked(one.node.depends_on.nodes) if str(one.node.resource_type) == "test" else (),
+        seconds=float(one.execution_time or 0),
     )
 
 

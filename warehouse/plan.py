@@ -121,6 +121,11 @@ class Build:
         return self.folder / "made"
 
     @property
+    def times(self) -> Path:
+        """The seconds that each model took, as JSON, once all are built."""
+        return self.folder / "models.json"
+
+    @property
     def target(self) -> Path:
         return self.folder / "target"
 

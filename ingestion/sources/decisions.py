@@ -116,6 +116,11 @@ def standing(home: Home) -> dict[tuple[str, Target], Decision]:
     return found
 
 
+def is_made(home: Home, by: str, at: datetime) -> bool:
+    """Say whether somebody's decisions of a time have landed, also if later ones have undone them."""
+    return any((one.decided_by, one.decided_at) == (by, at) for one in _all(home))
+
+
 def accepted(home: Home) -> frozenset[str]:
     """List the held batches that a person accepted."""
     return frozenset(target.batch_id for (subject, target) in standing(home) if subject == "hold")

@@ -1,0 +1,36 @@
+"""Airflow's plugin: the control room in the navigation of Airflow's UI.
+
+Every process of Airflow imports this file, so it imports next to nothing. The page itself is imported when it is first asked for.
+"""
+
+import asyncio
+import importlib
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+
+# Where the page is, below the address of Airflow.
+PREFIX = "/control-room"
+
+
+async def page(scope: Any, receive: Any, send: Any) -> None:
+    """Pass a request on to the page: an ASGI application."""
+    app = (await asyncio.to_thread(importlib.import_module, "control_room.app")).app
+    await app(scope, receive, send)
+
+
+class ControlRoom(AirflowPlugin):
+    """The page, and its entry in the navigation."""
+
+    name = "clearwell"
+    fastapi_apps: ClassVar[list[Any]] = [{"name": "Clearwell control room", "app": page, "url_prefix": PREFIX}]
+    external_views: ClassVar[list[Any]] = [
+        {
+            "name": "Control room",
+            # relative to the address of Airflow, which may have a path
+            "href": f"{PREFIX.removeprefix('/')}/",
+            "destination": "nav",
+            "url_route": "control-room",
+            "nav_top_level": True,
+        }
+    ]
