@@ -546,11 +546,12 @@ def _with_ways(
     numbers: Sequence[int],
     caption: str,
 ) -> str:
-    """Write a table. If the person may decide, its last column leads to the forms that are about a row."""
+    """Write a table. If the person may decide, its second column leads to the forms that are about a row."""
     if not (desk and desk.may_decide):
         return table(names, rows, numbers, caption)
     links = [markup.Links(tuple(actions.link(*way) for way in of)) for of in ways]
-    return table((*names, "Decide"), [(*row, link) for row, link in zip(rows, links, strict=True)], numbers, caption)
+    listed = [(first, link, *rest) for (first, *rest), link in zip(rows, links, strict=True)]
+    return table((names[0], "Decide", *names[1:]), listed, [place + 1 for place in numbers], caption)
 
 
 def _dead_letters(room: Room, desk: Desk | None) -> str:
@@ -723,7 +724,8 @@ def _models(room: Room) -> str:
         caption="Seconds of the slowest models, by build, newest first",
     )
     said = f"Seconds of the {len(slowest)} slowest models" if len(most) > len(slowest) else "Seconds of each model"
-    return f"<details><summary>{said} <small>of {len(most)}, in the last {len(builds)} builds</small></summary>{listed}</details>"
+    newest = f"the last {len(builds)} builds" if len(builds) > 1 else "the last build"
+    return f"<details><summary>{said} <small>{len(most):,} models, {newest}</small></summary>{listed}</details>"
 
 
 def _ledger(room: Room) -> str:

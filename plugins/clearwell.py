@@ -26,7 +26,8 @@ class ControlRoom(AirflowPlugin):
     fastapi_apps: ClassVar[list[Any]] = [{"name": "Clearwell control room", "app": page, "url_prefix": PREFIX}]
     external_views: ClassVar[list[Any]] = [
         {
-            "name": "Control room",
+            # a longer name does not fit into the navigation
+            "name": "Clearwell",
             # relative to the address of Airflow, which may have a path
             "href": f"{PREFIX.removeprefix('/')}/",
             "destination": "nav",
