@@ -1,8 +1,8 @@
 """Retract a batch, discard or resubmit dead letters, or accept a finding; then build.
 
 The control room in Airflow's UI triggers it with what a person asks for. Triggered by hand, it takes the same parameters. The
-decision is kept with the reason and the user who triggered the run, and so is the build that follows. Trying a run again makes
-no second decision. The commands `clearwell batches retract`, `dead-letters discard`, `dead-letters resubmit` and
+decision is kept with the reason and the user who triggered the run, and the build that carries it out says both. Trying a run
+again makes no second decision. The commands `clearwell batches retract`, `dead-letters discard`, `dead-letters resubmit` and
 `builds accept` do the same by hand.
 """
 
@@ -17,8 +17,8 @@ from ingestion.faults import named
 
 @task
 @named()
-def carry_out(params: dict[str, Any] | None = None, dag_run: Any = None) -> str:
-    """Make the decision, and return what was asked and why."""
+def carry_out(params: dict[str, Any] | None = None, dag_run: Any = None) -> None:
+    """Make the decision."""
     from ingestion.home import Home
     from operations import decide
 
@@ -26,7 +26,7 @@ def carry_out(params: dict[str, Any] | None = None, dag_run: Any = None) -> str:
     asked = decide.Asked(given["action"], given["about"], given["dataset"] or "")
     # The time of the run and not of the try: trying again must not decide again.
     by = decide.By(dag_run.triggering_user_name or "unknown", dag_run.run_after, given["reason"])
-    return decide.carry_out(Home.from_environment(), asked, by)
+    decide.carry_out(Home.from_environment(), asked, by)
 
 
 with DAG(
@@ -55,9 +55,4 @@ with DAG(
     },
     tags=["decide"],
 ):
-    carry_out() >> TriggerDagRunOperator(
-        task_id="build",
-        trigger_dag_id="build_warehouse",
-        logical_date=None,
-        conf={"reason": "{{ ti.xcom_pull(task_ids='carry_out') }}"},
-    )
+    carry_out() >> TriggerDagRunOperator(task_id="build", trigger_dag_id="build_warehouse", logical_date=None)

@@ -62,9 +62,6 @@ class Asked:
                 f"{self.action} must say what it is about", todo="name a batch, a finding, a reason or a file"
             )
 
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.action, self.dataset, self.about)))
-
 
 def check(home: Home, asked: Asked) -> None:
     """Raise Permanent if a decision cannot be made as things are. Nothing is changed."""
@@ -81,8 +78,8 @@ def check(home: Home, asked: Asked) -> None:
         )
 
 
-def carry_out(home: Home, asked: Asked, by: By) -> str:
-    """Make a decision that was asked for, once, also if this is repeated. Return what was asked and why, in one line."""
+def carry_out(home: Home, asked: Asked, by: By) -> None:
+    """Make a decision that was asked for, once, also if this is repeated."""
     if not decisions.is_made(home, by.name, by.at):
         check(home, asked)
         if asked.action == "retract":
@@ -95,7 +92,6 @@ def carry_out(home: Home, asked: Asked, by: By) -> str:
             discard(home, letters_of(home, asked.dataset, asked.about), by)
     if asked.action == "resubmit":
         upload(home, asked.about).unlink(missing_ok=True)
-    return f"{asked}: {by.reason}"
 
 
 def keep_upload(home: Home, content: bytes) -> str:

@@ -178,7 +178,8 @@ def test_a_wrong_file_of_corrections_lands_nothing(home: Home, tmp_path: Path, t
 def test_what_is_asked_for_is_decided_once_also_if_it_is_asked_again(home: Home) -> None:
     batch = land_rows(home, "orders", ORDER, [ROW], AT)
     asked = Asked("retract", batch)
-    assert {decide.carry_out(home, asked, by()) for _ in range(2)} == {f"retract {batch}: a test"}
+    for _ in range(2):
+        decide.carry_out(home, asked, by())
     assert len(bronze.list_batches(home, "decisions")) == 1
     # a run that is tried again after its decision was undone does not undo that
     decide.restore(home, batch, by(1))
@@ -198,7 +199,7 @@ def test_a_finding_is_accepted_and_a_corrected_record_lands_as_asked(home: Home)
     assert decide.keep_upload(home, content) == upload and [one.name for one in home.uploads.iterdir()] == [upload]
     asked = Asked("resubmit", upload)
     for _ in range(2):
-        assert decide.carry_out(home, asked, by(1)) == f"resubmit {upload}: a test"
+        decide.carry_out(home, asked, by(1))
         assert not any(home.uploads.iterdir())
     assert decided(home)["content", name] == "correct"
     with pytest.raises(Permanent, match="the file of corrected records is gone"):
