@@ -5,7 +5,7 @@ Every process of Airflow imports this file, so it imports next to nothing. The p
 
 import asyncio
 import importlib
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -23,8 +23,9 @@ class ControlRoom(AirflowPlugin):
     """The page, and its entry in the navigation."""
 
     name = "clearwell"
-    fastapi_apps: ClassVar[list[Any]] = [{"name": "Clearwell control room", "app": page, "url_prefix": PREFIX}]
-    external_views: ClassVar[list[Any]] = [
+    # Airflow declares both as plain attributes.
+    fastapi_apps = [{"name": "Clearwell control room", "app": page, "url_prefix": PREFIX}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
         {
             # a longer name does not fit into the navigation
             "name": "Clearwell",

@@ -181,8 +181,8 @@ def test_an_action_by_keyboard_ends_in_a_run_that_says_who_and_why(
     tab.until(f"{page}?.querySelector('[role=status]')")
     said = tab.ask(f"{page}.querySelector('[role=status]').innerText")
     assert f"retract {batch}, because of “the partner sent it twice <b>”, asked by anna" in said
-    (run,) = [one for one in runs() if one.conf.get("about") == batch]
-    assert (run.triggering_user_name, run.conf["reason"]) == ("anna", "the partner sent it twice <b>")
+    (run,) = [one for one in runs() if one.conf.get("reason") == "the partner sent it twice <b>"]
+    assert (run.triggering_user_name, run.conf["about"]) == ("anna", batch)
     monkeypatch.setenv("CLEARWELL_HOME", str(home.root))
     bag.dags["decide"].get_task("carry_out").python_callable(params=run.conf, dag_run=run)
     (one,) = [one for one in decisions.standing(home).values() if one.target.batch_id == batch]
