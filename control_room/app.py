@@ -27,6 +27,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ingestion.errors import ClearwellError, Permanent
+from ingestion.faults import named
 from ingestion.home import Home
 from operations import actions, control_room, control_room_facts, decide, markup
 from operations.actions import DECIDE, REBUILD, Desk, Run
@@ -88,18 +89,19 @@ def ask_for_decision(user: GetUserDep, session: SessionDep, form: Sent) -> Respo
     """Start a run that makes a decision, if it can be made as things are."""
 
     def start() -> str:
-        home, texts = Home.from_environment(), _texts(form)
+        home, kept = Home.from_environment(), None
         file = form.get("file")
-        if isinstance(file, bytes):
-            actions.decision({**texts, "about": "file"})  # what else is wrong is said before the file is kept
-            texts["about"] = decide.keep_upload(home, file)
-        asked, reason = actions.decision(texts)
+        # what is wrong with the rest is told before a file is kept
+        asked, reason = actions.decision({**_texts(form), **({"about": "a file"} if file else {})})
+        if isinstance(file, bytes) and asked.action == "resubmit":
+            asked = replace(asked, about=decide.keep_upload(home, file))
+            kept = decide.upload(home, asked.about)
         try:
             decide.check(home, asked)
             return _start(session, DECIDE, {**asked.__dict__, "reason": reason}, user)
         except ClearwellError:
-            if asked.action == "resubmit":
-                decide.upload(home, asked.about).unlink(missing_ok=True)
+            if kept:
+                kept.unlink(missing_ok=True)
             raise
 
     return _asked(start, user, session, form)
@@ -118,7 +120,8 @@ def _texts(form: Mapping[str, str | bytes]) -> dict[str, str]:
 def _asked(start: Callable[[], str], user: Any, session: Any, form: Mapping[str, str | bytes]) -> Response:
     """Start a run, and show the page with it; or the page with the error, and with what was typed."""
     try:
-        run_id = start()
+        with named():
+            run_id = start()
     except (ClearwellError, duckdb.Error) as error:
         told = _told(error)
         return _page(replace(_desk(user, session), error=told, typed=_texts(form)), status=400)

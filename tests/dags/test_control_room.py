@@ -238,6 +238,22 @@ def test_a_wrong_file_is_not_kept(client, started, home):
         assert not any(home.uploads.glob("*")) and started() == []
 
 
+def test_a_file_is_kept_for_what_needs_one_alone_and_a_full_disk_is_told(client, started, home, monkeypatch):
+    import errno
+    import os
+
+    sent = {"files": {"file": ("f", b"[1]")}, "headers": OWN}
+    page = client("USER").post("/decide", data={"action": "retract", "reason": "why"}, **sent)
+    assert page.status_code == 400 and not home.uploads.exists()
+
+    def full(home, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "uploads")
+
+    monkeypatch.setattr(decide, "keep_upload", full)
+    page = client("USER").post("/decide", data={"action": "resubmit", "reason": "why"}, **sent)
+    assert page.status_code == 400 and "the disk is full" in page.text and started() == []
+
+
 def test_a_form_that_is_too_large_is_not_read(client):
     from control_room.app import MOST
 
