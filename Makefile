@@ -49,7 +49,7 @@ test-long: setup  ## the tests that take minutes
 lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released versions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy ingestion warehouse operations cli demo dags
+	@$(BIN)/mypy ingestion warehouse operations control_room cli demo dags plugins
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 	@$(BIN)/clearwell contracts check
 

@@ -117,10 +117,8 @@ def discard_dead_letters(records: tuple[str, ...], dataset: str | None, cause: s
     home = Home.from_environment()
     if bool(records) == bool(cause):
         raise click.UsageError("name records, or give --cause")
-    if cause:
-        found = listings.dead_letter_records(home, dataset, cause, limit=1_000_000)
-        records = tuple(row["record"] for row in found)
-    count = decide.discard(home, records, by(reason)) if records else 0
+    chosen = decide.letters_of(home, dataset, cause) if cause else records
+    count = decide.discard(home, chosen, by(reason)) if chosen else 0
     tell(f"{count} dead letters are discarded. {NEXT}; undo: clearwell dead-letters restore RECORD")
 
 

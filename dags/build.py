@@ -12,7 +12,8 @@ Publishing is an event of every gold table's asset, as `gold.daily_revenue`: sch
 
 Each run writes `control-room.html` in the home again. A page that cannot be written fails no run: the task's log says why.
 
-Trigger it by hand to rebuild a range of dates, or everything, from bronze. A rebuild needs a reason.
+Trigger it by hand, or from the control room, to rebuild a range of dates, or everything, from bronze. A rebuild needs a
+reason, which is kept with the build together with the user who asked.
 """
 
 from datetime import date
@@ -48,14 +49,15 @@ def _date(text: str | None) -> date | None:
 
 @task
 @observed()
-def plan(params: dict[str, Any] | None = None) -> str:
+def plan(params: dict[str, Any] | None = None, dag_run: Any = None) -> str:
     """Plan the next build and return its id; skip if there is nothing to do."""
     from ingestion.home import Home
-    from operations import control_room
+    from operations import control_room, decide
     from warehouse import build
 
     asked = params or {}
-    request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], asked["reason"] or "")
+    reason = decide.signed(asked["reason"] or "", dag_run.triggering_user_name)
+    request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], reason)
     if request.is_replay and not request.reason:
         raise Permanent("rebuilding a range or everything needs a reason", todo="trigger the DAG again with a `reason`")
     home = Home.from_environment()

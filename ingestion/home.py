@@ -53,6 +53,10 @@ class Home:
         return self.root / "builds"
 
     @property
+    def uploads(self) -> Path:
+        return self.root / "uploads"
+
+    @property
     def broken(self) -> Path:
         return self.root / "broken"
 

@@ -94,6 +94,7 @@ def environment(home: Home, port: int = 0) -> dict[str, str]:
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__PARALLELISM": "4",
+        "CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         # Scanning the files all the time would use a core that the runs need.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
@@ -212,13 +213,14 @@ def is_running(home: Home) -> bool:
 
 
 def dag_ids() -> tuple[str, ...]:
-    """List every DAG id: one for each source that is on, the sweep, the build, the maintenance, and the check."""
+    """List every DAG id: one for each source that is on, the sweep, the build, the maintenance, the check, and decisions."""
     return (
         *(f"ingest_{source}" for source in source_ends(read_contracts())),
         "sweep_sources",
         "build_warehouse",
         "maintain",
         "check_sources",
+        "decide",
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.land import Report
-from operations import control_room_facts, flow, markup
+from operations import actions, control_room_facts, flow, markup
+from operations.actions import Desk
 from operations.control_room_facts import LISTED, YEAR, Day, Finding, Room
 from operations.markup import (
     FATES,
@@ -40,6 +41,8 @@ _WRITTEN = 14
 _LINES = 8
 # The hatched ranges that are named, the last ones.
 _MARKS = 5
+# The builds and models of which the time per model is listed.
+_BUILDS, _MODELS = 5, 20
 _STAGES = ("plan", "transform", "audit", "apply", "publish")
 
 
@@ -73,17 +76,18 @@ def rewrite(home: Home, now: datetime, report: Report) -> None:
         report(f"the control room was not written: {told}")
 
 
-def render(room: Room) -> str:
-    """Return the page as HTML."""
+def render(room: Room, desk: Desk | None = None) -> str:
+    """Return the page as HTML; with a desk, a person can act from it."""
     parts = [
         ("glance", "At a glance", _glance(room)),
+        *([("actions", "Actions", actions.section(desk, room))] if desk else []),
         ("flow", "Flow", _flow(room)),
         ("gold", "What came out", _gold(room)),
         ("time", "Lag, throughput, errors", _over_time(room)),
         ("findings", "Findings", _findings(room)),
-        ("unusual", "Unusual numbers", _unusual(room)),
-        ("dead-letters", "Dead letters", _dead_letters(room)),
-        ("held", "Held", _held(room)),
+        ("unusual", "Unusual numbers", _unusual(room, desk)),
+        ("dead-letters", "Dead letters", _dead_letters(room, desk)),
+        ("held", "Held", _held(room, desk)),
         ("restatements", "Restatements", _restatements(room)),
         ("builds", "Builds", _builds(room)),
         ("ledger", "Ledger", _ledger(room)),
@@ -100,7 +104,7 @@ def render(room: Room) -> str:
     )
     style = markup.read_asset("uplot/uPlot.min.css") + markup.read_asset("control_room.css")
     scripts = [markup.read_asset("uplot/uPlot.iife.min.js"), markup.read_asset("control_room.js")]
-    return markup.document("Clearwell: control room", body, style=style, scripts=scripts)
+    return markup.document("Clearwell: control room", body, style=style, scripts=scripts, has_forms=desk is not None)
 
 
 def _head(room: Room) -> str:
@@ -155,7 +159,7 @@ def _glance(room: Room) -> str:
             _answer(
                 "Reconciled",
                 not unreconciled,
-                f"{unreconciled} dates differ" if unreconciled else "no count of a source differs",
+                f"{unreconciled} date{_s(range(unreconciled))} off" if unreconciled else "no count of a source differs",
                 "complete",
             ),
             Tile(
@@ -285,10 +289,28 @@ def _gold(room: Room) -> str:
         "What came out",
         "Hatched dates are not complete, or differ from the source's count; their numbers will still change. A date on which nothing has "
         "landed has no bar, as it is not known to be 0.",
-        "".join(shown),
+        "".join(shown) + _gold_tables(room),
         "gold",
         "gold",
     )
+
+
+def _gold_tables(room: Room) -> str:
+    listed = table(
+        ("Gold table", "Complete until", "Agrees with its sources until", "Made of"),
+        [
+            (
+                row["gold_table"],
+                _time(row["complete_until"]),
+                _time(row["reconciled_until"]) if row["reconciled_until"] else "not counted",
+                ", ".join(row["datasets"]),
+            )
+            for row in room.tables["gold_completeness"]
+        ],
+        numbers=(),
+        caption="How far each gold table is complete",
+    )
+    return f"<h3>How far each gold table is complete {code('ops.gold_completeness')}</h3>{listed}"
 
 
 def _figure(name: str, title: str, says: str, days: Sequence[Day], bar: Callable[[Day], Bar]) -> str:
@@ -485,9 +507,10 @@ def _finding(one: Finding) -> str:
     )
 
 
-def _unusual(room: Room) -> str:
+def _unusual(room: Room, desk: Desk | None) -> str:
     rows = room.tables["anomalies"]
-    listed = table(
+    listed = _with_ways(
+        desk,
         ("Number", "Value", "Usual", "Distance", "Told"),
         [
             (
@@ -497,6 +520,10 @@ def _unusual(room: Room) -> str:
                 _decimal(row["score"]),
                 "accepted" if row["is_accepted"] else "alert" if row["is_alert"] else "listed",
             )
+            for row in rows
+        ],
+        [
+            [("accept", f"anomaly:{row['anomaly']}", "")] if row["is_alert"] and not row["is_accepted"] else []
             for row in rows
         ],
         numbers=(1, 2, 3),
@@ -512,11 +539,28 @@ def _unusual(room: Room) -> str:
     )
 
 
-def _dead_letters(room: Room) -> str:
+def _with_ways(
+    desk: Desk | None,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    ways: Sequence[Sequence[tuple[str, str, str]]],
+    numbers: Sequence[int],
+    caption: str,
+) -> str:
+    """Write a table. If the person may decide, its second column leads to the forms that are about a row."""
+    if not (desk and desk.may_decide):
+        return table(names, rows, numbers, caption)
+    links = [markup.Links(tuple(actions.link(*way) for way in of)) for of in ways]
+    listed = [(first, link, *rest) for (first, *rest), link in zip(rows, links, strict=True)]
+    return table((names[0], "Decide", *names[1:]), listed, [place + 1 for place in numbers], caption)
+
+
+def _dead_letters(room: Room, desk: Desk | None) -> str:
     if room.refused is None:
         listed = f"<p>The state could not be read just now: another process changes it. {code('clearwell dead-letters list')}</p>"
     else:
-        listed = table(
+        listed = _with_ways(
+            desk,
             ("Dataset", "Reason", "Records", "First date", "Last date", "The way out"),
             [
                 (
@@ -531,6 +575,7 @@ def _dead_letters(room: Room) -> str:
                 )
                 for row in room.refused
             ],
+            [[("discard", row["reason"], row["dataset"])] for row in room.refused],
             numbers=(2,),
             caption="Dead letters by reason",
         )
@@ -548,9 +593,10 @@ def _dead_letters(room: Room) -> str:
     )
 
 
-def _held(room: Room) -> str:
+def _held(room: Room, desk: Desk | None) -> str:
     rows = room.tables["held"]
-    listed = table(
+    listed = _with_ways(
+        desk,
         ("Dataset", "Batch", "From", "To", "Records", "Refused", "Because of"),
         [
             (
@@ -564,6 +610,7 @@ def _held(room: Room) -> str:
             )
             for row in rows
         ],
+        [[("accept", f"held:{row['batch_id']}", ""), ("retract", row["batch_id"], "")] for row in rows],
         numbers=(4, 5),
         caption="Held batches",
     )
@@ -653,6 +700,7 @@ def _builds(room: Room) -> str:
         "The last builds",
         "With the seconds of each stage, over all attempts. The last stages of the newest build come with the next one.",
         listed
+        + _models(room)
         + _type(
             [
                 ("clearwell builds list", "all of them"),
@@ -662,6 +710,23 @@ def _builds(room: Room) -> str:
         "ops.builds",
         "builds",
     )
+
+
+def _models(room: Room) -> str:
+    """Return the seconds of the slowest models in the last builds whose files are kept."""
+    builds = list(room.models)[:_BUILDS]
+    most = {name: max(room.models[one].get(name, 0.0) for one in builds) for one in builds for name in room.models[one]}
+    slowest = sorted(most, key=lambda name: (-most[name], name))[:_MODELS]
+    if not slowest:
+        return ""
+    listed = table(
+        ("Model", *builds),
+        [(name, *(_decimal(room.models[one].get(name)) for one in builds)) for name in slowest],
+        caption="Seconds of the slowest models, by build, newest first",
+    )
+    said = f"Seconds of the {len(slowest)} slowest models" if len(most) > len(slowest) else "Seconds of each model"
+    newest = f"the last {len(builds)} builds" if len(builds) > 1 else "the last build"
+    return f"<details><summary>{said} <small>{len(most):,} models, {newest}</small></summary>{listed}</details>"
 
 
 def _ledger(room: Room) -> str:

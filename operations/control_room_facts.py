@@ -5,7 +5,8 @@ person are kept. All lists are bounded, so that a year of history takes no longe
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from operations.status import late_datasets
 from warehouse import service_levels, state
 from warehouse.audit import last_refused
 from warehouse.lineage import read_gold, read_lineage
+from warehouse.plan import Build
 from warehouse.publish import Pin, pinned
 
 # A chart has at most this many days, and a table of dates this many.
@@ -79,6 +81,8 @@ class Room:
     traces: Mapping[str, str] = field(default_factory=dict)
     gold: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refused_build: str = ""
+    # The seconds of each model, by build; without the builds whose files are gone.
+    models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def read(home: Home, now: datetime) -> Room:
@@ -112,12 +116,19 @@ def read(home: Home, now: datetime) -> Room:
         pin=pinned(home),
         refused=_refused(home),
         days={
-            name: _days(found[name], values, gold.get(table, ()), found["completeness"], _until(ends, contracts, now))
+            name: _days(
+                found[name],
+                values,
+                next((row for row in found["gold_completeness"] if row["gold_table"] == table), None),
+                found["completeness"],
+                _until(ends, contracts, now),
+            )
             for name, (table, values) in _CHARTS.items()
         },
         traces=_traces(lineage, said),
         gold=gold,
         refused_build=refused_build,
+        models=dict(_models(home, [row["build_id"] for row in found["builds"]])),
     )
 
 
@@ -157,6 +168,12 @@ def _refused_build(home: Home) -> tuple[str, tuple[Finding, ...]]:
     return build.build_id, tuple(
         Finding(build.build_id, one["check_name"], one["result"], one["failed_rows"], "stopped", "") for one in failed
     )
+
+
+def _models(home: Home, builds: Iterable[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    for build_id in builds:
+        with suppress(OSError, ValueError):
+            yield build_id, json.loads(Build(home, build_id).times.read_text())
 
 
 def _refused(home: Home) -> list[state.Row] | None:
@@ -205,19 +222,23 @@ def _until(ends: Mapping[str, datetime | None], contracts: Mapping[str, Contract
 def _days(
     rows: Sequence[state.Row],
     values: Iterable[str],
-    datasets: Sequence[str],
+    table: state.Row | None,
     completeness: Sequence[state.Row],
     until: Mapping[str, date],
 ) -> list[Day]:
-    """Return one day per date, at most a year: 0 on a complete date without a row, nothing on one that is not complete."""
+    """Return one day per date, at most a year: 0 on a complete date without a row, nothing on one that is not complete.
+
+    `table` is the row of ops.gold_completeness; without it, no date is known to be complete.
+    """
+    datasets = table["datasets"] if table else ()
     by_date = {row["day"]: row for row in rows}
     of = [row for row in completeness if row["dataset"] in datasets]
-    whole = [row for row in of if row["complete_from"] and row["complete_until"]]
+    whole = [row["complete_from"] for row in of if row["complete_from"]]
     if not by_date:
         return []
+    start = max(whole, default=datetime.combine(min(by_date), datetime.min.time()))
     # a dataset without a single whole window leaves no date complete
-    start = max((row["complete_from"] for row in whole), default=datetime.combine(min(by_date), datetime.min.time()))
-    end = min(row["complete_until"] for row in whole) if whole and len(whole) == len(of) else start
+    end = (table["complete_until"] if table else None) or start
     due = max((until[name] for name in datasets if name in until), default=(end - timedelta(days=1)).date())
     last = max(*by_date, (end - timedelta(days=1)).date(), min(due, (end + _MISSING).date()))
     first = max(min(by_date), last - timedelta(days=YEAR - 1))
@@ -311,6 +332,10 @@ _QUERIES: dict[str, tuple[tuple[str, ...], str]] = {
     "completeness": (
         ("ops.completeness",),
         "select * from ops.completeness order by dataset",
+    ),
+    "gold_completeness": (
+        ("ops.gold_completeness",),
+        "select * from ops.gold_completeness order by gold_table",
     ),
     "sources": (
         ("ops.batches",),

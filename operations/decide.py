@@ -1,6 +1,8 @@
 """Check decisions about batches and records, and land them. The next build carries them out."""
 
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +17,15 @@ from ingestion.manifest import Manifest
 from ingestion.sources import corrections, decisions
 from ingestion.sources.corrections import Correction
 from ingestion.sources.decisions import Target
+from operations import listings
 from operations.letters import LINE
 from warehouse import state
 from warehouse.audit import last_refused
 from warehouse.plan import Build
 
+# What can be asked for in the control room, and so of Airflow.
+ACTIONS = ("retract", "discard", "resubmit", "accept")
+_UPLOAD = re.compile(r"[0-9a-f]{32}")
 _RETRACTED = "clearwell sql \"select target_batch_id, reason from records.decisions where action = 'withdraw'\""
 
 
@@ -36,15 +42,95 @@ class By:
             raise Permanent("a decision needs a reason", todo="give --reason")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A decision that a person asks Airflow for.
+
+    `about` is the batch to retract, the finding to accept, the uploaded file to resubmit, or the reason for which records of
+    `dataset` are dead letters that are to be discarded.
+    """
+
+    action: str
+    about: str
+    dataset: str = ""
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS:
+            raise Permanent(f"there is no action {self.action}", todo=f"choose one of {', '.join(ACTIONS)}")
+        if not self.about:
+            raise Permanent(
+                f"{self.action} must say what it is about", todo="name a batch, a finding, a reason or a file"
+            )
+
+
+def check(home: Home, asked: Asked) -> None:
+    """Raise Permanent if a decision cannot be made as things are. Nothing is changed."""
+    if asked.action == "retract":
+        _retractable(home, asked.about)
+    elif asked.action == "accept":
+        select_findings(home, asked.about)
+    elif asked.action == "resubmit":
+        _corrected(home, upload(home, asked.about))
+    elif not letters_of(home, asked.dataset, asked.about):
+        raise Permanent(
+            f"no open dead letter of {asked.dataset or 'any dataset'} has the reason {asked.about}",
+            todo="clearwell dead-letters list",
+        )
+
+
+def carry_out(home: Home, asked: Asked, by: By) -> None:
+    """Make a decision that was asked for, once, also if this is repeated."""
+    if not decisions.is_made(home, by.name, by.at):
+        check(home, asked)
+        if asked.action == "retract":
+            retract(home, asked.about, by)
+        elif asked.action == "accept":
+            accept(home, select_findings(home, asked.about), by)
+        elif asked.action == "resubmit":
+            resubmit(home, upload(home, asked.about), by)
+        else:
+            discard(home, letters_of(home, asked.dataset, asked.about), by)
+    if asked.action == "resubmit":
+        upload(home, asked.about).unlink(missing_ok=True)
+
+
+def keep_upload(home: Home, content: bytes) -> str:
+    """Keep an uploaded file until it is resubmitted, readable by this user only; return its name. Its records may be personal."""
+    name = hashlib.sha256(content).hexdigest()[:32]
+    home.uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = home.uploads / f"{name}.part"
+    part.touch(mode=0o600)
+    part.write_bytes(content)
+    part.rename(upload(home, name))
+    return name
+
+
+def upload(home: Home, name: str) -> Path:
+    """Return the path of an uploaded file."""
+    if not _UPLOAD.fullmatch(name):
+        raise Permanent(f"{name} is no uploaded file", todo="upload the corrected records in the control room")
+    return home.uploads / name
+
+
+def signed(reason: str, name: str | None) -> str:
+    """Return a reason together with who gave it."""
+    return f"{reason} (asked by {name})" if reason and name else reason
+
+
 def retract(home: Home, batch_id: str, by: By) -> None:
     """Take a batch out: its records are withdrawn with the next build."""
+    target = _retractable(home, batch_id)
+    decisions.land(home, [decisions.withdraw(target, by.reason, by.name, by.at)])
+
+
+def _retractable(home: Home, batch_id: str) -> Target:
     target = _batch(home, batch_id)
     if _is_withdrawn(home, target):
         raise Permanent(
             f"batch {batch_id} is retracted already",
             todo=f"nothing; or undo it with `clearwell batches restore {batch_id}`",
         )
-    decisions.land(home, [decisions.withdraw(target, by.reason, by.name, by.at)])
+    return target
 
 
 def restore(home: Home, batch_id: str, by: By) -> None:
@@ -67,6 +153,11 @@ def discard(home: Home, records: Sequence[str], by: By) -> int:
     return len(targets)
 
 
+def letters_of(home: Home, dataset: str | None, cause: str) -> list[str]:
+    """List the open dead letters with a reason, each as batch:record_no."""
+    return [row["record"] for row in listings.dead_letter_records(home, dataset or None, cause, limit=1_000_000)]
+
+
 def undiscard(home: Home, records: Sequence[str], by: By) -> int:
     """Undo `discard`: the records, and every other landing of the same lines, are dead letters again. Return how many."""
     withdrawn = {
@@ -84,6 +175,10 @@ def undiscard(home: Home, records: Sequence[str], by: By) -> int:
 
 def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
     """Land the corrected records of a file: JSON of what `dead-letters show --json` prints, with `raw` fixed."""
+    return corrections.land(home, _corrected(home, file), by.reason, by.name, by.at)
+
+
+def _corrected(home: Home, file: Path) -> list[Correction]:
     found = _dead_letters(home)
     corrected = []
     for entry in _entries(file):
@@ -105,7 +200,7 @@ def resubmit(home: Home, file: Path, by: By) -> list[Manifest]:
             where=str(file),
             todo="write one with `clearwell dead-letters show --json`, and fix each record's `raw`",
         )
-    return corrections.land(home, corrected, by.reason, by.name, by.at)
+    return corrected
 
 
 @dataclass(frozen=True)
@@ -290,6 +385,8 @@ def _entries(file: Path) -> list[dict[str, Any]]:
             entries = json.loads(text)
         else:
             entries = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except FileNotFoundError:
+        raise Permanent("the file of corrected records is gone", where=str(file), todo="upload it again") from None
     except ValueError as error:
         raise Permanent(
             f"the file is not JSON: {error}",

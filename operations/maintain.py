@@ -34,6 +34,8 @@ _IDLE = timedelta(days=1)
 # A build reads the run log of this month and the one before.
 _MONTHS_READ = 2
 REMOVED, REWRITTEN = "removed", "rewritten"
+# How long an uploaded file waits for its run to be repeated.
+_UPLOADED = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,12 @@ def maintain(
         found = [
             *(
                 _measured(kind, path)
-                for kind, path in (*_builds(home, oldest), *_spilled(home, now), *_logs(home, oldest))
+                for kind, path in (
+                    *_builds(home, oldest),
+                    *_spilled(home, now),
+                    *_uploaded(home, now),
+                    *_logs(home, oldest),
+                )
             ),
             *_asides(home, report),
         ]
@@ -119,6 +126,13 @@ def _logs(home: Home, oldest: datetime) -> Iterator[tuple[str, Path]]:
     for path in sorted((home.airflow / "logs").rglob("*")):
         if path.is_file() and not path.is_symlink() and _is_older(path, oldest):
             yield "old log of Airflow", path
+
+
+def _uploaded(home: Home, now: datetime) -> Iterator[tuple[str, Path]]:
+    """Find corrected records whose run has failed: a run that lands them removes them."""
+    for path in home.uploads.glob("*"):
+        if _is_older(path, now - _UPLOADED):
+            yield "uploaded file that was not resubmitted", path
 
 
 def _asides(home: Home, report: Report) -> list[Task]:

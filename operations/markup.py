@@ -50,10 +50,11 @@ class Tile:
     link: str = ""
 
 
-def document(title: str, body: str, *, style: str = "", scripts: Sequence[str] = ()) -> str:
-    """Return a whole page. Only these scripts run in it, and it can load nothing."""
+def document(title: str, body: str, *, style: str = "", scripts: Sequence[str] = (), has_forms: bool = False) -> str:
+    """Return a whole page. Only these scripts run in it, it can load nothing, and its forms go to its own server alone."""
     allowed = " ".join(f"'sha256-{_sha256(one)}'" for one in scripts) or "'none'"
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'; "
+    policy += "form-action 'self'" if has_forms else "form-action 'none'"
     run = "".join(f"<script>{one}</script>\n" for one in scripts)
     return _PAGE.format(title=safe(title), policy=policy, style=read_asset("page.css") + style, body=body, scripts=run)
 
@@ -161,9 +162,23 @@ def table(
 
 
 def _cell(place: int, kind: str, value: Any) -> str:
-    text = code(value) if isinstance(value, Code) else safe(value)
+    text = code(value) if isinstance(value, Code) else value.html if isinstance(value, Links) else safe(value)
     kind = kind or (' class="short"' if len(str(value)) <= _SHORT else "")
     return f'<th scope="row"{kind}>{text}</th>' if place == 0 else f"<td{kind}>{text}</td>"
+
+
+@dataclass(frozen=True)
+class Links:
+    """Links side by side: the address and the words of each."""
+
+    to: tuple[tuple[str, str], ...]
+
+    @property
+    def html(self) -> str:
+        return " ".join(f'<a href="{safe(address)}">{safe(words)}</a>' for address, words in self.to)
+
+    def __str__(self) -> str:
+        return " ".join(words for _, words in self.to)
 
 
 class Code(str):

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
@@ -39,9 +39,14 @@ class Result:
     severity: str
     on_failure: str = "hold"
     models: tuple[str, ...] = ()
-    # When it ran, by dbt's clock; None for a node that did not.
+    # When it ran, by dbt's clock; None for a node that did not, or whose SQL was run without dbt.
     began: datetime | None = None
     ended: datetime | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran."""
+        return (self.ended - self.began).total_seconds() if self.began and self.ended else 0.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,14 @@ def run_models(
     failed = [result for result in results if result.status not in ("success", "skipped")]
     if failed:
         raise _failed(failed, where=str(_log(build)))
+    _keep_times(build, results)
     return results
+
+
+def _keep_times(build: Build, results: Sequence[Result]) -> None:
+    """Keep the seconds of each model with the build. Nothing depends on them: a file that cannot be written is left out."""
+    with suppress(OSError):
+        build.times.write_text(json.dumps({one.name: round(one.seconds, 3) for one in results if one.kind == "model"}))
 
 
 def _failed(results: Sequence[Result], *, where: str) -> ClearwellError:

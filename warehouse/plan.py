@@ -1,7 +1,7 @@
 """Plan a build: the batches that enter, those that leave, and the state it starts from."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -78,6 +78,8 @@ class Plan:
 
 PLAN = "plan.json"
 VERDICT = "findings.json"
+# So many decisions are said as the reason of a build.
+_DECISIONS = 3
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ class Build:
     def made(self) -> Path:
         """An empty file that exists once every table of the build is complete: an interrupted transform leaves only some."""
         return self.folder / "made"
+
+    @property
+    def times(self) -> Path:
+        """The seconds that each model took, as JSON, once all are built."""
+        return self.folder / "models.json"
 
     @property
     def target(self) -> Path:
@@ -211,13 +218,19 @@ def make_plan(home: Home, request: Request, now: datetime, report: Report = sile
         base=base,
         number=_number(home) + 1,
         full=request.full,
-        reason=request.reason,
+        reason=_reason(request, decisions.told(home, new.values())),
         planned_at=now.isoformat(),
         entering=entering,
         leaving=() if request.full else tuple(sorted(manifest.batch_id for manifest in replayed)),
     )
     _save(home, plan, [*new.values(), *replayed])
     return plan
+
+
+def _reason(request: Request, decided: Sequence[str]) -> str:
+    """Return why there is this build: what is asked for, and the last decisions that it carries out for the first time."""
+    more = [f"and {len(decided) - _DECISIONS:,} decisions before"] if len(decided) > _DECISIONS else []
+    return "; ".join([*([request.reason] if request.reason else []), *decided[-_DECISIONS:], *more])
 
 
 def make_trial_plan(build: Build, manifests: Iterable[Manifest], now: datetime) -> None:

@@ -120,6 +120,24 @@ def standing(home: Home) -> dict[tuple[str, Target], Decision]:
     return found
 
 
+def told(home: Home, manifests: Iterable[Manifest]) -> list[str]:
+    """Say the decisions of these batches: what was done to which batch or to how many records, why, and by whom."""
+    found: dict[tuple[datetime, str, str, str], list[Target]] = {}
+    for manifest in manifests:
+        if manifest.dataset == DATASET:
+            for one in _of(home, manifest):
+                found.setdefault((one.decided_at, one.action, one.reason, one.decided_by), []).append(one.target)
+    return [
+        f"{action} {targets[0] if len(targets) == 1 else f'{len(targets):,} targets'}: {reason} (decided by {by})"
+        for (_, action, reason, by), targets in sorted(found.items(), key=lambda one: one[0])
+    ]
+
+
+def is_made(home: Home, by: str, at: datetime) -> bool:
+    """Say whether somebody's decisions of a time have landed, also if later ones have undone them."""
+    return any((one.decided_by, one.decided_at) == (by, at) for one in _all(home))
+
+
 def accepted(home: Home) -> frozenset[str]:
     """List the held batches that a person accepted."""
     return frozenset(target.batch_id for (subject, target) in standing(home) if subject == "hold")

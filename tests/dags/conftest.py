@@ -20,6 +20,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "AIRFLOW_HOME": str(folder),
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
         }
@@ -44,3 +45,13 @@ def bag(airflow_home: Path):
     assert not bag.import_errors, bag.import_errors
     assert bag.dags, "no DAG was found"
     return bag
+
+
+@pytest.fixture(scope="session")
+def served(bag) -> None:
+    """Let Airflow's database know the DAGs, and set up its users."""
+    from airflow.api_fastapi.app import init_auth_manager
+    from airflow.dag_processing.dagbag import sync_bag_to_db
+
+    sync_bag_to_db(bag, "dags-folder", None)
+    init_auth_manager()

@@ -246,7 +246,7 @@ def test_a_range_asked_by_hand_reaches_the_plan(run, stand_in):
     warehouse = stand_in(Warehouse([]))
     run("build_warehouse", {"from": "2026-11-01", "to": "2026-11-03", "reason": "a mended contract"})
     assert warehouse.requests == [
-        build.Request(date(2026, 11, 1), date(2026, 11, 3), full=False, reason="a mended contract")
+        build.Request(date(2026, 11, 1), date(2026, 11, 3), full=False, reason="a mended contract (asked by dag_test)")
     ]
 
 

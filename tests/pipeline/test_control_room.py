@@ -81,6 +81,8 @@ def test_a_build_writes_the_page_with_the_numbers_of_the_tables(home: Home) -> N
         )
     assert "$41</td>" in text and ">2 orders</td>" in text
     assert "broken_json" in text and "clearwell dead-letters suggest" in text
+    # every gold table says how far it is complete, and the slowest models how long they took
+    assert ">daily_funnel</th>" in text and "Seconds of the 20 slowest models" in text
     # totals differ from the lines of the orders, whose ids are shown, but not the amounts
     assert "totals_match_lines" in text and ">o1</th>" in text and "99.00" not in text
 

@@ -41,6 +41,12 @@ _PUBLISHED = f"""
         ('order_items', timestamp '2025-11-27', timestamp '2026-11-27', timestamp '2026-11-27', 0, 0, []::date[])
     ) as rows (dataset, complete_from, complete_until, latest_window_end, holes, short_windows, unreconciled_dates);
 
+    create table ops.gold_completeness as from (values
+        ('daily_funnel', ['clickstream'], timestamp '2026-11-25', null::timestamp),
+        ('daily_revenue', ['order_items', 'orders'], timestamp '2026-11-27', timestamp '2026-11-24'),
+        ('daily_traffic', ['clickstream'], timestamp '2026-11-25', null)
+    ) as rows (gold_table, datasets, complete_until, reconciled_until);
+
     create table datasets as select unnest(['clickstream', 'orders', 'order_items', 'a <b>dataset</b>', 'decisions']) as dataset;
     create table ops.batches as
     select

@@ -51,10 +51,12 @@ def test_the_last_day_of_a_backfill_is_a_whole_one(last: list[str]) -> None:
 def test_each_source_that_is_on_has_a_dag(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(airflow.dag_ids()) == {
         *("ingest_orders", "ingest_clickstream", "ingest_exchange_rates"),
-        *("sweep_sources", "build_warehouse", "maintain", "check_sources"),
+        *("sweep_sources", "build_warehouse", "maintain", "check_sources", "decide"),
     }
     monkeypatch.setenv("CLEARWELL_SOURCES", "clickstream")
-    assert airflow.dag_ids() == ("ingest_clickstream", "sweep_sources", "build_warehouse", "maintain", "check_sources")
+    assert airflow.dag_ids() == (
+        *("ingest_clickstream", "sweep_sources", "build_warehouse", "maintain", "check_sources", "decide"),
+    )
 
 
 def run_of(dag_id: str, state: str, end: str) -> dict[str, str]:

@@ -261,6 +261,21 @@ def test_every_command_on_the_page_can_be_typed(page: Page) -> None:
     assert f"clearwell builds show {LAST_BUILD}" in page.codes
 
 
+def test_how_far_each_gold_table_is_complete_is_listed(page: Page) -> None:
+    assert ["daily_revenue", "2026-11-27 00:00", "2026-11-24 00:00", "order_items, orders"] in page.rows
+    assert ["daily_funnel", "2026-11-25 00:00", "not counted", "clickstream"] in page.rows
+
+
+def test_the_slowest_models_of_the_last_builds_are_listed(room: Room) -> None:
+    builds = {f"b{number}": {f"model_{n:02}": n + number / 10 for n in range(30)} for number in range(7)}
+    told = Page(control_room.render(replace(room, models=builds)))
+    listed = [row for row in told.rows if row[0].startswith("model_")]
+    assert [row[0] for row in listed] == [f"model_{n}" for n in range(29, 9, -1)]
+    assert listed[0][1:] == ["29.00", "29.10", "29.20", "29.30", "29.40"]
+    gone = Page(control_room.render(replace(room, models={"b1": {"a": 1.0}, "b2": {"b": 2.0}})))
+    assert ["b", MISSING, "2.00"] in gone.rows and ["a", "1.00", MISSING] in gone.rows
+
+
 def test_a_pin_and_a_refused_build_are_told_first(room: Room) -> None:
     pin = Pin("b1", "a bad <load>", "ann", "2026-11-26T10:00:00+00:00")
     told = Page(control_room.render(replace(room, pin=pin, refused_build="b9", refused=None)))

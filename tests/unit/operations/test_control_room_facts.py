@@ -1,6 +1,7 @@
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -57,7 +58,7 @@ def test_shares_of_nothing_are_nothing() -> None:
             "unreconciled_dates": [],
         }
     ]
-    days = control_room_facts._days(rows, ("sessions", "cart"), ["clickstream"], whole, {})
+    days = control_room_facts._days(rows, ("sessions", "cart"), made_of(4, "clickstream"), whole, {})
     assert [dict(day.values) for day in days] == [
         {"sessions": 4.0, "cart": 50.0},
         {"sessions": 0.0, "cart": None},
@@ -65,29 +66,35 @@ def test_shares_of_nothing_are_nothing() -> None:
     ]
 
 
-def test_dates_that_a_table_of_two_datasets_lacks_are_those_that_one_lacks() -> None:
+def made_of(day: int | None, *datasets: str) -> dict[str, Any]:
+    """Return a row of ops.gold_completeness, complete up to a day of the month."""
+    return {"datasets": list(datasets), "complete_until": day and NOW.replace(day=day, hour=0, tzinfo=None)}
+
+
+def test_a_date_of_gold_is_complete_if_the_table_is() -> None:
     rows = [{"day": date(2026, 11, number), "n": 1} for number in (1, 2, 3)]
     whole = [
         {
             "dataset": name,
-            "complete_from": NOW.replace(day=1, hour=0, tzinfo=None),
-            "complete_until": NOW.replace(day=day, hour=0, tzinfo=None),
-            "unreconciled_dates": [],
+            "complete_from": NOW.replace(day=day, hour=0, tzinfo=None),
+            "unreconciled_dates": [date(2026, 11, 3)] if name == "orders" else [],
         }
-        for name, day in (("orders", 4), ("order_items", 3))
+        for name, day in (("orders", 1), ("order_items", 2))
     ]
-    days = control_room_facts._days(rows, ("n",), ["orders", "order_items"], whole, {})
-    assert [day.mark for day in days] == ["", "", "incomplete"]
-    # a dataset that has no whole window makes every date incomplete
-    whole[1]["complete_until"] = None
-    assert {day.mark for day in control_room_facts._days(rows, ("n",), ["orders", "order_items"], whole, {})} == {
-        "incomplete"
-    }
+
+    def marks(table: dict[str, Any] | None) -> list[str]:
+        return [day.mark for day in control_room_facts._days(rows, ("n",), table, whole, {})]
+
+    assert marks(made_of(4, "orders", "order_items")) == ["incomplete", "", "not reconciled"]
+    assert marks(made_of(3, "order_items")) == ["incomplete", "", "incomplete"]
+    # complete up to no time, or not known at all
+    assert marks(made_of(None, "orders", "order_items")) == ["incomplete"] * 3
+    assert marks(None) == ["incomplete"] * 3
 
 
 def test_without_a_whole_window_no_date_is_complete_and_none_is_left_out() -> None:
     rows = [{"day": date(2026, 11, number), "n": 1} for number in (1, 3)]
-    days = control_room_facts._days(rows, ("n",), ["orders"], [], {})
+    days = control_room_facts._days(rows, ("n",), made_of(None, "orders"), [], {})
     assert [(day.date.day, day.values["n"], day.mark) for day in days] == [
         (1, 1.0, "incomplete"),
         (2, None, "not here yet"),
@@ -166,6 +173,15 @@ def test_an_older_file_lacks_tables_and_a_home_without_one_says_what_to_type(tmp
         connection.execute("create schema ops; create table ops.builds (build_id varchar, build_number bigint)")
     room = control_room_facts.read(home, NOW)
     assert not any(room.tables.values()) and room.refused == [] and not any(room.days.values())
+
+
+def test_the_seconds_of_models_are_those_that_builds_have_kept(tmp_path: Path) -> None:
+    home = plant(tmp_path)
+    for build_id, text in ((LAST_BUILD, '{"gold_daily_revenue": 1.5}'), ("20261127T030000Z-b", '{"broken')):
+        made = Build(home, build_id)
+        made.folder.mkdir(parents=True)
+        made.times.write_text(text)
+    assert control_room_facts.read(home, NOW).models == {LAST_BUILD: {"gold_daily_revenue": 1.5}}
 
 
 def test_a_pin_a_refused_build_and_a_state_in_use_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

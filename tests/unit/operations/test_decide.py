@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Target
-from operations import decide
-from operations.decide import By
+from operations import decide, listings
+from operations.decide import Asked, By
 from tests.pipeline.delivery import ORDER, land_rows
 from warehouse.plan import Build, Plan
 
@@ -172,6 +173,76 @@ def test_a_wrong_file_of_corrections_lands_nothing(home: Home, tmp_path: Path, t
         decide.resubmit(home, file, by())
     assert caught.value.where == str(file) and caught.value.todo
     assert bronze.list_batches(home) == []
+
+
+def test_what_is_asked_for_is_decided_once_also_if_it_is_asked_again(home: Home) -> None:
+    batch = land_rows(home, "orders", ORDER, [ROW], AT)
+    asked = Asked("retract", batch)
+    for _ in range(2):
+        decide.carry_out(home, asked, by())
+    assert len(bronze.list_batches(home, "decisions")) == 1
+    # a run that is tried again after its decision was undone does not undo that
+    decide.restore(home, batch, by(1))
+    decide.carry_out(home, asked, by())
+    assert decided(home) == {("presence", batch): "keep"}
+    # somebody else decides again
+    decide.carry_out(home, asked, replace(by(2), name="another"))
+    assert decided(home) == {("presence", batch): "withdraw"}
+
+
+def test_a_finding_is_accepted_and_a_corrected_record_lands_as_asked(home: Home) -> None:
+    decide.carry_out(home, Asked("accept", "difference:orders:2026-11-01"), by())
+    assert set(decided(home).values()) == {"accept"}
+    name = refused_row(home)
+    content = json.dumps({"record": name, "raw": ROW | {"currency": "USD"}}).encode()
+    upload = decide.keep_upload(home, content)
+    assert decide.keep_upload(home, content) == upload and [one.name for one in home.uploads.iterdir()] == [upload]
+    asked = Asked("resubmit", upload)
+    for _ in range(2):
+        decide.carry_out(home, asked, by(1))
+        assert not any(home.uploads.iterdir())
+    assert decided(home)["content", name] == "correct"
+    with pytest.raises(Permanent, match="the file of corrected records is gone"):
+        decide.carry_out(home, asked, by(2))
+
+
+def test_dead_letters_with_a_reason_are_discarded_as_asked(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def listed(home: Home, dataset: str | None, cause: str, limit: int) -> list[dict[str, str]]:
+        asked.append((dataset, cause))
+        return [{"record": "b1:2"}] if cause == "broken" else []
+
+    monkeypatch.setattr(listings, "dead_letter_records", listed)
+    with pytest.raises(Permanent, match="no open dead letter of clickstream has the reason other"):
+        decide.carry_out(home, Asked("discard", "other", "clickstream"), by())
+    assert decided(home) == {}
+    decide.carry_out(home, Asked("discard", "broken", "clickstream"), by())
+    assert decided(home) == {("presence", "b1:2"): "withdraw"}
+    assert set(asked) == {("clickstream", "other"), ("clickstream", "broken")}
+
+
+@pytest.mark.parametrize(
+    ("action", "about", "said"),
+    [
+        ("retract", "b1", "there is no batch b1"),
+        ("accept", "held:b9", "there is no open finding held:b9"),
+        ("resubmit", "../orders", "is no uploaded file"),
+        ("resubmit", "", "must say what it is about"),
+        ("restore", "b1", "there is no action restore"),
+    ],
+)
+def test_what_cannot_be_decided_is_told_before_anything_is_started(
+    home: Home, action: str, about: str, said: str
+) -> None:
+    with pytest.raises(Permanent, match=said) as caught:
+        decide.check(home, Asked(action, about))
+    assert caught.value.todo and decided(home) == {}
+
+
+def test_a_reason_is_signed_if_both_are_known() -> None:
+    assert decide.signed("why", "anna") == "why (asked by anna)"
+    assert [decide.signed("", "anna"), decide.signed("why", None)] == ["", "why"]
 
 
 def names(home: Home, **chosen: object) -> list[str]:

@@ -118,6 +118,19 @@ def test_a_home_without_anything_has_nothing_to_remove(tmp_path: Path) -> None:
     assert maintain.maintain(Home(tmp_path / "new", tmp_path / "landing"), NOW) == []
 
 
+def test_an_uploaded_file_waits_a_week_for_its_run_to_be_repeated(tmp_path: Path) -> None:
+    home = Home(tmp_path, tmp_path / "landing")
+    home.uploads.mkdir()
+    for name, days in (("old", 8), ("new", 6)):
+        path = home.uploads / name
+        path.write_text("records")
+        at = (NOW - timedelta(days=days)).timestamp()
+        os.utime(path, (at, at))
+    found = maintain.maintain(home, NOW)
+    assert [(one.path.name, one.kind) for one in found] == [("old", "uploaded file that was not resubmitted")]
+    assert [path.name for path in home.uploads.iterdir()] == ["new"]
+
+
 def test_copies_of_manifests_stay_for_repair(home: Home) -> None:
     maintain.maintain(home, NOW)
     assert Build(home, "20260101T000000Z-old").batches.read_text() == "manifests"

@@ -33,6 +33,17 @@ def test_only_the_scripts_of_a_page_run_and_nothing_is_loaded() -> None:
     assert "default-src 'none'" in policy and "script-src 'none'" in markup.document("t", "")
 
 
+def test_only_a_page_with_forms_may_send_them_and_to_its_own_server_alone() -> None:
+    assert "form-action 'none'" in markup.document("Title", "")
+    assert "form-action 'self'" in markup.document("Title", "", has_forms=True)
+
+
+def test_links_in_a_table_are_escaped() -> None:
+    cell = markup.Links((('?a="b"&c', "<Accept>"), ("./", "Open")))
+    text = markup.table(("Name", "Links"), [("x", cell)], numbers=())
+    assert '<td class="short"><a href="?a=&quot;b&quot;&amp;c">&lt;Accept&gt;</a> <a href="./">Open</a></td>' in text
+
+
 def test_a_bar_that_is_not_whole_is_hatched_and_says_so_and_nothing_known_has_no_bar() -> None:
     text = markup.bars(
         [

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,20 @@ def test_of_the_models_that_failed_the_one_that_the_machine_kept_is_told(monkeyp
     with pytest.raises(Permanent, match="the disk is full") as caught:
         dbt.run_models(Build(Home(Path("home"), Path("landing")), "build-1"))
     assert "model" not in caught.value.todo
+
+
+def test_the_seconds_of_each_model_are_kept_with_the_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    made = Build(Home(tmp_path, tmp_path / "landing"), "build-1")
+    results = [
+        Result("gold_daily_revenue", "model", "success", "", 0, "", "", seconds=1.23456),
+        Result("on-run-end", "operation", "success", "", 0, "", "", seconds=9.0),
+    ]
+    monkeypatch.setattr(dbt, "_invoke", lambda *arguments, **named: results)
+    # nothing depends on them
+    assert dbt.run_models(made) == results and not made.folder.exists()
+    made.folder.mkdir(parents=True)
+    dbt.run_models(made)
+    assert json.loads(made.times.read_text()) == {"gold_daily_revenue": 1.235}
 
 
 def out_of_memory() -> str:

@@ -1,12 +1,14 @@
 """Which requests a build accepts, and what it does if nothing has landed."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ingestion.errors import Permanent
 from ingestion.home import Home
+from ingestion.sources import decisions
+from ingestion.sources.decisions import Target
 from warehouse.plan import Request, make_plan, pending
 
 
@@ -24,3 +26,21 @@ def test_nothing_landed_is_nothing_to_do(tmp_path: Path) -> None:
     assert not pending(home)
     assert make_plan(home, Request(), datetime(2026, 1, 1, tzinfo=UTC)) is None
     assert make_plan(home, Request(full=True), datetime(2026, 1, 1, tzinfo=UTC)) is None
+
+
+def test_a_build_says_the_decisions_that_it_carries_out_who_made_them_and_why(tmp_path: Path) -> None:
+    home, at = Home(tmp_path, tmp_path / "landing"), datetime(2026, 1, 1, tzinfo=UTC)
+    letters = [Target("orders", "b1", number) for number in (1, 2)]
+    decisions.land(home, [decisions.withdraw(one, "a test order", "anna", at) for one in letters])
+    decisions.land(home, [decisions.accept(Target("orders", "b2"), "a sale", "bob", at + timedelta(hours=1))])
+    said = ["withdraw 2 targets: a test order (decided by anna)", "accept b2: a sale (decided by bob)"]
+    plan = make_plan(home, Request(), at)
+    assert plan and plan.reason == "; ".join(said)
+    plan = make_plan(home, Request(full=True, reason="to be sure"), at)
+    assert plan and plan.reason == "; ".join(["to be sure", *said])
+    for hour in range(2, 5):
+        decisions.land(home, [decisions.accept(Target("orders", f"b{hour}"), "r", "bob", at + timedelta(hours=hour))])
+    plan = make_plan(home, Request(), at)
+    assert plan and plan.reason == (
+        "accept b2: r (decided by bob); accept b3: r (decided by bob); accept b4: r (decided by bob); and 2 decisions before"
+    )

@@ -46,6 +46,12 @@ def test_the_same_decisions_are_the_same_batch(home: Home) -> None:
     assert len(bronze.list_batches(home, "decisions")) == 1
 
 
+def test_a_decision_that_was_made_is_known_also_after_it_was_undone(home: Home) -> None:
+    decide(home, decisions.withdraw(BATCH, "r", "me", AT), decisions.keep(BATCH, "r", "you", later(1)))
+    assert decisions.is_made(home, "me", AT) and decisions.is_made(home, "you", later(1))
+    assert not decisions.is_made(home, "you", AT) and not decisions.is_made(home, "me", later(1))
+
+
 def test_the_latest_counts_in_whatever_order_they_land(home: Home) -> None:
     out, back = decisions.withdraw(BATCH, "r", "me", later(1)), decisions.keep(BATCH, "r", "me", later(2))
     decide(home, back, out)

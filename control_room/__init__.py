@@ -1,0 +1,1 @@
+"""The control room as a page of Airflow's UI."""
