@@ -6,7 +6,8 @@ import click
 
 from cli.context import now
 from cli.options import named_date
-from ingestion.contract import kind_by_source, read_contracts, source_names
+from ingestion.connections import SHOP, needed
+from ingestion.contract import read_contracts, source_names
 from ingestion.home import Home
 from ingestion.window import Window
 from operations.output import say, tell
@@ -19,8 +20,8 @@ def wake_shop(home: Home) -> None:
     if rates.published(home).exists():
         os.environ.setdefault("EXCHANGE_RATES", str(rates.published(home)))
     contracts = read_contracts()
-    kinds = kind_by_source(contracts)
-    reads_shop = any(kinds[source] == "shop" for source in source_names(contracts))
+    on = source_names(contracts)
+    reads_shop = SHOP in needed(one for one in contracts.values() if one.source in on)
     if not home.shop_url and reads_shop and postgres.is_asleep(home):
         say("starting the shop's Postgres, which was stopped. It keeps running; clearwell shop stop stops it")
         postgres.start(home)

@@ -19,6 +19,8 @@ META = (
         "timezone",
         "decimal",
         "thousands",
+        "symbol",
+        "percent",
         "missing",
         "values",
         "json_types",
@@ -33,6 +35,9 @@ JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array")
 ROLES = ("page_view", "click", "search", "ad_impression", "add_to_cart", "remove_from_cart", "checkout", "purchase")
 # Counts of time since 1970, as a time format.
 EPOCHS = ("seconds", "milliseconds", "microseconds")
+# Days as a spreadsheet counts them, as a time format: 2 is 1 January 1900, and the fraction is the time of day.
+EXCEL = "excel"
+_COUNTS = (*EPOCHS, EXCEL)
 # The directives of a time format. DuckDB and Python must read each of them alike.
 DIRECTIVES = "YymdHIMSfbBaApz"
 _TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
@@ -58,13 +63,17 @@ class Column:
     description: str = ""
     # What the source calls it, if that is another name; the first of several that has a value. `$.a.b` is a path in a line.
     source_names: tuple[str, ...] = ()
-    # How the source writes its times: "iso", one of EPOCHS, or a pattern such as "%d.%m.%Y"; the first one that fits.
+    # How the source writes its times: "iso", one of EPOCHS, EXCEL, or a pattern such as "%d.%m.%Y"; the first one that fits.
     time_formats: tuple[str, ...] = ("iso",)
     # The time zone of times that do not say theirs.
     timezone: str = "UTC"
     # The signs in its numbers.
     decimal: str = "."
     thousands: str = ""
+    # What may stand before or behind a number, such as a currency's sign.
+    symbols: tuple[str, ...] = ()
+    # Whether its numbers are percentages: 12.5% is 0.125.
+    is_percent: bool = False
     # The texts that mean that there is no value.
     missing: tuple[str, ...] = ()
     # What to read for other texts: pairs of a value and the texts that mean it, or patterns between slashes.
@@ -79,6 +88,14 @@ class Column:
     is_absent: bool = False
     # Which values play a part that models know by another name.
     roles: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def is_plain_number(self) -> bool:
+        """Whether the source writes its numbers as SQL does."""
+        return (
+            not (self.values or self.missing or self.thousands or self.symbols or self.is_percent)
+            and self.decimal == "."
+        )
 
     @property
     def is_at_source(self) -> bool:
@@ -128,6 +145,8 @@ def read_column(column: dict[str, Any], path: Path, dataset: str) -> Column:
         timezone=_timezone(reader) if reader.has("timezone") else "UTC",
         decimal=decimal or ".",
         thousands=thousands or "",
+        symbols=_symbols(reader) if reader.has("symbol") else (),
+        is_percent=reader.flag("percent"),
         missing=_texts(reader, "missing") if reader.has("missing") else (),
         values=_texts_by_name(reader, "values", data_type),
         json_types=_json_types(reader) if reader.has("json_types") else (),
@@ -168,6 +187,8 @@ _TYPES_OF: Mapping[str, tuple[str, ...]] = {
     "timezone": ("timestamp",),
     "decimal": ("decimal", "bigint", "integer"),
     "thousands": ("decimal", "bigint", "integer"),
+    "symbol": ("decimal", "bigint", "integer"),
+    "percent": ("decimal",),
     "roles": ("varchar",),
     "row_id": ("varchar", "bigint"),
 }
@@ -175,7 +196,18 @@ _TYPES_OF: Mapping[str, tuple[str, ...]] = {
 
 # What is said of a column that the source has.
 _OF_THE_SOURCE = (
-    *("from", "time_format", "timezone", "decimal", "thousands", "missing", "values", "json_types"),
+    *(
+        "from",
+        "time_format",
+        "timezone",
+        "decimal",
+        "thousands",
+        "symbol",
+        "percent",
+        "missing",
+        "values",
+        "json_types",
+    ),
     *("row_id", "absent", "constant"),
 )
 
@@ -217,11 +249,11 @@ def _time_formats(reader: Fields) -> tuple[str, ...]:
     for one in formats:
         named = re.findall(r"%(.?)", one)
         unknown = [f"%{name}" for name in named if not name or name not in DIRECTIVES]
-        if one != "iso" and one not in EPOCHS and not named:
+        if one != "iso" and one not in _COUNTS and not named:
             raise bad(
                 reader.path,
                 field,
-                f"is {one!r}: use iso, {', '.join(EPOCHS)}, or a pattern such as %d.%m.%Y %H:%M{guess(one, EPOCHS)}",
+                f"is {one!r}: use iso, {', '.join(_COUNTS)}, or a pattern such as %d.%m.%Y %H:%M{guess(one, _COUNTS)}",
             )
         if unknown:
             known = " ".join(f"%{name}" for name in DIRECTIVES)
@@ -248,6 +280,18 @@ def _sign(reader: Fields, field: str) -> str:
     ):
         raise bad(reader.path, f"{reader.name}.{field}", f"is {value!r}, which does not separate digits")
     return value
+
+
+def _symbols(reader: Fields) -> tuple[str, ...]:
+    """Read what may stand beside a number: no part of a number itself, which could then be read in two ways."""
+    symbols = _texts(reader, "symbol")
+    for one in symbols:
+        if not one.strip() or one != one.strip() or re.search(r"[\d.,+%'_-]", one):
+            what = (
+                f"is {one!r}, and must be a sign or a word without digits, marks or blanks around it, such as $ or EUR"
+            )
+            raise bad(reader.path, f"{reader.name}.symbol", what)
+    return symbols
 
 
 def _json_types(reader: Fields) -> tuple[str, ...]:

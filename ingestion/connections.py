@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The name of the demo shop's connection: without a variable of its own it is SHOP_DATABASE_URL, or the demo's Postgres.
 SHOP = "shop"
+# The name of the connection of the database that the shop's is a copy of: SHOP_PRIMARY_URL, or none.
+SHOP_PRIMARY = "shop_primary"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TYPES = ("postgres", "postgresql")
 # What Airflow's own hook reads of `extra`, and libpq does not know.
@@ -63,9 +65,16 @@ def find(name: str, home: "Home", env: Mapping[str, str] = os.environ) -> Addres
     )
 
 
+def find_primary(name: str | None, home: "Home", env: Mapping[str, str] = os.environ) -> Address | None:
+    """Return the address of a copy's primary; None without one. The shop's contracts always name theirs, which may be unset."""
+    if name == SHOP_PRIMARY and not (env.get(variable(name)) or "").strip():
+        return Address(home.primary_url, "SHOP_PRIMARY_URL") if home.primary_url else None
+    return find(name, home, env) if name else None
+
+
 def needed(contracts: Iterable["Contract"]) -> tuple[str, ...]:
-    """Name the connections that these contracts read."""
-    found = (getattr(one.settings, "connection", None) for one in contracts)
+    """Name the connections that these contracts read, or compare with."""
+    found = (getattr(one.settings, field, None) for one in contracts for field in ("connection", "primary"))
     return tuple(sorted({name for name in found if name}))
 
 

@@ -26,7 +26,7 @@ from ingestion.kinds import KINDS, kind_of
 from ingestion.names import fold, is_path, source_columns, unfit
 from ingestion.service_level import FIELD as SERVICE_LEVEL
 from ingestion.service_level import ServiceLevel, read_service_level
-from ingestion.switch import sources_on
+from ingestion.switch import is_on, sources_on
 
 __all__ = ["Column", "parse_duration", "read_entries", "read_yaml", "say_duration"]
 
@@ -40,8 +40,6 @@ _META = (
     *("cadence", "lateness", "expect_records_every", "part_of", "breaker", "longest_record", "owner", "money"),
     *("publish_personal", SERVICE_LEVEL, *SOURCE_FIELDS),
 )
-# The kind that is read by a fixed query, which names these columns as the contract does.
-_FIXED_QUERY = "shop"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # The most bytes of one record, without its newline: a longer one is a dead letter. The macro of the same name has it too.
 LONGEST_RECORD = 1_000_000
@@ -129,7 +127,9 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
         if other := next((one for one in of_source if one.kind != contract.kind), None):
             what = f"is {contract.source}, of kind {contract.kind}, but {other.dataset} reads it as kind {other.kind}: give one of them another name"
             raise bad(paths[name], f"{name}.source", what)
-        if contract.kind and (fault := KINDS[contract.kind].together(of_source)):
+        # a source that is off may have given some of its datasets to another
+        fault = KINDS[contract.kind].together(of_source) if contract.kind and is_on(contract.source) else None
+        if fault:
             raise bad(paths[fault[0]], f"{fault[0]}.{fault[1]}", fault[2])
     return contracts
 
@@ -232,7 +232,6 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
 def _check_source_names(contract: Contract, path: Path) -> None:
     """Refuse names at the source that two columns share, or that nothing reads."""
     meant: dict[str, str] = {}
-    fixed = {*contract.key, contract.version_column, contract.event_time} if contract.kind == _FIXED_QUERY else set()
     for column in contract.columns:
         field = f"{contract.dataset}.{column.name}.from"
         for name in column.at_source:
@@ -246,10 +245,6 @@ def _check_source_names(contract: Contract, path: Path) -> None:
             meant[fold(name)] = column.name
             if is_path(name) and contract.format != "json_lines":
                 raise bad(path, field, f"is {name}: only lines have paths")
-        if column.source_names and column.name in fixed:
-            raise bad(
-                path, field, f"has no effect: the shop's tables are read by {column.name}; read from a view instead"
-            )
         if column.json_types and contract.format != "json_lines":
             raise bad(path, f"{contract.dataset}.{column.name}.json_types", "is for lines: rows have texts only")
         if len(column.source_names) > 1 and contract.format == "json_lines":

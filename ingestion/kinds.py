@@ -74,10 +74,14 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "shop": Kind(
-        "ingestion.sources.orders",
-        page="docs/operating.md",
-        datasets=("orders", "order_items", "customers", "products"),
+    "table": Kind(
+        "ingestion.sources.database_tables",
+        ("connection", "primary", "table", "query", "placed", "changed", "lands_with", "pages"),
+        read_table,
+        implied_by=("table", "query"),
+        together=check_together,
+        page="docs/tables.md",
+        has_no_past=lambda contract: contract.settings.is_whole,
     ),
     "hours": Kind(
         "ingestion.sources.clickstream", formats=("json_lines",), page="docs/files.md", datasets=("clickstream",)
@@ -89,15 +93,6 @@ KINDS: Mapping[str, Kind] = {
         implied_by=("location",),
         formats=("rows", "json_lines"),
         page="docs/files.md",
-    ),
-    "table": Kind(
-        "ingestion.sources.database_tables",
-        ("connection", "table", "query", "placed", "changed", "lands_with", "pages"),
-        read_table,
-        implied_by=("table", "query"),
-        together=check_together,
-        page="docs/tables.md",
-        has_no_past=lambda contract: contract.settings.is_whole,
     ),
 }
 # What Clearwell writes itself: it has contracts, and no source.

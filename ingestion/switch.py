@@ -15,6 +15,12 @@ from ingestion.window import parse_time
 VARIABLE = "CLEARWELL_SOURCES"
 
 
+def is_on(source: str, env: Mapping[str, str] = os.environ) -> bool:
+    """Say whether a source is on, if the variable is right: `sources_on` says what is wrong with it."""
+    text = env.get(VARIABLE, "").strip()
+    return not text or source in (words[0] for words in map(str.split, text.split(",")) if words)
+
+
 def sources_on(known: Sequence[str], env: Mapping[str, str] = os.environ) -> dict[str, datetime | None]:
     """Return the sources that are on, each with the time at which it ended; None if it has not."""
     text = env.get(VARIABLE, "").strip()

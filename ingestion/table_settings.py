@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.connections import NAME
 from ingestion.fields import Fields, bad, guess, mapping, text_of
+from ingestion.switch import VARIABLE
 
 if TYPE_CHECKING:
     from ingestion.contract import Contract
@@ -41,6 +42,8 @@ class Table:
     lands_with: LandsWith | None = None
     # How many rows one statement reads; None if one statement reads all.
     pages: int | None = None
+    # The connection of the database that this one is a copy of.
+    primary: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -55,9 +58,14 @@ _OPAQUE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\1|--[^\n]
 
 def read_table(reader: Fields, columns: list[str]) -> Table:
     """Read the settings of a contract."""
-    connection = reader.text("connection")
-    if not NAME.fullmatch(connection):
-        raise bad(reader.path, f"{reader.name}.connection", "must be a plain name: letters, digits and _")
+    connection, primary = reader.text("connection"), reader.text_or_none("primary")
+    for field, name in (("connection", connection), ("primary", primary)):
+        if name and not NAME.fullmatch(name):
+            raise bad(reader.path, f"{reader.name}.{field}", "must be a plain name: letters, digits and _")
+    if primary == connection:
+        raise bad(
+            reader.path, f"{reader.name}.primary", f"is {primary}, the connection that is read: name another, or none"
+        )
     if reader.has("table") == reader.has("query"):
         raise bad(reader.path, f"{reader.name}.table", "or `query` must be given, and not both")
     return Table(
@@ -68,6 +76,7 @@ def read_table(reader: Fields, columns: list[str]) -> Table:
         changed=reader.text_or_none("changed"),
         lands_with=_lands_with(reader, columns) if reader.has("lands_with") else None,
         pages=_pages(reader),
+        primary=primary,
     )
 
 
@@ -126,6 +135,9 @@ def check_together(contracts: Sequence["Contract"]) -> Fault | None:
         if one.settings.connection != first.settings.connection:
             what = f"is {one.settings.connection}, but {first.dataset} of the same source is read from {first.settings.connection}"
             return one.dataset, "connection", f"{what}: one source is one snapshot of one database; name another source"
+        if one.settings.primary != first.settings.primary:
+            what = f"is {one.settings.primary or 'missing'}, but {first.dataset} of the same source says {first.settings.primary}"
+            return one.dataset, "primary", f"{what}: say the same in each, or in none"
         if not one.version_column and (not one.settings.placed or one.settings.changed or with_):
             what = "is missing: without it, nobody can say which of two contents of a row is later. A table that is read whole"
             return (
@@ -139,6 +151,9 @@ def check_together(contracts: Sequence["Contract"]) -> Fault | None:
             continue
         if with_.dataset not in by_name:
             what = f"names {with_.dataset}, which is no dataset of source {one.source}{guess(with_.dataset, by_name)}"
+            what += (
+                f". If it has another source now, leave {one.source} out of {VARIABLE}, or read this one elsewhere too"
+            )
             return one.dataset, "lands_with.dataset", what
         other = by_name[with_.dataset]
         theirs = with_.matches or other.key
@@ -173,7 +188,7 @@ def _fault_of_columns(contract: "Contract") -> Fault | None:
         if is_key and column.type not in _KEY_TYPES:
             what = f"is {column.type}, and a key of a table must be one of {', '.join(_KEY_TYPES)}: make it varchar"
             return contract.dataset, f"{column.name}.data_type", what
-        is_changed = column.values or column.missing or column.thousands or column.time_formats != ("iso",)
+        is_changed = not column.is_plain_number or column.time_formats != ("iso",)
         if (is_key or is_time) and (is_changed or not column.is_at_source):
             what = "is a key or a time of a table, which must be read as it is: convert it in a `query` instead"
             return contract.dataset, column.name, what

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from ingestion.columns import EPOCHS, Column
+from ingestion.columns import EPOCHS, EXCEL, Column
 
 Clock = Callable[[str], datetime | None]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -17,6 +17,10 @@ _UNITS = {
     unit: (10**decimals, re.compile(rf"-?\d{{1,{18 - decimals}}}(\.\d{{1,{max(decimals, 1)}}})?"))
     for unit, decimals in zip(EPOCHS, (6, 3, 0), strict=True)
 }
+_SERIAL = re.compile(r"\d{2,7}(\.\d{1,16})?")
+# Serial 0 of a spreadsheet, as its days from 61, in March 1900, to the year 9999 are counted; before, it counts a day that never was.
+_SERIAL_ZERO, _MS_A_DAY = datetime(1899, 12, 30), 86_400_000
+_MS_OF_SERIALS = range(61 * _MS_A_DAY, 2_958_466 * _MS_A_DAY)
 _PARTS = {
     **dict.fromkeys("mdHIMS", r"\d{1,2}"),
     **{"Y": r"\d{4}", "y": r"\d{2}", "f": r"\d{1,6}", "p": "[AaPp][Mm]", "z": r"[+-]\d{2}:?\d{2}"},
@@ -40,6 +44,8 @@ def clock_of(column: Column | None) -> Clock:
 def _reader(written: str, zone: tzinfo) -> Clock:
     if written == "iso":
         return lambda text: _iso(text, zone)
+    if written == EXCEL:
+        return lambda text: _of_spreadsheet(text, zone)
     if written in _UNITS:
         return lambda text: _counted(text, *_UNITS[written])
     shape = re.compile(
@@ -65,6 +71,21 @@ def _counted(text: str, microseconds: int, shape: re.Pattern[str]) -> datetime |
         return None
     try:
         return _EPOCH + timedelta(microseconds=int(Decimal(text) * microseconds))
+    except OverflowError:
+        return None
+
+
+def _of_spreadsheet(text: str, zone: tzinfo) -> datetime | None:
+    """Read days and their fraction, to the millisecond: a spreadsheet's fractions are no more exact."""
+    if not _SERIAL.fullmatch(text):
+        return None
+    whole, _, part = text.partition(".")
+    unit = 10 ** len(part)
+    milliseconds = (2 * int(whole + part) * _MS_A_DAY + unit) // (2 * unit)
+    if milliseconds not in _MS_OF_SERIALS:
+        return None
+    try:
+        return _in_utc(_SERIAL_ZERO + timedelta(milliseconds=milliseconds), zone)
     except OverflowError:
         return None
 

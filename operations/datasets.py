@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import duckdb
 
-from ingestion import bronze, releases, sources
+from ingestion import bronze, connections, releases, sources
 from ingestion.addresses import is_http, is_sftp, shown, split_http
 from ingestion.contract import PROJECT, Contract, read_contracts, say_duration
 from ingestion.database import literal
@@ -238,7 +238,7 @@ def _shop_url(home: Home, contract: Contract) -> str | None:
     try:
         return home.database_url()
     except Permanent:
-        if contract.kind == "shop":
+        if connections.SHOP in connections.needed([contract]):
             raise
         return None
 

@@ -1,13 +1,13 @@
 """Check once, before any source is read, whether a typed window makes sense."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 
-from ingestion.contract import kind_by_source, read_contracts, source_names
+from ingestion.contract import read_contracts, source_names
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
-from ingestion.sources.postgres import opened
+from ingestion.sources import database_tables
 from ingestion.window import Window, iso
 from operations import heal
 
@@ -73,26 +73,20 @@ def _landed(home: Home) -> Window | None:
 
 def _begins(home: Home, window: Window) -> dict[str, datetime | None]:
     """Return the time of the first record of sources where that is cheap to find; skip a source that does not answer."""
-    ways: dict[str, Callable[[Home, Window], datetime | None]] = {"shop": _first_order, "hours": _first_hour}
     contracts = read_contracts()
-    kinds = kind_by_source(contracts)
     found = {}
-    for source in (one for one in source_names(contracts) if kinds[one] in ways):
+    for source in source_names(contracts):
+        of_source = [one for one in contracts.values() if one.source == source]
         with suppress(ClearwellError, OSError):
-            found[source] = ways[kinds[source]](home, window)
+            if of_source[0].kind == "hours":
+                found[source] = _first_hour(home)
+            # a dataset without an event time may begin long before the events
+            elif placed := [one for one in of_source if one.kind == "table" and one.settings.placed and one.event_time]:
+                found[source] = database_tables.begins(placed[0], home, window)
     return found
 
 
-def _first_order(home: Home, window: Window) -> datetime | None:
-    with opened(home.database_url()) as shop:
-        # Stops at the first row found; min() does so only with an index.
-        if shop.execute("select 1 from shop.orders where ordered_at < %s limit 1", [window.end]).fetchone():
-            return window.start
-        row = shop.execute("select min(ordered_at) from shop.orders").fetchone()
-    return row[0].astimezone(UTC) if row and row[0] else None
-
-
-def _first_hour(home: Home, window: Window) -> datetime | None:
+def _first_hour(home: Home) -> datetime | None:
     days = []
     for folder in home.landing.iterdir():
         with suppress(ValueError):

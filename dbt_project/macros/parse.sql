@@ -14,7 +14,7 @@
     {% elif data_type.startswith('decimal') %}{% set types = ['string', 'number'] %}
     {% elif data_type == 'boolean' %}{% set types = ['boolean'] %}
     {% elif data_type == 'json' %}{% set types = ['object'] %}
-    {% elif 'seconds' in formats or 'milliseconds' in formats or 'microseconds' in formats %}{% set types = ['string', 'number'] %}
+    {% elif 'seconds' in formats or 'milliseconds' in formats or 'microseconds' in formats or 'excel' in formats %}{% set types = ['string', 'number'] %}
     {% else %}{% set types = ['string'] %}{% endif %}
     {% set kinds = [] %}
     {% for type in types %}{% do kinds.extend(kinds_of[type]) %}{% endfor %}
@@ -67,6 +67,13 @@
             {%- set at = "case when regexp_full_match(" ~ text ~ ", '-?\\d{1," ~ digits ~ "}') then " ~ whole
                 ~ " when regexp_full_match(" ~ text ~ ", '-?\\d{1," ~ digits ~ "}\\.\\d{1," ~ ([units[format], 1] | max) ~ "}') then " ~ part ~ " end" -%}
             {%- do times.append('cast(' ~ at ~ ' as date)' if data_type == 'date' else at) -%}
+        {%- elif format == 'excel' -%}
+            {#- days since 30 December 1899, to the millisecond; before March 1900 spreadsheets count a day that never was -#}
+            {%- set milliseconds = "cast(round(try_cast(" ~ text ~ " as decimal(24, 16)) * cast(86400000 as decimal(8, 0))) as bigint)" -%}
+            {%- set at = "make_timestamp((" ~ milliseconds ~ " - 2209161600000) * 1000)" -%}
+            {%- set at = in_utc(at, zone) if zone != 'UTC' else at -%}
+            {%- set fits = "case when regexp_full_match(" ~ text ~ ", '\\d{2,7}(\\.\\d{1,16})?') and " ~ milliseconds ~ " between 5270400000 and 255611462399999 then " ~ at ~ " end" -%}
+            {%- do times.append('cast(' ~ fits ~ ' as date)' if data_type == 'date' else fits) -%}
         {%- else -%}
             {%- set at = "try_strptime(" ~ text ~ ", " ~ literal(format) ~ ")" -%}
             {%- set at = at ~ " at time zone 'UTC'" if '%z' in format else in_utc(at, zone) if zone != 'UTC' else at -%}
@@ -98,18 +105,21 @@
 {% macro meant_text(text, meta) -%}
     {%- if meta.get('constant') is not none -%}{{ return(literal(as_text(meta.constant))) }}{%- endif -%}
     {%- set found = namespace(sql=text) -%}
+    {%- if meta.get('symbol') or meta.get('percent') -%}{%- set found.sql = number_in(text, meta) -%}{%- endif -%}
+    {%- set number = found.sql -%}
     {%- if meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
         {%- set thousands, comma = modules.re.escape(meta.get('thousands', '')), modules.re.escape(meta.get('decimal', '.')) -%}
         {%- set whole = '(\\d+|\\d{1,3}(' ~ thousands ~ '\\d{3})+)' if thousands else '\\d+' -%}
         {%- set digits = '(' ~ whole ~ '(' ~ comma ~ '\\d*)?|' ~ comma ~ '\\d+)' -%}
         {#- a text of another shape stays, with a mark that no number has, so that it is refused -#}
-        {%- set bare = "replace(" ~ text ~ ", " ~ literal(meta.thousands) ~ ", '')" if thousands else text -%}
+        {%- set bare = "replace(" ~ number ~ ", " ~ literal(meta.thousands) ~ ", '')" if thousands else number -%}
         {%- set plain = "replace(" ~ bare ~ ", " ~ literal(meta.get('decimal', '.')) ~ ", '.')" -%}
         {#- where the signs of numbers are said, the minus may be behind them, as SAP writes it -#}
-        {%- set found.sql = "case when regexp_full_match(" ~ text ~ ", " ~ literal('[+-]?' ~ digits) ~ ") then " ~ plain
-            ~ " when regexp_full_match(" ~ text ~ ", " ~ literal(digits ~ '-') ~ ") then '-' || rtrim(" ~ plain ~ ", '-')"
-            ~ " when regexp_full_match(" ~ text ~ ", '[+-]?[0-9.,]+-?') then '?' || " ~ text ~ " else " ~ text ~ " end" -%}
+        {%- set found.sql = "case when regexp_full_match(" ~ number ~ ", " ~ literal('[+-]?' ~ digits) ~ ") then " ~ plain
+            ~ " when regexp_full_match(" ~ number ~ ", " ~ literal(digits ~ '-') ~ ") then '-' || rtrim(" ~ plain ~ ", '-')"
+            ~ " when regexp_full_match(" ~ number ~ ", '[+-]?[0-9.,]+-?') then '?' || " ~ text ~ " else " ~ number ~ " end" -%}
     {%- endif -%}
+    {%- if meta.get('percent') -%}{%- set found.sql = as_share(text, found.sql) -%}{%- endif -%}
     {%- if meta.get('values') -%}
         {%- set whens = [] -%}
         {%- for value, texts in meta['values'].items() -%}
@@ -129,6 +139,30 @@
         {%- set found.sql = "case when " ~ text ~ " in (" ~ listed(as_list(meta.missing)) ~ ") then null else " ~ found.sql ~ " end" -%}
     {%- endif -%}
     {{ found.sql }}
+{%- endmacro %}
+
+{# A text without the contract's symbol, or the sign of a percentage, before or behind its number. Any other text stays. #}
+{% macro number_in(text, meta) -%}
+    {%- set signs = [] -%}
+    {%- for one in as_list(meta.get('symbol') or []) -%}{%- do signs.append(modules.re.escape(one)) -%}{%- endfor -%}
+    {%- set behind = signs + ['%'] if meta.get('percent') else signs -%}
+    {%- set digits = "[0-9.,'_ \u00a0\u202f\u2019]*[0-9.,]" -%}
+    {%- set bare = text -%}
+    {%- if signs -%}
+        {%- set bare = "regexp_replace(" ~ bare ~ ", " ~ literal('^([+-]?) ?(?:' ~ signs | join('|') ~ ') ?([+-]?' ~ digits ~ '-?)$') ~ ", '\\1\\2')" -%}
+    {%- endif -%}
+    regexp_replace({{ bare }}, {{ literal('^([+-]?' ~ digits ~ '-?) ?(?:' ~ behind | join('|') ~ ')$') }}, '\1')
+{%- endmacro %}
+
+{# A percentage as a share: its number, with the point two digits to the left. A number that does not say that it is one is refused. #}
+{% macro as_share(text, number) -%}
+    {%- set whole = "regexp_extract(" ~ number ~ ", '^[+-]?(\\d*)', 1)" -%}
+    {%- set padded = "lpad(" ~ whole ~ ", cast(greatest(length(" ~ whole ~ "), 3) as integer), '0')" -%}
+    case
+        when not regexp_full_match({{ number }}, '[+-]?(\d+(\.\d*)?|\.\d+)') then {{ number }}
+        when not ends_with({{ text }}, '%') then '?' || {{ text }}
+        else regexp_extract({{ number }}, '^[+-]?') || left({{ padded }}, -2) || '.' || rtrim(right({{ padded }}, 2) || regexp_extract({{ number }}, '\.(\d*)$', 1), '0')
+    end
 {%- endmacro %}
 
 {# DuckDB accepts some invalid JSON (a comma before a bracket, NaN, infinity) and rounds long fractions to a double. A cheap

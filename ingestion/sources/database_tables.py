@@ -6,7 +6,8 @@ committed late, with old times), as far back as the contract's lateness. A table
 its content differs from what landed last. Every value is kept as the database's own text.
 
 A row that is gone becomes a record that says so: for a whole table in every landing, for an owner's rows when the owner lands, and
-for the days of a window in a sweep. A sweep also counts the days a second time, in the same snapshot.
+for the days of a window in a sweep. A sweep also counts the days a second time, in the same snapshot, and at the primary if the
+database is a copy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,17 +46,25 @@ from ingestion.sources.database_rows import (
 )
 from ingestion.sources.decisions import Target
 from ingestion.sources.known import Key, Known, Of, Standing, known
-from ingestion.sources.postgres import About, is_cut_off, snapshot
+from ingestion.sources.postgres import SHOP, About, is_cut_off, snapshot
+from ingestion.sources.primary import Primary
 from ingestion.sources.table_queries import OpenTable, by_owner, open_table, quoted, selection
+from ingestion.table_settings import Table
 from ingestion.window import Window, iso, joined
 
 
 def ingest(source: str, run: Run) -> Landing:
     """Land the window's rows of a source's tables, rows that earlier windows missed, and deletions, from one snapshot."""
     contracts = in_order([one for one in run.contracts.values() if one.source == source])
-    address, about = database_of(contracts[0].settings.connection, run.home)
+    settings: Table = contracts[0].settings
+    address, about = database_of(settings.connection, run.home)
     with staging(run.home) as staged, known(run.home) as held:
+        primary = Primary(
+            run, connections.find_primary(settings.primary, run.home), partial(_count, run.window, contracts)
+        )
+        primary.count()
         with snapshot(address.url, run.window.end, run.landed_at, about=about) as connection:
+            primary.count()
             tables = {one.dataset: open_table(connection, one) for one in contracts}
             view = _Snapshot(run, connection, staged, held, tables)
             view.stage_window()
@@ -63,17 +72,27 @@ def ingest(source: str, run: Run) -> Landing:
             view.stage_deletions()
             if run.is_sweep:
                 view.tell_rows_in_no_window()
-                view.stage_counts()
+                view.stage_counts(primary.counted)
         for dataset, table in tables.items():
             has_any = bool(view.found[dataset])
             expect_rows(run, table.contract, table.label, has_any, or_before=not table.settings.is_whole)
-        return landed(run, source, staged.commit(as_snapshot=True), view.messages)
+        return landed(run, source, staged.commit(as_snapshot=True), (*view.messages, *primary.messages))
+
+
+def _count(
+    window: Window, contracts: Sequence[Contract], connection: psycopg.Connection[Any]
+) -> Mapping[str, table_counts.Counted]:
+    """Count a window's days in another database with these tables."""
+    tables = {one.dataset: open_table(connection, one) for one in contracts}
+    return table_counts.count(connection, table_counts.countings(tables), window)[0]
 
 
 def check(source: str, contracts: Sequence[Contract], home: Home) -> list[Problem]:
     """Find what would keep a source's tables from landing: its connection, each table, its columns, and the right to read it."""
     contracts = in_order(contracts)
-    address, about = database_of(contracts[0].settings.connection, home)
+    settings: Table = contracts[0].settings
+    address, about = database_of(settings.connection, home)
+    connections.find_primary(settings.primary, home)
     problems: list[Problem] = []
     with snapshot(address.url, about=about) as connection:  # one problem, if it fails, and not one per table
         if is_cut_off(connection):
@@ -120,17 +139,35 @@ def newest(contract: Contract, home: Home) -> datetime | None:
     address, about = database_of(contract.settings.connection, home)
     with snapshot(address.url, about=about) as connection:
         table = open_table(connection, contract)
-        if not column:
-            return None
-        time = quoted(table.at(column))
-        query = f"select max({time})::timestamptz from {table.sql} as {ROWS} where not {in_no_window([time])}"
-        row = connection.execute(query, {}).fetchone()
+        return _extreme(connection, table, column, "max") if column else None
+
+
+def begins(contract: Contract, home: Home, window: Window) -> datetime | None:
+    """Return the time of the first row of a table that says when its rows were `placed`, or a window's start if that is later."""
+    address, about = database_of(contract.settings.connection, home)
+    with snapshot(address.url, about=about) as connection:
+        table = open_table(connection, contract)
+        column = contract.settings.placed
+        # Stops at the first row found; min() does so only with an index.
+        is_there = f"{table.moment(column)} < %(end)s and not {in_no_window([quoted(table.at(column))])}"
+        query = f"select 1 from {table.sql} as {ROWS} where {is_there} limit 1"
+        if connection.execute(query, {"end": window.end}).fetchone():
+            return window.start
+        return _extreme(connection, table, column, "min")
+
+
+def _extreme(connection: psycopg.Connection[Any], table: OpenTable, column: str, which: str) -> datetime | None:
+    is_there = f"not {in_no_window([quoted(table.at(column))])}"
+    query = f"select {which}({table.moment(column)})::timestamptz from {table.sql} as {ROWS} where {is_there}"
+    row = connection.execute(query, {}).fetchone()
     return row[0].astimezone(UTC) if row and row[0] else None
 
 
 def database_of(name: str, home: Home) -> tuple[Address, About]:
     """Return the address of a connection, and how messages speak of its database."""
     address = connections.find(name, home)
+    if address.given_as == SHOP.given_as:
+        return address, SHOP
     missing = "compare `table` or `query` in the contract with the database that {given_as} names"
     rights = "grant the user `select` on what the contract reads, and `usage` on its schema"
     return address, About(f"the database of connection {name}", address.given_as, missing, rights)
@@ -176,6 +213,8 @@ class _Snapshot:
             keys = {name: self._unseen(table, listed[name]) for name, table in timed.items()}
             vanished = {name: self._vanished(table) for name, table in timed.items()} if self.run.is_sweep else {}
         there = {name: self._there(timed[name], found) for name, found in vanished.items() if found}
+        for name in there:
+            keys[name] += self._moved(timed[name], vanished[name])
         with self.held.open():
             for name, files in there.items():
                 keys[name] += self._unseen(timed[name], files)
@@ -210,11 +249,11 @@ class _Snapshot:
             self.messages.append(f"{len(gone):,} rows of {name} are gone from {table.label}: {names_of(gone)}")
         stage_returned(self.staged, self.run, returned, "the source")
 
-    def stage_counts(self) -> None:
-        """Count the window's days, or a whole table, in this snapshot, to compare with what landed."""
+    def stage_counts(self, primary: Sequence[Mapping[str, table_counts.Counted]]) -> None:
+        """Count the window's days, or a whole table, in this snapshot, to compare with what landed; add the primary's counts."""
         ways = table_counts.countings(self.tables)
         source = next(iter(self.tables.values())).contract.source
-        self.messages += table_counts.stage(self.staged, self.run, source, self.connection, ways, self.taken)
+        self.messages += table_counts.stage(self.staged, self.run, source, self.connection, ways, self.taken, primary)
 
     def tell_rows_in_no_window(self) -> None:
         """Report rows without any time: they are in no window. It may read a whole table, so none that is read in pages."""
@@ -318,6 +357,15 @@ class _Snapshot:
         """List the keys and versions of those of these rows that the table has, whatever their times."""
         values = {name: array(ids) for name, ids in table.key_values([one.key for one in vanished]).items()}
         return self._versions(table, table.versions(table.by_key()), values)
+
+    def _moved(self, table: OpenTable, vanished: Sequence[Standing]) -> list[Key]:
+        """Return the keys of those of these rows that are on other days now. They land even with a version that is known."""
+        if not (condition := table.not_on()):
+            return []
+        values = {name: array(ids) for name, ids in table.key_values([one.key for one in vanished]).items()}
+        query = table.versions(f"{table.by_key()} and {condition}")
+        files = self._versions(table, query, values | window_values(self.run.window))
+        return sorted(_keys_in(files, table.contract.key))
 
     def _stage_keys(self, timed: Mapping[str, OpenTable], keys: Mapping[str, Sequence[Key]]) -> None:
         """Stage the rows with these keys, their owners, and all that lands with them; also what gone rows still own."""

@@ -99,7 +99,7 @@ def _amount(contract: Contract) -> str | None:
         return None
     columns = [column for column in contract.columns if column.name in _named_in(contract, contract.money.amount)]
     for column in columns:
-        if column.values or column.missing or column.thousands or column.decimal != "." or len(column.at_source) > 1:
+        if not column.is_plain_number or len(column.at_source) > 1:
             return None
     typed = ", ".join(f"cast(null as {_duckdb_type(column.type)}) as {_quoted(column.name)}" for column in columns)
     query = f"select typeof({contract.money.amount}) from (select {typed or '1'})"

@@ -123,6 +123,11 @@ class OpenTable:
             return "UTC"
         return next((one.timezone for one in self.contract.columns if self.named.get(one.name) == self.at(name)), "UTC")
 
+    def moment(self, name: str) -> str:
+        """Return a column as a moment: a time without a zone is of the contract's."""
+        column, zone = quoted(self.at(name)), self.zone(name)
+        return column if zone == "UTC" else f"({column} at time zone '{zone}')"
+
     def in_window(self) -> str:
         """Return the condition for the rows whose own times are in a window; for all rows of a table that is read whole."""
         if self.settings.is_whole:
@@ -134,13 +139,19 @@ class OpenTable:
 
     def _between(self, name: str, start: str) -> str:
         """Return the condition for the times of a column from `start` to the window's end. A time without a zone is of the contract's."""
-        column, zone = quoted(self.at(name)), self.zone(name)
-        if zone == "UTC":
+        column, moment = quoted(self.at(name)), self.moment(name)
+        if moment == column:
             return f"({column} >= %({start})s and {column} < %(end)s)"
-        moment = f"({column} at time zone '{zone}')"
         # the column by itself, so that its index serves: no zone is further than a day from UTC
         near = f"{column} >= %({start})s - interval '1 day' and {column} < %(end)s + interval '1 day'"
         return f"({moment} >= %({start})s and {moment} < %(end)s and {near})"
+
+    def not_on(self) -> str:
+        """Return the condition for the rows whose event time is not in a window; empty if the database cannot compare it."""
+        name = self.contract.event_time
+        if not name or self.types[self.at(name)] not in _TIMES:
+            return ""
+        return f"({quoted(self.at(name))} is null or not {self._between(name, 'start')})"
 
     def in_no_window(self) -> str:
         """Return the condition for the rows without any time that a window can hold; empty for a table without times."""

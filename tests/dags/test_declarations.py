@@ -196,7 +196,7 @@ def test_a_task_on_a_full_disk_fails_for_good(bag, monkeypatch):
 
 def test_the_page_of_a_source_says_what_it_lands(bag):
     page = bag.dags["ingest_orders"].doc_md
-    assert "| order_items | 1 hour | 2 days | shop-team |" in page and "kind `shop`" in page
+    assert "| order_items | 1 hour | 2 days | shop-team |" in page and "kind `table`" in page
     assert "docs/files.md" in bag.dags["ingest_clickstream"].doc_md
 
 

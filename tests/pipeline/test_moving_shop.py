@@ -11,7 +11,7 @@ import pytest
 from ingestion import sources
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.sources import clickstream, orders
+from ingestion.sources import clickstream, database_tables
 from ingestion.sources.lines import LineFile
 from tests.pipeline.moving_shop import Mover, counted, differing
 from warehouse import state
@@ -156,8 +156,14 @@ def lose(what: str, patch: pytest.MonkeyPatch) -> None:
         ),
     }
     if what in losses:
-        dataset, query = losses[what]
-        patch.setitem(orders.SELECTIONS, dataset, query.format(orders.SELECTIONS[dataset]))
+        lost, query = losses[what]
+        select = database_tables.selection
+
+        def short_of(tables: Any, dataset: str, own: Any) -> str:
+            found = select(tables, dataset, own)
+            return query.format(found) if dataset == lost else found
+
+        patch.setattr(database_tables, "selection", short_of)
     elif what == "click":
         whole = LineFile.tables
 

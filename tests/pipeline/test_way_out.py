@@ -4,7 +4,7 @@ import gzip
 import json
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from cli.main import main
 from ingestion.contract import PROJECT
 from ingestion.home import Home
-from ingestion.sources import orders
+from ingestion.sources import database_tables
+from ingestion.sources.table_queries import Condition, OpenTable
 from operations import ledger
 from warehouse import dbt
 from warehouse.dbt import Expectation
@@ -184,8 +185,13 @@ def test_a_difference_to_the_source_stops_nothing_and_is_closed_or_accepted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        short = f"select * from ({orders.SELECTIONS['orders']}) as s where order_id <> 'o60'"
-        patch.setitem(orders.SELECTIONS, "orders", short)
+        whole = database_tables.selection
+
+        def short(tables: Mapping[str, OpenTable], dataset: str, own: Condition) -> str:
+            query = whole(tables, dataset, own)
+            return f"select * from ({query}) as s where order_id <> 'o60'" if dataset == "orders" else query
+
+        patch.setattr(database_tables, "selection", short)
         desk.change(
             "insert into shop.orders select 'o60', null, 'paid', 'EUR', 'card', 'DE', 5, now, now from shop.clock"
         )

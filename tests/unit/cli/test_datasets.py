@@ -91,7 +91,7 @@ def test_what_has_no_key_is_one_line_with_the_candidates(add: Callable[..., Resu
 def test_the_list_has_every_dataset() -> None:
     shown = CliRunner().invoke(main, ["datasets", "list", "--json"])
     rows = {one["dataset"]: one for one in json.loads(shown.output)}
-    assert rows["orders"]["kind"] == "shop" and rows["clickstream"]["cadence"] == "1 hour"
+    assert rows["orders"]["kind"] == "table" and rows["clickstream"]["cadence"] == "1 hour"
     assert list(rows["exchange_rates"]) == [
         "dataset",
         "source",

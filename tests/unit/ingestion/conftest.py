@@ -22,7 +22,7 @@ sources:
   - name: bronze
     tables:
       - name: {name}
-        config: {{meta: {{contract_version: 1, source: {source}, kind: {kind}, format: {format}, key: [{key}], owner: shop-team,
+        config: {{meta: {{contract_version: 1, source: {source}, format: {format}, key: [{key}], owner: shop-team,
                  cadence: 1 hour, lateness: 2 days, {expect}}}}}
         columns: [{columns}]
 """
@@ -37,13 +37,29 @@ MONEY = {
         "{name: discount_amount, data_type: 'decimal(18,4)'}",
     ),
 }
+_OF_THE_SHOP = "connection: shop, primary: shop_primary, version_column: updated_at, changed: updated_at"
 DATASETS = {
-    "orders": ("orders", "rows", "order_id", "expect_records_every: 1 day"),
-    "order_items": ("orders", "rows", "order_id, line_number", ""),
-    "customers": ("orders", "rows", "customer_id", ""),
-    "products": ("orders", "rows", "product_id", ""),
-    "clickstream": ("clickstream", "json_lines", "event_id", "expect_records_every: 1 day"),
-}
+    "orders": (
+        "orders", "rows", "order_id", f"{_OF_THE_SHOP}, table: shop.orders, placed: ordered_at, event_time: ordered_at, "
+        "expect_records_every: 1 day",
+    ),
+    "order_items": (
+        "orders", "rows", "order_id, line_number",
+        f"{_OF_THE_SHOP}, table: shop.order_items, lands_with: {{dataset: orders, column: order_id}}",
+    ),
+    "customers": (
+        "orders", "rows", "customer_id", f"{_OF_THE_SHOP}, table: shop.customers, placed: created_at, "
+        "lands_with: {dataset: orders, column: customer_id, matches: customer_id}",
+    ),
+    "products": (
+        "orders", "rows", "product_id", f"{_OF_THE_SHOP}, table: shop.products, "
+        "lands_with: {dataset: order_items, column: product_id, matches: product_id}",
+    ),
+    "clickstream": ("clickstream", "json_lines", "event_id", "kind: hours, expect_records_every: 1 day"),
+}  # fmt: skip
+TIMES = {"orders": ["ordered_at", "updated_at"], "clickstream": []}
+# Beyond the key, the columns that a table lands with.
+MATCHED = {"orders": ["customer_id"], "order_items": ["product_id"]}
 SHOP = """
 drop schema if exists shop cascade;
 create schema shop;
@@ -67,13 +83,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = root / "models" / "staging"
     folder.mkdir(parents=True)
     for name, (source, format, key, expect) in DATASETS.items():
-        columns = ", ".join(f"{{name: {column}, data_type: varchar}}" for column in key.split(", "))
+        names = [*key.split(", "), *MATCHED.get(name, [])]
+        columns = ", ".join(f"{{name: {column}, data_type: varchar}}" for column in names)
+        times = [f"{{name: {column}, data_type: timestamp}}" for column in TIMES.get(name, ["updated_at"])]
+        columns = ", ".join([columns, *times])
         money, amounts = MONEY.get(name, ("", ""))
         expect, columns = ", ".join(filter(None, (expect, money))), ", ".join(filter(None, (columns, amounts)))
-        kind = "shop" if source == "orders" else "hours"
-        text = CONTRACT.format(
-            name=name, source=source, kind=kind, format=format, key=key, expect=expect, columns=columns
-        )
+        text = CONTRACT.format(name=name, source=source, format=format, key=key, expect=expect, columns=columns)
         (folder / f"staging_{name}.yml").write_text(text)
     return root
 

@@ -69,3 +69,20 @@ def test_a_fault_names_the_field(data_type: str, meta: dict[str, object], said: 
     with pytest.raises(Permanent) as refused:
         read(data_type, **meta)
     assert said in str(refused.value) and "orders.c" in str(refused.value) and "c.yml" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("meta", "data_type", "said"),
+    [
+        ({"symbol": "%"}, "decimal(18,4)", "x.symbol is '%'"),
+        ({"symbol": ["$", "1 "]}, "decimal(18,4)", "x.symbol is '1 '"),
+        ({"symbol": "$"}, "varchar", "x.symbol is for a decimal"),
+        ({"percent": True}, "bigint", "x.percent is for a decimal"),
+        ({"percent": True, "constant": 1}, "decimal(18,4)", "x.percent has no effect beside constant"),
+        ({"time_format": "exel"}, "timestamp", "did you mean excel"),
+    ],
+)
+def test_a_wrong_way_of_writing_numbers_or_times_names_its_field(meta: dict[str, object], data_type: str, said: str):
+    with pytest.raises(Permanent) as refused:
+        read_column({"name": "x", "data_type": data_type, "config": {"meta": meta}}, Path("staging_x.yml"), "x")
+    assert said in str(refused.value)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from ingestion.connections import find, needed, variable
+from ingestion.connections import find, find_primary, needed, variable
 from ingestion.contract import read_contracts
 from ingestion.errors import Permanent
 from ingestion.file_settings import Files
@@ -71,6 +71,17 @@ def test_the_shop_has_its_own_address() -> None:
     assert find("shop", home, {"AIRFLOW_CONN_SHOP": "postgres://other/x"}).given_as == "AIRFLOW_CONN_SHOP"
 
 
+def test_a_primary_may_be_unset_for_the_shop_alone() -> None:
+    home = Home(Path("home"), Path("landing"), primary_url="postgresql://first.example/shop")
+    found = find_primary("shop_primary", home, {})
+    assert found and (found.given_as, found.url) == ("SHOP_PRIMARY_URL", "postgresql://first.example/shop")
+    found = find_primary("shop_primary", home, {"AIRFLOW_CONN_SHOP_PRIMARY": "postgres://other/x"})
+    assert found and found.given_as == "AIRFLOW_CONN_SHOP_PRIMARY"
+    assert find_primary("shop_primary", HOME, {}) is None and find_primary(None, HOME, {}) is None
+    with pytest.raises(Permanent, match="there is no connection 'erp_primary'"):
+        find_primary("erp_primary", HOME, {})
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -98,7 +109,7 @@ def settings() -> Callable[[str], SimpleNamespace]:
 
 def test_a_source_needs_the_connections_of_its_contracts(settings: Callable[[str], SimpleNamespace]) -> None:
     assert needed([settings("erp"), settings("erp"), settings("crm")]) == ("crm", "erp")  # type: ignore[list-item]
-    assert needed(read_contracts().values()) == ()
+    assert needed(read_contracts().values()) == ("shop", "shop_primary")
 
 
 def test_a_source_of_files_needs_the_connection_that_its_location_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,14 @@ import pytest
 from ingestion.contract import CADENCES, Column, Contract, Money, parse_duration, read_contracts, say_duration
 from ingestion.errors import Permanent
 from ingestion.service_level import ServiceLevel
+from ingestion.table_settings import Table
 
 YAML = """
 sources:
   - name: bronze
     tables:
       - name: orders
-        config: {meta: {contract_version: 3, source: orders, kind: shop, format: rows, key: [order_id], version_column: updated_at,
+        config: {meta: {contract_version: 3, source: orders, connection: shop, table: shop.orders, format: rows, key: [order_id], version_column: updated_at,
                  event_time: ordered_at, cadence: 1 hour, lateness: 2 days, breaker: {share: 0.2}, record_date: ordered_at,
                  expect_records_every: 30 minutes, owner: us, longest_record: 5000, money: {column: amount, amount: amount * 2}, part_of: orders}}
         columns:
@@ -43,7 +44,8 @@ def test_a_contract_is_read_whole(write):
             dataset="orders",
             version=3,
             source="orders",
-            kind="shop",
+            kind="table",
+            settings=Table("shop", ("shop", "orders")),
             format="rows",
             key=("order_id",),
             version_column="updated_at",
@@ -82,7 +84,8 @@ def test_a_source_may_have_other_names(write):
 
 def test_a_line_has_one_name_for_a_column(write):
     text = YAML.replace(
-        "source: orders, kind: shop, format: rows", "source: clickstream, kind: hours, format: json_lines"
+        "source: orders, connection: shop, table: shop.orders, format: rows",
+        "source: clickstream, kind: hours, format: json_lines",
     )
     assert read_contracts(write(text.replace("personal: true", "from: State")))
     with pytest.raises(Permanent, match=r"orders.status.from must be one name"):
@@ -131,10 +134,10 @@ def test_a_line_has_one_name_for_a_column(write):
             "part_of: order",
             "orders.part_of names order, which is not a dataset; did you mean orders",
         ),
-        ("kind: shop", "kind: shp", "did you mean shop"),
-        ("kind: shop, ", "", "orders.source does not say where orders comes from"),
+        ("connection: shop", "kind: tabel, connection: shop", "did you mean table"),
+        ("table: shop.orders, ", "", "orders.source does not say where orders comes from"),
         ("format: rows", "format: json_lines", "orders.format must be one of rows"),
-        ("owner: us", "owner: us, location: here.csv", "orders.location"),
+        ("owner: us", "owner: us, location: here.csv", "orders.location is no setting of a source of kind table"),
         ("owner: us", "owner: us, unpivot: [order_id, status]", "orders.unpivot"),
         # names at the source
         ("personal: true", "from: 3", "orders.status.from must be text"),
@@ -143,7 +146,6 @@ def test_a_line_has_one_name_for_a_column(write):
         ("personal: true", 'from: "a\\"b"', "no quotation mark"),
         ("personal: true", "from: Amount", "orders.amount.from is amount, which status is read from already"),
         ("personal: true", "from: [a, A]", "orders.status.from is A, which status is read from already"),
-        ("required: true", "from: Id", "the shop's tables are read by order_id; read from a view instead"),
         # values of the wrong type
         ("owner: us", "owner: us, dated_key: 'yes'", "orders.dated_key must be true or false"),
         ("owner: us", "owner: no", "orders.owner must be text"),

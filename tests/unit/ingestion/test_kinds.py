@@ -30,9 +30,9 @@ def test_a_setting_implies_its_kind() -> None:
 @pytest.mark.parametrize(
     ("meta", "said"),
     [
-        ({}, "reviews.source does not say where reviews comes from: give `location`"),
+        ({}, "reviews.source does not say where reviews comes from: give `table`, `query`, `location`"),
         ({"kind": "fle", "location": "x"}, "did you mean file"),
-        ({"kind": "shop", "location": "x"}, "reviews.location is no setting of a source of kind shop"),
+        ({"kind": "hours", "location": "x"}, "reviews.location is no setting of a source of kind hours"),
         ({"location": "x", "format": "lines"}, "reviews.format must be one of"),
         ({"source": "decisions", "location": "x"}, "reviews.source is decisions, which Clearwell writes itself"),
     ],

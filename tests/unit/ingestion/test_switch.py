@@ -10,7 +10,7 @@ from ingestion import sources
 from ingestion.contract import read_contracts, source_names
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.switch import VARIABLE, sources_on
+from ingestion.switch import VARIABLE, is_on, sources_on
 from ingestion.window import Window
 
 KNOWN = ("orders", "clickstream", "exchange_rates")
@@ -31,7 +31,9 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
     ],
 )
 def test_what_is_named_is_on(said: str | None, on: dict) -> None:
-    assert sources_on(KNOWN, {} if said is None else {VARIABLE: said}) == on
+    env = {} if said is None else {VARIABLE: said}
+    assert sources_on(KNOWN, env) == on
+    assert [name for name in KNOWN if is_on(name, env)] == list(on)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +75,12 @@ def test_of_a_source_that_has_ended_nothing_newer_is_expected(tmp_path: Path, mo
 
 def test_a_source_of_fixed_datasets_is_not_read_if_a_contract_reads_one_from_elsewhere(tmp_path: Path) -> None:
     contracts = read_contracts()
-    contracts["order_items"] = replace(contracts["order_items"], source="invoices", kind="file")
+    contracts["visits"] = replace(contracts["clickstream"], dataset="visits")
+    contracts["clickstream"] = replace(contracts["clickstream"], source="tracker", kind="file")
     window = Window.parse("2026-11-01", "2026-11-02")
-    with pytest.raises(Permanent, match=r"orders lands orders, order_items.*the contract of order_items reads it from"):
-        sources.ingest("orders", window, Home(tmp_path, tmp_path), window.end, contracts=contracts)
-    (problem,) = sources.check("orders", Home(tmp_path, tmp_path), contracts)
-    assert "the contract of order_items reads it from elsewhere" in problem.what
+    with pytest.raises(
+        Permanent, match=r"clickstream lands clickstream, but the contract of clickstream reads it from"
+    ):
+        sources.ingest("clickstream", window, Home(tmp_path, tmp_path), window.end, contracts=contracts)
+    (problem,) = sources.check("clickstream", Home(tmp_path, tmp_path), contracts)
+    assert "the contract of clickstream reads it from elsewhere" in problem.what

@@ -67,6 +67,8 @@ def test_a_query_is_one_select(query: str) -> None:
         ({"query": "delete from x"}, "must be one statement"),
         ({"query": "select 1; delete from x"}, "must be one statement"),
         ({"table": "a", "connection": "e-r p"}, "must be a plain name"),
+        ({"table": "a", "primary": "e-r p"}, "primary must be a plain name"),
+        ({"table": "a", "primary": "erp"}, "primary is erp, the connection that is read"),
         ({"table": "a", "lands_with": {"dataset": "x"}}, "lands_with.column is missing"),
         ({"table": "a", "lands_with": {"dataset": "x", "column": "lin"}}, "did you mean line"),
         ({"table": "a", "lands_with": {"dataset": "x", "columns": "line"}}, "did you mean column"),
@@ -90,6 +92,7 @@ def contract(name: str, more: str, columns: str = "id, head, v", version: str = 
     ("heads", "lines", "said"),
     [
         ("connection: erp", "connection: crm", "lines.connection is crm, but heads of the same source is read from erp"),
+        ("connection: erp, primary: a", "connection: erp", "lines.primary is missing, but heads of the same source says a"),
         ("connection: erp, changed: v", "connection: erp, lands_with: {dataset: head, column: head}", "did you mean heads"),
         ("connection: erp, changed: v", "connection: erp, lands_with: {dataset: heads, column: [head, id]}", "as many as"),
         ("connection: erp, changed: v", "connection: erp, lands_with: {dataset: heads, column: head, matches: x}", "names x"),
@@ -110,6 +113,19 @@ def test_the_tables_of_a_source_must_fit_together(tmp_path: Path, heads: str, li
     with pytest.raises(Permanent) as refused:
         read_contracts(tmp_path)
     assert said in str(refused.value)
+
+
+def test_a_source_that_is_off_may_have_given_away_some_of_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "models" / "staging"
+    folder.mkdir(parents=True)
+    lines = contract("lines", "connection: erp, lands_with: {dataset: heads, column: head}")
+    (folder / "staging_x.yml").write_text("sources:\n  - name: bronze\n    tables:\n" + lines)
+    with pytest.raises(Permanent, match="leave erp out of CLEARWELL_SOURCES"):
+        read_contracts(tmp_path)
+    monkeypatch.setenv("CLEARWELL_SOURCES", "crm until 2026-01-01, more")
+    assert list(read_contracts(tmp_path)) == ["lines"]
 
 
 def test_a_row_that_can_change_needs_a_version(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """Texts that a source writes in its own way: times, numbers, names of values, missing ones, paths in lines, rows without a key."""
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 
 from ingestion.columns import Column
 from ingestion.times import clock_of
+from tests.unit.macros.dbt_like import project
 from tests.unit.macros.parsing import Row, lines, parsed
 
 ORDER = {"order_id": "o1", "status": "paid", "currency": "EUR", "ordered_at": "2026-11-01T10:00:00Z"}
@@ -25,6 +30,26 @@ def rows(dataset: str, folder: Path, texts: list[dict[str, str | None]], **colum
     names = list(dict.fromkeys(name for row in texts for name in row))
     table = pa.table({name: pa.array([row.get(name) for row in texts], pa.string()) for name in names})
     return parsed(dataset, folder, table, source="orders", columns=columns)
+
+
+Read = Callable[[list[str], str, dict[str, Any]], list[Any]]
+
+
+@pytest.fixture(scope="module")
+def read() -> Iterator[Read]:
+    """Read texts as a contract's column says that they are written, without the rest of a record."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        macros = project(connection)
+
+        def values(texts: list[str], data_type: str, meta: dict[str, Any]) -> list[Any]:
+            given = pa.table({"given": pa.array(texts, pa.string()), "place": range(len(texts))})
+            connection.register("texts", given)
+            meant, typed = macros["meant_text"]("given", meta), macros["typed"]("meant", data_type, meta)
+            query = f"select {typed} from (select place, {meant} as meant from texts) order by place"
+            return [value for (value,) in connection.execute(query).fetchall()]
+
+        yield values
 
 
 TIMES = [
@@ -165,6 +190,90 @@ def test_a_number_may_have_other_signs(tmp_path: Path, meta: dict[str, str], tex
 def test_a_whole_number_may_have_other_signs(tmp_path: Path, meta: dict[str, str], text: str, quantity: int | None):
     (row,) = rows("order_items", tmp_path, [LINE | {"quantity": text}], quantity=meta)
     assert (row["quantity"], bool(row["reasons"])) == (quantity, quantity is None)
+
+
+@pytest.mark.parametrize(
+    ("meta", "text", "price"),
+    [
+        ({"symbol": "$", "thousands": ","}, "$1,234.50", "1234.5"),
+        ({"symbol": "$", "thousands": ","}, "-$1,234.50", "-1234.5"),
+        ({"symbol": "$", "thousands": ","}, "$-1,234.50", "-1234.5"),
+        ({"symbol": "$"}, "$ 12.50", "12.5"),
+        ({"symbol": "$"}, "$.5", "0.5"),
+        ({"symbol": "$"}, "12.50", "12.5"),
+        ({"symbol": ["€", "EUR"], "decimal": ",", "thousands": "."}, "1.234,50 €", "1234.5"),
+        ({"symbol": ["€", "EUR"], "decimal": ",", "thousands": "."}, "EUR 1.234,50-", "-1234.5"),
+        ({"symbol": ["€", "EUR"], "decimal": ","}, "12,5EUR", "12.5"),
+        ({"symbol": "kr", "thousands": "\u00a0", "decimal": ","}, "1\u00a0234,50 kr", "1234.5"),
+        ({"percent": True}, "12.5%", "0.125"),
+        ({"percent": True}, "-7 %", "-0.07"),
+        ({"percent": True}, "100%", "1"),
+        ({"percent": True}, "12345.60%", "123.456"),
+        ({"percent": True}, ".25%", "0.0025"),
+        ({"percent": True}, "5.000000%", "0.05"),
+        ({"percent": True, "decimal": ",", "thousands": "."}, "1.234,5%", "12.345"),
+        # another sign, twice a sign, or none where one decides
+        ({"symbol": "$"}, "€12.50", None),
+        ({"symbol": "$"}, "$12.50$", None),
+        ({"symbol": "$"}, "$$12.50", None),
+        ({"symbol": "$"}, "-$-12.50", None),
+        ({"symbol": "$"}, "12.50%", None),
+        ({"symbol": "$"}, "$", None),
+        ({"symbol": "$"}, "($12.50)", None),
+        ({"symbol": "$", "thousands": ","}, "$1,23.50", None),
+        ({"percent": True}, "0.125", None),
+        ({"percent": True}, "12.345%", None),
+        ({"percent": True}, "12.5%%", None),
+        ({"percent": True}, "%", None),
+        ({}, "12.5%", None),
+        ({}, "$12.5", None),
+    ],
+)
+def test_an_amount_may_have_a_symbol_and_a_share_is_written_as_a_percentage(
+    read: Read, meta: dict[str, Any], text: str, price: str | None
+):
+    assert read([text], "decimal(18,4)", meta) == [price and Decimal(price)]
+
+
+def test_an_amount_with_another_symbol_is_a_dead_letter_as_it_came(tmp_path: Path):
+    texts = [LINE | {"line_number": str(n), "unit_price": one} for n, one in enumerate(("$5", "€5"))]
+    first, second = sorted(
+        rows("order_items", tmp_path, texts, unit_price={"symbol": "$"}), key=lambda row: bool(row["reasons"])
+    )
+    assert (first["unit_price"], first["reasons"]) == (Decimal(5), None)
+    assert (second["reasons"], json.loads(second["raw"])["unit_price"]) == (["not_parsed:unit_price"], "€5")
+
+
+def test_any_percentage_is_a_hundredth(read: Read):
+    pick = Random(1)
+    percents = [Decimal(pick.randint(-(10**9), 10**9)).scaleb(-2) for _ in range(300)]
+    assert read([f"{one}%" for one in percents], "decimal(18,4)", {"percent": True}) == [one / 100 for one in percents]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+@pytest.mark.parametrize(
+    "text", ["44197", "44197.5", "44197.520833333336", "61", "46327.9999999", "46327.0423611111", "36526.000011574"]
+)
+def test_a_spreadsheets_day_is_a_time(read: Read, text: str, zone: str):
+    milliseconds = int(Fraction(text) * 86_400_000 + Fraction(1, 2))
+    local = datetime(1900, 3, 1) + timedelta(days=-61, milliseconds=milliseconds)
+    expected = local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    assert read([text], "timestamp", {"time_format": "excel", "timezone": zone}) == [expected.replace(tzinfo=None)]
+    assert clock_of(Column("ordered_at", "timestamp", time_formats=("excel",), timezone=zone))(text) == expected
+
+
+@pytest.mark.parametrize("text", ["60", "60.9", "2958466", "-44197", "44197,5", "4.4e4", "01/02/2010", "", "44197."])
+def test_what_is_no_day_of_a_spreadsheet_is_refused(read: Read, text: str):
+    assert read([text], "timestamp", {"time_format": "excel"}) == [None]
+    assert clock_of(Column("ordered_at", "timestamp", time_formats=("excel",)))(text) is None
+
+
+def test_any_second_survives_a_spreadsheet(read: Read):
+    pick, clock = Random(1), clock_of(Column("x", "timestamp", time_formats=("excel",)))
+    times = [datetime(1901, 1, 1) + timedelta(seconds=pick.randint(0, 200 * 365 * 86400)) for _ in range(300)]
+    serials = [repr((at - datetime(1899, 12, 30)).total_seconds() / 86400) for at in times]
+    assert read(serials, "timestamp", {"time_format": "excel"}) == times
+    assert [clock(one) for one in serials] == [at.replace(tzinfo=UTC) for at in times]
 
 
 @settings(max_examples=30, deadline=None)

@@ -176,8 +176,8 @@ def test_the_newest_day_is_that_of_the_newest_folder_file_or_row(tmp_path: Path)
     assert newest_day(home, wide, NOW).options == "--from 2026-10-06 --to 2026-10-07"
     with pytest.raises(Permanent, match="no record of exchange_rates has a time"):
         newest_day(home, replace(one, event_time="currency"), NOW)
-    with pytest.raises(Permanent, match="newest day of orders"):
-        newest_day(home, read_contracts()["orders"], NOW)
+    with pytest.raises(Permanent, match="newest day of clickstream"):
+        newest_day(replace(home, landing=tmp_path / "none"), clicks, NOW)
 
 
 def test_the_newest_day_of_lines_is_found_by_the_path_of_their_time(tmp_path: Path) -> None:

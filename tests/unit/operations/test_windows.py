@@ -1,10 +1,13 @@
 """A window that cannot be intended is refused, with the command to type instead; every other one passes."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from ingestion.contract import Contract
 from ingestion.errors import Permanent
+from ingestion.home import Home
 from ingestion.window import Window
 from operations import windows
 
@@ -63,3 +66,20 @@ def test_a_hole_is_told_with_the_window_that_leaves_none(start: str, end: str, d
 def test_what_touches_or_is_near_passes(start: str, end: str) -> None:
     windows.check_near(Window.parse(start, end), LANDED)
     windows.check_near(Window.parse(start, end), None)
+
+
+def test_the_first_order_is_found_whatever_else_began_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, tmp_path / "landing")
+    (home.landing / "2026-11-02").mkdir(parents=True)
+    asked: list[str] = []
+
+    def begins(contract: Contract, _home: Home, _window: Window) -> datetime:
+        asked.append(contract.dataset)
+        return at("2026-11-03T10:00:00")
+
+    monkeypatch.setattr(windows.database_tables, "begins", begins)
+    with pytest.raises(Permanent, match=r"orders begins at 2026-11-03T10:00:00Z; clickstream begins at 2026-11-02"):
+        windows.check_place(home, Window.parse("2026-11-01", "2026-11-02"))
+    assert asked == ["orders"], "customers are no events"

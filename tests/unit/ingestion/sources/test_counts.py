@@ -1,6 +1,7 @@
 import gzip
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def rows(home: Home, landing: Landing) -> list[tuple[Any, ...]]:
         if manifest.dataset == "source_counts"
         for path in bronze.parquet_files(home, manifest)
         for row in pq.read_table(path).to_pylist()
+        if row["dataset"] not in ("customers", "products")
     ]
     assert {row[-1] for row in found} == {"2026-11-09T00:00:00Z"}
     return [row[:-1] for row in found]
@@ -54,11 +56,13 @@ def test_orders_and_lines_are_counted_by_the_orders_date(shop: psycopg.Connectio
             ('a', 1, 2, 1.25, null, '2026-11-05'), ('a', 2, -1, 1.25, 0.5, null),
             ('b', 1, 1, 12345678901234.5678, 0, null), ('b', 2, 1, 'NaN', 0, null),
             ('c', 1, 1, 1, 0, null), ('nowhere', 1, 1, 1, 0, '2026-11-01');
+        update shop.orders set total_amount = 1.5 where order_id = 'a';
     """)
     assert rows(shop_home, count("orders", shop_home, "2026-11-01T10:00", "2026-11-03T10:00")) == [
-        ("orders", "2026-11-01", None, "2", None, "2", None, None),
-        ("orders", "2026-11-02", None, "1", None, "1", None, None),
-        ("orders", "2026-11-03", None, "1", None, "1", None, None),
+        ("orders", "2026-11-01", "EUR", "1", "1.5000", "1", "1.5000", None),
+        ("orders", "2026-11-01", "USD", "1", "0.0000", "1", "0.0000", None),
+        ("orders", "2026-11-02", None, "1", "0.0000", "1", "0.0000", None),
+        ("orders", "2026-11-03", "EUR", "1", "0.0000", "1", "0.0000", None),
         ("order_items", "2026-11-01", "EUR", "2", "0.7500", "2", "0.7500", None),
         ("order_items", "2026-11-01", "USD", "2", "12345678901234.5678", "2", "12345678901234.5678", None),
         ("order_items", "2026-11-02", None, "1", "1.0000", "1", "1.0000", None),
@@ -97,8 +101,8 @@ def test_bytes_of_a_currency_that_are_no_text_are_counted_as_they_landed(
         )
     there = Home(home.root, home.landing, url)
     found = rows(there, count("orders", there, "2026-11-01", "2026-11-02"))
-    assert found[0] == ("orders", "2026-11-01", None, "3", None, "3", None, None)
-    assert sorted(found[1:], key=str) == sorted([
+    assert sorted(found, key=str) == sorted([
+        *(("orders", "2026-11-01", name, "1", "0.0000", "1", "0.0000", None) for name in (None, "EUR", shown)),
         ("order_items", "2026-11-01", None, "1", "4.0000", "1", "4.0000", None),
         ("order_items", "2026-11-01", "EUR", "1", "3.0000", "1", "3.0000", None),
         ("order_items", "2026-11-01", shown, "1", "2.0000", "1", "2.0000", None),
@@ -114,9 +118,26 @@ def test_the_shop_is_counted_whatever_the_types_of_its_keys(
         insert into shop.order_items (order_id, line_number, quantity, unit_price) values ('a', 1.5, '2', 0.1), ('a', 2, 'two', 1);
     """)
     assert rows(shop_home, count("orders", shop_home, "2026-11-01", "2026-11-02")) == [
-        ("orders", "2026-11-01", None, "1", None, "1", None, None),
+        ("orders", "2026-11-01", "EUR", "1", "0.0000", "1", "0.0000", None),
         ("order_items", "2026-11-01", "EUR", "2", "0.2000", "2", "0.2000", None),
     ]
+
+
+def test_customers_are_counted_by_the_day_they_were_created_and_products_by_their_last_change(
+    shop: psycopg.Connection[Any], shop_home: Home, contracts: dict[str, Contract]
+):
+    shop.execute("""
+        insert into shop.customers (customer_id, created_at, updated_at) values
+            ('a', '2026-11-01T23:59Z', '2026-11-05'), ('b', '2026-11-01T00:00Z', null), ('c', '2026-10-01', '2026-11-01T10:00Z');
+        insert into shop.products (product_id, updated_at) values ('p', '2026-11-01T10:00Z'), ('q', '2026-11-02T10:00Z'), ('r', null);
+    """)
+    found = {name: replace(one, expect_records_every=None) for name, one in contracts.items()}
+    landing = source_counts("orders", Window.parse("2026-11-01", "2026-11-02"), shop_home, NOW, contracts=found)
+    (counted,) = (one for one in landing.manifests if one.dataset == "source_counts")
+    rows = [row for path in bronze.parquet_files(shop_home, counted) for row in pq.read_table(path).to_pylist()]
+    assert {row["dataset"]: list(row.values())[4:8:2] for row in rows} == {
+        "orders": ["0", "0"], "order_items": ["0", "0"], "customers": ["2", "2"], "products": ["1", "1"]
+    }  # fmt: skip
 
 
 def test_lines_are_counted_by_their_folders_date(home: Home, deliver: Callable[..., Path], count: Count):

@@ -432,6 +432,23 @@ def test_times_that_no_window_holds_are_told_and_are_not_the_newest(database: Da
     assert database_tables.newest(erp.contracts["invoices"], erp.home) == datetime(2026, 11, 1, tzinfo=UTC)
 
 
+def test_a_table_begins_with_its_first_row_in_the_zone_of_its_times(database: Database, erp: Erp) -> None:
+    invoices = erp.contracts["invoices"]
+    there = Window.parse("2026-11-01", "2026-11-02")
+    assert database_tables.begins(invoices, erp.home, there) is None
+    database.execute(
+        """insert into "Sales Dept"."Invoice Heads" values (1, 1, '2026-11-02 00:30', null), (2, 1, '-infinity', null),
+        (3, 1, '2026-11-03 10:00', null)"""
+    )
+    assert database_tables.begins(invoices, erp.home, there) == datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
+    columns = tuple(replace(one, timezone="Europe/Berlin") for one in invoices.columns)
+    in_berlin = replace(invoices, columns=columns)
+    assert database_tables.begins(in_berlin, erp.home, there) == there.start
+    earlier = Window.parse("2026-10-31", "2026-11-01")
+    assert database_tables.begins(in_berlin, erp.home, earlier) == datetime(2026, 11, 1, 23, 30, tzinfo=UTC)
+    assert database_tables.newest(in_berlin, erp.home) == datetime(2026, 11, 3, 9, tzinfo=UTC)
+
+
 def test_the_newest_row_of_a_table_with_an_odd_name(database: Database, home: Home, tmp_path: Path) -> None:
     database.execute('create table "Sales Dept"."100% ""s" (id int, at date)')
     database.execute('insert into "Sales Dept"."100%% ""s" values (%s, %s)', (1, "2026-11-01"))

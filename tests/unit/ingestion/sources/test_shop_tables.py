@@ -1,7 +1,7 @@
+"""The shop's four tables, as contracts declare them: what a window holds, and what becomes of late rows."""
+
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from random import Random
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
@@ -10,12 +10,11 @@ import pytest
 from psycopg import sql
 
 from ingestion import bronze, sources
-from ingestion.contract import Contract, read_contracts
+from ingestion.contract import Contract
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import Landing
-from ingestion.sources import copied, database_rows, ingest, orders, sweep
-from ingestion.table_settings import LandsWith, Table
+from ingestion.sources import copied, database_rows, database_tables, ingest, sweep
 from ingestion.window import Window
 from tests.unit.ingestion.conftest import SHOP
 
@@ -232,9 +231,9 @@ def test_orders_that_no_window_holds_are_told(shop: Shop, shop_home: Home, contr
     order(shop, "o4", "0044-03-15 BC", "-infinity")
     said: list[str] = []
     at = datetime(2100, 1, 1, tzinfo=UTC)
-    landing = ingest("orders", Window.parse(*DAY), shop_home, at, said.append, contracts)
+    landing = sweep("orders", Window.parse(*DAY), shop_home, at, said.append, contracts)
     assert landing.messages == (
-        "3 orders have neither ordered_at nor updated_at in the years 1 to 9999, so they are in no window and do not land",
+        "3 rows of shop.orders have no ordered_at and updated_at in the years 1 to 9999, so they are in no window and do not land",
     )
     assert said[0] == "orders 2026-11-01T00:00:00Z/2026-11-02T00:00:00Z: 1 records"
 
@@ -251,14 +250,14 @@ def test_one_snapshot_holds_whatever_is_written_meanwhile(
     shop: Shop, shop_home: Home, land: Land, monkeypatch: pytest.MonkeyPatch
 ):
     order(shop, "o1", "2026-11-01", None)
-    stage = orders._stage
+    take = database_tables.take
 
-    def write_then_stage(*arguments: Any) -> Any:
-        staged = stage(*arguments)
+    def write_then_take(*arguments: Any, **more: Any) -> Any:
+        taken = take(*arguments, **more)
         line(shop, "o1", shop.execute("select count(*) from shop.order_items").fetchone()[0] + 1, "p1")  # type: ignore[index]
-        return staged
+        return taken
 
-    monkeypatch.setattr(orders, "_stage", write_then_stage)
+    monkeypatch.setattr(database_tables, "take", write_then_take)
     landing = land("orders", *DAY, home=shop_home)
     assert {manifest.dataset: manifest.records_written for manifest in landing.manifests} == {
         "orders": 1,
@@ -314,6 +313,21 @@ def test_a_sweep_looks_back_at_days_within_a_window_that_began_before_them(
     assert swept() == {"2026-10-30", "2026-10-31"}, "the day itself is counted as before"
 
 
+@pytest.mark.parametrize("moved_to", ["2026-10-01T10:00Z", None, "infinity"])
+def test_an_order_that_moves_without_a_new_version_lands_as_it_is_now(
+    shop: Shop, shop_home: Home, land: Land, contracts: dict[str, Contract], moved_to: str | None
+):
+    order(shop, "o1", "2026-11-01T10:00Z", None)
+    line(shop, "o1", 1, "p1")
+    order(shop, "stays", "2026-11-01T10:00Z", None)
+    land("orders", *DAY, home=shop_home)
+    shop.execute("update shop.orders set ordered_at = %s where order_id = 'o1'", [moved_to])
+    at = datetime(2100, 1, 1, tzinfo=UTC)
+    found, again = (sweep("orders", Window.parse(*DAY), shop_home, at, contracts=contracts) for _ in range(2))
+    assert missed(found) == {"orders": 1, "order_items": 1} and not again.new
+    assert [one for one in found.manifests if one.part == "gone"] == []
+
+
 def test_a_sweep_compares_no_day_that_it_lands_whole(
     shop: Shop, shop_home: Home, land: Land, swept: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch
 ):
@@ -323,13 +337,14 @@ def test_a_sweep_compares_no_day_that_it_lands_whole(
     order(shop, "o1", "2026-11-01", None)
     order(shop, "late", "2026-10-29T03:00Z", "2026-10-29T03:00Z")
     compared: list[str] = []
-    versions = orders._Shop._versions
+    versions = database_tables._Snapshot._versions
 
-    def compare(self: Any, dataset: str, selection: str, window: Window) -> list[str]:
-        compared.append(str(window))
-        return versions(self, dataset, selection, window)
+    def compare(self: Any, table: Any, query: str, values: Any) -> list[str]:
+        if "start" in values:
+            compared.append(str(values["start"]))
+        return versions(self, table, query, values)
 
-    monkeypatch.setattr(orders._Shop, "_versions", compare)
+    monkeypatch.setattr(database_tables._Snapshot, "_versions", compare)
     assert swept() == {"2026-10-30", "2026-10-31", "2026-11-01"}
     assert {one[:10] for one in compared} == {"2026-10-28", "2026-10-29"}
     found = [bronze.read_manifest(shop_home, ref) for ref in bronze.list_batches(shop_home, "orders")]
@@ -351,7 +366,7 @@ def test_bronze_is_listed_once_for_each_dataset_of_a_landing(
 
     monkeypatch.setattr(bronze, "list_batches", count)
     land("orders", *DAY, home=shop_home)
-    assert sorted(listed) == ["order_items", "orders"]
+    assert sorted(listed) == ["customers", "order_items", "orders", "products"]
 
 
 def test_what_would_keep_the_shop_from_landing_is_found(
@@ -367,62 +382,3 @@ def test_what_would_keep_the_shop_from_landing_is_found(
     (problem,) = sources.check("orders", nobody, contracts)
     assert (problem.dataset, "did not answer" in problem.what) == ("", True)
     assert bronze.list_batches(shop_home) == []
-
-
-DECLARED = {
-    "orders": Table("shop", ("shop", "orders"), placed="ordered_at", changed="updated_at"),
-    "order_items": Table(
-        "shop", ("shop", "order_items"), changed="updated_at", lands_with=LandsWith("orders", ("order_id",))
-    ),
-    "customers": Table(
-        "shop", ("shop", "customers"), placed="created_at", changed="updated_at",
-        lands_with=LandsWith("orders", ("customer_id",), ("customer_id",)),
-    ),
-    "products": Table(
-        "shop", ("shop", "products"), changed="updated_at", lands_with=LandsWith("order_items", ("product_id",), ("product_id",)),
-    ),
-}  # fmt: skip
-PUT = {
-    "orders": "insert into shop.orders values (%(o)s, %(c)s, 'paid', 'EUR', null, 'DE', 1.5, %(at)s, %(now)s)"
-    " on conflict (order_id) do update set ordered_at = excluded.ordered_at, updated_at = excluded.updated_at",
-    "order_items": "insert into shop.order_items values (%(o)s, %(n)s, %(p)s, 1, 1.5, 0, %(at)s) on conflict do nothing",
-    "customers": "insert into shop.customers values (%(c)s, 'e', 'n', 'DE', %(at)s, %(now)s)"
-    " on conflict (customer_id) do update set updated_at = excluded.updated_at",
-    "products": "insert into shop.products values (%(p)s, 'n', 'c', 1, 'EUR', 1, %(at)s)"
-    " on conflict (product_id) do update set updated_at = excluded.updated_at",
-    "no order": "delete from shop.orders where order_id = %(o)s",
-    "no line": "delete from shop.order_items where order_id = %(o)s and line_number = %(n)s",
-}
-
-
-@pytest.mark.parametrize(("seed", "pages"), [(seed, 3 if seed % 2 else None) for seed in range(6)])
-def test_four_declared_tables_land_the_batches_that_the_shop_lands(
-    shop: Shop, home: Home, shop_home: Home, seed: int, pages: int | None
-) -> None:
-    """Rows come, change, go and are late, in random windows and sweeps, read in pages or not; only the reasons of withdrawals are in other words."""
-    pick, at, midnight = Random(seed), datetime(2026, 11, 9, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
-    by_kind = {name: replace(one, expect_records_every=None) for name, one in read_contracts().items()}
-    declared = {
-        name: replace(one, kind="table", settings=replace(DECLARED[name], pages=pages)) if name in DECLARED else one
-        for name, one in by_kind.items()
-    }
-    homes = [replace(shop_home, root=home.root / name) for name in ("shop", "declared")]
-    days = Window.parse("2026-11-01", "2026-11-03")
-    for _ in range(8):
-        for _ in range(pick.randint(0, 8)):
-            moments = [midnight + timedelta(minutes=pick.randint(-200, 2880)) for _ in range(2)]
-            values = {"o": f"o{pick.randint(1, 6)}", "c": f"c{pick.randint(1, 3)}", "p": f"p{pick.randint(1, 3)}"}
-            values |= {"n": pick.randint(1, 3), "now": moments[0], "at": pick.choice([None, moments[1]])}  # type: ignore[dict-item]
-            shop.execute(PUT[pick.choice(["orders", "orders", *PUT])], values)  # type: ignore[call-overload]
-        at += timedelta(minutes=1)
-        start = midnight + timedelta(hours=pick.randint(0, 40))
-        window = Window(start, start + timedelta(hours=pick.randint(1, 5)))
-        do, span = pick.choice([(sweep, days), (ingest, window), (ingest, window)])
-        for own, contracts in zip(homes, (by_kind, declared), strict=True):
-            do("orders", span, own, at, contracts=contracts)
-        landed = [
-            {(one.dataset, one.part, one.batch_id) for one in bronze.committed(own) if one.dataset in DECLARED}
-            for own in homes
-        ]
-        assert landed[0] == landed[1]
-    assert len(landed[0]) > 20
