@@ -207,7 +207,8 @@ def make_plan(home: Home, request: Request, now: datetime, report: Report = sile
     replayed = _replayed(home, request) if request.is_replay else []
     if not request.full:
         decided = _decided(home, new.values(), frozenset(one.batch_id for one in replayed))
-        decided += _in_state(home, frozenset(request.again) - {one.batch_id for one in (*replayed, *decided)})
+        if request.again:
+            decided += _in_state(home, frozenset(request.again) - {one.batch_id for one in (*replayed, *decided)})
         replayed += [manifest for manifest in decided if manifest.batch_id not in new]
     if not new and not replayed:
         return None
