@@ -23,7 +23,7 @@ from typing import Any
 
 import duckdb
 
-from ingestion import bronze, faults, forgotten
+from ingestion import bronze, compacted, compaction, faults, forgotten
 from ingestion.contract import Contract, read_contracts
 from ingestion.database import attached, literal, spill_folder
 from ingestion.errors import Permanent, Transient
@@ -32,7 +32,7 @@ from ingestion.home import Home
 from ingestion.land import Report
 from ingestion.locks import hold, locked
 from ingestion.manifest import Manifest
-from ingestion.names import BAD_ROW, RECORD_NO
+from ingestion.names import BAD_ROW, BRONZE_BATCH, RECORD_NO
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Target
 from operations.decide import By
@@ -324,6 +324,10 @@ def _change_bronze(home: Home, order: Order, traces: Traces, report: Report) -> 
         manifests = {one.batch_id: one for one in _manifests(home)}
         changes = _find(home, traces, order.receipt, manifests.values())
         contracts = read_contracts()
+        if days := _compacted_days(home, [manifests[batch_id] for batch_id in changes]):
+            for day in days:
+                compaction.unpack(home, day)
+            manifests = {one.batch_id: one for one in _manifests(home)}
         for done, (batch_id, found) in enumerate(sorted(changes.items()), 1):
             manifest = manifests[batch_id]
             bronze.verify(home, manifest)  # a damaged file must not get a new checksum
@@ -336,6 +340,17 @@ def _change_bronze(home: Home, order: Order, traces: Traces, report: Report) -> 
             forgotten.put_in_place(bronze.batch_folder(home, bronze.reference(manifest)))
             if done % 100 == 0 or done == len(changes):
                 report(f"bronze: {done:,} of {len(changes):,} batches rewritten")
+
+
+def _compacted_days(home: Home, manifests: Iterable[Manifest]) -> list[Path]:
+    """List the folders of the days of which some of these batches share a file: their own are needed to change them."""
+    return sorted(
+        {
+            bronze.batch_folder(home, bronze.reference(one)).parent
+            for one in manifests
+            if any(map(compacted.is_shared, bronze.parquet_files(home, one)))
+        }
+    )
 
 
 def _note_files(home: Home, order: Order, before: Manifest, after: Manifest) -> None:
@@ -369,9 +384,11 @@ def _find(home: Home, traces: Traces, receipt: str, manifests: Iterable[Manifest
         kept = all(forgotten.keeps_rest(contract, column) for column in traces.ids if contract.column(column))
         for first in range(0, len(files), _FILES_AT_ONCE):
             some = files[first : first + _FILES_AT_ONCE]
-            numbers: dict[Path, dict[str, set[int]]] = {}
-            for path, number, is_whole, is_person, has_text in _rows(query.format(source=_read(home, some))):
-                of = numbers.setdefault(Path(path), {name: set() for name in _BECOMES})
+            numbers: dict[tuple[str, str], dict[str, set[int]]] = {}
+            for path, shared, number, is_whole, is_person, has_text in _rows(query.format(source=_read(home, some))):
+                of = numbers.setdefault(
+                    (shared or Path(path).parent.name, Path(path).name), {name: set() for name in _BECOMES}
+                )
                 if is_whole or (is_person and not kept):
                     of["whole"].add(number)
                     continue
@@ -379,9 +396,9 @@ def _find(home: Home, traces: Traces, receipt: str, manifests: Iterable[Manifest
                     of["personal"].add(number)
                 if has_text:
                     of["texts"].add(number)
-            for path, of in numbers.items():
+            for (batch_id, name), of in numbers.items():
                 changes = Changes(receipt, **{n: frozenset(s) for n, s in of.items()}, patterns=traces.patterns)
-                found.setdefault(path.parent.name, {})[path.name] = changes
+                found.setdefault(batch_id, {})[name] = changes
     return found
 
 
@@ -395,8 +412,11 @@ def _layouts(manifests: Iterable[Manifest]) -> Iterator[tuple[Manifest, list[Man
 
 
 def _read(home: Home, manifests: Iterable[Manifest]) -> str:
-    files = ", ".join(literal(Path(path)) for one in manifests for path in bronze.parquet_files(home, one))
-    return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false, filename = 'bronze_file')"
+    """Return a source of records; the file of compacted batches is read once, and says whose each record is."""
+    paths = sorted({Path(path) for one in manifests for path in bronze.parquet_files(home, one)})
+    files = ", ".join(map(literal, paths))
+    source = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false, filename = 'bronze_file')"
+    return f"(select cast(null as varchar) as {BRONZE_BATCH} where false union all by name select * from {source})"
 
 
 def _in_lines(contract: Contract, layout: Manifest, traces: Traces) -> str:
@@ -406,7 +426,7 @@ def _in_lines(contract: Contract, layout: Manifest, traces: Traces) -> str:
     in_bytes = f"coalesce({traces.sql('raw_bytes::varchar')}, false)"
     query = f"""
         select
-            bronze_file, {RECORD_NO},
+            bronze_file, {BRONZE_BATCH}, {RECORD_NO},
             {same} or ({traced} and not json_valid(raw)) or {in_bytes} as is_whole, false as is_person, {traced} as has_text
         from {{source}}
         where {same} or {traced} or {in_bytes}
@@ -421,7 +441,7 @@ def _in_rows(contract: Contract, layout: Manifest, traces: Traces) -> str:
     traced, beside = (_texts_have(traces, some) for some in (names, [name for name in names if name not in away]))
     bad = f"coalesce({traces.sql(f'{BAD_ROW}::varchar')}, false)"
     query = f"""
-        select bronze_file, {RECORD_NO}, {bad} as is_whole, {same} as is_person,
+        select bronze_file, {BRONZE_BATCH}, {RECORD_NO}, {bad} as is_whole, {same} as is_person,
             case when {same} then {beside} else {traced} end as has_text
         from (
             select cast(null as struct(reason varchar, raw varchar, raw_bytes blob, file varchar, line_number bigint)) as {BAD_ROW} where false

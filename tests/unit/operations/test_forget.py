@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from ingestion import bronze, forgotten, sources
+from ingestion import bronze, compaction, forgotten, sources
 from ingestion.contract import read_contracts
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
@@ -99,6 +99,31 @@ def test_lines_that_cannot_be_read_are_the_persons_if_they_have_a_trace(home: Ho
     rows = [one for one in content(home)["clickstream"] if one["file"].endswith("a.jsonl")]
     mark = f'"forgotten: receipt {outcome.receipt}"\n'
     assert [(row["raw"], row["raw_bytes"]) for row in rows] == [(mark, None), (mark, None), (None, others + b"\n")]
+
+
+def test_a_person_in_batches_that_share_a_file_is_forgotten_and_the_others_stay(home: Home) -> None:
+    for hour, lines in (
+        (11, ['{"event_id": "4", "visitor_id": "v", "customer_id": "7"}']),
+        (12, ['{"event_id": "5", "visitor_id": "w"}', '{"event_id": "6", "visitor_id": "w"}']),
+    ):
+        land_lines(home, HOUR.replace(hour=hour), lines, AT)
+    before = content(home)["clickstream"]
+    for group in compaction.find(home, AT.date(), lambda _: True):
+        assert compaction.compact(home, group)
+    assert len([*home.root.rglob("compacted-*/*.parquet")]) == 1
+    previewed = forget.preview(home, Person("7"))
+    outcome = forget.forget(home, Person("7"), BY, silent)
+    assert previewed.found == outcome.found
+    assert Found("clickstream", "mark", 2, 2) in outcome.found
+    assert not [*home.root.rglob("compacted-*/*.parquet")]
+    after = content(home)["clickstream"]
+    mark = f'"forgotten: receipt {outcome.receipt}"\n'
+    for was, now in zip(before, after, strict=True):
+        if '"7"' in was["raw"]:
+            assert now["raw"] == mark
+        elif "ann.lee" not in was["raw"]:
+            assert now == was
+    assert [one for one in forget.check(home, Person("7")) if not one.is_source] == []
 
 
 def test_a_preview_changes_nothing_and_says_the_same(home: Home) -> None:

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from ingestion.home import Home
 from warehouse import dbt
 from warehouse.dbt import Result
 from warehouse.plan import Build
+
+BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def failure(monkeypatch: pytest.MonkeyPatch, message: str) -> ClearwellError:
@@ -52,8 +55,18 @@ def test_of_the_models_that_failed_the_one_that_the_machine_kept_is_told(monkeyp
 def test_the_seconds_of_each_model_are_kept_with_the_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     made = Build(Home(tmp_path, tmp_path / "landing"), "build-1")
     results = [
-        Result("gold_daily_revenue", "model", "success", "", 0, "", "", seconds=1.23456),
-        Result("on-run-end", "operation", "success", "", 0, "", "", seconds=9.0),
+        Result(
+            "gold_daily_revenue",
+            "model",
+            "success",
+            "",
+            0,
+            "",
+            "",
+            began=BEGAN,
+            ended=BEGAN + timedelta(seconds=1.23456),
+        ),
+        Result("on-run-end", "operation", "success", "", 0, "", "", began=BEGAN, ended=BEGAN + timedelta(seconds=9)),
     ]
     monkeypatch.setattr(dbt, "_invoke", lambda *arguments, **named: results)
     # nothing depends on them
