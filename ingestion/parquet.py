@@ -1,6 +1,10 @@
-"""Write records to Parquet in bounded memory; an input that fails can still be dropped."""
+"""Write records to Parquet in bounded memory; an input that fails can still be dropped.
+
+Row groups are compressed in a second thread, one at a time, while the first one reads what comes next.
+"""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,7 @@ class PartWriter:
             "write_statistics": [RECORD_NO, *dictionary],
             "column_encoding": {RECORD_NO: "DELTA_BINARY_PACKED"},
         }
+        self._second = ThreadPoolExecutor(1, "parquet")
         self._parts: list[Path] = []
         self._dropped: list[Path] = []
         self._shared: _RowGroups | None = None
@@ -77,6 +82,7 @@ class PartWriter:
         """Close the parts and return their descriptions; none if there are no records."""
         if self._shared:
             self._shared.close()
+        self._second.shutdown()
         return tuple(describe(path) for path in self._parts)
 
     def _open(self) -> "_RowGroups":
@@ -84,7 +90,7 @@ class PartWriter:
         number = next(n for n in range(len(taken) + 1) if f"part-{n}.parquet" not in taken)
         path = self._folder / f"part-{number}.parquet"
         self._parts.append(path)
-        return _RowGroups(path, self._schema, self._options)
+        return _RowGroups(path, self._schema, self._options, self._second)
 
 
 class _Tables:
@@ -112,12 +118,14 @@ class _Tables:
 
 
 class _RowGroups:
-    """One Parquet file, written one row group at a time."""
+    """One Parquet file, written one row group at a time. A row group that cannot be written raises at the next call."""
 
-    def __init__(self, path: Path, schema: pa.Schema, options: dict[str, Any]) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, options: dict[str, Any], second: ThreadPoolExecutor) -> None:
         self.path = path
         self._writer = pq.ParquetWriter(path, schema, **options)
         self._waiting = _Tables()
+        self._second = second
+        self._being_written: Future[None] | None = None
 
     def write(self, tables: _Tables) -> None:
         self._waiting.extend(tables)
@@ -126,13 +134,21 @@ class _RowGroups:
 
     def close(self) -> None:
         self._flush()
+        self._end_writing()
         self._writer.close()
 
     def _flush(self) -> None:
+        self._end_writing()
         if self._waiting.tables:
             table = pa.concat_tables(self._waiting.tables).unify_dictionaries()
-            self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
+            rows = max(table.num_rows, 1)
+            self._being_written = self._second.submit(self._writer.write_table, table, row_group_size=rows)
             self._waiting = _Tables()
+
+    def _end_writing(self) -> None:
+        if self._being_written:
+            self._being_written.result()
+            self._being_written = None
 
 
 def rewrite(path: Path, target: Path, change: Callable[[pa.Table], pa.Table]) -> None:
