@@ -11,12 +11,11 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, task
 
-from dags.common import PERSISTENCE, PLATFORM, START
-from ingestion.faults import named
+from dags.common import PERSISTENCE, PLATFORM, START, observed
 
 
 @task
-@named()
+@observed()
 def carry_out(params: dict[str, Any] | None = None, dag_run: Any = None) -> None:
     """Make the decision."""
     from ingestion.home import Home
