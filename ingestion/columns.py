@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 from ingestion.fields import Fields, bad, guess, mapping, text_of
 from ingestion.names import is_path
 
-META = (
-    *("from", "required", "allowed", "unlisted", "excluded", "min", "max", "pattern", "personal", "roles"),
+# What is said of a column that the source has.
+_OF_THE_SOURCE = (
     *(
+        "from",
         "time_format",
         "timezone",
         "decimal",
@@ -24,11 +25,10 @@ META = (
         "missing",
         "values",
         "json_types",
-        "row_id",
-        "absent",
-        "constant",
     ),
+    *("row_id", "absent", "constant"),
 )
+META = (*_OF_THE_SOURCE, "required", "allowed", "unlisted", "excluded", "min", "max", "pattern", "personal", "roles")
 # The kinds of JSON value, by the names of JSON Schema.
 JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array")
 # The parts that events play in models, each by default the event type of that name.
@@ -192,24 +192,6 @@ _TYPES_OF: Mapping[str, tuple[str, ...]] = {
     "roles": ("varchar",),
     "row_id": ("varchar", "bigint"),
 }
-
-
-# What is said of a column that the source has.
-_OF_THE_SOURCE = (
-    *(
-        "from",
-        "time_format",
-        "timezone",
-        "decimal",
-        "thousands",
-        "symbol",
-        "percent",
-        "missing",
-        "values",
-        "json_types",
-    ),
-    *("row_id", "absent", "constant"),
-)
 
 
 def _check_type(reader: Fields, data_type: str) -> None:
