@@ -1,10 +1,13 @@
 """The time of a command, and the user who types it."""
 
 import getpass
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from ingestion.home import Home
 from operations.clocks import Clock
@@ -19,6 +22,21 @@ NEXT = "Next: clearwell build"
 def now() -> datetime:
     """Read the clock: here, and in dags/, and nowhere else."""
     return datetime.now(UTC)
+
+
+class NewFile(click.Path):
+    """The path of a file to write."""
+
+    name = "file"
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        if not Path(os.fsdecode(path)).name or "\0" in str(path):
+            self.fail("name a file", param, ctx)
+        return path
 
 
 def tell_held(home: Home) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli.context import now
+from cli.context import NewFile, now
 from ingestion.home import Home
 from operations import control_room
 from operations.output import tell
@@ -13,7 +13,7 @@ from operations.output import tell
 @click.command("control-room")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NewFile(),
     help=f"Write to this file, instead of {control_room.NAME} in the home.",
 )
 def write_control_room(output: Path | None) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli.context import now
+from cli.context import NewFile, now
 from ingestion.home import Home
 from operations.output import tell
 from warehouse import build
@@ -13,7 +13,7 @@ from warehouse import build
 @click.command("docs")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NewFile(),
     help=f"Write to this file, instead of {build.DOCS} in the home.",
 )
 def write_docs(output: Path | None) -> None:

@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import click
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from cli.context import now
+from cli.context import NewFile, now
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from operations import metrics
@@ -25,7 +25,7 @@ Start = Callable[[str, list[tuple[str, str]]], Any]
 @click.command("metrics")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NewFile(),
     help="Write to this file, as for the node exporter, instead of printing.",
 )
 @click.option(
@@ -41,8 +41,6 @@ def show_metrics(output: Path | None, serve: str | None) -> None:
     home = Home.from_environment()
     if output and serve:
         raise click.UsageError("give --output or --serve")
-    if output and (not output.name or "\0" in str(output)):
-        raise click.BadParameter("name a file", param_hint="--output")
     if serve:
         _serve(home, serve)
     elif output:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingestion import bronze, forgotten, log
+from ingestion import bronze, log
 from ingestion.contract import Contract, say_duration
 from ingestion.errors import Permanent
 from ingestion.home import Home
@@ -166,6 +166,8 @@ class Staging:
 
         Forgotten people stay out.
         """
+        from ingestion import forgotten  # it imports pyarrow, which whoever lands has done already
+
         staged = zip(self.folders, self.manifests, strict=True)
         manifests = [forgotten.keep_out(self.home, folder, manifest) for folder, manifest in staged]
         manifests = _as_snapshot(manifests) if as_snapshot else manifests
