@@ -65,6 +65,7 @@ def test_no_event_stops_a_landing(run: Run, monkeypatch: pytest.MonkeyPatch, cap
         raise OSError("the disk is full")
 
     monkeypatch.setattr(lineage_events, "emit", broken)
+    caplog.set_level("WARNING")  # tests of Airflow, in the same process, set another
     with log.bound(run_id=log.run_id("a")), landing_events("clickstream", run) as found:
         found.append(Landing("clickstream", DAY, (NEW,), frozenset({"b2"})))
     assert "left out" in caplog.text and told(run) == []

@@ -58,7 +58,10 @@ def test_an_exception_has_no_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("structured")
-def test_warnings_of_libraries_are_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_of_libraries_are_lines_too(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")  # tests of Airflow, in the same process, set another
     logging.getLogger("some.library").warning("slow")
     (line,) = lines(capsys)
     assert (line["event"], line["logger"]) == ("slow", "some.library")
