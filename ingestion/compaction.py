@@ -7,11 +7,10 @@ record in two places or in none. What was interrupted is finished by the next ru
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +23,7 @@ from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.manifest import File, Manifest
 from ingestion.names import BRONZE_BATCH, RECORD_NO
+from ingestion.parquet import options
 
 # A file of this size is small, and one with so many of them is large enough. Both are in bytes on disk.
 SMALL, ENOUGH = 2_000_000, 16_000_000
@@ -114,7 +114,9 @@ def _write(home: Home, group: Group, folder: Path) -> Compacted | None:
         return None
     made = folder / group.manifests[0].files[0].name
     dictionary = sorted({name for path in paths.values() for name in _dictionary(path)})
-    with pq.ParquetWriter(made, _with_batch(schemas[0]), **_options([BRONZE_BATCH, *dictionary])) as writer:
+    with pq.ParquetWriter(
+        made, _with_batch(schemas[0]), **options([BRONZE_BATCH, *dictionary], [RECORD_NO, BRONZE_BATCH, *dictionary])
+    ) as writer:
         tables = [_add_batch(_read(path), batch_id) for batch_id, path in paths.items()]
         table = pa.concat_tables(tables).unify_dictionaries()
         writer.write_table(table, row_group_size=max(table.num_rows, 1))
@@ -165,17 +167,6 @@ def _dictionary(path: Path) -> set[str]:
             if "RLE_DICTIONARY" in column.encodings:
                 found.add(column.path_in_schema)
     return found - {BRONZE_BATCH}
-
-
-def _options(dictionary: Sequence[str]) -> dict[str, Any]:
-    """Return how bronze writes Parquet: see PartWriter."""
-    return {
-        "compression": "zstd",
-        "compression_level": 1,
-        "use_dictionary": list(dictionary),
-        "write_statistics": [RECORD_NO, *dictionary],
-        "column_encoding": {RECORD_NO: "DELTA_BINARY_PACKED"},
-    }
 
 
 def finish(home: Home, day: Path) -> None:
@@ -233,7 +224,8 @@ def unpack(home: Home, day: Path) -> None:
 def _write_own(table: pa.Table, path: Path, dictionary: Iterable[str]) -> File:
     part = path.with_name(f".{path.name}.part")
     table = table.combine_chunks().unify_dictionaries()
-    with pq.ParquetWriter(part, table.schema, **_options(sorted(dictionary))) as writer:
+    columns = sorted(dictionary)
+    with pq.ParquetWriter(part, table.schema, **options(columns, [RECORD_NO, *columns])) as writer:
         writer.write_table(table, row_group_size=max(table.num_rows, 1))
     bronze.force_to_disk(part)
     part.replace(path)

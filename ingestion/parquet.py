@@ -3,7 +3,7 @@
 Row groups are compressed in a second thread, one at a time, while the first one reads what comes next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,20 @@ ROW_GROUP_BYTES = 48 << 20
 ROW_GROUP_ROWS = 1 << 19
 
 
+def options(dictionary: Sequence[str], statistics: Sequence[str]) -> dict[str, Any]:
+    """Return how bronze writes Parquet: the columns with a dictionary, and those with statistics.
+
+    Statistics of long text cost time and help no reader; level 1 is where zstd stops paying.
+    """
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": [*dictionary],
+        "write_statistics": [*statistics],
+        "column_encoding": {RECORD_NO: "DELTA_BINARY_PACKED"},
+    }
+
+
 class PartWriter:
     """Number records from 1 and write them as `part-<n>.parquet` in a folder.
 
@@ -30,14 +44,7 @@ class PartWriter:
         self.records = 0
         self._folder = folder
         self._schema = schema.insert(0, pa.field(RECORD_NO, pa.int64(), nullable=False))
-        # Statistics of long text cost time and help no reader; level 1 is where zstd stops paying.
-        self._options: dict[str, Any] = {
-            "compression": "zstd",
-            "compression_level": 1,
-            "use_dictionary": dictionary,
-            "write_statistics": [RECORD_NO, *dictionary],
-            "column_encoding": {RECORD_NO: "DELTA_BINARY_PACKED"},
-        }
+        self._options = options(dictionary, [RECORD_NO, *dictionary])
         self._second = ThreadPoolExecutor(1, "parquet")
         self._parts: list[Path] = []
         self._dropped: list[Path] = []
@@ -160,14 +167,11 @@ def rewrite(path: Path, target: Path, change: Callable[[pa.Table], pa.Table]) ->
         groups = source.num_row_groups
         columns = [source.metadata.row_group(0).column(n) for n in range(source.metadata.num_columns)] if groups else []
         schema = change(source.schema_arrow.empty_table()).schema
-        options: dict[str, Any] = {
-            "compression": "zstd",
-            "compression_level": 1,
-            "use_dictionary": [one.path_in_schema for one in columns if "RLE_DICTIONARY" in one.encodings],
-            "write_statistics": [one.path_in_schema for one in columns if one.is_stats_set],
-            "column_encoding": {RECORD_NO: "DELTA_BINARY_PACKED"},
-        }
-        with pq.ParquetWriter(target, schema, **options) as writer:
+        same = options(
+            [one.path_in_schema for one in columns if "RLE_DICTIONARY" in one.encodings],
+            [one.path_in_schema for one in columns if one.is_stats_set],
+        )
+        with pq.ParquetWriter(target, schema, **same) as writer:
             for number in range(groups):
                 table = source.read_row_group(number)
                 changed = change(table)

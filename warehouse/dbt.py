@@ -180,9 +180,9 @@ def _tested(build: Build, without_tag: str) -> list[Result]:
         for key, node in manifest["nodes"].items()
         if node["resource_type"] == "test" and without_tag not in node["tags"]
     }
-    empty = _without_rows(build, manifest["nodes"])
-    chosen = {node["name"]: node for node in tests.values() if node["name"] not in empty}
     with connect(build.file) as connection, attached_as_by_dbt(connection, build):
+        empty = _without_rows(connection, manifest["nodes"])
+        chosen = {node["name"]: node for node in tests.values() if node["name"] not in empty}
         tables = connection.execute(_TABLES_OF_STATE).fetchall()
         known = compiled.read(build.home, PROJECT, tables)
         results = [
@@ -237,15 +237,14 @@ def _run_known(connection: duckdb.DuckDBPyConnection, test: Mapping[str, Any], s
 _BY_ROW = ("accepted_values", "complete", "one_content_per_version", "one_current", "unique_grain")
 
 
-def _without_rows(build: Build, nodes: Mapping[str, Any]) -> set[str]:
+def _without_rows(connection: duckdb.DuckDBPyConnection, nodes: Mapping[str, Any]) -> set[str]:
     """Return the names of the row-wise tests of empty tables. Each costs a statement; most builds touch few tables."""
-    with connect(build.file) as connection:
-        tables = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
-        empty = {
-            (schema, name)
-            for schema, name in tables
-            if not connection.execute(f"select count(*) from (from {schema}.{name} limit 1)").fetchall()[0][0]
-        }
+    query = "select schema_name, table_name from duckdb_tables() where database_name = current_database()"
+    empty = {
+        (schema, name)
+        for schema, name in connection.execute(query).fetchall()
+        if not connection.execute(f"select count(*) from (from {schema}.{name} limit 1)").fetchall()[0][0]
+    }
     return {
         node["name"]
         for node in nodes.values()
