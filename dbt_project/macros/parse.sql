@@ -34,9 +34,12 @@
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?') and left({{ text }}, 4) <> '0000'
             then {% if zone != 'UTC' -%}
                 case when not regexp_matches({{ text }}, ':.*[Z+-]') then {{ in_utc('try_cast(' ~ text ~ ' as timestamp)', zone) }} else {% endif -%}
-                {#- DuckDB reads an offset only after seconds #}
-                try_cast(case when substr({{ text }}, 17, 1) in ('Z', '+', '-') then left({{ text }}, 16) || ':00' || substr({{ text }}, 17) else {{ text }} end as timestamptz)
-                at time zone 'UTC'{{ ' end' if zone != 'UTC' }} end
+                {#- in UTC, which costs half #}
+                case
+                    when suffix({{ text }}, 'Z') and strlen({{ text }}) > 19 then try_cast({{ text }} as timestamp)
+                    {#- DuckDB reads an offset only after seconds #}
+                    else try_cast(case when substr({{ text }}, 17, 1) in ('Z', '+', '-') then left({{ text }}, 16) || ':00' || substr({{ text }}, 17) else {{ text }} end as timestamptz) at time zone 'UTC'
+                end{{ ' end' if zone != 'UTC' }} end
     {%- elif data_type == 'date' -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') and left({{ text }}, 4) <> '0000' then try_cast({{ text }} as date) end
     {%- elif data_type.startswith('decimal') -%}
@@ -244,8 +247,10 @@
     strlen(regexp_replace(regexp_replace({{ number }}, '(\.0*|(\.[0-9]*[1-9])0+)?([eE].*)?$', '\2'), '^-?[0.]*|\.', '', 'g'))
 {%- endmacro %}
 
-{# Pairs of (condition, reason) that make a record a dead letter. #}
-{% macro refusals(dataset) %}
+{# What makes a record a dead letter: (condition, reason, test), where `test` is null if an earlier one is true of the same
+   records: few records are refused, so that the tests of all others are to be cheap. Of lines in their usual form, the kinds of
+   values are known to be allowed. `list_contains` and not `in`, of which DuckDB makes a join for each place that it is written in. #}
+{% macro refusals(dataset, usual=false) %}
     {% set the = contract(dataset) %}
     {% set lines = the.meta.format == 'json_lines' %}
     {% set pairs = [] %}
@@ -253,12 +258,12 @@
         {% set name, meta = column.name, column.config.meta or {} %}
         {% set text = 'text_' ~ name %}
         {% set typed_right = 'true' %}
-        {% if lines %}
-            {% set kind = 'kinds[' ~ loop.index ~ ']' %}
+        {% set kind = 'kinds[' ~ loop.index ~ ']' %}
+        {% if lines and not usual %}
             {% set allowed_kinds = listed(json_kinds(column)) %}
-            {% set typed_right = kind ~ " in (" ~ allowed_kinds ~ ")" %}
-            {% do pairs.append((kind ~ " not in ('NULL', " ~ allowed_kinds ~ ")", 'wrong_type:' ~ name)) %}
-        {% else %}
+            {% set typed_right = "list_contains([" ~ allowed_kinds ~ "], " ~ kind ~ ")" %}
+            {% do pairs.append(("not list_contains(['NULL', " ~ allowed_kinds ~ "], " ~ kind ~ ")", 'wrong_type:' ~ name)) %}
+        {% elif not lines %}
             {% do pairs.append(("list_contains(not_utf8, '" ~ name ~ "')", 'invalid_utf8:' ~ name)) %}
         {% endif %}
         {% if meta.get('required') %}
@@ -272,7 +277,7 @@
             {% set like = "case when " ~ unread ~ " then regexp_full_match(" ~ text ~ ", '%s', 'i') end" %}
             {% set telling = unreadable_texts(column.data_type) %}
             {% set untold = "not " ~ (like | replace('%s', telling | map('first') | join('|'))) %}
-            {% if lines and column.data_type.startswith('decimal') %}
+            {% if lines and not usual and column.data_type.startswith('decimal') %}
                 {# a JSON number is read as a double, which keeps 15 digits #}
                 {% set digits = "case when " ~ kind ~ " <> 'VARCHAR' and " ~ typed_right ~ " then " ~ significant_digits(text) ~ " > 15 else false end" %}
                 {% set tiny = "(not " ~ digits ~ " and " ~ kind ~ " = 'DOUBLE' and contains(" ~ text ~ ", 'e-'))" %}
@@ -281,9 +286,9 @@
                 {% set untold = untold ~ " and not " ~ digits ~ " and not " ~ tiny %}
             {% endif %}
             {% for pattern, reason in telling %}
-                {% do pairs.append((like | replace('%s', pattern), reason ~ ':' ~ name)) %}
+                {% do pairs.append((like | replace('%s', pattern), reason ~ ':' ~ name, unread if loop.first else none)) %}
             {% endfor %}
-            {% do pairs.append((untold, 'not_parsed:' ~ name)) %}
+            {% do pairs.append((untold, 'not_parsed:' ~ name, none)) %}
             {% if column.data_type == 'timestamp' %}
                 {# converting to UTC moves it out of the calendar #}
                 {% do pairs.append(("not " ~ in_calendar(name), 'out_of_range:' ~ name)) %}
@@ -302,7 +307,7 @@
             {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not regexp_full_match(" ~ text ~ ", " ~ listed([meta.pattern]) ~ ")", 'not_matching:' ~ name)) %}
         {% endif %}
         {% if meta.get('allowed') and meta.get('unlisted') != 'warn' %}
-            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and " ~ name ~ " not in (" ~ listed(meta.allowed) ~ ")", 'not_allowed:' ~ name)) %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not list_contains([" ~ listed(meta.allowed) ~ "]::" ~ column.data_type ~ "[], " ~ name ~ ")", 'not_allowed:' ~ name)) %}
         {% endif %}
     {% endfor %}
     {# a version in the future would win against every later one #}
@@ -311,6 +316,27 @@
     {% endfor %}
     {{ return(pairs) }}
 {% endmacro %}
+
+{# The reasons of a refusal, or null. #}
+{% macro reasons_of(refusals) -%}
+    {%- set tests = [] -%}
+    {%- for one in refusals -%}
+        {%- set test = one[2] if one | length == 3 else one[0] -%}
+        {%- if test -%}{%- do tests.append('(' ~ test ~ ')') -%}{%- endif -%}
+    {%- endfor -%}
+    {%- if not tests -%}
+    cast(null as varchar[])
+    {%- else -%}
+    case
+                when {{ tests | join('\n                    or ') }}
+                    then list_filter([
+                        {%- for one in refusals %}
+                        case when {{ one[0] }} then '{{ one[1] }}' end{{ ',' if not loop.last }}
+                        {%- endfor %}
+                    ], lambda reason: reason is not null)
+            end
+    {%- endif -%}
+{%- endmacro %}
 
 {# How the text begins that stands for a forgotten record in bronze. ingestion/forgotten.py has it too; the receipt's id follows. #}
 {% macro forgotten_mark() %}{{ return('"forgotten: receipt ') }}{% endmacro %}
@@ -337,6 +363,8 @@
     {% do (searched if '=' in path else paths).append(path) %}
 {% endfor %}
 {% do paths.extend(searched) %}
+{% set form = usual_form(dataset) if lines else none %}
+{% set shape = shape_of_lines(dataset, form) if lines else none %}
 with batches as (
     select batch_id, source, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering
@@ -353,12 +381,7 @@ identified as (
 ),
 
 {% if lines %}
-looked_at as (
-    select *, case when {{ may_be_lenient('raw') }} then {{ leniently_read('raw') }} end as lenient
-    from identified
-),
-
-read as (
+opened as (
     select
         *,
         case
@@ -369,38 +392,52 @@ read as (
                 then case when is_cut and source <> 'corrections' and {{ stops_within_a_character('raw_bytes') }} then 'half_line' else 'invalid_utf8' end
             when not json_valid(raw) then case when is_cut and source <> 'corrections' then 'half_line' else 'broken_json' end
             when not starts_with(raw, '{') and json_type(raw) <> 'OBJECT' then 'not_an_object'
-            when lenient = 'broken_json' then 'broken_json'
-        end as unreadable,
-        case when lenient = 'rounded' and json_valid(raw) then {{ with_marked_numbers('raw') }} end as marked
+        end as unopened,
+        from_json(case when unopened is null then raw end, {{ shape }}) as parsed
+    from identified
+),
+
+compared as (
+    select *, {{ is_in_form(dataset, form) if form else 'false' }} as is_usual from opened
+),
+
+looked_at as (
+    select
+        *, case when not is_usual and unopened is null and {{ may_be_lenient('raw') }} then {{ leniently_read('raw') }} end as lenient
+    from compared
+),
+
+read as (
+    select
+        *,
+        case when lenient = 'broken_json' then lenient else unopened end as unreadable,
+        case when lenient = 'rounded' then {{ with_marked_numbers('raw') }} end as marked
     from looked_at
 ),
 
 shaped as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked,
-        case when unreadable is null then json_keys(raw) end as keys,
+        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked, is_usual,
+        case when lenient is null then parsed when marked is not null then from_json(marked, {{ shape }}) end as parsed,
+        case when unreadable is null and not is_usual then json_keys(raw) end as keys,
         {#- one call for all paths reads the line once; a search in a list is a call of its own #}
-        case when unreadable is null then json_type(raw, [{% for column in the.columns %}{{ literal('$' if names_at_source(column)[0] in searched else path_of(names_at_source(column)[0])) }}{{ ', ' if not loop.last }}{% endfor %}]) end as {{ 'found_kinds' if searched else 'kinds' }},
-        {%- if searched %}
-        case when unreadable is null then [{% for column in the.columns %}{% set name = names_at_source(column)[0] %}{{ in_line('json_type', 'raw', name) if name in searched else 'found_kinds[' ~ loop.index ~ ']' }}{{ ', ' if not loop.last }}{% endfor %}] end as kinds,
+        case when unreadable is null and not is_usual then json_type(raw, [{% for column in the.columns %}{{ literal('$' if names_at_source(column)[0] in searched else path_of(names_at_source(column)[0])) }}{{ ', ' if not loop.last }}{% endfor %}]) end as {{ 'found_kinds' if searched else 'kinds' }}
+        {%- if searched %},
+        case when unreadable is null and not is_usual then [{% for column in the.columns %}{% set name = names_at_source(column)[0] %}{{ in_line('json_type', 'raw', name) if name in searched else 'found_kinds[' ~ loop.index ~ ']' }}{{ ', ' if not loop.last }}{% endfor %}] end as kinds
         {%- endif %}
-        {%- if paths %}
+        {%- if paths %},
         {%- set line = 'case when unreadable is null then coalesce(marked, raw) end' %}
         list_concat(
             json_extract_string({{ line }}, [{{ listed(paths[:paths | length - searched | length]) }}]::varchar[]),
             [{% for path in searched %}{{ in_line('json_extract_string', line, path) }}{{ ', ' if not loop.last }}{% endfor %}]::varchar[]
-        ) as at_paths,
+        ) as at_paths
         {%- endif %}
-        from_json(
-            case when unreadable is null then coalesce(marked, raw) end,
-            '{ {%- for column in the.columns if not is_path(names_at_source(column)[0]) -%} "{{ names_at_source(column)[0].replace("'", "''") }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%} }'
-        ) as parsed
     from read
 ),
 
 texts as (
     select
-        batch_id, record_no, false as is_deleted, window_date, landed_at, bronze_row, kinds,
+        batch_id, record_no, false as is_deleted, window_date, landed_at, bronze_row, kinds, is_usual,
         -- a repeated key is refused; compare only if the line has other keys than the contract's
         case
             when unreadable is not null then unreadable
@@ -444,15 +481,10 @@ judged as (
         *,
         case
             when unreadable is not null then [unreadable]
-            {%- set pairs = refusals(dataset) %}
-            {%- if pairs %}
-            when {% for condition, reason in pairs %}coalesce({{ condition }}, false){{ '\n                or ' if not loop.last }}{% endfor %}
-                then list_filter([
-                    {%- for condition, reason in pairs %}
-                    case when {{ condition }} then '{{ reason }}' end{{ ',' if not loop.last }}
-                    {%- endfor %}
-                ], lambda reason: reason is not null)
+            {%- if form %}
+            when is_usual then {{ reasons_of(refusals(dataset, usual=true)) }}
             {%- endif %}
+            else {{ reasons_of(refusals(dataset)) }}
         end as reasons
     from typed
 ),
