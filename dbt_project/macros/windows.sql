@@ -16,13 +16,15 @@
     range({{ hop }} + interval {{ every }} minutes, {{ hop }} + interval {{ length + every }} minutes, interval {{ every }} minutes)
 {%- endmacro %}
 
-{# Session: number each actor's sessions by the pauses between its rows. A pause of exactly the gap does not end a session. #}
-{% macro session_numbers(rows, by, at, tie, minutes) -%}
+{# Session: number each actor's sessions by the pauses between its rows. A pause of exactly the gap does not end a session.
+   `place` names a column for the number of a row among its actor's, which later windows sort by in less time. #}
+{% macro session_numbers(rows, by, at, tie, minutes, place=none) -%}
     select
-        * exclude (is_after_gap),
-        count(*) filter (where is_after_gap) over (partition by {{ by }} order by {{ at }}, {{ tie }} rows unbounded preceding) as session_number
+        * exclude (is_after_gap, place){% if place %}, place as {{ place }}{% endif %},
+        count(*) filter (where is_after_gap) over (partition by {{ by }} order by place rows unbounded preceding) as session_number
     from (
-        select *, {{ at }} - lag({{ at }}) over (partition by {{ by }} order by {{ at }}, {{ tie }}) > interval {{ minutes }} minutes as is_after_gap
+        select *, row_number() over by_time as place, {{ at }} - lag({{ at }}) over by_time > interval {{ minutes }} minutes as is_after_gap
         from {{ rows }}
+        window by_time as (partition by {{ by }} order by {{ at }}, {{ tie }})
     )
 {%- endmacro %}

@@ -2,6 +2,7 @@
 -- without such a pause for more than a day is hardly a person: that session is cut at each midnight. Events are read as far as a
 -- change reaches, which is enough to see whether a session is that long.
 {% set columns = 'visitor_id, event_time, event_id, event_date, event_type, country, campaign, customer_id' %}
+{% set kinds = ['page_view', 'click', 'search', 'ad_impression', 'add_to_cart', 'checkout', 'purchase'] %}
 
 with wanted as (
     select visitor_id, session_date from {{ ref('plan_sessions') }}
@@ -31,12 +32,36 @@ events as (
 ),
 
 chained as (
-    {{ session_numbers('events', 'visitor_id', 'event_time', 'event_id', var('session_gap_minutes')) }}
+    {{ session_numbers('events', 'visitor_id', 'event_time', 'event_id', var('session_gap_minutes'), place='place') }}
+),
+
+-- few rows from here on: what a session has on one date
+days as (
+    select
+        visitor_id,
+        session_number,
+        event_date,
+        min(event_time) as started_at,
+        max(event_time) as ended_at,
+        min(place) as place,
+        min_by(event_id, place) as first_event_id,
+        count(*) as events,
+        {% for kind in kinds -%}
+        count(*) filter (where {{ event_is(kind) }}) as {{ kind }}_events,
+        {% endfor -%}
+        {% for name in ['country', 'campaign'] -%}
+        min(place) filter (where {{ name }} is not null) as {{ name }}_place,
+        min_by({{ name }}, place) filter (where {{ name }} is not null) as {{ name }},
+        {% endfor -%}
+        min(customer_id) as least_customer_id,
+        max(customer_id) as greatest_customer_id
+    from chained
+    group by visitor_id, session_number, event_date
 ),
 
 measured as (
-    select *, max(event_time) over whole_chain - min(event_time) over whole_chain > interval '1 day' as is_cut
-    from chained
+    select *, max(ended_at) over whole_chain - min(started_at) over whole_chain > interval '1 day' as is_cut
+    from days
     window whole_chain as (partition by visitor_id, session_number)
 ),
 
@@ -44,17 +69,17 @@ sessions as (
     select
         visitor_id,
         is_cut,
-        cast(min(event_time) as date) as session_date,
-        min(event_time) as started_at,
-        max(event_time) as ended_at,
-        min_by(event_id, {'time': event_time, 'id': event_id}) as first_event_id,
-        count(*) as events,
-        {% for kind in ['page_view', 'click', 'search', 'ad_impression', 'add_to_cart', 'checkout', 'purchase'] -%}
-        count(*) filter (where {{ event_is(kind) }}) as {{ kind }}_events,
+        cast(min(started_at) as date) as session_date,
+        min(started_at) as started_at,
+        max(ended_at) as ended_at,
+        min_by(first_event_id, place) as first_event_id,
+        cast(sum(events) as bigint) as events,
+        {% for kind in kinds -%}
+        cast(sum({{ kind }}_events) as bigint) as {{ kind }}_events,
         {% endfor -%}
-        min_by(country, {'time': event_time, 'id': event_id}) filter (where country is not null) as country,
-        min_by(campaign, {'time': event_time, 'id': event_id}) filter (where campaign is not null) as campaign,
-        case when count(distinct customer_id) = 1 then min(customer_id) end as customer_id
+        min_by(country, country_place) as country,
+        min_by(campaign, campaign_place) as campaign,
+        case when min(least_customer_id) = max(greatest_customer_id) then min(least_customer_id) end as customer_id
     from measured
     group by visitor_id, session_number, is_cut, case when is_cut then event_date end
 ),
