@@ -84,10 +84,12 @@
 {% macro from_units(units) -%} cast(cast({{ units }} as decimal(34, 0)) * 0.0001::decimal(5, 4) as decimal(38, 4)) {%- endmacro %}
 
 {# An amount in dollars, computed exactly from the two quotes of one euro, each in units of eight decimals, and rounded
-   half-even to four decimals. Null if the amount is too large to be money. #}
-{% macro in_usd(amount, usd_units, currency_units) -%}
-    case
-            when abs({{ amount }}) < 1000000000000000
-                then {{ from_units(divided_half_even('(' ~ in_units(amount) ~ ' * ' ~ usd_units ~ ')', currency_units)) }}
-        end
+   half-even to four decimals. Null if the amount is too large to be money. `dividend` names a column of `usd_dividend`: the
+   expression has it many times, and DuckDB would compute it each time. #}
+{% macro in_usd(amount, usd_units, currency_units, dividend=none) -%}
+    {{ from_units(divided_half_even(dividend or '(' ~ usd_dividend(amount, usd_units) ~ ')', currency_units)) }}
+{%- endmacro %}
+
+{% macro usd_dividend(amount, usd_units) -%}
+    case when abs({{ amount }}) < 1000000000000000 then {{ in_units(amount) }} * {{ usd_units }} end
 {%- endmacro %}

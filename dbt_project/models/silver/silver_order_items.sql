@@ -54,7 +54,7 @@ taxed as (
     {{ taxed_lines('priced', 'orders') }}
 ),
 
-final as (
+joined as (
     select
         lines.order_id,
         lines.line_number,
@@ -73,10 +73,11 @@ final as (
         orders.order_id is not null and coalesce(orders.status, '') <> 'cancelled' as is_counted,
         rates.usd_rate,
         rates.usd_rate_date,
-        {{ in_usd('lines.line_amount', 'rates.usd_units', 'rates.currency_units') }} as line_amount_usd,
+        rates.currency_units,
+        {{ usd_dividend('lines.line_amount', 'rates.usd_units') }} as line_dividend,
         taxed.tax_rate,
         taxed.tax_amount,
-        {{ in_usd('taxed.tax_amount', 'rates.usd_units', 'rates.currency_units') }} as tax_amount_usd,
+        {{ usd_dividend('taxed.tax_amount', 'rates.usd_units') }} as tax_dividend,
         lines.updated_at,
         lines.batch_id,
         lines.record_no
@@ -84,6 +85,35 @@ final as (
     left join orders on lines.order_id = orders.order_id
     left join rates on orders.order_date = rates.order_date and orders.currency = rates.currency
     left join taxed on lines.order_id = taxed.order_id and lines.line_number = taxed.line_number
+),
+
+final as (
+    select
+        order_id,
+        line_number,
+        is_known_order,
+        order_date,
+        ordered_at,
+        order_status,
+        country,
+        currency,
+        product_id,
+        is_known_product,
+        quantity,
+        unit_price,
+        discount_amount,
+        line_amount,
+        is_counted,
+        usd_rate,
+        usd_rate_date,
+        {{ in_usd('line_amount', 'usd_units', 'currency_units', dividend='line_dividend') }} as line_amount_usd,
+        tax_rate,
+        tax_amount,
+        {{ in_usd('tax_amount', 'usd_units', 'currency_units', dividend='tax_dividend') }} as tax_amount_usd,
+        updated_at,
+        batch_id,
+        record_no
+    from joined
 )
 
 select * from final
