@@ -309,6 +309,8 @@ def _texts_by_name(reader: Fields, field: str, data_type: str) -> tuple[tuple[st
                 raise bad(reader.path, f"{reader.name}.{field}", f"says that {text!r} is both {other} and {name}")
             seen[text] = name
             _check_pattern(reader, field, text)
+            if field == "values" and (used := groups_in(name)):
+                _check_groups(reader, field, text, max(used))
     return tuple((name, _texts(inner, name)) for name in inner.meta)
 
 
@@ -323,6 +325,18 @@ def _roles(reader: Fields, data_type: str) -> tuple[tuple[str, tuple[str, ...]],
 
 def _value_name(key: object, data_type: str) -> str:
     return str(key).lower() if isinstance(key, bool) and data_type == "boolean" else str(key)
+
+
+def groups_in(value: str) -> list[int]:
+    """List the groups of a pattern that a value is made of, each written as a backslash and its number."""
+    return [int(number) for number in re.findall(r"\\(\d)", value)]
+
+
+def _check_groups(reader: Fields, field: str, text: str, last: int) -> None:
+    groups = re.compile(text[1:-1]).groups if is_pattern(text) else 0
+    if groups < last:
+        what = f"is made of group {last} of {text}, which has {groups}: write a pattern such as '\\1': '/(\\d+)[.]0/'"
+        raise bad(reader.path, f"{reader.name}.{field}", what)
 
 
 def _check_pattern(reader: Fields, field: str, text: str) -> None:

@@ -43,9 +43,10 @@
     {%- elif data_type == 'date' -%}
         case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') and left({{ text }}, 4) <> '0000' then try_cast({{ text }} as date) end
     {%- elif data_type.startswith('decimal') -%}
-        case when regexp_full_match({{ text }}, '[+-]?(\d+(\.\d{0,{{ decimals_of(data_type) }}})?|\.\d{1,{{ decimals_of(data_type) }}})') then try_cast({{ text }} as {{ data_type }}) end
+        {#- further decimals may only be zeros: a numeric(19,6) writes 1.500000 -#}
+        case when regexp_full_match({{ text }}, '[+-]?(\d+(\.\d{0,{{ decimals_of(data_type) }}}0*)?|\.\d{1,{{ decimals_of(data_type) }}}0*)') then try_cast({{ text }} as {{ data_type }}) end
     {%- elif data_type in ('integer', 'bigint') -%}
-        case when regexp_full_match({{ text }}, '[+-]?\d+') then try_cast({{ text }} as {{ data_type }}) end
+        case when regexp_full_match({{ text }}, '[+-]?\d+(\.0+)?') then try_cast({{ text }} as {{ data_type }}) end
     {%- elif data_type == 'boolean' -%}
         case when {{ text }} in ('true', 't') then true when {{ text }} in ('false', 'f') then false end
     {%- else -%}
@@ -127,14 +128,19 @@
         {%- set whens = [] -%}
         {%- for value, texts in meta['values'].items() -%}
             {%- set tests = [] -%}
+            {%- set has_groups = modules.re.search('\\\\\\d', as_text(value)) -%}
             {%- for one in as_list(texts) -%}
-                {%- if one | length > 2 and one[0] == '/' and one[-1] == '/' -%}
-                    {%- do tests.append("regexp_full_match(" ~ text ~ ", " ~ literal(one[1:-1]) ~ ")") -%}
+                {%- set pattern = one[1:-1] if one | length > 2 and one[0] == '/' and one[-1] == '/' -%}
+                {%- if pattern and has_groups -%}
+                    {%- do whens.append("when regexp_full_match(" ~ text ~ ", " ~ literal(pattern) ~ ") then regexp_replace("
+                        ~ text ~ ", " ~ literal('^(?:' ~ pattern ~ ')$') ~ ", " ~ literal(as_text(value)) ~ ")") -%}
+                {%- elif pattern -%}
+                    {%- do tests.append("regexp_full_match(" ~ text ~ ", " ~ literal(pattern) ~ ")") -%}
                 {%- else -%}
                     {%- do tests.append(text ~ " = " ~ literal(one)) -%}
                 {%- endif -%}
             {%- endfor -%}
-            {%- do whens.append("when " ~ tests | join(' or ') ~ " then " ~ literal(as_text(value))) -%}
+            {%- if tests -%}{%- do whens.append("when " ~ tests | join(' or ') ~ " then " ~ literal(as_text(value))) -%}{%- endif -%}
         {%- endfor -%}
         {%- set found.sql = "case " ~ whens | join(' ') ~ " else " ~ found.sql ~ " end" -%}
     {%- endif -%}

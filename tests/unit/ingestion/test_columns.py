@@ -53,6 +53,8 @@ def test_what_the_source_does_not_have_is_not_asked_for() -> None:
         ("varchar", {"values": {"a": "x", "b": "x"}}, "says that 'x' is both a and b"),
         ("varchar", {"values": {"a": "/(/"}}, "has the pattern /(/, which is wrong"),
         ("varchar", {"values": {"a": True}}, "must be text"),
+        ("varchar", {"values": {"\\1": "/C\\d+/"}}, "is made of group 1 of /C\\d+/, which has 0"),
+        ("varchar", {"values": {"\\2-\\1": ["/(a)(b)/", "ab"]}}, "is made of group 2 of ab, which has 0"),
         ("varchar", {"unlisted": "warn"}, "needs a list of `allowed` values"),
         ("varchar", {"allowed": ["a"], "unlisted": "tell"}, "must be one of warn, refuse"),
         ("varchar", {"json_types": ["text"]}, "must be some of string, integer"),

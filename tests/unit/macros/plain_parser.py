@@ -32,11 +32,13 @@ def value_of(text: str, data_type: str) -> Any:
     if data_type == "boolean":
         return {"true": True, "t": True, "false": False, "f": False}.get(text)
     if data_type in INTEGERS:
-        number = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else None
+        whole, point, fraction = text.partition(".")
+        is_whole = re.fullmatch(r"[+-]?[0-9]+", whole) and (not point or (fraction and set(fraction) == {"0"}))
+        number = int(whole) if is_whole else None
         return number if number is not None and -INTEGERS[data_type] <= number < INTEGERS[data_type] else None
     if data_type.startswith("decimal"):
         width, scale = (int(one) for one in re.findall(r"\d+", data_type))
-        if not set(text) <= set("+-.0123456789") or len(text.partition(".")[2]) > scale:
+        if not set(text) <= set("+-.0123456789") or text.partition(".")[2][scale:].strip("0"):
             return None
         try:
             number = Decimal(text)

@@ -352,6 +352,26 @@ def test_a_column_may_be_deep_in_a_line(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize(
+    ("values", "text", "expected"),
+    [
+        ({r"\1": r"/(\d+)\.0/"}, "17850.0", "17850"),
+        ({r"\1": r"/(\d+)\.0/"}, "17850.5", "17850.5"),
+        ({r"\1": r"/(\d+)\.0/"}, "x17850.0", "x17850.0"),
+        ({r"\1": "/0*([^0].*)/"}, "0000012345", "12345"),
+        ({r"\1": ["/#(.*)/", "/gid:..shopify.Order.(.*)/"]}, "gid://shopify/Order/7", "7"),
+        ({r"\1": "/ *(.*?) */"}, " EUR  ", "EUR"),
+        ({"none": "-", r"\2 \1": "/(.*), (.*)/", "other": "/x.*/"}, "Doe, Ann", "Ann Doe"),
+        ({"none": "-", r"\2 \1": "/(.*), (.*)/", "other": "/x.*/"}, "-", "none"),
+        ({"none": "-", r"\2 \1": "/(.*), (.*)/", "other": "/x.*/"}, "xy", "other"),
+        ({r"\1": "/a|(b)|c/"}, "b", "b"),
+    ],
+)
+def test_a_value_may_be_made_of_parts_of_the_text(tmp_path: Path, values: dict[str, Any], text: str, expected: str):
+    (row,) = rows("orders", tmp_path, [ORDER | {"customer_id": text}], customer_id={"values": values})
+    assert row["customer_id"] == expected and not row["reasons"]
+
+
 def test_a_column_may_be_in_a_list_of_keys_and_values(tmp_path: Path):
     params = [
         {"key": "page_location", "value": {"string_value": "/a"}},
