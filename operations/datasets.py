@@ -223,7 +223,9 @@ def check(home: Home, dataset: str, window: Window | None, now: datetime, projec
     if not contract.kind:
         raise Permanent(f"{dataset} has no source: Clearwell writes it itself", todo="name another dataset")
     window = window or newest_day(home, contract, now)
-    alone = {dataset: contract} if contract.kind == _FILES else contracts | {dataset: contract}
+    alone = {
+        name: one for name, one in contracts.items() if contract.kind != _FILES or one.source != contract.source
+    } | {dataset: contract}
     # a folder for staging: if this process is killed, the next one deletes it
     with bronze.staged(home, "check") as folder:
         aside = replace(home, root=folder, shop_url=_shop_url(home, contract))

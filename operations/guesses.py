@@ -37,6 +37,7 @@ _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,9})?)?"
     r"(Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?"
 )
+_FLOAT_ID = re.compile(r"(\d+)\.0")
 _ZERO_FIRST = re.compile(r"0[0-9]+|\+.*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"(\+|00)[1-9][0-9 ()/-]{6,20}")
@@ -49,7 +50,7 @@ _DATES = (
     *("%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y"),
     *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%b %d, %Y", "%B %d, %Y"),
 )
-_CLOCKS = (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+_CLOCKS = tuple(f"{mark} {clock}" for mark in ("", ",") for clock in ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p"))
 _ZONED = (
     *("%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %H:%M:%S.%f %z", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"),
     *("%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%Y-%m-%d %H:%M UTC"),
@@ -248,8 +249,8 @@ class Type:
 
 
 def words(name: str) -> list[str]:
-    """Split a name into its words, in lower case and plain letters."""
-    plain = unicodedata.normalize("NFKC", name).translate(_LETTERS)
+    """Split a name into its words, in lower case and plain letters; `#` is the word no."""
+    plain = unicodedata.normalize("NFKC", name).replace("#", " no ").translate(_LETTERS)
     plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     plain = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3_\2\4", plain)
     return [part for part in re.split(r"[^a-z0-9]+", plain.lower()) if part]
@@ -347,7 +348,13 @@ def _type_of_texts(name: str, values: Collection[str]) -> Type:
         return found
     if all(_INTEGER.fullmatch(one) for one in values):
         return _type_of_integers(name, values)
-    return _decimals(values) or _marked_numbers(values) or _written_times(values) or Type("varchar", _text(values))
+    return (
+        _ids_as_floats(name, values)
+        or _decimals(values)
+        or _marked_numbers(values)
+        or _written_times(values)
+        or Type("varchar", _text(values))
+    )
 
 
 def _text(values: Collection[str]) -> str:
@@ -536,6 +543,14 @@ def _counted(name: str, values: Collection[str]) -> Type | None:
     return None
 
 
+def _ids_as_floats(name: str, values: Collection[str]) -> Type | None:
+    """Recognize ids such as 17850.0: a tool that keeps numbers with gaps as floats wrote them."""
+    if not is_code(name) or not all(map(_FLOAT_ID.fullmatch, values)):
+        return None
+    why = "numbers that name a thing, without the .0 that a tool wrote behind them"
+    return Type("varchar", why, {"values": {r"\1": f"/{_FLOAT_ID.pattern}/"}})
+
+
 def _decimals(values: Collection[str], digits: int = 18) -> Type | None:
     whole, scale = 0, 0
     for one in values:
@@ -543,7 +558,7 @@ def _decimals(values: Collection[str], digits: int = 18) -> Type | None:
         if not found:
             return None
         whole = max(whole, len((found[1] or "").lstrip("0")))
-        scale = max(scale, len(found[2] or found[3] or ""))
+        scale = max(scale, len((found[2] or found[3] or "").rstrip("0")))
         if digits < 18 and len(one.strip("+-").replace(".", "").strip("0")) > digits:
             return None
     if scale <= 4 and whole <= 14:

@@ -236,7 +236,9 @@ def _version(asked: Asked, columns: Sequence[_Column], notes: _Notes) -> str | N
         notes.decided.append(f"version {found.name}: as you say")
         return found.name
     named = [one for one in columns if guesses.is_version(one.label) and one.values]
-    times = [one for one in named if _as_time(one)] or [one for one in named if one.type.name == "bigint"]
+    times = [one for one in named if _as_time(one)] or [
+        one for one in named if one.type.name == "bigint" and len(one.values) > 1
+    ]
     if not times:
         return None
     best = min(times, key=lambda one: (one.type.name != "timestamp", one.missing))

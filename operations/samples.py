@@ -52,7 +52,7 @@ _ENDINGS = {
 _OTHER_ENDINGS = (".txt", ".zip")
 _PACKED = (".gz", ".zst")
 _WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
-_TABLE = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
+_TABLE = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_][\w$ -]*)\.([A-Za-z_][\w$ -]*)")
 # Such a table is large enough to take its rows from all of it, and not from its start.
 _LARGE = 2
 _FEWEST_ROWS = 1000

@@ -3,24 +3,27 @@
 import gzip
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ingestion import releases
+from ingestion import releases, sources
 from ingestion.columns import Column
 from ingestion.contract import PROJECT, Contract, read_contracts
 from ingestion.errors import Permanent
 from ingestion.file_settings import Dialect, Files
 from ingestion.home import Home
+from ingestion.land import Landing, Report
+from ingestion.window import Window
 from operations import datasets
 from operations.datasets import newest_day, propose_dataset, write
 from operations.propose import Asked, Proposal
 
 NOW = datetime(2026, 11, 3, 15, tzinfo=UTC)
+Contracts = Mapping[str, Contract]
 
 
 @pytest.fixture
@@ -213,6 +216,26 @@ def test_a_check_of_what_has_no_source_is_refused(tmp_path: Path, name: str, sai
     with pytest.raises(Permanent) as caught:
         datasets.check(home, name, None, NOW)
     assert said in str(caught.value) and not home.root.exists()
+
+
+def test_a_check_lands_one_dataset_of_a_source_where_others_are_on(
+    tmp_path: Path, project: Path, proposal: Proposal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(replace(proposal, asked=replace(proposal.asked, source="post")), project)
+    two = replace(proposal, asked=replace(proposal.asked, name="boxes", source="post"))
+    write(two, project)
+    monkeypatch.setenv("CLEARWELL_SOURCES", "post, exchange_rates")
+    landed: list[set[str]] = []
+
+    def ingest(source: str, window: Window, home: Home, at: datetime, report: Report, contracts: Contracts) -> Landing:
+        landed.append({name for name, one in contracts.items() if one.source == source})
+        return real(source, window, home, at, report, contracts)
+
+    real = sources.ingest
+    monkeypatch.setattr(sources, "ingest", ingest)
+    monkeypatch.setattr(datasets, "_parsed", lambda *_: [])
+    checked = datasets.check(Home(tmp_path / "home", tmp_path / "landing"), "parcels", None, NOW, project)
+    assert (checked.records, landed) == (2, [{"parcels"}])
 
 
 def test_a_path_is_read_from_the_name_it_begins_with() -> None:

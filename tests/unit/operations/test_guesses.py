@@ -45,7 +45,12 @@ def reads() -> Reads:
         ("line_number", ["1", "2"], "bigint"),
         ("stars", ["9223372036854775808"], "varchar"),
         ("amount", ["1.5", "2", "-3.1234"], "decimal(18,4)"),
-        ("amount", ["1.50000"], "decimal(18,8)"),
+        ("amount", ["1.50000"], "decimal(18,4)"),
+        ("amount", ["1.50001"], "decimal(18,8)"),
+        ("CustomerID", ["17850.0", "13047.0"], "varchar"),
+        ("amount", ["17850.0", "13047.0"], "decimal(18,4)"),
+        ("at", ["29.03.2024, 08:12:00", "1.4.2024, 23:00:59"], "timestamp"),
+        ("at", ["3/29/2024, 8:12:00 AM"], "timestamp"),
         ("amount", [".5", "7."], "decimal(18,4)"),
         ("amount", ["1e5", "2"], "varchar"),
         ("amount", ["NaN", "x"], "varchar"),
@@ -72,6 +77,11 @@ def reads() -> Reads:
 )
 def test_types_of_texts(name: str, values: list[str], kind: str) -> None:
     assert type_of(name, values).name == kind
+
+
+def test_ids_that_a_tool_wrote_as_floats_are_proposed_without_the_zero() -> None:
+    assert type_of("CustomerID", ["17850.0", "13047.0"]).options == {"values": {r"\1": r"/(\d+)\.0/"}}
+    assert type_of("CustomerID", ["17850.0", "13047.5"]).name == guesses.MONEY
 
 
 @pytest.mark.parametrize(

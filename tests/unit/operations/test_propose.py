@@ -68,6 +68,13 @@ def test_a_pair_may_be_the_key() -> None:
         proposed(["sku", "date", "note"], [["a", time, "x"] for time in times(5)], "sales")
 
 
+def test_a_number_sign_is_a_number_and_what_never_changes_is_no_version() -> None:
+    rows = [[f"#{1001 + number // 3}", str(number % 3), "2", "x"] for number in range(120)]
+    found = proposed(["Order #", "Line", "version", "note"], rows)
+    assert (found.key, found.version) == (("order_no", "line"), "file_time")
+    assert any("order_no and line" in one for one in found.decided)
+
+
 def test_what_the_user_says_counts_under_either_name() -> None:
     rows = [["1", "a", time] for time in times(3)]
     found = proposed(["Kunden Nr", "Art", "Zeit"], rows, key=("Kunden Nr", "art"), event_time="Zeit")

@@ -181,6 +181,7 @@ def test_a_place_without_records_is_one_clear_error(
 def test_a_table_is_named_by_its_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert samples.table_of("erp.public.orders") == ("erp", "public.orders")
+    assert samples.table_of("erp.sap-ecc.Invoice Heads") == ("erp", "sap-ecc.Invoice Heads")
     assert [samples.table_of(one) for one in ("a.b.csv", "a.csv", "./a.b.c", "a.csv.gz", "a.b")] == [None] * 5
     monkeypatch.setenv("AIRFLOW_CONN_ERP", "mysql://x")
     with pytest.raises(Permanent, match="does not read tables from: mysql"):
