@@ -400,7 +400,8 @@ opened as (
             when not starts_with(raw, '{') and json_type(raw) <> 'OBJECT' then 'not_an_object'
         end as unopened,
         from_json(case when unopened is null then raw end, {{ shape }}) as parsed
-    from identified
+    -- a byte order mark at the start of a file is no part of its first line
+    from (select * replace (case when starts_with(raw, chr(65279)) then substr(raw, 2) else raw end as raw) from identified)
 ),
 
 compared as (

@@ -7,6 +7,7 @@ examined or changed. Lines that are not UTF-8 go to a column of bytes.
 import hashlib
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,10 @@ SUFFIXES = {
 }
 # How compressed files begin.
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+# The header of a gzip, which no line is.
+_GZIP = re.compile(rb"\x1f\x8b\x08[\x00-\x1f].{6}", re.DOTALL)
+# How a file of lines begins that is not compressed, whatever its name says: some stores unpack what they hand out.
+_PLAIN = re.compile(rb"(\xef\xbb\xbf)?\s*\{")
 SCHEMA = pa.schema(
     [
         ("raw", pa.string()),
@@ -111,6 +116,8 @@ class LineFile:
             with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as second:
                 before = os.fstat(file.fileno())
                 self.mtime_ns = before.st_mtime_ns
+                if _PLAIN.match(os.pread(file.fileno(), 64, 0)):
+                    self.kind = "plain"
                 self._stored = _Hashing(file)
                 read = self._reader()
                 ahead = second.submit(read)
@@ -125,9 +132,16 @@ class LineFile:
 
     def _reader(self) -> Callable[[], bytes]:
         stream = inflated(cast(BinaryIO, self._stored), self.kind)
+        is_first = True
 
         def read() -> bytes:
+            nonlocal stream, is_first
             chunk = stream.read(CHUNK_BYTES)
+            if is_first and _GZIP.match(chunk):
+                # packed twice, as by a sender and by a store
+                stream = inflated(cast(BinaryIO, _Rest(chunk, stream)), "gzip")
+                chunk = stream.read(CHUNK_BYTES)
+            is_first = False
             if chunk:
                 # Counted here in the simplest way, to be compared with what the fast path wrote.
                 self.lines += chunk.count(b"\n") - (not self.ends_with_newline)
@@ -163,6 +177,22 @@ class _Hashing(io.RawIOBase):
             self.digest.update(view[:count])
         self.size += count
         return count
+
+
+class _Rest(io.RawIOBase):
+    """Read a stream again from the chunk that was taken from it."""
+
+    def __init__(self, taken: bytes, stream: BinaryIO) -> None:
+        self._taken = io.BytesIO(taken)
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        found = self._taken.read(len(buffer)) or self._stream.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
 
 
 def inflated(stored: BinaryIO, kind: str | None) -> BinaryIO:

@@ -55,6 +55,15 @@ def test_a_line_may_have_other_names(tmp_path: Path):
     assert missing["reasons"] == ["missing:event_type"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path):
+    marked, other = parsed(
+        "clickstream", tmp_path, lines([b"\xef\xbb\xbf{%b}\r\n" % EVENT.encode(), b"\xef\xbb\xbf[]\n"])
+    )
+    assert (marked["event_id"], marked["reasons"]) == ("e", None)
+    # a refused line is shown as it is
+    assert (other["raw"], other["reasons"]) == ("\ufeff[]\n", ["not_an_object"])
+
+
 @pytest.mark.parametrize(
     ("number", "price"),
     [

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingestion.sources import lines
-from ingestion.sources.lines import LineFile, Unreadable
+from ingestion.sources.lines import LineFile, Unreadable, compression_of
 
 PACK = {
     "x.jsonl": lambda content: content,
@@ -107,6 +107,28 @@ def test_truncated(tmp_path: Path, name: str, keep: int):
     (tmp_path / name).write_bytes(content[: keep if keep >= 0 else len(content) + keep])
     with pytest.raises(Unreadable, match="truncated"):
         read(LineFile(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst"])
+@pytest.mark.parametrize(
+    "packed",
+    [SOME, b"\xef\xbb\xbf" + SOME, gzip.compress(SOME), gzip.compress(gzip.compress(SOME))],
+    ids=["plain", "marked", "once", "twice"],
+)
+def test_lines_are_read_however_often_they_are_packed_and_whatever_their_file_is_called(
+    tmp_path: Path, name: str, packed: bytes
+):
+    (tmp_path / name).write_bytes(packed)
+    file = LineFile(tmp_path / name, compression_of(tmp_path / name))
+    lines = [line for table in file.tables(name) for line in table["raw"].to_pylist()]
+    assert "".join(lines).removeprefix("\ufeff") == SOME.decode() and file.lines == len(lines)
+    assert (file.size, file.sha256) == (len(packed), hashlib.sha256(packed).hexdigest())
+
+
+def test_what_is_packed_twice_and_cut_within_is_truncated(tmp_path: Path):
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(gzip.compress(SOME)[:-9]))
+    with pytest.raises(Unreadable, match="truncated"):
+        read(LineFile(tmp_path / "x.jsonl.gz"))
 
 
 def test_corrupt(tmp_path: Path):
