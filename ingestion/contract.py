@@ -247,8 +247,6 @@ def _check_source_names(contract: Contract, path: Path) -> None:
                 raise bad(path, field, f"is {name}: only lines have paths")
         if column.json_types and contract.format != "json_lines":
             raise bad(path, f"{contract.dataset}.{column.name}.json_types", "is for lines: rows have texts only")
-        if len(column.source_names) > 1 and contract.format == "json_lines":
-            raise bad(path, field, "must be one name: each line is read by itself")
 
 
 def _cadence(reader: Fields) -> timedelta:

@@ -106,7 +106,8 @@ def _check_name(name: str, project: Path) -> None:
         )
     if name in datasets_of((project / PROJECT_FILE).read_text()):
         raise Permanent(
-            f"there is a dataset {name} already", todo=f"`clearwell datasets check {name}`, or use another name"
+            f"there is a dataset {name} already",
+            todo=f"use another name; or have {name} read your data, as docs/your-data.md shows: its contract says where and how",
         )
 
 
@@ -322,9 +323,11 @@ def _checked(
 
 def _found_at_source(contract: Contract, columns: Sequence[str]) -> dict[str, str]:
     """Map the contract's columns to the source's; one that is read from a path to the name that the path begins with."""
-    paths = {one.name: _PATH_START.split(one.at_source[0])[1] for one in contract.columns if is_path(one.at_source[0])}
-    plain = contract.in_source([one.name for one in contract.columns if one.name not in paths], columns)
-    return {**plain, **{name: start for name, start in paths.items() if start in columns}}
+    starts = {
+        one.name: [_PATH_START.split(name)[1] for name in one.at_source if is_path(name)] for one in contract.columns
+    }
+    plain = contract.in_source([one.name for one in contract.columns], columns)
+    return {name: start for name, found in starts.items() for start in found if start in columns} | plain
 
 
 def _parsed(

@@ -508,8 +508,8 @@ def _say_the_rest(
         )
     if padded := [one.name for one in columns if one.is_padded]:
         notes.to_decide.append(
-            f"{_listed(padded)}: values end in blanks, which are kept, so they equal no value without them;"
-            " of a table, `query` in place of `table` may trim them"
+            f"{_listed(padded)}: values end in blanks, which are kept, so they equal no value without them; in the contract,"
+            r" `values: {'\1': '/(.*?) */'}` takes them away, and of a key of a table `query` in place of `table`"
         )
     if "header" in sample.csv:
         notes.to_decide.append(

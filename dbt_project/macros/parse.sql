@@ -363,12 +363,17 @@
 {% set names = the.columns | map(attribute='name') | list %}
 {% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 {% set layouts = [] if lines else layouts_of(dataset) %}
-{% set paths, searched = [], [] %}
-{% for column in the.columns if lines and is_path(names_at_source(column)[0]) %}
-    {% set path = names_at_source(column)[0] %}
-    {% do (searched if '=' in path else paths).append(path) %}
+{% set paths, searched, places = [], [], [] %}
+{% for column in the.columns if lines %}
+    {% for name in names_at_source(column) %}
+        {% do places.append({'name': name, 'type': column.data_type, 'column': column.name}) %}
+        {% if is_path(name) %}{% do (searched if '=' in name else paths).append(name) %}{% endif %}
+    {% endfor %}
 {% endfor %}
 {% do paths.extend(searched) %}
+{#- a column may have several names in a line; the first that has a value there counts #}
+{% set has_more_names = places | length > the.columns | length %}
+{% set all_kinds = 'found_kinds' if searched else 'kinds_in_line' if has_more_names else 'kinds' %}
 {% set form = usual_form(dataset) if lines else none %}
 {% set shape = shape_of_lines(dataset, form) if lines else none %}
 with batches as (
@@ -428,9 +433,16 @@ shaped as (
         case when lenient is null then parsed when marked is not null then from_json(marked, {{ shape }}) end as parsed,
         case when unreadable is null and not is_usual then json_keys(raw) end as keys,
         {#- one call for all paths reads the line once; a search in a list is a call of its own #}
-        case when unreadable is null and not is_usual then json_type(raw, [{% for column in the.columns %}{{ literal('$' if names_at_source(column)[0] in searched else path_of(names_at_source(column)[0])) }}{{ ', ' if not loop.last }}{% endfor %}]) end as {{ 'found_kinds' if searched else 'kinds' }}
+        case when unreadable is null and not is_usual then json_type(raw, [{% for place in places %}{{ literal('$' if place.name in searched else path_of(place.name)) }}{{ ', ' if not loop.last }}{% endfor %}]) end as {{ all_kinds }}
         {%- if searched %},
-        case when unreadable is null and not is_usual then [{% for column in the.columns %}{% set name = names_at_source(column)[0] %}{{ in_line('json_type', 'raw', name) if name in searched else 'found_kinds[' ~ loop.index ~ ']' }}{{ ', ' if not loop.last }}{% endfor %}] end as kinds
+        case when unreadable is null and not is_usual then [{% for place in places %}{{ in_line('json_type', 'raw', place.name) if place.name in searched else 'found_kinds[' ~ loop.index ~ ']' }}{{ ', ' if not loop.last }}{% endfor %}] end as {{ 'kinds_in_line' if has_more_names else 'kinds' }}
+        {%- endif %}
+        {%- if has_more_names %},
+        case when unreadable is null and not is_usual then [
+            {%- for column in the.columns %}
+            coalesce({% for place in places %}{% if place.column == column.name %}nullif(kinds_in_line[{{ loop.index }}], 'NULL'), {% endif %}{% endfor %}'NULL'){{ ',' if not loop.last }}
+            {%- endfor %}
+        ] end as kinds
         {%- endif %}
         {%- if paths %},
         {%- set line = 'case when unreadable is null then coalesce(marked, raw) end' %}
@@ -448,10 +460,12 @@ texts as (
         -- a repeated key is refused; compare only if the line has other keys than the contract's
         case
             when unreadable is not null then unreadable
-            when {{ 'true' if paths else 'len(keys) <> list_count(kinds)' }} then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
+            when {{ 'true' if paths or has_more_names else 'len(keys) <> list_count(kinds)' }} then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
         end as unreadable
         {%- for column in the.columns %},
-        {{ row_id(dataset, column.name) or text_in_line(names_at_source(column)[0], column.data_type, paths) }} as text_{{ column.name }}{% endfor %}
+        {%- set written = [] %}
+        {%- for name in names_at_source(column) %}{% do written.append(text_in_line(name, column.data_type, paths)) %}{% endfor %}
+        {{ row_id(dataset, column.name) or (written[0] if written | length == 1 else 'coalesce(' ~ written | join(', ') ~ ')') }} as text_{{ column.name }}{% endfor %}
     from shaped
 ),
 {% else %}

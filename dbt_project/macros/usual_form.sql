@@ -15,8 +15,8 @@
 {% macro usual_form(dataset) %}
     {% set files = entering_files(dataset) %}
     {% if not files %}{{ return(none) }}{% endif %}
-    {# a path needs parses of its own, and a value that the contract gives has no kind #}
-    {% for column in contract(dataset).columns if is_path(names_at_source(column)[0]) or (column.config.meta or {}).get('constant') is not none %}{{ return(none) }}{% endfor %}
+    {# a path needs parses of its own, a column of several names a look at each, and a value that the contract gives has no kind #}
+    {% for column in contract(dataset).columns if is_path(names_at_source(column)[0]) or names_at_source(column) | length > 1 or (column.config.meta or {}).get('constant') is not none %}{{ return(none) }}{% endfor %}
     {% set seen = run_query(
         "select cast(to_json({'keys': keys, 'kinds': kinds, 'is_spaced': is_spaced, 'ends': ends}) as varchar) from (select json_keys(raw) as keys, json_type(raw, '$.*') as kinds,"
         ~ " starts_with(raw, '{\"' || json_keys(raw)[1] || '\": ') as is_spaced, case when suffix(raw, chr(13) || chr(10)) then chr(13) || chr(10) else chr(10) end as ends"
@@ -61,7 +61,7 @@
 {# The structure that lines are read with: the contract's names, and the other keys of the usual form. #}
 {% macro shape_of_lines(dataset, form) -%}
     {%- set names = [] -%}
-    '{ {%- for column in contract(dataset).columns if not is_path(names_at_source(column)[0]) -%} {%- do names.append(names_at_source(column)[0]) -%} "{{ names_at_source(column)[0].replace("'", "''") }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}"{{ ',' if not loop.last }} {%- endfor -%}
+    '{ {%- for column in contract(dataset).columns -%}{%- for name in names_at_source(column) if not is_path(name) -%} {%- do names.append(name) -%} {{ ',' if names | length > 1 }}"{{ name.replace("'", "''") }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}" {%- endfor -%}{%- endfor -%}
     {%- for key in (form['keys'] if form else []) if key.name not in names -%} ,"{{ key.name }}":"JSON" {%- endfor -%} }'
 {%- endmacro %}
 

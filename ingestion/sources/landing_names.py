@@ -19,7 +19,7 @@ _ABOUT_DATA = re.compile(r".*\.(crc|md5|sha\d*|sum|sig|asc|done|ok|ready|complet
 _NO_DATA = re.compile(
     r"[._].*|readme.*|license.*|.*\.md|thumbs\.db|desktop\.ini|lost\+found|(md5|sha\d+)sums?", re.IGNORECASE
 )
-_OTHER_KIND = "only .jsonl and .ndjson files are read, plain, .gz or .zst: convert it, or move it away"
+_OTHER_KIND = "only .jsonl and .ndjson files are read, plain, .gz or .zst: convert it, move it away, or read files of any name by `location` in the contract"
 _FOLDER = "a folder within an hour is not read: move its files up into the hour, or move it away"
 _NO_FILE = "it is a pipe, a socket or a device, not a file: move it away"
 # The ways in which people and tools write a date or an hour: 2026-1-5, 20260105, dt=2026-01-05; 9, 09h, hour=09.

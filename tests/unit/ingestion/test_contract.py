@@ -82,14 +82,15 @@ def test_a_source_may_have_other_names(write):
     }
 
 
-def test_a_line_has_one_name_for_a_column(write):
+def test_a_line_may_have_several_names_for_a_column_but_no_two_columns_share_one(write):
     text = YAML.replace(
         "source: orders, connection: shop, table: shop.orders, format: rows",
         "source: clickstream, kind: hours, format: json_lines",
     )
-    assert read_contracts(write(text.replace("personal: true", "from: State")))
-    with pytest.raises(Permanent, match=r"orders.status.from must be one name"):
-        read_contracts(write(text.replace("personal: true", "from: [State, Status]")))
+    several = read_contracts(write(text.replace("personal: true", "from: [State, $.now.status]")))
+    assert several["orders"].at_source("status") == ("State", "$.now.status")
+    with pytest.raises(Permanent, match=r"orders.status.from is order_id, which order_id is read from already"):
+        read_contracts(write(text.replace("personal: true", "from: [State, order_id]")))
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,45 @@ def test_a_line_may_have_other_names(tmp_path: Path):
     assert missing["reasons"] == ["missing:event_type"]
 
 
+def test_a_column_may_have_several_names_in_a_line(tmp_path: Path):
+    names = {
+        "event_type": ["event", "type"],
+        "product_id": ["$.properties.sku", "$.params[key=item].value.text", "$.params[key=item].value.number"],
+        "unit_price": ["price", "$.properties.price"],
+    }
+    common = {"event_id": "e", "event_time": "2026-11-01T10:00:00Z", "visitor_id": "v"}
+    texts = [
+        {"event": "click", "type": "track", "properties": {"sku": "a", "price": 1.5}},
+        {
+            "event": None,
+            "type": "search",
+            "params": [{"key": "item", "value": {"text": "b", "number": "2"}}],
+            "price": 2,
+        },
+        {
+            "type": "search",
+            "params": [{"key": "item", "value": {"number": "3"}}],
+            "price": "0.5",
+            "properties": {"price": 9},
+        },
+        {"event": 7, "type": "search"},
+        {"other": "search"},
+    ]
+    found = parsed(
+        "clickstream", tmp_path, lines(f"{json.dumps(common | one)}\n".encode() for one in texts), names=names
+    )
+    assert [(one["event_type"], one["product_id"], one["unit_price"]) for one in found[:3]] == [
+        ("click", "a", Decimal("1.5")),
+        ("search", "b", Decimal("2")),
+        ("search", "3", Decimal("0.5")),
+    ]
+    assert [one["reasons"] for one in found] == [None, None, None, ["wrong_type:event_type"], ["missing:event_type"]]
+    (twice,) = parsed(
+        "clickstream", tmp_path / "twice", lines([b'{%b,"event":"a","event":"a"}\n' % EVENT.encode()]), names=names
+    )
+    assert twice["reasons"] == ["duplicate_key"]
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path):
     marked, other = parsed(
         "clickstream", tmp_path, lines([b"\xef\xbb\xbf{%b}\r\n" % EVENT.encode(), b"\xef\xbb\xbf[]\n"])
