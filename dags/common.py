@@ -24,7 +24,6 @@ from ingestion import log
 from ingestion.connections import needed, variable
 from ingestion.contract import CADENCES, read_contracts, say_duration, source_ends
 from ingestion.errors import Permanent
-from ingestion.faults import named
 from ingestion.kinds import KINDS
 from ingestion.window import Window
 from warehouse.lineage import gold_tables
@@ -115,6 +114,8 @@ PERSISTENCE = {
 @contextmanager
 def observed() -> Iterator[None]:
     """Give what a task logs the ids of its run, and its errors of the machine their names."""
+    from ingestion.faults import named  # imports DuckDB
+
     log.set_up_task()
     with log.bound(clock=now, **_ids()), named():
         yield

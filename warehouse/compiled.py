@@ -1,6 +1,7 @@
-"""Keep the SQL of dbt's tests once dbt has compiled it: DuckDB then runs it in a tenth of the time that dbt takes.
+"""Keep the SQL of dbt's tests and models once dbt has compiled it.
 
-Only of tests whose SQL is the same in each build: it follows from the project's files and from which tables the state has.
+DuckDB runs a test in a tenth of the time that dbt takes, and dbt runs a model without compiling it again. Only SQL that is the
+same in each build is kept: it follows from the project's files, and from the tables and columns of the state.
 """
 
 import json
@@ -19,39 +20,49 @@ _DIFFERS = re.compile(
     r"\b(run_query|statement|execute_macro|env_var|invocation_id|run_started_at|modules)\b"
     r"|\bvar\(\s*['\"](plan|build_id|model_version|held|from|to)['\"]"
 )
+# What dbt would compile once more.
+_TEMPLATE = re.compile(r"\{[{%#]|[}%#]\}")
 # How a test's rows are judged unless it says otherwise: any row is a failure.
 _FAILS = {"fail_calc": "count(*)", "error_if": "!= 0", "warn_if": "!= 0"}
 
 Nodes = Mapping[str, Mapping[str, Any]]
 
 
-def read(home: Home, project: Path, tables: Collection[tuple[str, str]]) -> dict[str, str]:
-    """Return the known SQL of tests by name. `tables` are the (schema, name) of the state's tables."""
+def read(home: Home, project: Path, kind: str, columns: Collection[tuple[str, ...]]) -> dict[str, str]:
+    """Return the known SQL of `tests` or `models` by name. `columns` are all columns of the state."""
     with suppress(ValueError):  # a damaged file is written again
-        return dict(json.loads(kept(home, project, _name(project, tables)) or b"{}"))
+        return dict(json.loads(kept(home, project, _name(project, kind, columns)) or b"{}"))
     return {}
 
 
-def remember(home: Home, project: Path, tables: Collection[tuple[str, str]], sql: Mapping[str, str]) -> None:
-    """Keep the SQL of tests by name, beside what is known already."""
-    known = read(home, project, tables)
+def remember(
+    home: Home, project: Path, kind: str, columns: Collection[tuple[str, ...]], sql: Mapping[str, str]
+) -> None:
+    """Keep the SQL of tests or models by name, beside what is known already."""
+    known = read(home, project, kind, columns)
     if sql.items() - known.items():
-        keep(home, project, _name(project, tables), json.dumps(known | dict(sql)).encode())
+        keep(home, project, _name(project, kind, columns), json.dumps(known | dict(sql)).encode())
 
 
-def constant(tests: Nodes, macros: Nodes) -> set[str]:
-    """Return the names of the tests whose SQL is the same in each build, going by the text of the test and of its macros.
+def is_final(sql: str) -> bool:
+    """Say whether dbt leaves this text as it is when it compiles it."""
+    return not _TEMPLATE.search(sql)
 
-    A test that fails by another rule than that it finds rows is left out.
-    """
+
+def constant(nodes: Nodes, macros: Nodes) -> set[str]:
+    """Return the names of the nodes whose SQL is the same in each build, going by the text of the node and of its macros."""
     return {
-        test["name"]
-        for test in tests.values()
-        if all(test["config"][name] == value for name, value in _FAILS.items())
-        and "finding" in test["config"]["meta"]
-        and not _DIFFERS.search(test["raw_code"])
-        and not any(_DIFFERS.search(macros[name]["macro_sql"]) for name in _reached(test, macros))
+        node["name"]
+        for node in nodes.values()
+        if not _DIFFERS.search(node["raw_code"])
+        and not any(_DIFFERS.search(macros[name]["macro_sql"]) for name in _reached(node, macros))
     }
+
+
+def fails_by_rows(test: Mapping[str, Any]) -> bool:
+    """Say whether a test fails if it finds rows, and says what they mean: then its SQL is all there is to run."""
+    config = test["config"]
+    return all(config[name] == value for name, value in _FAILS.items()) and "finding" in config["meta"]
 
 
 def _reached(node: Mapping[str, Any], macros: Nodes) -> set[str]:
@@ -66,6 +77,6 @@ def _reached(node: Mapping[str, Any], macros: Nodes) -> set[str]:
     return seen
 
 
-def _name(project: Path, tables: Collection[tuple[str, str]]) -> str:
-    there = sha256(json.dumps(sorted(tables)).encode()).hexdigest()[:8]
-    return f"{project_key(project)}-{there}.tests"
+def _name(project: Path, kind: str, columns: Collection[tuple[str, ...]]) -> str:
+    there = sha256(json.dumps(sorted(columns)).encode()).hexdigest()[:8]
+    return f"{project_key(project)}-{there}.{kind}"

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
@@ -17,7 +17,7 @@ from ingestion import faults
 from ingestion.contract import PROJECT
 from ingestion.database import MEMORY, attached, connect, memory
 from ingestion.errors import ClearwellError, Permanent
-from warehouse import compiled
+from warehouse import compiled, garbage
 from warehouse.parsed import listed, parsed
 from warehouse.plan import Build
 from warehouse.version import model_version
@@ -135,6 +135,19 @@ def run_models(
     return results
 
 
+def _columns_of_state(build: Build) -> list[tuple[str, ...]]:
+    """Return all columns of the state, each with how the build attaches it, its table and its type.
+
+    Where a model's SQL is the same in each build, it depends on nothing else but the project.
+    """
+    query = (
+        "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal order by all"
+    )
+    attached_as = "previous" if build.plan().full else "state"
+    with connect(build.home.state) as connection:
+        return [(attached_as, *row) for row in connection.execute(query).fetchall()]
+
+
 def _keep_times(build: Build, results: Sequence[Result]) -> None:
     """Keep the seconds of each model with the build. Nothing depends on them: a file that cannot be written is left out."""
     with suppress(OSError):
@@ -175,16 +188,12 @@ def run_tests(build: Build, *, without_tag: str = "") -> list[Result]:
 def _tested(build: Build, without_tag: str) -> list[Result]:
     """Run tests by their SQL where it is known, and in dbt those whose SQL is not known yet, differs by build, or fails."""
     manifest = _manifest(build)
-    tests = {
-        key: node
-        for key, node in manifest["nodes"].items()
-        if node["resource_type"] == "test" and without_tag not in node["tags"]
-    }
+    tests = {key: node for key, node in _nodes(build, "test").items() if without_tag not in node["tags"]}
+    columns = _columns_of_state(build)
+    known = compiled.read(build.home, PROJECT, "tests", columns)
     with connect(build.file) as connection, attached_as_by_dbt(connection, build):
         empty = _without_rows(connection, manifest["nodes"])
         chosen = {node["name"]: node for node in tests.values() if node["name"] not in empty}
-        tables = connection.execute(_TABLES_OF_STATE).fetchall()
-        known = compiled.read(build.home, PROJECT, tables)
         results = [
             result
             for name, node in chosen.items()
@@ -194,15 +203,14 @@ def _tested(build: Build, without_tag: str) -> list[Result]:
     if left:
         ran = _invoke(build, "test", "--exclude", "test_type:unit", "--select", *left)
         constant = compiled.constant(tests, manifest["macros"])
-        found = {one.name: one.sql for one in ran if one.sql and one.name in constant}
-        compiled.remember(build.home, PROJECT, tables, found)
+        found = {
+            one.name: one.sql
+            for one in ran
+            if one.sql and one.name in constant and compiled.fails_by_rows(chosen[one.name])
+        }
+        compiled.remember(build.home, PROJECT, "tests", columns, found)
         results += ran
     return results
-
-
-_TABLES_OF_STATE = """
-    select table_schema, table_name from information_schema.tables where table_catalog = 'state' order by all
-"""
 
 
 @contextmanager
@@ -378,7 +386,11 @@ def datasets_behind(build: Build, names: Iterable[str]) -> list[tuple[str, ...]]
 
 
 def _models(build: Build) -> dict[str, dict[str, Any]]:
-    return {node["name"]: node for node in nodes_of(build).values() if node["resource_type"] == "model"}
+    return {node["name"]: node for node in _nodes(build, "model").values()}
+
+
+def _nodes(build: Build, kind: str) -> dict[str, dict[str, Any]]:
+    return {key: node for key, node in nodes_of(build).items() if node["resource_type"] == kind}
 
 
 def nodes_of(build: Build) -> Mapping[str, dict[str, Any]]:
@@ -445,18 +457,24 @@ def _run(
     built: Callable[[int, int], None] | None = None,
 ) -> Any:
     # Importing dbt costs seconds: import it only to run it.
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
+    with garbage.not_collected():
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.cli.main import dbtRunner
 
-    from warehouse.dbt_log import kept_log
+        from warehouse.dbt_log import kept_log
 
     with _surroundings(build):
         try:
             of_project = project or PROJECT
-            manifest, nodes = parsed(build.home, of_project, lambda: _parse(build, of_project))
+            with garbage.not_collected():
+                manifest, nodes = parsed(build.home, of_project, lambda: _parse(build, of_project))
             build.target.mkdir(parents=True, exist_ok=True)
             build.made_by.write_bytes(nodes)
-            with kept_log(_log(build)) as keep:
+            with (
+                _models_compiled_once(build, manifest) if command == "build" and not project else nullcontext(),
+                kept_log(_log(build)) as keep,
+                garbage.set_aside(),
+            ):
                 counting = [partial(_count_models, built)] if built else []
                 runner = dbtRunner(manifest=manifest, callbacks=[keep, *counting])
                 outcome = runner.invoke(arguments(build, command, *more, project=project))
@@ -470,6 +488,22 @@ def _run(
             todo=f"read {_log(build)} and fix the cause; then run the same command again",
         )
     return outcome.result
+
+
+@contextmanager
+def _models_compiled_once(build: Build, manifest: Any) -> Iterator[None]:
+    """Give dbt the models whose SQL is known in that form, as it leaves SQL without Jinja as it is; keep the others' SQL."""
+    columns = _columns_of_state(build)
+    known = compiled.read(build.home, PROJECT, "models", columns)
+    models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
+    for node in models:
+        node.raw_code = known.get(node.name, node.raw_code)
+    yield
+    if not known:
+        constant = compiled.constant(_nodes(build, "model"), _manifest(build)["macros"])
+        sql = {node.name: node.compiled_code for node in models if node.name in constant and node.compiled_code}
+        found = {name: one for name, one in sql.items() if compiled.is_final(one)}
+        compiled.remember(build.home, PROJECT, "models", columns, found)
 
 
 def _count_models(built: Callable[[int, int], None], event: Any) -> None:
@@ -486,12 +520,27 @@ def _surroundings(build: Build) -> Iterator[None]:
         "CLEARWELL_SCRATCH": str(build.scratch),
         "CLEARWELL_STATE": str(build.start_state()),
         MEMORY: memory(),
+        "CLEARWELL_THREADS": str(threads(build)),
         "CLEARWELL_PREVIOUS": str(build.home.state if build.plan().full else build.empty),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }
     with _environment(environment), _folder(Path.cwd()):
         yield
+
+
+# Below both, hardly a table has more rows than DuckDB gives to one thread: 122,880.
+_FEW_RECORDS, _SMALL_STATE = 100_000, 32_000_000
+
+
+def threads(build: Build) -> int:
+    """Return how many threads DuckDB may use for a build. In a small one a second thread finds no work, and takes CPU time."""
+    entering = sum(json.loads(line)["records_written"] for line in build.batches.read_text().splitlines())
+    state = build.home.state.stat().st_size if build.home.state.exists() else 0
+    if entering < _FEW_RECORDS and state < _SMALL_STATE:
+        return 1
+    with duckdb.connect() as connection:
+        return int(connection.execute("select current_setting('threads')").fetchall()[0][0])
 
 
 def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ingestion.errors import Permanent
-from warehouse import dbt, state
+from warehouse import dbt, garbage, state
 from warehouse.dbt import Expectation
 from warehouse.personal import not_in_findings
 from warehouse.plan import Build
@@ -43,7 +43,8 @@ def check(build: Build) -> list[Outcome]:
     with state.connect(build.file) as connection:
         frames = {table: _frame(connection, table, mine) for table, mine in rules.items()}
     filled = {table: frame for table, frame in frames.items() if len(frame)}
-    return _validate(rules, filled) if filled else []
+    with garbage.not_collected():
+        return _validate(rules, filled) if filled else []
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, table: str, rules: list[Expectation]) -> pd.DataFrame:
@@ -67,7 +68,7 @@ def _validate(rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.Da
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
     # Importing Great Expectations costs seconds: import it only in an audit.
-    with _lazily(_SELDOM_USED):
+    with _lazily(_SELDOM_USED), _without(_NOT_USED):
         import great_expectations as gx
         from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
@@ -75,10 +76,10 @@ def _validate(rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.Da
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    source = context.data_sources.add_pandas("gold")
-    definitions = []
-    for table in frames:
-        batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("touched")
+    touched = context.data_sources.add_pandas("gold").add_dataframe_asset("touched")
+    whole = touched.add_batch_definition_whole_dataframe("whole")
+    outcomes = []
+    for table, frame in frames.items():
         try:
             expected = [
                 ExpectationConfiguration(type=one.name, kwargs=one.arguments).to_domain_obj() for one in rules[table]
@@ -89,21 +90,19 @@ def _validate(rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.Da
                 where=f"dbt_project/models/gold/gold_{table}.yml",
                 todo="fix the expectation's name or arguments",
             ) from error
-        suite = context.suites.add(gx.ExpectationSuite(name=table, expectations=expected))
-        definitions.append(gx.ValidationDefinition(name=table, data=batch, suite=suite))
-    outcomes = []
-    for definition in definitions:
-        context.validation_definitions.add(definition)
-        result = definition.run(
-            batch_parameters={"dataframe": frames[definition.name]},
+        # neither the suite nor its run is added to the context, which would write its whole configuration each time
+        result = whole.get_batch({"dataframe": frame}).validate(
+            gx.ExpectationSuite(name=table, expectations=expected),
             result_format={"result_format": "SUMMARY", "partial_unexpected_count": 5},
         )
-        outcomes += [_outcome(definition.name, one) for one in result.results]
+        outcomes += [_outcome(table, one) for one in result.results]
     return outcomes
 
 
 # What Great Expectations imports for its pages and for a few rules that nothing here uses: a third of its import.
 _SELDOM_USED = frozenset({"altair", "scipy.stats"})
+# What it does without if it is not installed: it would import SQLAlchemy to define rules for databases.
+_NOT_USED = frozenset({"sqlalchemy"})
 
 
 @contextmanager
@@ -116,6 +115,24 @@ def _lazily(names: frozenset[str]) -> Iterator[None]:
             if spec and spec.loader:
                 spec.loader = LazyLoader(spec.loader)
             return spec
+
+    finder = Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+@contextmanager
+def _without(names: frozenset[str]) -> Iterator[None]:
+    """Let imports of these modules fail as if they were not installed, unless they are loaded already."""
+
+    class Finder(MetaPathFinder):
+        def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
+            if name in names:
+                raise ModuleNotFoundError(f"{name} is not loaded here", name=name)
+            return None
 
     finder = Finder()
     sys.meta_path.insert(0, finder)

@@ -14,3 +14,16 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}
 {% endmaterialization %}
+
+{# Compare the columns of an enforced contract with those of the query in one statement. dbt's own macro asks DuckDB for the
+   declared columns as well, and formats each column with two macros: it is left to say what differs. #}
+{% macro duckdb__get_assert_columns_equivalent(sql) %}
+    {%- set found = get_column_schema_from_query(sql) -%}
+    {%- set types = {} -%}
+    {%- for column in found -%}{%- do types.update({column.name: column.dtype | lower}) -%}{%- endfor -%}
+    {%- set other = namespace(any=found | length != model.columns | length) -%}
+    {%- for column in model.columns.values() if types.get(column.name) != column.data_type | lower | replace(", ", ",") -%}
+        {%- set other.any = true -%}
+    {%- endfor -%}
+    {%- if other.any -%}{{ assert_columns_equivalent(sql) }}{%- endif -%}
+{% endmacro %}

@@ -1,6 +1,8 @@
 """What the DAGs declare: ids, tasks, windows, retries, pools, owners, docs."""
 
 import ast
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -152,8 +154,6 @@ def test_only_dags_import_airflow():
 
 
 def test_a_source_that_is_off_has_no_dag_and_one_that_has_ended_no_new_runs(airflow_home, monkeypatch):
-    import sys
-
     from airflow.dag_processing.dagbag import DagBag
 
     monkeypatch.setenv("CLEARWELL_SOURCES", "orders until 2011-12-10, exchange_rates")
@@ -177,6 +177,19 @@ def test_every_task_of_ours_tells_the_faults_of_the_machine(bag):
         if function := getattr(task, "python_callable", None):
             assert function.__wrapped__, task.task_id
             assert common.observed.__name__ in inspect.getsource(function), task.task_id
+
+
+def test_parsing_the_dag_files_loads_none_of_the_libraries_that_only_tasks_use():
+    """Airflow parses each file again and again."""
+    code = """
+import importlib, pathlib, sys
+for path in pathlib.Path("dags").glob("*.py"):
+    importlib.import_module(f"dags.{path.stem}")
+loaded = {"duckdb", "pyarrow", "pandas", "dbt", "great_expectations"} & sys.modules.keys()
+assert not loaded, loaded
+"""
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300, cwd=root)
 
 
 def test_a_task_on_a_full_disk_fails_for_good(bag, monkeypatch):

@@ -11,9 +11,11 @@ import pytest
 
 from demo import simulate
 from ingestion import sources
+from ingestion.contract import PROJECT
 from ingestion.home import Home
 from ingestion.window import Window
 from warehouse import build as warehouse
+from warehouse import compiled, dbt
 from warehouse.plan import Build
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -110,3 +112,30 @@ def scans(operator: dict[str, Any]) -> list[tuple[str, int]]:
     table = str((operator.get("extra_info") or {}).get("Table") or "")
     found = [(table.removeprefix("state."), operator["operator_rows_scanned"])] if table.startswith("state.") else []
     return found + [scan for child in operator.get("children", []) for scan in scans(child)]
+
+
+def test_most_models_are_compiled_once_for_all_builds_and_to_what_dbt_compiles(
+    made: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their SQL was kept by the build of another day."""
+    request = warehouse.Request(date(2026, 11, 1), date(2026, 11, 2), reason="another plan for the same models")
+    planned = warehouse.plan(made.home, request, NOW)
+    assert planned
+    other = Build(made.home, planned.build_id)
+    warehouse.transform(made.home, other.build_id)
+    known = compiled.read(made.home, PROJECT, "models", dbt._columns_of_state(other))
+    by_known = models_of(other)
+    assert len(known) > len(by_known) / 2
+    assert known.items() <= by_known.items()
+    monkeypatch.setattr(compiled, "read", lambda *_: {})
+    warehouse.transform(made.home, other.build_id)
+    assert models_of(other) == by_known
+
+
+def models_of(build: Build) -> dict[str, str]:
+    """Return the SQL of each model of a build, as dbt ran it."""
+    return {
+        node["name"]: dbt.compiled_sql(build, node)
+        for node in dbt.nodes_of(build).values()
+        if node["resource_type"] == "model"
+    }

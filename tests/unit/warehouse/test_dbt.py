@@ -101,3 +101,19 @@ def test_other_failures_of_a_model_say_what_they_are(monkeypatch: pytest.MonkeyP
     error = failure(monkeypatch, "Binder Error: no such column")
     assert isinstance(error, Permanent)
     assert error.todo == "fix the model and run `clearwell build` again"
+
+
+@pytest.mark.parametrize(
+    ("entering", "of_state", "is_small"),
+    [([], 0, True), ([60_000, 39_999], 31_999_999, True), ([60_000, 40_000], 0, False), ([1], 32_000_000, False)],
+)
+def test_a_small_build_has_one_thread(tmp_path: Path, entering: list[int], of_state: int, is_small: bool) -> None:
+    made = Build(Home(tmp_path, tmp_path), "build-1")
+    made.folder.mkdir(parents=True)
+    made.batches.write_text("".join(json.dumps({"records_written": records}) + "\n" for records in entering))
+    made.home.state.parent.mkdir(exist_ok=True)
+    with made.home.state.open("wb") as file:
+        file.truncate(of_state)
+    with duckdb.connect() as connection:
+        (of_machine,) = connection.execute("select current_setting('threads')").fetchall()[0]
+    assert dbt.threads(made) == (1 if is_small else of_machine)
