@@ -9,7 +9,7 @@ of each kind.
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -105,29 +105,39 @@ def _add_day(shop: Shop, draw: np.random.Generator, today: date, level: float, n
     shop.add("refunded_share", "ratio", start, draw.binomial(orders, refunded), orders)
 
 
-def judge(shop: Shop, days: int, settings: Mapping[str, Any]) -> list[tuple[str, str, datetime]]:
-    """Return the measure, period and start of every alert."""
+@dataclass(frozen=True)
+class Alert:
+    """A number that is told, by its name."""
+
+    measure: str
+    period: str
+    start: datetime
+
+
+def judge(rows: Sequence[tuple[Any, ...]], first: date, days: int, settings: Mapping[str, Any]) -> list[Alert]:
+    """Return every alert of rows of `ops.measures`, of which all days from the first on have landed."""
     with duckdb.connect() as connection:
-        connection.register("drawn", pa.table({name: [row[at] for row in shop.rows] for at, name in enumerate(NAMES)}))
+        connection.register("drawn", pa.table({name: [row[at] for row in rows] for at, name in enumerate(NAMES)}))
         connection.execute(
             "create table measures as select * replace (amount::decimal(38, 4) as amount, base::bigint as base, "
             "period_start::timestamp as period_start) from drawn"
         )
         connection.execute(
-            f"create table dates as select date '{FIRST}' + day::integer as record_date from range({days}) t (day)"
+            f"create table dates as select date '{first}' + day::integer as record_date from range({days}) t (day)"
         )
-        connection.execute("create table covered as select 'shop' as dataset, record_date from dates")
+        connection.execute(
+            "create table covered as select 'shop' as dataset, record_date, record_date + interval 1 day as known_until from dates"
+        )
         macros = project(connection)
         macros["var"] = lambda name: {"unusual": settings}[name]
         query = macros["unusual"]("measures", "dates", "covered")
-        return connection.execute(
-            f"select measure, period, period_start from ({query}) where is_alert order by all"
-        ).fetchall()
+        found = connection.execute(f"select measure, period, period_start from ({query}) where is_alert order by all")
+        return [Alert(*row) for row in found.fetchall()]
 
 
-def days_of(alert: tuple[str, str, datetime]) -> set[date]:
+def days_of(alert: Alert) -> set[date]:
     """Return the days that an alert is about."""
-    return {alert[2].date() + timedelta(days=more) for more in range(7 if alert[1] == "week" else 1)}
+    return {alert.start.date() + timedelta(days=more) for more in range(7 if alert.period == "week" else 1)}
 
 
 def main() -> None:
@@ -144,11 +154,11 @@ def main() -> None:
         found, alarms, false, quiet = Counter[str](), 0, 0, 0
         for seed in range(arguments.shops):
             shop = make_shop(seed, size, arguments.days)
-            alerts = judge(shop, arguments.days, settings)
+            alerts = judge(shop.rows, FIRST, arguments.days, settings)
             told = {day for alert in alerts for day in days_of(alert)}
             found.update(name for name, when in shop.incidents.items() if when & told)
             broken = set().union(*shop.incidents.values())
-            wrong = {alert[2].date() for alert in alerts if not days_of(alert) & broken}
+            wrong = {alert.start.date() for alert in alerts if not days_of(alert) & broken}
             alarms, false, quiet = alarms + len(told & broken), false + len(wrong), quiet + arguments.days - len(broken)
         total = arguments.shops * len(INCIDENTS)
         print(

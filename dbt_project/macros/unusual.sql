@@ -1,12 +1,15 @@
 {# Judge measured numbers against what is usual for their day or hour of the week.
 
    `measures` has one row per dataset, subject, measure and period ("day" or "hour") with `amount`, and for a ratio its `base`.
-   `dates` are those to judge, `covered` the whole days that landed, by dataset. A day that landed without a row counts as zero.
+   `dates` are those to judge; `covered` has, by dataset, the dates that landed and `known_until`, the time up to which each is
+   known. An hour or a day before that counts as zero if it has no row.
 
    Expected is the median of the same weekday (and hour) of the eight weeks before, each scaled by how the level of the measure
-   has changed since: the median of its last 28 days. With less than four such weeks, the 28 days before are taken instead, and
-   only what lies well outside of all of them is told; with less than seven days nothing is judged. The spread is the median absolute deviation, but at least what chance alone does:
-   the square root of a count, the standard error of a share. #}
+   has changed since: the median of its last 56 days, which an outage of three weeks does not move. With less than four such
+   weeks, the 28 days before are taken instead, and only what lies well outside of all of them is told; with less than seven days
+   nothing is judged. The spread is the median absolute deviation, but at least what chance alone does: the square root of a
+   count, the standard error of a share. An hour must also lie outside of what is usual for the hours beside it: when clocks are
+   put forward or back, the hours that people keep move by one in UTC. #}
 {% macro unusual(measures, dates, covered) %}
 with judged as (
     select distinct record_date from {{ dates }} where record_date is not null
@@ -23,36 +26,40 @@ series as (
 ),
 
 periods as (
-    select series.*, covered.record_date, covered.record_date + to_hours(cast(hours as integer)) as period_start
+    select
+        series.*, covered.record_date, covered.record_date + to_hours(cast(hours as integer)) as period_start,
+        period_start + case series.period when 'hour' then interval 1 hour else interval 1 day end <= covered.known_until as is_over,
+        -- its counts and sums are not usual, and not judged but for a day of zero
+        series.kind <> 'ratio' and {% if var('unusual').holidays %}covered.record_date in ({{ listed(var('unusual').holidays) }}){% else %}false{% endif %} as is_holiday
     from series
     inner join {{ covered }} as covered on series.dataset = covered.dataset and covered.record_date >= series.first_date
     inner join read_dates using (record_date)
     cross join range(24) as day (hours)
-    where
-        (series.period = 'hour' or hours = 0)
-        -- holidays are neither judged nor usual, but for their ratios
-        {% if var('unusual').holidays %}and (series.kind = 'ratio' or covered.record_date not in ({{ listed(var('unusual').holidays) }})){% endif %}
+    where series.period = 'hour' or hours = 0
 ),
 
 measured as (
-    select periods.*, cast(coalesce(measures.amount, 0) as double) as amount, cast(coalesce(measures.base, 0) as double) as base
+    select
+        periods.*,
+        case when is_over then cast(coalesce(measures.amount, 0) as double) end as amount,
+        case when is_over then cast(coalesce(measures.base, 0) as double) end as base
     from periods
     left join {{ measures }} as measures using (dataset, subject, measure, period, period_start)
 ),
 
 -- what is too little for one day may be enough for seven
 with_weeks as (
-    select dataset, subject, measure, kind, period, record_date, period_start, amount, base from measured
+    select dataset, subject, measure, kind, period, record_date, period_start, is_holiday, amount, base from measured
     union all
     select
         dataset, subject, measure, kind, 'week' as period, record_date, period_start - interval 6 days as period_start,
-        sum(amount) over week as amount, sum(base) over week as base
+        bool_or(is_holiday) over week as is_holiday, sum(amount) over week as amount, sum(base) over week as base
     from measured
-    where period = 'day' and kind = 'ratio'
+    where period = 'day' and kind <> 'sum'
     window week as (
         partition by dataset, subject, measure order by record_date range between interval 6 days preceding and current row
     )
-    qualify count(*) over week = 7
+    qualify count(amount) over week = 7
 ),
 
 -- a ratio of nothing is not known, nor is that of negative sales
@@ -63,8 +70,8 @@ filled as (
 levels as (
     select
         dataset, subject, measure, record_date,
-        median(value) over (
-            partition by dataset, subject, measure order by record_date range between interval 28 days preceding and interval 1 day preceding
+        median(case when not is_holiday then value end) over (
+            partition by dataset, subject, measure order by record_date range between interval 56 days preceding and interval 1 day preceding
         ) as level
     from filled
     where period = 'day' and kind <> 'ratio'
@@ -79,7 +86,7 @@ levelled as (
 -- each period to judge, with those that it is compared with
 compared as (
     select
-        now.dataset, now.subject, now.measure, now.kind, now.period, now.period_start, now.value, now.base,
+        now.dataset, now.subject, now.measure, now.kind, now.period, now.period_start, now.is_holiday, now.value, now.base,
         count(*) filter (where days % 7 = 0) as weeks,
         count(*) filter (where days <= 28) as days,
         median({{ scaled() }}) filter (where days % 7 = 0) as week_median,
@@ -96,21 +103,45 @@ compared as (
         on
             now.dataset = earlier.dataset and now.subject = earlier.subject and now.measure = earlier.measure
             and now.period = earlier.period and earlier.period_start = now.period_start - to_days(cast(days as integer))
-    where now.value is not null and earlier.value is not null and (days % 7 = 0 or days <= 28)
+    where now.value is not null and earlier.value is not null and not earlier.is_holiday and (days % 7 = 0 or days <= 28)
     group by all
 ),
 
 usual as (
     select
-        dataset, subject, measure, kind, period, period_start, value, base,
+        dataset, subject, measure, kind, period, period_start, is_holiday, value, base,
         case when weeks >= 4 then weeks else days end as compared_with,
         case when weeks >= 4 then week_median else day_median end as expected,
         case when weeks >= 4 then week_mad else day_mad end as deviation,
         case when weeks >= 4 then week_low else day_low end as low,
         -- the weekday is not known yet: what has been seen on any day is usual
-        case when weeks >= 4 then expected when value < expected then least(expected, day_low) else greatest(expected, day_high) end as nearest
+        case when weeks >= 4 then expected when value < expected then least(expected, day_low) else greatest(expected, day_high) end as nearest_then
     from compared
     where weeks >= 4 or days >= 7
+),
+
+-- the day is taken as a circle, so that an hour needs the numbers of no other day
+beside as (
+    select
+        * exclude (nearest_then, hour_before, hour_after),
+        case
+            when period <> 'hour' then nearest_then
+            when value < expected then least(nearest_then, hour_before, hour_after)
+            else greatest(nearest_then, hour_before, hour_after)
+        end as nearest
+    from (
+        select
+            *,
+            coalesce(lag(expected) over in_order, last_value(expected) over whole_day) as hour_before,
+            coalesce(lead(expected) over in_order, first_value(expected) over whole_day) as hour_after
+        from usual
+        window
+            in_order as (partition by dataset, subject, measure, period, cast(period_start as date) order by period_start),
+            whole_day as (
+                partition by dataset, subject, measure, period, cast(period_start as date)
+                order by period_start rows between unbounded preceding and unbounded following
+            )
+    )
 ),
 
 scored as (
@@ -124,7 +155,7 @@ scored as (
                 else greatest(sqrt(greatest(expected * (1 - expected), 1 / base) / base), 0.03 * {{ rarer('expected') }})
             end
         ) as spread
-    from usual
+    from beside
 ),
 
 found as (
@@ -135,14 +166,17 @@ found as (
         round(spread, 6) as spread,
         round((value - expected) / nullif(spread, 0), 1) as score,
         base,
-        -- many more than usual is told, and an alert only where records may have come twice
-        kind = 'ratio' or value < expected or value >= case period when 'hour' then 3 else 1.8 end * expected as is_alert
+        -- many more than usual is listed, and far only where records may have come twice
+        kind = 'ratio' or value < expected or value >= case period when 'hour' then 3 else 1.8 end * expected as is_far,
+        -- a single hour of few records may be the weather; one of hardly any is not
+        period <> 'hour' or value > expected or value < {{ var('unusual').hour_gone }} * nearest as is_enough
     from scored
     where
         -- zero where there are usually many
-        (kind <> 'ratio' and value = 0 and low >= {{ var('unusual').zero }})
+        (kind <> 'ratio' and value = 0 and low >= {{ var('unusual').zero }} and (period = 'day' or not is_holiday))
         or (
-            abs(value - expected) > {{ var('unusual').spreads }} * spread * (1 + 2.0 / compared_with)
+            not is_holiday
+            and abs(value - expected) > {{ var('unusual').spreads }} * spread * (1 + 2.0 / compared_with)
             and (value - expected) * (value - nearest) > 0
             and case kind
                 when 'count' then abs(value - nearest) >= greatest(
@@ -156,21 +190,47 @@ found as (
 ),
 
 -- a week in which a day was found says nothing new
-final as (
+without_known_weeks as (
     select * from found
     where period <> 'week' or not exists (
         select 1 from found as days
         where
-            days.period = 'day' and days.dataset = found.dataset and days.subject = found.subject and days.measure = found.measure
+            {{ same_measure('days', 'found') }} and days.period = 'day'
             and days.period_start between found.period_start and found.period_start + interval 6 days
     )
+),
+
+-- an hour of a day that is an alert is listed, and is none by itself
+final as (
+    select
+        * exclude (is_far, is_enough),
+        is_far
+        and (is_enough or exists (
+            select 1 from found as beside
+            where
+                {{ same_measure('beside', 'one') }} and beside.period = 'hour' and beside.value < beside.expected
+                and beside.period_start in (one.period_start - interval 1 hour, one.period_start + interval 1 hour)
+                and cast(beside.period_start as date) = cast(one.period_start as date)
+        ))
+        and not (one.period = 'hour' and exists (
+            select 1 from found as days
+            where
+                {{ same_measure('days', 'one') }} and days.period = 'day' and days.is_far
+                and cast(days.period_start as date) = cast(one.period_start as date)
+                and (days.value < days.expected) = (one.value < one.expected)
+        )) as is_alert
+    from without_known_weeks as one
 )
 
 select * from final
 {% endmacro %}
 
 {# How many days before a date its judgement reads: eight weeks, and the level before the first of them. #}
-{% macro usual_days_back() %}{{ return(56 + 28) }}{% endmacro %}
+{% macro usual_days_back() %}{{ return(56 + 56) }}{% endmacro %}
+
+{% macro same_measure(one, other) -%}
+    {{ one }}.dataset = {{ other }}.dataset and {{ one }}.subject = {{ other }}.subject and {{ one }}.measure = {{ other }}.measure
+{%- endmacro %}
 
 {% macro scaled() -%} case when now.level > 0 and earlier.level > 0 then earlier.value * now.level / earlier.level else earlier.value end {%- endmacro %}
 

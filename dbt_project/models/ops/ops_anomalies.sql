@@ -8,13 +8,15 @@ ends as (
     select dataset, max(window_end) as latest_end from batches group by dataset
 ),
 
--- whole days of which something has landed
+-- days of which something has landed. The latest one may not be over: what was sent in one hour may land with the next
 covered as (
-    select distinct batches.dataset, cast(day as date) as record_date
+    select distinct
+        batches.dataset,
+        cast(day as date) as record_date,
+        case when day + interval 1 day <= latest_end then day + interval 1 day else latest_end - interval 1 hour end as known_until
     from batches
     inner join ends using (dataset)
     cross join unnest(range(date_trunc('day', window_start), window_end, interval 1 day)) as days (day)
-    where day + interval 1 day <= latest_end
 ),
 
 measures as (

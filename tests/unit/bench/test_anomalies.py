@@ -2,7 +2,7 @@
 
 import yaml
 
-from bench.anomalies import INCIDENTS, days_of, judge, make_shop
+from bench.anomalies import FIRST, INCIDENTS, days_of, judge, make_shop
 from ingestion.contract import PROJECT
 
 
@@ -10,8 +10,8 @@ def test_a_shop_of_the_usual_size_has_all_its_incidents_told_and_few_other_days(
     shop = make_shop(1, 1, 150)
     assert set(shop.incidents) == set(INCIDENTS)
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["unusual"]
-    alerts = judge(shop, 150, settings)
+    alerts = judge(shop.rows, FIRST, 150, settings)
     told = {day for alert in alerts for day in days_of(alert)}
     assert all(told & when for when in shop.incidents.values())
     broken = set().union(*shop.incidents.values())
-    assert len({alert[2].date() for alert in alerts if not days_of(alert) & broken}) <= 3
+    assert len({alert.start.date() for alert in alerts if not days_of(alert) & broken}) <= 3

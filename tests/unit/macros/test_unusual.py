@@ -35,8 +35,10 @@ def series(measure: str, kind: str, values: Iterable[float | None], bases: Itera
     ]
 
 
-def unusual(rows: list[Row], days: int, covered: Iterable[int] | None = None, **more: Any) -> list[dict[str, Any]]:
-    """Judge the rows on all days; those of `covered` have landed, by default all."""
+def unusual(
+    rows: list[Row], days: int, covered: Iterable[int] | None = None, known_until: datetime | None = None, **more: Any
+) -> list[dict[str, Any]]:
+    """Judge the rows on all days; those of `covered` have landed, by default all, and are known until a time, by default whole."""
     names = ["dataset", "subject", "measure", "kind", "period", "period_start", "amount", "base"]
     with duckdb.connect() as connection:
         table = pa.table({name: [row[number] for row in rows] for number, name in enumerate(names)})
@@ -49,8 +51,11 @@ def unusual(rows: list[Row], days: int, covered: Iterable[int] | None = None, **
             f"create table dates as select date '{FIRST}' + day::integer as record_date from range({days}) t (day)"
         )
         landed = range(days) if covered is None else covered
-        connection.execute("create table covered (dataset varchar, record_date date)")
-        connection.executemany("insert into covered values ('shop', ?)", [[at(day).date()] for day in landed])
+        connection.execute("create table covered (dataset varchar, record_date date, known_until timestamp)")
+        connection.executemany(
+            "insert into covered values ('shop', ?, least(?, ?))",
+            [[at(day).date(), at(day + 1), known_until or at(days)] for day in landed],
+        )
         macros = project(connection)
         macros["var"] = lambda name: {"unusual": SETTINGS | more}[name]
         found = connection.sql(macros["unusual"]("measures", "dates", "covered"))
@@ -82,7 +87,7 @@ def test_expected_and_score_are_those_of_plain_python(values: list[int], last: i
     for day in range(max(28, len(values) - 40), len(values)):
 
         def level(of: int) -> float:
-            before = values[max(0, of - 28) : of]
+            before = values[max(0, of - 56) : of]
             return statistics.median(before) if before else 0
 
         weeks = [day - 7 * number for number in range(1, 9) if day - 7 * number >= 0]
@@ -190,3 +195,76 @@ def test_a_ratio_of_negative_sales_is_not_judged_and_one_above_one_is() -> None:
     refunded[80], sold[90] = 900, -50
     found = unusual(series("refunded_share", "ratio", refunded, sold), 120)
     assert [one["period_start"] for one in found if one["period"] == "day"] == [at(80)]
+
+
+def test_a_holiday_without_a_record_is_told() -> None:
+    values: list[float | None] = [*weekly()]
+    values[80] = None
+    assert told(series("records", "count", values), 120, holidays=[str(at(80).date())]) == {("records", 80)}
+
+
+def test_an_outage_of_counts_of_three_weeks_is_told_for_each_of_its_days_and_the_weeks_after_it_are_silent() -> None:
+    values = [value * (0.3 if 75 <= day < 96 else 1) for day, value in enumerate(weekly())]
+    assert told(series("orders", "count", values), 120) == {("orders", day) for day in range(75, 96)}
+
+
+def hourly(counts: Callable[[int, int], float], days: int = 80) -> list[Row]:
+    """Return the rows of an hourly measure and of its days."""
+    by_day = [[counts(day, hour) for hour in range(24)] for day in range(days)]
+    rows: list[Row] = [
+        ("shop", "t", "events", "count", "hour", at(day, hour), count, None)
+        for day, found in enumerate(by_day)
+        for hour, count in enumerate(found)
+        if count
+    ]
+    return rows + series("events", "count", map(sum, by_day))
+
+
+def busy(day: int, hour: int) -> float:
+    """Return a count that rises steeply in the morning and falls in the evening."""
+    return [20, 8, 5, 5, 8, 40, 150, 300, 420, 450, 440, 430][min(hour, 23 - hour)] + (day * 31 + hour * 17) % 9
+
+
+def hours_told(rows: list[Row], days: int = 80, **more: Any) -> set[tuple[int, int]]:
+    """Return the day and hour of each hour that is an alert."""
+    found = [one["period_start"] for one in unusual(rows, days, **more) if one["is_alert"] and one["period"] == "hour"]
+    return {((start.date() - FIRST).days, start.hour) for start in found}
+
+
+def test_clocks_that_are_put_forward_are_silent() -> None:
+    """The hours that people keep move by one in UTC, and a morning hour has several times what it had."""
+    moved = hourly(lambda day, hour: busy(day, (hour + (day >= 60)) % 24))
+    assert hours_told(moved) == set()
+    late = hourly(lambda day, hour: busy(day, (hour + 3 * (day >= 60)) % 24))
+    assert {day for day, _ in hours_told(late)} == set(range(60, 80))
+
+
+def test_one_hour_with_few_records_is_listed_and_two_are_an_alert_and_so_is_one_with_hardly_any() -> None:
+    def counts(day: int, hour: int) -> float:
+        few = {(60, 12): 0.4, (64, 12): 0.4, (64, 13): 0.4, (68, 12): 0.1}
+        return round(busy(day, hour) * few.get((day, hour), 1))
+
+    rows = hourly(counts)
+    assert hours_told(rows) == {(64, 12), (64, 13), (68, 12)}
+    listed = {one["period_start"] for one in unusual(rows, 80)}
+    assert listed == {at(60, 12), at(64, 12), at(64, 13), at(68, 12)}
+
+
+def test_a_day_that_is_an_alert_is_told_once_and_its_hours_are_listed() -> None:
+    rows = hourly(lambda day, hour: round(busy(day, hour) * (0.3 if day == 70 else 1)))
+    found = unusual(rows, 80)
+    assert [(one["period"], one["period_start"]) for one in found if one["is_alert"]] == [("day", at(70))]
+    assert {one["period_start"].date() for one in found} == {at(70).date()} and len(found) > 6
+
+
+def test_the_hours_of_a_day_are_judged_before_it_is_over_and_those_to_come_are_not_zero() -> None:
+    rows = hourly(lambda day, hour: 0 if day == 79 and hour >= 10 else busy(day, hour))
+    assert unusual(rows, 80, known_until=at(79, 10)) == []
+    assert hours_told(rows, known_until=at(79, 12)) == {(79, 10), (79, 11)}
+    assert {one["period"] for one in unusual(rows, 80, known_until=at(79, 12))} == {"hour"}
+
+
+def test_very_small_counts_are_silent() -> None:
+    """A shop with an order every few hours has hours and days without one, and days with three times as many."""
+    rows = hourly(lambda day, hour: 1 if (day * 7919 + hour * 104_729) % 11 == 0 else 0)
+    assert unusual(rows, 80) == []
