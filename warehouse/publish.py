@@ -12,7 +12,7 @@ from ingestion.aside import set_aside
 from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
-from warehouse import applied, comments, dbt, state
+from warehouse import applied, comments, complete_views, dbt, state
 from warehouse.apply import change_tables
 from warehouse.personal import SILVER, for_readers, hidden, left_out, published_layers, published_silver
 from warehouse.plan import Build
@@ -37,6 +37,7 @@ def publish(build: Build) -> None:
     with state.connect(aside, read_only=False) as connection:
         changes = [for_readers(change, without) for change in dbt.changes(build) if change.is_published]
         change_tables(connection, build, changes)
+        complete_views.write(connection)
         connection.execute("checkpoint")
     _name(home, aside)
 
@@ -66,6 +67,7 @@ def _copy(source: Path, aside: Path) -> None:
                 names = ", ".join(f'"{name}"' for name in columns)
                 connection.execute(f"create table {schema}.{table} as select {names} from source.{schema}.{table}")
             comments.write(connection, comments.read(connection, "source"))
+        complete_views.write(connection)
         connection.execute("checkpoint")
 
 

@@ -20,3 +20,12 @@
     {%- endfor -%}
     values {{ (rows | sort | join(', ')) or "('', '')" }}
 {% endmacro %}
+
+{# The gold tables whose rows have a date, each with the SQL for it, from `meta.date` in its YAML. #}
+{% macro dates_of_gold() %}
+    {%- set rows = [] -%}
+    {%- for node in (graph.nodes.values() if execute else []) if node.resource_type == 'model' and node.name.startswith('gold_') and node.config.meta.date -%}
+        {%- do rows.append("('" ~ (node.name | replace('gold_', '', 1)) ~ "', " ~ literal(node.config.meta.date) ~ ")") -%}
+    {%- endfor -%}
+    values {{ (rows | sort | join(', ')) or "('', '')" }}
+{% endmacro %}

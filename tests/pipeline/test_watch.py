@@ -59,10 +59,18 @@ def test_a_built_home_is_well_until_nothing_new_comes(shop: Home) -> None:
                 "select table_name from duckdb_tables() where schema_name = 'gold'"
             ).fetchall()
         }
+        dated = connection.sql("select gold_table from ops.gold_completeness where row_date is not null").fetchall()
+        views = {
+            name: connection.sql(f"select bool_and(is_complete), bool_or(is_reconciled) from gold_complete.{name}")
+            for (name,) in dated
+        }
+        said = {name: found.fetchall() for name, found in views.items()}
     end = datetime(2026, 11, 2)
     orders = ["customers", "exchange_rates", "order_items", "orders", "products"]
     assert until == [(name, end, None) for name in ("clickstream", *orders)]
     assert set(tables) == published
+    assert {"daily_revenue", "daily_traffic", "hourly_revenue"} <= set(said) < published
+    assert said["daily_traffic"] == said["daily_revenue"] == [(True, None)]
     assert tables["daily_traffic"] == [["clickstream"], end, None] and tables["daily_revenue"] == [orders, end, None]
 
     # a build after days without one says so itself
