@@ -93,6 +93,11 @@ def _show_open(found: dict[str, Any]) -> None:
         say(
             f"readers see build {pin['build_id']}, pinned at {pin['pinned_at']}: {pin['reason']}. Next: clearwell builds unpin"
         )
+    if found["forgetting"]:
+        say(
+            f"not forgotten whole yet: {', '.join(found['forgetting'])} (receipts). Next: the same clearwell forget command again, "
+            "which finishes it"
+        )
     if found["batches_waiting"]:
         tell(f"{found['batches_waiting']} batches wait for a build. Next: clearwell build")
     if found["late"] and not found["gaps"]:

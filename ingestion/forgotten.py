@@ -8,7 +8,8 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -22,6 +23,7 @@ from ingestion import bronze
 from ingestion.contract import Contract, read_contracts
 from ingestion.database import literal
 from ingestion.home import Home
+from ingestion.locks import hold, share
 from ingestion.manifest import Manifest
 from ingestion.names import BAD_ROW, RECORD_NO, text_in_raw
 from ingestion.parquet import rewrite
@@ -29,6 +31,8 @@ from ingestion.parquet import rewrite
 # The text that stands for a record begins so; the receipt's id follows. The macro `forgotten_mark` has it too.
 MARK = '"forgotten: receipt '
 REASON = "forgotten"
+# The end of the name of a file that says what is still to be forgotten, after its receipt.
+ORDER = ".order.json"
 # The text in place of a person's value within the record of somebody else.
 BLANK = "[forgotten]"
 _BAD_ROW = pa.struct(
@@ -98,14 +102,32 @@ def salted(home: Home) -> People:
     return read_people(home)
 
 
-def add_person(home: Home, receipt: str, ids: Mapping[str, Iterable[str]]) -> None:
-    """Keep a person out of later landings, known by these ids by column. Does nothing if the receipt is listed."""
-    people = salted(home)
-    body = json.loads(_list(home).read_text())
-    if receipt not in (one["receipt"] for one in body["people"]):
-        hashes = {column: sorted(people.hash(column, value) for value in values) for column, values in ids.items()}
-        body["people"].append({"receipt": receipt, "hashes": hashes})
-        write_private(_list(home), json.dumps(body, indent=1))
+def add_person(home: Home, receipt: str, ids: Mapping[str, Iterable[str]], report: Callable[[str], None]) -> None:
+    """Keep a person out of later landings, known by these ids by column. Does nothing if the receipt is listed.
+
+    Batches that were compared with the list before are in bronze when this returns.
+    """
+    with hold(_lock(home), "lists a person to be forgotten", report):
+        people = salted(home)
+        body = json.loads(_list(home).read_text())
+        if receipt not in (one["receipt"] for one in body["people"]):
+            hashes = {column: sorted(people.hash(column, value) for value in values) for column, values in ids.items()}
+            body["people"].append({"receipt": receipt, "hashes": hashes})
+            write_private(_list(home), json.dumps(body, indent=1))
+
+
+def list_stays(home: Home) -> AbstractContextManager[None]:
+    """Let nobody be added to the list between the comparison of a batch with it and its commit: it would be in no search."""
+    return share(_lock(home), lambda _: None)
+
+
+def _lock(home: Home) -> Path:
+    return home.root / "people.lock"
+
+
+def orders(home: Home) -> list[str]:
+    """List the receipts of people who are not forgotten whole yet."""
+    return sorted(path.name.removesuffix(ORDER) for path in folder(home).glob(f"*{ORDER}"))
 
 
 def write_private(path: Path, text: str) -> None:

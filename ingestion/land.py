@@ -168,10 +168,13 @@ class Staging:
         """
         from ingestion import forgotten  # it imports pyarrow, which whoever lands has done already
 
-        staged = zip(self.folders, self.manifests, strict=True)
-        manifests = [forgotten.keep_out(self.home, folder, manifest) for folder, manifest in staged]
-        manifests = _as_snapshot(manifests) if as_snapshot else manifests
-        return [_commit(self.home, folder, manifest) for folder, manifest in zip(self.folders, manifests, strict=True)]
+        with forgotten.list_stays(self.home):
+            staged = zip(self.folders, self.manifests, strict=True)
+            manifests = [forgotten.keep_out(self.home, folder, manifest) for folder, manifest in staged]
+            manifests = _as_snapshot(manifests) if as_snapshot else manifests
+            return [
+                _commit(self.home, folder, manifest) for folder, manifest in zip(self.folders, manifests, strict=True)
+            ]
 
 
 def _commit(home: Home, folder: Path, manifest: Manifest) -> tuple[Manifest, bool]:

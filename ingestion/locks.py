@@ -46,6 +46,15 @@ def hold(path: Path, does: str, report: Callable[[str], None], patience: float =
             file.truncate(0)
 
 
+@contextmanager
+def share(path: Path, report: Callable[[str], None], patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Keep `hold` of the same path waiting; others may share it. Wait for at most `patience` seconds, then raise Transient."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        _wait(lambda: _is_taken(file, fcntl.LOCK_SH), lambda: str(_holder(path) or "another process"), report, patience)
+        yield
+
+
 def holder(path: Path) -> Holder | None:
     """Return the process that holds a lock now; None if none does."""
     try:

@@ -137,7 +137,7 @@ def forget(home: Home, person: Person, by: By, report: Report, clock: Callable[[
             if not found.found and all(one.is_source for one in found.places):
                 return _nothing(home, person, found)
             order = _order(home, person, by)
-        forgotten.add_person(home, order.receipt, order.ids)
+        forgotten.add_person(home, order.receipt, order.ids, report)
         traces = order.traces()
         _change_bronze(home, order, traces, report)
         if home.state.exists():
@@ -232,7 +232,7 @@ def _own_values(home: Home, contract: Contract, manifests: Iterable[Manifest], v
 
 def _unfinished(home: Home, person: Person) -> Order | None:
     """Read the order of this person that was not finished."""
-    for path in sorted(forgotten.folder(home).glob("*.order.json")):
+    for path in sorted(forgotten.folder(home).glob(f"*{forgotten.ORDER}")):
         body = json.loads(path.read_text())
         if (body["column"], body["value"]) == (person.column, person.value):
             ids = {column: tuple(values) for column, values in body["ids"].items()}
@@ -280,7 +280,7 @@ def _receipt(people: forgotten.People, person: Person, number: int) -> str:
 
 
 def _order_file(home: Home, receipt: str) -> Path:
-    return forgotten.folder(home) / f"{receipt}.order.json"
+    return forgotten.folder(home) / f"{receipt}{forgotten.ORDER}"
 
 
 def _log(home: Home, receipt: str) -> Path:

@@ -21,6 +21,8 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
 
     `unhealthy` lists the reasons in words, empty if healthy. Gaps and refused records do not make a home unhealthy.
     """
+    from ingestion import forgotten  # it imports pyarrow, which takes long
+
     broken = [{"kind": one.kind, "name": one.name, "what": one.what} for one in damage.glance(home)]
     if {"state", "published"} & {one["kind"] for one in broken}:
         return _UNKNOWN | {"home": str(home.root), "broken": broken}
@@ -51,6 +53,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
     failing = [one for one in findings if one["result"] == "fail" and one["consequence"] != "accepted"]
     differences = state.read(home.state, "ops.differences", _DIFFERENCES)
     pinned = publish.pinned(home)
+    forgetting = forgotten.orders(home)
     refused = _refused(home)
     stale = state.read(home.state, "ops.dates", _STALE, [model_version(dbt.PROJECT)])
     contracts = read_contracts()
@@ -65,6 +68,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         "an older state is pinned": pinned,
         "not reconciled with the sources": differences,
         "a check fails": failing,
+        "a person is not forgotten yet": forgetting,
     }
     return {
         "home": str(home.root),
@@ -80,6 +84,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         "differences": differences,
         "stale": stale,
         "pinned": asdict(pinned) if pinned else None,
+        "forgetting": forgetting,
         "datasets": datasets,
         "service_levels": [asdict(one) for one in levels],
         "builds": builds,
@@ -164,6 +169,7 @@ _UNKNOWN: dict[str, Any] = {
     "differences": [],
     "stale": [],
     "pinned": None,
+    "forgetting": [],
     "datasets": [],
     "service_levels": [],
     "builds": [],

@@ -36,6 +36,15 @@ def test_the_verdict(found: dict, said: str, exit_code: int, tmp_path: Path, mon
     assert (lines[0], lines[-1], shown.exit_code) == (f"home: {tmp_path}", said, exit_code)
 
 
+def test_a_person_who_is_not_forgotten_yet_is_told_by_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    (tmp_path / "forgotten").mkdir()
+    (tmp_path / "forgotten" / "abc.order.json").write_text('{"value": "c1"}')
+    shown = CliRunner().invoke(main, ["status"])
+    assert "abc (receipts)" in shown.output and "a person is not forgotten yet" in shown.stdout.splitlines()[-1]
+    assert shown.exit_code == 1
+
+
 def test_json_is_one_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path / "new"))
     shown = CliRunner().invoke(main, ["status", "--json"])

@@ -1,9 +1,11 @@
 """A mark keeps a record's place and number; what lands again is marked again; a batch is replaced whole or not at all."""
 
 import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ from ingestion import bronze, forgotten, sources
 from ingestion.contract import read_contracts
 from ingestion.forgotten import Changes
 from ingestion.home import Home
-from ingestion.land import describe, staging, write
+from ingestion.land import describe, silent, staging, write
 from ingestion.manifest import Manifest
 from ingestion.window import Window
 
@@ -66,8 +68,8 @@ def test_without_forgotten_people_nothing_is_compared(home: Home) -> None:
 
 
 def test_an_id_is_kept_as_a_hash_with_a_salt_of_its_home(home: Home, tmp_path: Path) -> None:
-    forgotten.add_person(home, "r1", {"customer_id": ["cust-1"]})
-    forgotten.add_person(home, "r1", {"customer_id": ["cust-2"]})  # a repeated order adds nothing
+    forgotten.add_person(home, "r1", {"customer_id": ["cust-1"]}, silent)
+    forgotten.add_person(home, "r1", {"customer_id": ["cust-2"]}, silent)  # a repeated order adds nothing
     people = forgotten.read_people(home)
     assert people.receipts == {("customer_id", people.hash("customer_id", "cust-1")): "r1"}
     file = forgotten.folder(home) / "people.json"
@@ -79,7 +81,7 @@ def test_an_id_is_kept_as_a_hash_with_a_salt_of_its_home(home: Home, tmp_path: P
 
 def test_a_landing_marks_the_customer_and_blanks_the_order(home: Home) -> None:
     before = land_rows(home, "customers", [{"customer_id": "c0", "email": None}])
-    forgotten.add_person(home, "r1", {"customer_id": ["c1"]})
+    forgotten.add_person(home, "r1", {"customer_id": ["c1"]}, silent)
     customers = [{"customer_id": "c0", "email": "b@x.example"}, {"customer_id": "c1", "email": "a@x.example"}]
     landed = land_rows(home, "customers", customers)
     mark = {
@@ -98,20 +100,46 @@ def test_a_landing_marks_the_customer_and_blanks_the_order(home: Home) -> None:
     assert rows_of(home, land_rows(home, "orders", [order])) == [{"record_no": 1, **order, "customer_id": None}]
 
 
+def test_nobody_is_listed_between_the_comparison_of_a_batch_and_its_commit(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the batch would hold the person, and `forget` would have searched bronze already."""
+    told: list[str] = []
+    commit = bronze.commit
+
+    def forget_meanwhile(*arguments: Any) -> Any:
+        forgetting.start()
+        while not told:  # it waits, and says so at once
+            forgetting.join(0.01)
+            assert forgetting.is_alive()
+        assert not forgotten.read_people(home).receipts
+        return commit(*arguments)
+
+    forgetting = threading.Thread(target=forgotten.add_person, args=(home, "r1", {"customer_id": ["c1"]}, told.append))
+    monkeypatch.setattr(bronze, "commit", forget_meanwhile)
+    row = {"customer_id": "c1", "email": "a@x.example"}
+    landed = land_rows(home, "customers", [row])
+    forgetting.join()
+    assert rows_of(home, landed) == [{"record_no": 1, **row}] and landed.batch_id in {
+        one.batch_id for one in bronze.list_batches(home)
+    }
+    assert "waiting for" in told[0] and forgotten.read_people(home).receipts
+
+
 def test_the_same_content_is_the_same_batch_after_the_person_is_forgotten(home: Home, tmp_path: Path) -> None:
     """So a window that lands again shares the batch that is there, and a repair makes the same batch."""
     rows = [{"customer_id": "c1", "email": "a@x.example"}]
     first = land_rows(home, "customers", rows)
-    forgotten.add_person(home, "r1", {"customer_id": ["c1"]})
+    forgotten.add_person(home, "r1", {"customer_id": ["c1"]}, silent)
     assert land_rows(home, "customers", rows) == first
     other = Home(tmp_path / "other", tmp_path)
     other.root.mkdir()
-    forgotten.add_person(other, "r1", {"customer_id": ["c1"]})
+    forgotten.add_person(other, "r1", {"customer_id": ["c1"]}, silent)
     assert land_rows(other, "customers", rows).batch_id == first.batch_id
 
 
 def test_lines_are_marked_by_id_and_broken_ones_by_what_looks_like_it(home: Home) -> None:
-    forgotten.add_person(home, "r1", {"customer_id": ["c1", "7"]})
+    forgotten.add_person(home, "r1", {"customer_id": ["c1", "7"]}, silent)
     folder = home.landing / "2026-11-01" / "10"
     folder.mkdir(parents=True)
     (folder / "a.jsonl").write_text("".join(f"{line}\n" for line in LINES))

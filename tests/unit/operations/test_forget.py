@@ -16,7 +16,7 @@ from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.land import silent
 from ingestion.window import Window
-from operations import forget
+from operations import forget, status
 from operations.decide import By
 from operations.forget import Found, Person
 from tests.pipeline.delivery import ORDER, land_lines, land_rows
@@ -246,9 +246,12 @@ def test_what_cannot_be_blanked_is_named_and_the_order_stays(home: Home) -> None
     (home.root / "other.db").write_bytes(b"\0 ann.lee@shop.example ")
     with pytest.raises(Permanent, match=r"1 files of the home still have the person: other\.db"):
         forget.forget(home, Person("7"), BY, silent)
-    assert list(forgotten.folder(home).glob("*.order.json"))
+    (receipt,) = status.read(home, AT)["forgetting"]
+    assert "a person is not forgotten yet" in status.read(home, AT)["unhealthy"]
+    assert list(forgotten.folder(home).glob(f"{receipt}.order.json"))
     (home.root / "other.db").unlink()
     assert forget.forget(home, Person("7"), BY, silent).file
+    assert status.read(home, AT)["forgetting"] == []
 
 
 def test_the_command_says_what_it_did(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
