@@ -7,8 +7,8 @@ import duckdb
 
 from ingestion.database import attached
 from warehouse import dbt, shape, state
-from warehouse.apply import matching
-from warehouse.dbt import Change
+from warehouse.applied import Replacement
+from warehouse.apply import replacements
 from warehouse.plan import Build
 
 # A row's build and version are not part of its content.
@@ -33,24 +33,28 @@ def differences(build: Build, schemas: Iterable[str]) -> list[Difference]:
     whole = build.plan().full
     if whole:
         wanted = [change for change in wanted if not change.is_history]
-    # The state is the connection's own file: `matching` does not find rows in an attached one.
+    # The state is the connection's own file: `replacements` does not find rows in an attached one.
     with state.connect(build.home.state) as connection, attached(connection, build.file, "build"):
-        compared = [_compare(connection, change, whole=whole) for change in wanted]
+        had, built = shape.read(connection), shape.read(connection, "build")
+        compared = [_compare(connection, one, had, whole=whole) for one in replacements(connection, wanted, built)]
     return [one for one in compared if one.gone or one.new]
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, change: Change, *, whole: bool) -> Difference:
+def _compare(
+    connection: duckdb.DuckDBPyConnection, replacement: Replacement, had: shape.Shape, *, whole: bool
+) -> Difference:
+    change = replacement.change
     table = f"{change.schema}.{change.table}"
     columns = ", ".join(name for name in change.columns if name not in _STAMPS)
-    after = f"select {columns} from build.{table}"
-    had = shape.read(connection).get((change.schema, change.table))
-    if had is not None:
+    after = f"select {columns} from {replacement.source}"
+    there = had.get((change.schema, change.table))
+    if there is not None:
         known = ", ".join(
-            name if name in had else f"cast(null as {kind}) as {name}"
+            name if name in there else f"cast(null as {kind}) as {name}"
             for name, kind in zip(change.columns, change.types, strict=True)
             if name not in _STAMPS
         )
-        before = f"select {known} from {table} {'' if whole else matching(connection, change)}"
+        before = f"select {known} from {table} {'' if whole else replacement.scope}"
     else:
         before = f"{after} limit 0"
     compared = f"with before as ({before}), after as ({after})"

@@ -16,6 +16,8 @@ from warehouse.plan import Build
 
 # The layers of the state. The audit writes three tables of ops, which no model makes.
 LAYERS = ("records", "silver", "gold", "ops")
+# In a build's file: the rows of a table that the build changes, where the table itself is a view with the state's other rows.
+CHANGED = "changed"
 KEPT = ("builds", "findings", "runs")
 
 Name = tuple[str, str]
@@ -63,7 +65,7 @@ def check_built(build: Build) -> None:
         declared = dbt.declared(build)
         types, found = canonical(connection, declared), read(connection)
     for one in declared:
-        made = found.get(one.name, {})
+        made = found.get((CHANGED, "_".join(one.name))) or found.get(one.name, {})
         wanted = types[one.name]
         if one.is_view or made == wanted:
             continue
@@ -82,7 +84,7 @@ def check_built(build: Build) -> None:
 def read(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[Name, dict[str, str]]:
     """Read the tables and views of the layers, of the connected file or one that is attached."""
     found: dict[Name, dict[str, str]] = {}
-    for row in state.rows(connection, _COLUMNS, [database, list(LAYERS)]):
+    for row in state.rows(connection, _COLUMNS, [database, [*LAYERS, CHANGED]]):
         columns = found.setdefault((row["schema_name"], row["table_name"]), {})
         if not row["is_view"]:
             columns[row["column_name"]] = row["data_type"]

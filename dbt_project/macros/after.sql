@@ -8,16 +8,15 @@
     select {{ columns }} from {{ ref('records_' ~ dataset) }} where fate = 'current' and not is_deleted and {{ within }}
     union all
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
-    where
-        fate = 'current' and not is_deleted and {{ within }}
-        and not exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
+    anti join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
+    where fate = 'current' and not is_deleted and {{ within }}
 {% endmacro %}
 
 {# A table of the state after this build: its untouched rows and those of the build. #}
 {% macro whole(model) %}
     select * from {{ ref(model) }}
     union all by name
-    select * from {{ before(model) }} where not {{ is_replaced(model) }}
+    select * from {{ before(model) }} anti join {{ replaced(model) }}
 {% endmacro %}
 
 {# Whether a batch of the window of a table's `dataset` and `record_date` is held after this build. #}

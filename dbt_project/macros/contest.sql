@@ -23,12 +23,9 @@ decided as (
     {% set decided = decided_batches(dataset) %}
     {% if decided != no_values() %}
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
-    where
-        batch_id in ({{ decided }})
-        and exists (
-            select 1 from {{ ref('plan_decided') }} as decided
-            where decided.batch_id = state.batch_id and (decided.record_no is null or decided.record_no = state.record_no)
-        )
+    semi join {{ ref('plan_decided') }} as decided
+        on state.batch_id = decided.batch_id and (decided.record_no is null or state.record_no = decided.record_no)
+    where batch_id in ({{ decided }})
     {% else %}
     select {{ columns }} from entering where false
     {% endif %}
@@ -48,7 +45,7 @@ standing as (
     {% else %}
     -- the only scan of all history: it reads the key columns only
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
-    where exists (select 1 from touched where {{ same('touched', 'state', key) }})
+    semi join touched on {{ same('touched', 'state', key) }}
     {% endif %}
 ),
 
@@ -127,10 +124,9 @@ with pool as (
     select {{ columns }} from ({{ entering(dataset) }}) where reasons is null
     union all
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
-    where
-        record_date in ({{ dates }})
-        {% if leaving != no_values() %}and batch_id not in ({{ leaving }}){% endif %}
-        and exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', the.meta.key + ['record_date']) }})
+    semi join {{ keys }} as touched on {{ same('touched', 'state', the.meta.key + ['record_date']) }}
+    where record_date in ({{ dates }}){% if leaving != no_values() %} and batch_id not in ({{ leaving }}){% endif %}
+
 ),
 
 {% if is_ruled -%}

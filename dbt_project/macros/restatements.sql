@@ -60,7 +60,7 @@
     with given as (
         select *, {{ meta.date }} as given_date from {{ given_before(model) }} as given
         {%- if not adapter.get_relation('previous', node.schema, node.alias) %}
-        where {{ is_replaced(model) }}
+        semi join {{ replaced(model) }}
         {%- else %}
         -- rows of another grain cannot be compared
         qualify count(*) over (partition by {{ meta.grain | join(', ') }}) = 1

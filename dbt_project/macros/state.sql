@@ -20,16 +20,13 @@
 {# Names as SQL strings. #}
 {% macro quoted(names) -%} '{{ names | join("', '") }}' {%- endmacro %}
 
-{# Whether this build replaces a row of the state's table. The matched columns are renamed: a name on both sides would refer to
-   the inner side twice, and match every row. #}
-{% macro is_replaced(model) -%}
+{# What names the rows of the state's table that this build replaces: a semi join with it finds them, and an anti join the
+   others. The matched columns are renamed, as the expressions name columns of the table alone. #}
+{% macro replaced(model) -%}
     {%- set apply = graph.nodes['model.' ~ project_name ~ '.' ~ model].config.meta.apply if execute else {'match': 'plan_batches', 'by': ['batch_id']} -%}
     {%- set by = apply.by if apply.by is mapping else dict(zip(apply.by, apply.by)) -%}
-    exists (
-        select 1
-        from (select {% for column in by %}{{ column }} as touched_{{ column }}{{ ', ' if not loop.last }}{% endfor %} from {{ ref(apply.match) }})
-        where {% for column, expression in by.items() %}touched_{{ column }} is not distinct from {{ expression }}{{ ' and ' if not loop.last }}{% endfor %}
-    )
+    (select {% for column in by %}{{ column }} as touched_{{ column }}{{ ', ' if not loop.last }}{% endfor %} from {{ ref(apply.match) }}) as touched
+    on {% for column, expression in by.items() %}touched_{{ column }} is not distinct from {{ expression }}{{ ' and ' if not loop.last }}{% endfor %}
 {%- endmacro %}
 
 {# What `in (…)` names if there are no values: DuckDB then reads no row, but reads every row for `in (null)`. #}

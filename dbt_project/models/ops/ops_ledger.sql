@@ -7,9 +7,8 @@ with
     select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from {{ ref('records_' ~ dataset) }}
     union all
     select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from {{ before('records_' ~ dataset) }} as state
-    where
-        record_date in ({{ literals(touched, 'record_date') }})
-        and not exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
+    anti join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
+    where record_date in ({{ literals(touched, 'record_date') }})
 ),
 {% endfor %}
 refused as (
@@ -22,9 +21,7 @@ refused as (
         {{ content_hash(['reasons', 'raw']) }} as content
     from {{ before('records_refused') }} as state
     inner join {{ ref('plan_touched') }} as touched on {{ same('touched', 'state', ['dataset', 'record_date']) }}
-    where not exists (
-        select 1 from {{ ref('plan_keys_refused') }} as keys where {{ same('keys', 'state', ['batch_id', 'record_no']) }}
-    )
+    anti join {{ ref('plan_keys_refused') }} as keys on {{ same('keys', 'state', ['batch_id', 'record_no']) }}
 ),
 
 records as (

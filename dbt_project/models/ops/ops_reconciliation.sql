@@ -117,7 +117,7 @@ rebuilt as (
 untouched as (
     select state.dataset, state.record_date, silver_records, cancelled_records, unmatched_records, credit_note_records, gold_records
     from {{ before('ops_reconciliation') }} as state
-    where not exists (select 1 from rebuilt_dates where {{ same('rebuilt_dates', 'state', ['dataset', 'record_date']) }})
+    anti join rebuilt_dates on {{ same('rebuilt_dates', 'state', ['dataset', 'record_date']) }}
 ),
 
 -- a date without rows has none of each; other datasets have no silver to count

@@ -5,10 +5,8 @@ with
 {% set keys = ref('plan_keys_' ~ dataset) %}
 {{ dataset }}_before as (
     select record_date, batch_id, record_no from {{ before('records_' ~ dataset) }} as state
-    where
-        fate = 'current' and not is_deleted
-        and record_date in ({{ literals(keys, 'record_date') }})
-        and exists (select 1 from {{ keys }} as touched where {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }})
+    semi join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
+    where fate = 'current' and not is_deleted and record_date in ({{ literals(keys, 'record_date') }})
 ),
 
 {{ dataset }}_after as (

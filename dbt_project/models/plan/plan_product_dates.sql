@@ -19,7 +19,7 @@ history_before as (
 stocked as (
     {% for one, other in [('history', 'history_before'), ('history_before', 'history')] -%}
     select * from {{ one }}
-    where not exists (select 1 from {{ other }} where {{ same(one, other, ['product_id', 'stock_quantity', 'valid_from']) }})
+    anti join {{ other }} on {{ same(one, other, ['product_id', 'stock_quantity', 'valid_from']) }}
     {{ 'union all' if not loop.last }}
     {% endfor -%}
 ),

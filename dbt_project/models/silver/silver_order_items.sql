@@ -19,12 +19,8 @@ untouched_lines as (
     {% for where_from in ['order_date in (' ~ dates ~ ')', 'order_date is null'] -%}
     select order_id, line_number, product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
     from {{ before('silver_order_items') }} as state
-    where
-        {{ where_from }}
-        and not exists (
-            select 1 from {{ ref('plan_keys_order_items') }} as touched
-            where {{ same('touched', 'state', ['order_id', 'line_number']) }}
-        )
+    anti join {{ ref('plan_keys_order_items') }} as touched on {{ same('touched', 'state', ['order_id', 'line_number']) }}
+    where {{ where_from }}
     {{ 'union all' if not loop.last }}
     {% endfor -%}
 ),

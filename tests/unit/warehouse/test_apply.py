@@ -46,8 +46,10 @@ def connection(tmp_path: Path):
 
 
 def rows(connection: duckdb.DuckDBPyConnection, one: Change) -> list[tuple[str | None, str | None]]:
-    for statement in apply.statements(connection, one, shape.read(connection), shape.read(connection, "build")):
-        connection.execute(statement)
+    had, built = shape.read(connection), shape.read(connection, "build")
+    for replacement in apply.replacements(connection, [one], built):
+        for statement in apply.statements(replacement, had, built):
+            connection.execute(statement)
     return connection.execute("select order_id, record_date::varchar from records.orders order by all").fetchall()
 
 

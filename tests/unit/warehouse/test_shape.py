@@ -110,7 +110,8 @@ def test_tables_take_the_shape_of_the_models_in_one_transaction(files: duckdb.Du
     files.execute("begin")
     had, built = shape.read(files), shape.read(files, "build")
     assert apply.left_over([change], had) == [("gold", "old"), ("gold", "shops")]
-    for statement in apply.statements(files, change, had, built):
+    (replacement,) = apply.replacements(files, [change], built)
+    for statement in apply.statements(replacement, had, built):
         files.execute(statement)
     files.execute("commit")
     assert shape.read(files)["gold", "sales"] == {"sale_date": "DATE", "shop": "VARCHAR", "visits": "INTEGER"}
@@ -124,5 +125,7 @@ def test_another_type_is_never_forced_into_the_state(files: duckdb.DuckDBPyConne
         "gold_sales", "gold", "sales", "plan", "dates", {"sale_date": "sale_date"},
         ("sale_date", "shop", "visits"), ("date", "varchar", "integer"), "", is_published=True,
     )  # fmt: skip
+    built = shape.read(files, "build")
+    (replacement,) = apply.replacements(files, [change], built)
     with pytest.raises(Permanent, match=r"gold.sales.visits is VARCHAR in the state but INTEGER in the build"):
-        apply.statements(files, change, shape.read(files), shape.read(files, "build"))
+        apply.statements(replacement, shape.read(files), built)
