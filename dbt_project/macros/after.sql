@@ -1,6 +1,7 @@
-{# The current records of a dataset after this build, on some dates: untouched ones from the state, and those of the build. #}
+{# The current records of a dataset after this build, on some dates: those of the build, and from the state untouched ones, or
+   those of them that a condition chooses. #}
 
-{% macro current_after(dataset, dates=none, only=none) %}
+{% macro current_after(dataset, dates=none, only=none, untouched='true') %}
     {% set columns = (['batch_id', 'record_no', 'record_date'] + column_names(dataset)) | join(', ') %}
     {% if only %}{% set columns = only | join(', ') %}{% endif %}
     {% set keys = ref('plan_keys_' ~ dataset) %}
@@ -9,14 +10,27 @@
     union all
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     anti join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
-    where fate = 'current' and not is_deleted and {{ within }}
+    where fate = 'current' and not is_deleted and {{ within }} and {{ untouched }}
 {% endmacro %}
+
+{# The dates of a dataset whose rows in the state another version of the models made: if one of them is touched, all of its rows
+   are made again. #}
+{% macro stale_dates(dataset) -%}
+    select record_date from {{ before('ops_dates') }} where dataset = '{{ dataset }}' and model_version <> '{{ var("model_version", "dev") }}'
+{%- endmacro %}
 
 {# A table of the state after this build: its untouched rows and those of the build. #}
 {% macro whole(model) %}
     select * from {{ ref(model) }}
     union all by name
-    select * from {{ before(model) }} anti join {{ replaced(model) }}
+    select * from {{ before(model) }}
+    {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] if execute else none %}
+    {% if node and node.config.materialized == 'changes' -%}
+    {%- set date = date_matched(node.config.meta.apply) -%}
+    where {{ date }} not in (select {{ date }} from {{ ref(node.config.meta.apply.match) }} where {{ date }} is not null)
+    {%- else -%}
+    anti join {{ replaced(model) }}
+    {%- endif %}
 {% endmacro %}
 
 {# Whether a batch of the window of a table's `dataset` and `record_date` is held after this build. #}

@@ -21,11 +21,11 @@
 {% macro quoted(names) -%} '{{ names | join("', '") }}' {%- endmacro %}
 
 {# What names the rows of the state's table that this build replaces: a semi join with it finds them, and an anti join the
-   others. The matched columns are renamed, as the expressions name columns of the table alone. #}
-{% macro replaced(model) -%}
+   others. The matched columns are renamed, as the expressions name columns of the table alone. `where` leaves out matches. #}
+{% macro replaced(model, where='true') -%}
     {%- set apply = graph.nodes['model.' ~ project_name ~ '.' ~ model].config.meta.apply if execute else {'match': 'plan_batches', 'by': ['batch_id']} -%}
     {%- set by = apply.by if apply.by is mapping else dict(zip(apply.by, apply.by)) -%}
-    (select {% for column in by %}{{ column }} as touched_{{ column }}{{ ', ' if not loop.last }}{% endfor %} from {{ ref(apply.match) }}) as touched
+    (select {% for column in by %}{{ column }} as touched_{{ column }}{{ ', ' if not loop.last }}{% endfor %} from {{ ref(apply.match) }} where {{ where }}) as touched
     on {% for column, expression in by.items() %}touched_{{ column }} is not distinct from {{ expression }}{{ ' and ' if not loop.last }}{% endfor %}
 {%- endmacro %}
 

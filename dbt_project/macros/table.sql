@@ -27,3 +27,39 @@
     {%- endfor -%}
     {%- if other.any -%}{{ assert_columns_equivalent(sql) }}{%- endif -%}
 {% endmacro %}
+
+{#- The date among the columns that an `apply` matches. -#}
+{% macro date_matched(apply) %}{% for column in apply.by if column[-5:] == "_date" %}{{ return(column) }}{% endfor %}{% endmacro %}
+
+{#- Create a dated table of which a build makes only the rows that its `apply` matches: they are in `changed.<model>`, and the
+    table itself is a view of them and of the state's other rows on these dates. So models read whole dates, and a build writes
+    what changes. If the state has no other rows there, as in a full build, it is a table like any other. -#}
+{% materialization changes, adapter="duckdb" %}
+    {%- set apply = model.config.meta.apply -%}
+    {%- set match = ref(apply.match) -%}
+    {%- set date = date_matched(apply) -%}
+    {%- set touched = literals(match, date) -%}
+    {%- set kept = literals("(select " ~ date ~ " from " ~ before(model.name) ~ " where " ~ date ~ " in (" ~ touched ~ "))", date) -%}
+    {%- set is_view = kept != no_values() -%}
+    {%- set rows = this.incorporate(path={"schema": "changed", "identifier": model.name}, type="table") -%}
+    {%- set target_relation = this.incorporate(type="view" if is_view else "table") -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
+    {%- if is_view %}
+        {%- call statement("schema") %}create schema if not exists {{ rows.without_identifier() }}{% endcall -%}
+        {%- call statement("main") -%}{{ create_table_as(False, rows, compiled_code) }}{%- endcall -%}
+        {%- call statement("view") -%}
+            create view {{ target_relation }} as
+            select * from {{ rows }}
+            union all by name
+            select * from {{ before(model.name) }} anti join {{ replaced(model.name, date ~ " in (" ~ kept ~ ")") }} where {{ date }} in ({{ kept }})
+        {%- endcall -%}
+    {%- else %}
+        {%- call statement("main") -%}{{ create_table_as(False, target_relation, compiled_code) }}{%- endcall -%}
+    {%- endif %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({"relations": [target_relation]}) }}
+{% endmaterialization %}

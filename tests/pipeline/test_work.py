@@ -1,8 +1,8 @@
-"""A build reads as much of a long history as of a short one. Rows that DuckDB reads are compared, not seconds."""
+"""A build reads as much of a long history as of a short one, and writes what changes. Rows are counted, not seconds."""
 
 import json
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,18 @@ import pytest
 from demo import simulate
 from ingestion import sources
 from ingestion.contract import PROJECT
+from ingestion.database import attached
 from ingestion.home import Home
 from ingestion.window import Window
+from tests.pipeline.delivery import LINE, ORDER, Row, land_lines, land_rows
 from warehouse import build as warehouse
-from warehouse import compiled, dbt
+from warehouse import compiled, dbt, shape, state
+from warehouse.apply import replacements
 from warehouse.plan import Build
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIRST, SECOND, END = "2026-11-01", "2026-11-02", "2026-11-03"
+WINDOW = Window.parse(FIRST, SECOND)
 # In a file with small row groups a few days are enough to tell a skipped part from a read one.
 ROW_GROUP, COPIES = 2048, 60
 # These grow with customers, products and currencies, not with records.
@@ -30,8 +34,8 @@ WHOLE_HISTORY = {
     ("plan_keys_orders", "records.orders"),
     ("plan_keys_order_items", "records.order_items"),
     # the orders of changed lines, and the flags of orders and lines whose customer or product was unknown
-    ("plan_order_dates", "silver.orders"),
-    ("plan_order_dates", "silver.order_items"),
+    ("plan_orders", "silver.orders"),
+    ("plan_orders", "silver.order_items"),
     # the earlier and later orders of the customers of the touched dates: one narrow row per order
     ("gold_campaigns", "silver.order_context"),
     ("gold_cohorts", "silver.order_context"),
@@ -63,6 +67,75 @@ def test_a_model_reads_no_more_of_a_long_history(made: Build, tmp_path: Path) ->
     grown = {key for key, rows in long.items() if rows > 4 * ROW_GROUP and rows > COPIES / 4 * short[key]}
     assert not {key for key in grown - WHOLE_HISTORY if key[1] not in SMALL}
     assert ("plan_keys_orders", "records.orders") in grown, "the comparison does not see what is known to grow"
+
+
+def test_late_records_write_few_rows(tmp_path: Path) -> None:
+    """A click, an order with its line, and a new version of an order come late to dates with many others."""
+    home = Home(tmp_path, tmp_path / "landing")
+    clicks = [click(f"e{number}", f"v{number % 40}") for number in range(2000)]
+    orders = [order(f"o{number}", "paid") for number in range(400)]
+    lines = [line(f"o{number}", n) for number in range(400) for n in (1, 2)]
+    rows = {"orders": (ORDER, orders), "order_items": (LINE, lines)}
+    for dataset, (columns, values) in rows.items():
+        land_rows(home, dataset, columns, values, NOW)
+    land_lines(home, WINDOW.start, clicks, NOW)
+    warehouse.build(home, warehouse.Request(), NOW)
+
+    later = NOW + timedelta(hours=1)
+    land_lines(home, WINDOW.start, [click("late", "v1")], later)
+    land_rows(home, "orders", ORDER, [order("late", "paid"), order("o7", "shipped")], later)
+    land_rows(home, "order_items", LINE, [line("late", 1)], later)
+    planned = warehouse.plan(home, warehouse.Request(), later)
+    assert planned
+    warehouse.transform(home, planned.build_id)
+    written = rows_written(Build(home, planned.build_id))
+    assert {name: written[name] for name in ("records.clickstream", "silver.clickstream")} == {
+        "records.clickstream": 1,
+        "silver.clickstream": 1,
+    }
+    assert (written["silver.orders"], written["silver.order_items"]) == (2, 3)
+    assert (written["silver.order_context"], written["silver.order_features"]) == (2, 2)
+    assert max(written.values()) < 100, written
+    with duckdb.connect(str(Build(home, planned.build_id).file), read_only=True) as connection:
+        connection.execute(f"attach '{home.state}' as state (read_only)")
+        tables = ("clickstream", "orders", "order_items")
+        counts = [connection.execute(f"select count(*) from silver.{name}").fetchall()[0][0] for name in tables]
+        assert counts == [2001, 401, 801], "models read the whole date"
+
+    with duckdb.connect(str(home.state)) as connection:
+        connection.execute("update ops.dates set model_version = 'older'")
+    warehouse.transform(home, planned.build_id)
+    written = rows_written(Build(home, planned.build_id))
+    names = ("silver.clickstream", "silver.orders", "silver.order_items", "silver.order_features")
+    assert [written[name] for name in names] == [2001, 401, 801, 401], "a date of other models is made again as a whole"
+
+
+def click(event_id: str, visitor: str) -> str:
+    event = {"event_id": event_id, "event_type": "click", "event_time": f"{FIRST}T10:00:00Z", "visitor_id": visitor}
+    return json.dumps(event)
+
+
+def order(order_id: str, status: str) -> Row:
+    at = f"{FIRST} 10:00:00+00"
+    changed = f"{FIRST} 11:00:00+00" if status == "shipped" else at
+    return dict(zip(ORDER, [order_id, None, status, "EUR", None, "DE", "2.00", at, changed], strict=True))
+
+
+def line(order_id: str, number: int) -> Row:
+    return dict(zip(LINE, [order_id, str(number), None, "1", "2.00", None, f"{FIRST} 10:00:00+00"], strict=True))
+
+
+def rows_written(build: Build) -> dict[str, int]:
+    """Count the rows that an apply of the build inserts into each table of the state."""
+    with state.connect(build.home.state) as connection, attached(connection, build.file, "build"):
+        replaced = replacements(connection, dbt.changes(build), shape.read(connection, "build"))
+        return {
+            f"{one.change.schema}.{one.change.table}": state.rows(
+                connection, f"select count(*) as n from {one.source}"
+            )[0]["n"]
+            for one in replaced
+            if one.source
+        }
 
 
 def rows_read(build: Build, state: Path, copies: int) -> Counter[tuple[str, str]]:

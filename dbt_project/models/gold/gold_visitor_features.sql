@@ -1,5 +1,5 @@
 -- Every visitor of the last 7 days, as of the end of the last hour with an event. Use the macro for other moments.
--- depends_on: {{ ref('plan_event_dates') }}
+-- depends_on: {{ ref('plan_events') }}
 {% set columns = 'visitor_id, event_date, event_time, event_id, event_type, product_id' %}
 
 with events as (

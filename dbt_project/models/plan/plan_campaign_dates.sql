@@ -8,10 +8,7 @@ with purchases as (
 ),
 
 orders as (
-    select order_id from {{ ref('silver_order_facts') }}
-    union
-    select order_id from {{ before('silver_order_context') }}
-    where order_date in ({{ literals(ref('plan_order_dates'), 'order_date') }})
+    select order_id from {{ ref('plan_orders') }}
     union
     select order_id from purchases where event_date in ({{ dates }})
     union

@@ -1,5 +1,6 @@
--- The orders whose context is rebuilt: those of the touched dates, and, from the time of a change on, those of customers with a
+-- The orders whose context is rebuilt: those that are made again, and, from the time of a change on, those of customers with a
 -- changed order or changed customer data. An order's context uses the customer data that became valid before the order.
+-- depends_on: {{ ref('plan_order_dates') }}
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
 {% set of_order = ['order_id', 'order_date', 'ordered_at', 'customer_id', 'country', 'is_an_order', 'is_counted', 'order_amount_usd', 'is_usd_missing', 'ordered_usd'] %}
 {% set of_customer = ['customer_id', 'country', 'created_at', 'valid_from'] %}
@@ -12,7 +13,7 @@ with facts as (
 facts_before as (
     select {{ of_order | join(', ') }}
     from {{ before('silver_order_context') }}
-    where order_date in ({{ dates }})
+    where order_date in ({{ dates }}) and order_id in (select order_id from {{ ref('plan_orders') }})
 ),
 
 changed as (

@@ -1,7 +1,9 @@
+-- depends_on: {{ ref('plan_events') }}
 {% set dates = literals(ref('plan_event_dates'), 'event_date') %}
+{% set stale = literals("(" ~ stale_dates('clickstream') ~ " and record_date in (" ~ dates ~ "))", 'record_date') %}
 
 with events as (
-    {{ current_after('clickstream', dates) }}
+    {{ current_after('clickstream', dates, untouched='record_date in (' ~ stale ~ ')') }}
 ),
 
 named as (

@@ -9,10 +9,6 @@ customers as (
     select distinct customer_id from {{ ref('plan_contexts') }} where customer_id is not null
 ),
 
-touched as (
-    select order_date from {{ ref('plan_order_dates') }} where order_date is not null
-),
-
 -- every order of these customers, as of this build
 orders as (
     select {{ own }} from {{ ref('silver_order_facts') }}
@@ -20,7 +16,7 @@ orders as (
     select {{ own }} from {{ before('silver_order_context') }}
     where
         customer_id in (select customer_id from customers)
-        and order_date not in (select order_date from touched)
+        and order_id not in (select order_id from {{ ref('plan_orders') }})
 ),
 
 earlier as (

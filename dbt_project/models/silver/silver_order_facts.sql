@@ -1,5 +1,9 @@
--- the inputs of a context, for the orders of the touched dates; silver.order_context holds those of all others
-with lines as (
+-- the inputs of a context, for the orders that are made again; silver.order_context holds those of all others
+with made as (
+    select order_id from {{ ref('plan_orders') }}
+),
+
+lines as (
     select
         order_id,
         sum(line_amount_usd) filter (where is_counted) as order_amount_usd,
@@ -7,7 +11,7 @@ with lines as (
         count(*) filter (where is_counted) as lines,
         sum(line_amount_usd) filter (where quantity > 0) as ordered_usd
     from {{ ref('silver_order_items') }}
-    where is_known_order
+    where is_known_order and order_id in (select order_id from made)
     group by order_id
 ),
 
@@ -25,6 +29,7 @@ final as (
         cast(lines.ordered_usd as decimal(38, 4)) as ordered_usd
     from {{ ref('silver_orders') }} as orders
     left join lines on orders.order_id = lines.order_id
+    where orders.order_id in (select order_id from made)
 )
 
 select * from final

@@ -1,7 +1,7 @@
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
 
 with orders as (
-    select * from {{ ref('silver_orders') }}
+    select * from {{ ref('silver_orders') }} where order_id in (select order_id from {{ ref('plan_orders') }})
 ),
 
 products as (
@@ -20,7 +20,7 @@ untouched_lines as (
     select order_id, line_number, product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
     from {{ before('silver_order_items') }} as state
     anti join {{ ref('plan_keys_order_items') }} as touched on {{ same('touched', 'state', ['order_id', 'line_number']) }}
-    where {{ where_from }}
+    where {{ where_from }} and order_id in (select order_id from {{ ref('plan_orders') }})
     {{ 'union all' if not loop.last }}
     {% endfor -%}
 ),

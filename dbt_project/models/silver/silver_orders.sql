@@ -1,7 +1,8 @@
 {% set dates = literals(ref('plan_order_dates'), 'order_date') %}
 
 with orders as (
-    {{ current_after('orders', dates) }}
+    select * from ({{ current_after('orders', dates) }})
+    where order_id in (select order_id from {{ ref('plan_orders') }})
 ),
 
 customers as (

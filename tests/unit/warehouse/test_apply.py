@@ -71,6 +71,32 @@ def test_no_match_replaces_the_table(connection: duckdb.DuckDBPyConnection) -> N
     assert rows(connection, change({}, match="")) == [("b", "2026-01-02")]
 
 
+def test_a_change_without_rows_on_either_side_takes_no_statement(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    connection.execute("detach build")
+    with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
+        build.execute("delete from records.orders; delete from plan.keys")
+    connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+    built = shape.read(connection, "build")
+    (replacement,) = apply.replacements(connection, [change({"order_id": "order_id"})], built)
+    assert apply.statements(replacement, shape.read(connection), built) == []
+    (whole,) = apply.replacements(connection, [change({}, match="")], built)
+    assert apply.statements(whole, shape.read(connection), built), "a table that is replaced becomes empty"
+
+
+def test_of_a_table_that_is_a_view_in_the_build_only_the_changed_rows_are_taken(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    connection.execute("detach build")
+    with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
+        build.execute("create schema changed; create table changed.records_orders as from records.orders")
+        build.execute("drop table records.orders; create view records.orders as from changed.records_orders")
+    connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+    found = rows(connection, change({"record_date": "record_date"}))
+    assert found == [("b", "2026-01-02"), ("b", "2026-01-03")]
+
+
 def test_a_new_column_is_added_to_the_state(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("alter table records.orders drop column record_date")
     assert rows(connection, change({"order_id": "order_id"})) == [("a", None), ("b", "2026-01-02")]
