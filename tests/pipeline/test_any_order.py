@@ -10,7 +10,7 @@ import random
 import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,10 +19,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from demo import simulate
+from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import decide, hashes, ledger, listings
-from tests.pipeline.delivery import LINE, ORDER, Row, land_lines, land_rows, pieces
+from tests.pipeline.delivery import LINE, ORDER, Row, assert_repeats, land_lines, land_rows, pieces
+from tests.unit.ingestion.killed import killed_at
 from warehouse.build import Request, build
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
@@ -274,6 +277,32 @@ def test_one_shop() -> None:
 @settings(max_examples=6, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_any_shop(seed: int) -> None:
     check(seed)
+
+
+@pytest.mark.long
+def test_every_source_in_any_order(shop: Home, tmp_path: Path) -> None:
+    """Tables, folder hours and files, read by their own code: windows in any order, repeated, and killed at any write."""
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 4), orders_per_day=20, events_per_day=200)
+    days = [Window.parse(f"2026-11-0{day}", f"2026-11-0{day + 1}") for day in (1, 2, 3)]
+    homes = []
+    for seed in range(2):
+        pick = random.Random(seed)
+        home = Home(tmp_path / str(seed), shop.landing, shop.database_url())
+        work = [(source, day) for source in sources.SOURCES for day in days]
+        killed = [(*one, pick.randrange(60)) for one in pick.choices(work, k=12)]
+        runs = [*pick.sample(killed, 12), *((*one, None) for one in pick.sample(work, len(work)))]
+        for number, (source, day, kill) in enumerate(runs):
+            at = NOW + timedelta(minutes=number)
+            with killed_at(kill):
+                sources.ingest(source, day, home, at)
+            if pick.random() < 0.15:
+                build(home, Request(), at)
+        build(home, Request(), NOW + timedelta(days=1))
+        homes.append(home)
+    one, other = homes
+    assert found(one) == found(other) and found(one)["revenue"] and found(one)["traffic"]
+    assert table_hashes(one) == table_hashes(other)
+    assert_repeats(one, NOW + timedelta(days=2))
 
 
 def good_orders(pick: random.Random, day: int, count: int) -> list[Row]:

@@ -22,6 +22,11 @@ def test_every_kind_names_a_module_that_lands_and_checks_it(name: str) -> None:
     assert callable(module.ingest) and callable(module.check)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_has_a_test_of_any_order(name: str) -> None:
+    assert Path(__file__).with_name(f"test_any_order_of_{name}.py").is_file()
+
+
 def test_a_setting_implies_its_kind() -> None:
     assert kind_of(fields(location="here.csv")) == "file"
     assert KINDS["file"].settings(fields(location="here.csv"), []) == Files("here.csv")

@@ -1,7 +1,7 @@
 """Tables, views and queries of a real Postgres, with ugly names, and with no more declared than a contract says."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,8 +10,6 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ingestion import bronze, sources
 from ingestion.contract import Contract, read_contracts
@@ -504,64 +502,3 @@ def test_no_row_where_some_are_expected_is_an_incident(database: Database, erp: 
         expecting = replace(erp.contracts[dataset], expect_records_every=timedelta(days=1))
         with pytest.raises(Permanent, match=f"no records of {dataset} for"):
             Erp(erp.home, {**erp.contracts, dataset: expecting}).land(*DAY)
-
-
-Change = tuple[str, int, int]
-changes = st.lists(
-    st.tuples(st.sampled_from(["put", "put", "put", "delete", "late"]), st.integers(1, 4), st.integers(0, 9)),
-    max_size=6,
-)
-
-
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=st.lists(changes, min_size=1, max_size=5), merged=st.sets(st.integers(0, 5)))
-def test_however_the_windows_are_cut_what_stands_at_the_end_is_the_table(
-    database: Database,
-    home: Home,
-    tmp_path_factory: pytest.TempPathFactory,
-    history: Sequence[Sequence[Change]],
-    merged: set[int],
-) -> None:
-    """Hours of changes are landed hour by hour, or several at once; a sweep finds deletions; and Python keeps the same table."""
-    database.execute('truncate "Sales Dept"."Invoice Heads", "Sales Dept".lines, rates')
-    root = tmp_path_factory.mktemp("any")
-    erp = Erp(Home(root / "home", home.landing), declared(root, INVOICES, LINES, RATES))
-    table: dict[int, datetime] = {}
-    rates: dict[str, int] = {}
-    start = midnight = datetime(2026, 11, 1, tzinfo=UTC)
-    tick = 0
-    for hour, of_hour in enumerate(history):
-        for what, number, amount in of_hour:
-            tick += 1
-            # a late row says that it changed an hour and a half before; it only comes if its row says something older
-            moment = midnight + timedelta(hours=hour, seconds=tick) - timedelta(minutes=90 if what == "late" else 0)
-            if what != "delete" and moment > table.get(number, midnight - timedelta(days=9)):
-                table[number] = moment
-                rates[f"c{number}"] = amount
-                database.execute(
-                    'insert into "Sales Dept"."Invoice Heads" values (%s, %s, %s, %s)'
-                    ' on conflict ("Invoice No") do update set "100% Amount" = excluded."100% Amount", "Changed At" = excluded."Changed At"'.replace(
-                        "100% ", "100%% "
-                    ),
-                    (number, amount, midnight.replace(tzinfo=None), moment),
-                )
-            elif what == "delete" and number in table:
-                del table[number], rates[f"c{number}"]
-                database.execute('delete from "Sales Dept"."Invoice Heads" where "Invoice No" = %s', (number,))
-        database.execute("truncate rates")
-        for code, amount in rates.items():
-            database.execute("insert into rates values (%s, %s)", (code, amount))
-        if hour not in merged:
-            end = midnight + timedelta(hours=hour + 1)
-            erp.land(start.isoformat(), end.isoformat())
-            start = end
-    erp.land(midnight.isoformat(), (midnight + timedelta(days=1)).isoformat(), sweep=True)
-    stands = {int(key[0]): version for key, version in erp.standing("invoices").items()}
-    assert stands == {number: f"{at:%Y-%m-%d %H:%M:%S.%f}+00" for number, at in table.items()}
-    assert {key[0] for key in erp.standing("rates")} == set(rates)
-    latest: dict[str, tuple[str, float]] = {}
-    for manifest in bronze.committed(erp.home):
-        if manifest.dataset == "rates" and not manifest.part:
-            for row in erp.rows(manifest):
-                latest[row["code"]] = max(latest.get(row["code"], ("", 0.0)), (row["seen_at"], float(row["rate"])))
-    assert {code: latest[code][1] for code in rates} == {code: amount * 100.0 for code, amount in rates.items()}

@@ -1,6 +1,7 @@
 """Files of every format and place: whatever the order of files and windows, the repeats and the kills, the batches are the same."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -20,10 +21,10 @@ from hypothesis import strategies as st
 from ingestion import bronze, sources
 from ingestion.contract import Contract, read_contract
 from ingestion.home import Home
-from ingestion.land import Staging
-from ingestion.sources import sftp
+from ingestion.sources import s3, sftp
 from ingestion.window import Window
-from tests.unit.ingestion.sources.sftp_server import PASSWORD, USER, serving
+from tests.unit.ingestion.killed import killed_at
+from tests.unit.ingestion.sources import s3_store, sftp_server
 
 CONTRACT = """
 sources:
@@ -38,9 +39,11 @@ NOW = datetime(2100, 1, 1, tzinfo=UTC)
 DAYS = [date(2026, 11, day) for day in (1, 2, 3)]
 WINDOWS = [Window.parse(str(day), str(day + timedelta(days=1))) for day in DAYS]
 COLUMNS = ("id", "stars", "written_at")
-# The kinds of kill: before any batch is committed, and when all that is left is the rename.
-KILLS = ("commit", "rename")
 FORMATS = ("csv", "jsonl", "parquet", "avro")
+PLACES = ("path", "sftp", "s3", "http")
+# What a window writes: at which of these it is killed.
+KILLS = st.none() | st.integers(0, 16)
+Runs = list[tuple[int, int | None]]
 _EXAMPLES = count()
 
 
@@ -63,7 +66,7 @@ def rows_of(day: date) -> st.SearchStrategy[list[Row]]:
 
 
 @st.composite
-def deliveries(draw: st.DrawFn) -> tuple[list[list[Row]], list[list[list[Row]]], list[tuple[int, str]]]:
+def deliveries(draw: st.DrawFn) -> tuple[list[list[Row]], list[list[list[Row]]], Runs]:
     """Draw each day's rows, the same rows as files in some order, and windows to land, some of them killed on the way."""
     days = [draw(rows_of(day)) for day in DAYS]
     files = []
@@ -71,8 +74,8 @@ def deliveries(draw: st.DrawFn) -> tuple[list[list[Row]], list[list[list[Row]]],
         shuffled = draw(st.permutations(rows))
         cuts = sorted(draw(st.lists(st.integers(0, len(rows)), max_size=2)))
         files.append([shuffled[start:end] for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True)])
-    tries = draw(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(("", *KILLS))), max_size=5))
-    last = draw(st.permutations([(place, "") for place in range(3)]))
+    tries = draw(st.lists(st.tuples(st.integers(0, 2), KILLS), max_size=5))
+    last = draw(st.permutations([(place, None) for place in range(3)]))
     return days, files, [*tries, *last]
 
 
@@ -95,18 +98,46 @@ def written(rows: list[Row], form: str) -> bytes:
     return file.getvalue()
 
 
+@dataclass(frozen=True)
+class Places:
+    """A folder, and the addresses under which its files are read."""
+
+    root: Path
+    addresses: dict[str, str]
+    store: s3_store.Store
+
+    def begin(self) -> str:
+        """Return the name of a new folder in it."""
+        self.store.objects.clear()
+        return f"{next(_EXAMPLES)}"
+
+    def deliver(self, name: str, body: bytes) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        os.utime(path, (0, 0))
+        self.store.objects[name] = body
+
+
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Yield a folder, and the addresses under which it is read: as a path, and over a server of this machine."""
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    """Yield a folder that is read as a path, over SFTP, as a bucket, and by addresses, all of this machine."""
     root = tmp_path_factory.mktemp("exports")
-    with serving(root) as server, pytest.MonkeyPatch.context() as patch:
+    with sftp_server.serving(root) as server, s3_store.serving() as store, pytest.MonkeyPatch.context() as patch:
         given_as = {
-            "conn_type": "sftp", "host": "127.0.0.1", "port": server.port, "login": USER, "password": PASSWORD,
-            "extra": {"host_key": server.host_key},
+            "conn_type": "sftp", "host": "127.0.0.1", "port": server.port, "login": sftp_server.USER,
+            "password": sftp_server.PASSWORD, "extra": {"host_key": server.host_key},
         }  # fmt: skip
         patch.setenv("AIRFLOW_CONN_PARTNER", json.dumps(given_as))
-        yield root, {"path": str(root), "sftp": "sftp://partner"}
+        for name in ("AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+            patch.delenv(name, raising=False)
+        keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret-key", "AWS_REGION": "us-east-1"}
+        for name, value in (keys | {"AWS_ENDPOINT_URL": store.address}).items():
+            patch.setenv(name, value)
+        http = f"{store.address}/exports"
+        yield Places(root, {"path": str(root), "sftp": "sftp://partner", "s3": "s3://exports", "http": http}, store)
         sftp.close()
+        s3._connected.cache_clear()
 
 
 def contract(folder: Path, location: str, form: str) -> dict[str, Contract]:
@@ -120,21 +151,10 @@ def contract(folder: Path, location: str, form: str) -> dict[str, Contract]:
     return {"reviews": replace(found, settings=settings, format=kind, lateness=lateness)}
 
 
-def land(home: Home, contracts: dict[str, Contract], place: int, kill: str = "") -> None:
-    """Land a window, or be killed on the way if anything is to be committed."""
-
-    def killed(*_given: object, **_more: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        if kill == "commit":
-            patch.setattr(Staging, "commit", killed)
-        elif kill:
-            patch.setattr(bronze, "_rename", killed)
-        try:
-            sources.ingest("reviews", WINDOWS[place], home, NOW, contracts=contracts)
-        except KeyboardInterrupt:
-            assert kill
+def land(home: Home, contracts: dict[str, Contract], place: int, kill: int | None = None) -> None:
+    """Land a window, or be killed on the way."""
+    with killed_at(kill):
+        sources.ingest("reviews", WINDOWS[place], home, NOW, contracts=contracts)
 
 
 def batches(home: Home) -> dict[str, tuple[Window, list[tuple[object, ...]]]]:
@@ -150,34 +170,37 @@ def batches(home: Home) -> dict[str, tuple[Window, list[tuple[object, ...]]]]:
     return found
 
 
-@pytest.mark.parametrize("layout", ["{date}/*", "*"], ids=["a folder a day", "a folder for all days"])
-@pytest.mark.parametrize("place", ["path", "sftp"])
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("form", FORMATS)
-@settings(max_examples=4)
-@given(deliveries())
+@settings(max_examples=6)
+@given(deliveries(), st.booleans(), st.booleans())
 def test_any_order_repeat_and_kill_leads_to_the_same_batches(
-    folders: tuple[Path, dict[str, str]],
+    places: Places,
     tmp_path_factory: pytest.TempPathFactory,
     form: str,
     place: str,
-    layout: str,
-    delivered: tuple[list[list[Row]], list[list[list[Row]]], list[tuple[int, str]]],
+    delivered: tuple[list[list[Row]], list[list[list[Row]]], Runs],
+    is_folder_a_day: bool,
+    is_packed: bool,
 ) -> None:
     days, files, runs = delivered
+    layout = "{date}/*" if is_folder_a_day else "*"
     if form == "jsonl" and layout == "*":
         layout = "{date}.*"  # lines of files for all days land with the window that finds them
-    root, addresses = folders
-    name = f"{next(_EXAMPLES)}"
-    home, plain = (Home(root.parent / f"{one}-{name}-{root.name}", root) for one in ("home", "plain"))
+    if place == "http":
+        layout = "{date}"  # an address cannot be listed: a file a day
+        files = [[[row for rows in parts for row in rows]] for parts in files]
+    name = places.begin()
+    home, plain = (
+        Home(places.root.parent / f"{one}-{name}-{places.root.name}", places.root) for one in ("home", "plain")
+    )
     scratch = tmp_path_factory.mktemp("contract")
     for day, parts in zip(DAYS, files, strict=True):
         for number, rows in reversed(list(enumerate(parts))):
             at = {"{date}/*": f"{day}/{number}.{form}", "*": f"{day}-{number}.{form}", "{date}.*": f"{day}.{number}"}
-            path = root / name / at[layout]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(written(rows, form))
-            os.utime(path, (0, 0))
-    contracts = contract(scratch, f"{addresses[place]}/{name}/{layout}", form)
+            body = written(rows, form)
+            places.deliver(f"{name}/{at.get(layout, day)}", gzip.compress(body) if is_packed else body)
+    contracts = contract(scratch, f"{places.addresses[place]}/{name}/{layout}", form)
     for window, kill in runs:
         land(home, contracts, window, kill)
     found = batches(home)
@@ -211,28 +234,25 @@ def test_any_order_repeat_and_kill_leads_to_the_same_batches(
     assert found == batches(plain)
 
 
-@pytest.mark.parametrize("place", ["path", "sftp"])
+@pytest.mark.parametrize("place", ["path", "sftp", "s3"])
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != "jsonl"])
 @settings(max_examples=4)
 @given(deliveries())
 def test_without_an_event_time_each_row_of_a_month_lands_once(
-    folders: tuple[Path, dict[str, str]],
+    places: Places,
     tmp_path_factory: pytest.TempPathFactory,
     form: str,
     place: str,
-    delivered: tuple[list[list[Row]], list[list[list[Row]]], list[tuple[int, str]]],
+    delivered: tuple[list[list[Row]], list[list[list[Row]]], Runs],
 ) -> None:
     """Which window lands them depends on the order of windows; the records do not."""
     days, files, runs = delivered
-    root, addresses = folders
-    name = f"{next(_EXAMPLES)}"
-    home = Home(root.parent / f"home-{name}-{root.name}", root)
-    (root / name).mkdir()
+    name = places.begin()
+    home = Home(places.root.parent / f"home-{name}-{places.root.name}", places.root)
     for number, rows in enumerate(part for parts in files for part in parts):
-        (root / name / f"2026-11-{number}.{form}").write_bytes(written(rows, form))
-        os.utime(root / name / f"2026-11-{number}.{form}", (0, 0))
+        places.deliver(f"{name}/2026-11-{number}.{form}", written(rows, form))
     (found,) = contract(
-        tmp_path_factory.mktemp("contract"), f"{addresses[place]}/{name}/{{year}}-{{month}}-*", form
+        tmp_path_factory.mktemp("contract"), f"{places.addresses[place]}/{name}/{{year}}-{{month}}-*", form
     ).values()
     for window, kill in runs:
         land(home, {"reviews": replace(found, event_time=None)}, window, kill)
