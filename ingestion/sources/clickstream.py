@@ -1,7 +1,8 @@
 """The landing folder: `YYYY-MM-DD/HH/*.jsonl` or `.ndjson`, plain, `.gz` or `.zst`: every file once, every line as it is.
 
 A run looks at the hours of its window and at those before it in which late files are still expected. A batch holds
-what was new in one folder hour, so its window is that hour. A file is known by path, size and checksum.
+what was new in one folder hour, so its window is that hour; a quiet day that had not landed is one batch, if a run covers
+all of it (see `line_batches`). A file is known by path, size and checksum.
 
 Files and folders that are not read are reported. If they may be data of an hour (a file of another kind, a folder within
 the hour, an hour whose name is written differently), they wait and hold that hour's watermark. If they belong to no hour
@@ -24,11 +25,11 @@ from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, staging
 from ingestion.locks import hold
 from ingestion.manifest import Manifest, Waiting
-from ingestion.sources import counts, landing_names
+from ingestion.sources import counts, landing_names, line_batches
 from ingestion.sources.landing_names import Strays
 from ingestion.sources.line_batches import Batches, LineBatch
 from ingestion.sources.lines import LineFile, compression
-from ingestion.window import Window
+from ingestion.window import DAY, Window
 
 DATASET = "clickstream"
 
@@ -43,9 +44,12 @@ def ingest(source: str, run: Run) -> Landing:
     window = Window(run.window.start - look_back, run.window.end)
     listed = counts.list_files(run.home, run.window) if run.is_sweep else {}
     hours = _Hours(run, contract, landing_names.strays(run.home.landing, window))
-    for hour in window.hours():
+    for part in line_batches.days_and_hours(window, run.window):
         with hold(run.home.staging / f"{DATASET}.lock", "lands clicks", run.report):
-            hours.land(hour)
+            is_landed = part.length == DAY and hours.land_together(part)
+        for hour in () if is_landed else part.hours():
+            with hold(run.home.staging / f"{DATASET}.lock", "lands clicks", run.report):
+                hours.land(hour)
     hours.batches.expect_records()
     if run.is_sweep:
         hours.count(listed)
@@ -91,9 +95,14 @@ class _Hours:
 
     def land(self, hour: Window) -> None:
         """Land what is new in one folder hour."""
-        earlier = self._earlier(hour)
         strays = self.strays.waiting.get(hour, ())
-        self.batches.land(hour, earlier, _Hour(self.run, self.contract, hour, earlier, earlier, strays).stage)
+        self.batches.land(_Folders.of(self.run, self.contract, hour, self._holding(hour), strays))
+
+    def land_together(self, day: Window) -> bool:
+        """Land what is new in a day as one batch, if it is a quiet one; return whether it was."""
+        if any(map(self.strays.waiting.get, day.hours())):
+            return False
+        return self.batches.land(_Folders.of(self.run, self.contract, day, self._holding(day)), if_quiet=True)
 
     def count(self, listed: Mapping[date, list[counts.Listed]]) -> None:
         """Count the files of each day, as they were listed before they were landed."""
@@ -105,24 +114,29 @@ class _Hours:
                 staged.add(folder, manifest)
                 self.batches.commit(staged)
 
-    def _earlier(self, hour: Window) -> list[Manifest]:
-        for ref in bronze.list_batches(self.run.home, DATASET, hour.date):
+    def _holding(self, part: Window) -> list[Manifest]:
+        """Read the manifests of the batches that may hold files of an hour, or of a day."""
+        for ref in bronze.list_batches(self.run.home, DATASET, part.date):
             if ref.batch_id not in self._read:
                 self._read |= {one.batch_id: one for one in bronze.readable(self.run.home, [ref])}
-        return [manifest for manifest in self._read.values() if manifest.window == hour]
+        return [one for one in self._read.values() if one.window.start < part.end and one.window.end > part.start]
 
 
 @dataclass(frozen=True)
-class _Hour(LineBatch[Path]):
-    """One folder hour."""
+class _Folders(LineBatch[Path]):
+    """One folder hour, or those of a day."""
 
     strays: Sequence[Waiting] = ()
 
     def _look(self) -> tuple[list[Path], list[Waiting]]:
-        """List the hour's files by name: those to read, and those that cannot be read yet."""
-        folder = self.run.home.landing / f"{self.window.start:%Y-%m-%d}" / f"{self.window.start:%H}"
-        found: list[Path] = []
         waiting = {stray.path: stray.reason for stray in self.strays}
+        found = [path for hour in self.window.hours() for path in self._list(hour, waiting)]
+        return found, [Waiting(*left) for left in waiting.items()]
+
+    def _list(self, hour: Window, waiting: dict[str, str]) -> list[Path]:
+        """List an hour's files to read by name; put those that cannot be read yet in `waiting`, with the reason."""
+        folder = self.run.home.landing / f"{hour.start:%Y-%m-%d}" / f"{hour.start:%H}"
+        found: list[Path] = []
         try:
             names = sorted(entry.name for entry in os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
@@ -143,10 +157,13 @@ class _Hour(LineBatch[Path]):
                     found.append(path)
             if reason:
                 waiting[self._name(path)] = reason
-        return found, [Waiting(*left) for left in waiting.items()]
+        return found
 
     def _open(self, item: Path) -> LineFile:
         return LineFile(item)
+
+    def _size(self, item: Path) -> int:
+        return item.stat().st_size if item.exists() else 0
 
     def _name(self, item: Path) -> str:
         return landing_names.name_of(item, self.run.home.landing)

@@ -2,15 +2,18 @@
 
 A file is known by path, size and checksum. One that cannot be read whole waits: it holds its window's watermark until it lands
 or is gone. What differs by source is where files are found: it subclasses `LineBatch`.
+
+Where each hour has a folder, a year of little traffic would be a batch an hour. So a run that covers a whole day lands it as one
+batch, if most of its hours have never landed, its new files are small, and none waits. Whatever comes later is a batch of its hour.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from ingestion.contract import Contract
 from ingestion.errors import Broken, Permanent
@@ -19,14 +22,25 @@ from ingestion.manifest import Input, Manifest, Waiting, still_waiting
 from ingestion.parquet import PartWriter
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
 from ingestion.sources.lines import SCHEMA, LineFile, Unreadable
-from ingestion.window import HOUR, Window
+from ingestion.window import HOUR, Window, joined
 
 QUIET = timedelta(seconds=3)
 _SECOND_NS = 1_000_000_000
 # Seconds after which a file that is written again has another time, also if the clocks differ a little.
 _TICKS = 3
+# The stored size of the new files of a quiet day, at most.
+QUIET_DAY_BYTES = 4 << 20
 # How a source refers to a file.
 Item = TypeVar("Item")
+
+
+def days_and_hours(span: Window, window: Window) -> list[Window]:
+    """List the days of a span that lie in a run's window, and the hours of the other days."""
+    parts: list[Window] = []
+    for day in span.days():
+        is_whole = day.start >= window.start and day.end <= window.end
+        parts += [day] if is_whole else day.within(span).hours()
+    return parts
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,11 @@ class LineBatch(ABC, Generic[Item]):
     earlier: Sequence[Manifest]
     holding: Sequence[Manifest]
 
+    @classmethod
+    def of(cls, run: Run, contract: Contract, window: Window, holding: Sequence[Manifest], *more: Any) -> Self:
+        """Return a window's batch, of which other batches, also of other windows, may hold files."""
+        return cls(run, contract, window, [one for one in holding if one.window == window], holding, *more)
+
     @abstractmethod
     def _look(self) -> tuple[list[Item], list[Waiting]]:
         """List the window's files by name: those to read, and those that cannot be read yet."""
@@ -47,6 +66,10 @@ class LineBatch(ABC, Generic[Item]):
     @abstractmethod
     def _open(self, item: Item) -> LineFile:
         """Return a file to read. Raise Unreadable if it cannot be had."""
+
+    @abstractmethod
+    def _size(self, item: Item) -> int:
+        """Return the size of a file as it is stored."""
 
     @abstractmethod
     def _name(self, item: Item) -> str:
@@ -60,7 +83,8 @@ class LineBatch(ABC, Generic[Item]):
         """Write the new files' lines into a staged folder and describe the window as it is now."""
         writer = PartWriter(folder, SCHEMA, dictionary=["file"])
         inputs: list[Input] = []
-        found, waiting = self._look()
+        found, waiting = self.looked
+        waiting = [*waiting]
         for item in found:
             try:
                 landed = self._write(item, writer)
@@ -72,6 +96,21 @@ class LineBatch(ABC, Generic[Item]):
                 if landed:
                     inputs.append(landed)
         return self._describe(writer, inputs, waiting)
+
+    @cached_property
+    def looked(self) -> tuple[list[Item], list[Waiting]]:
+        """The window's files, listed once."""
+        return self._look()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether most of the window's hours have never landed, what is new in them is small, and nothing waits."""
+        landed = joined(one.window for one in self.holding)
+        left = sum((part.length for part in self.window.without(landed)), timedelta(0))
+        if left * 2 <= self.window.length or still_waiting(self.holding):
+            return False
+        found, waiting = self.looked
+        return not waiting and sum(map(self._size, found)) <= QUIET_DAY_BYTES
 
     def _write(self, item: Item, writer: PartWriter) -> Input | None:
         """Write one file's lines; None if it has landed before or is gone."""
@@ -161,23 +200,35 @@ class Batches:
     _empty: list[Manifest] = field(default_factory=list)
     _broken: list[str] = field(default_factory=list)
 
-    def land(self, window: Window, earlier: Sequence[Manifest], stage: Callable[[Path], Manifest]) -> None:
-        """Land what is new in a window, if anything is; a part of the run's own window always gets a manifest."""
+    def land(self, batch: LineBatch[Any], *, if_quiet: bool = False) -> bool:
+        """Land what is new in a window, if anything is; a part of the run's own window is always held by a manifest.
+
+        Return whether that is done: `if_quiet` leaves a window that is not quiet, to be landed hour by hour.
+        """
+        if if_quiet and not batch.is_quiet:
+            return False
+        window = batch.window
+        holding = [one for one in batch.holding if one.window.start < window.end and one.window.end > window.start]
         in_window = window.end > self.run.window.start
         if in_window:
-            self.manifests.update((manifest.batch_id, manifest) for manifest in earlier)
+            self.manifests.update((manifest.batch_id, manifest) for manifest in holding)
         with staging(self.run.home) as staged:
             folder = staged.folder(self.contract.dataset)
-            manifest = stage(folder)
+            manifest = batch.stage(folder)
+            if if_quiet and manifest.waiting:
+                return False
             self.waiting.extend(manifest.waiting)
             nothing_new = not manifest.inputs and not manifest.resolved
-            if nothing_new and set(manifest.waiting) == set(still_waiting(earlier)) and (earlier or not in_window):
-                return
+            is_held = not window.without(joined(one.window for one in holding))
+            known = set(still_waiting(batch.earlier))
+            if nothing_new and set(manifest.waiting) == known and (is_held or not in_window):
+                return True
             if in_window and not manifest.records_written:
                 self._empty.append(manifest)  # written once it is known that the window is not empty by mistake
-                return
+                return True
             staged.add(folder, manifest)
             self.commit(staged)
+            return True
 
     def expect_records(self) -> None:
         """Refuse a window without a single record where the contract expects some; else land its empty parts."""

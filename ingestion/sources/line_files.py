@@ -19,10 +19,10 @@ from ingestion.land import Run
 from ingestion.locks import hold
 from ingestion.manifest import Manifest, Waiting, still_waiting
 from ingestion.sources import locations, places
-from ingestion.sources.line_batches import Batches, LineBatch
+from ingestion.sources.line_batches import Batches, LineBatch, days_and_hours
 from ingestion.sources.lines import LineFile, Unreadable, compression_of, explain
 from ingestion.sources.locations import Found
-from ingestion.window import Window
+from ingestion.window import DAY, Window
 
 
 def land(run: Run, contract: Contract) -> Batches:
@@ -30,23 +30,24 @@ def land(run: Run, contract: Contract) -> Batches:
     location = locations.location_of(contract)
     batches = Batches(run, contract, shown(location))
     with TemporaryDirectory(prefix="clearwell-") as copies:
+        files = _Landing(run, contract, location, batches, Path(copies))
         for part in _parts(run, contract, location):
-            with hold(run.home.staging / f"{contract.dataset}.lock", f"lands {contract.dataset}", run.report):
-                holding = _holding(run, contract, part)
-                earlier = [manifest for manifest in holding if manifest.window == part.window]
-                batch = _Files(run, contract, part.window, earlier, holding, part, location, batches.told, Path(copies))
-                batches.land(part.window, earlier, batch.stage)
+            files.land(part)
     batches.expect_records()
     return batches
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The patterns of the files that one batch takes; `unit` is the time that they are of, None if they are of any."""
+    """The patterns of the files that one batch takes; `unit` is the time that they are of, None if they are of any.
+
+    A day whose hours have files of their own has a part for each of them as well: it is one batch only if it is quiet.
+    """
 
     window: Window
     unit: Window | None
     patterns: tuple[str, ...]
+    hours: tuple["_Part", ...] = ()
 
 
 def _parts(run: Run, contract: Contract, location: str) -> Iterator[_Part]:
@@ -57,10 +58,42 @@ def _parts(run: Run, contract: Contract, location: str) -> Iterator[_Part]:
     if not locations.is_dated(location):
         patterns = dict.fromkeys(locations.filled(location, unit) for unit in units)
         yield _Part(run.window, None, tuple(patterns))
-        return
-    for unit in units:
-        is_own = unit.start < run.window.end and unit.end > run.window.start
-        yield _Part(unit.within(run.window) if is_own else unit, unit, (locations.filled(location, unit),))
+    elif locations.has_hours(location):
+        for part in days_and_hours(span, run.window):
+            hours = tuple(_part(run, location, hour) for hour in part.hours())
+            if part.length == DAY:
+                yield _Part(part, part, tuple(pattern for hour in hours for pattern in hour.patterns), hours)
+            else:
+                yield from hours
+    else:
+        yield from (_part(run, location, unit) for unit in units)
+
+
+def _part(run: Run, location: str, unit: Window) -> _Part:
+    is_own = unit.start < run.window.end and unit.end > run.window.start
+    return _Part(unit.within(run.window) if is_own else unit, unit, (locations.filled(location, unit),))
+
+
+@dataclass(frozen=True)
+class _Landing:
+    """Land the parts of one run; `copies` is a folder for copies of files."""
+
+    run: Run
+    contract: Contract
+    location: str
+    batches: Batches
+    copies: Path
+
+    def land(self, part: _Part) -> None:
+        with hold(
+            self.run.home.staging / f"{self.contract.dataset}.lock", f"lands {self.contract.dataset}", self.run.report
+        ):
+            holding = _holding(self.run, self.contract, part)
+            more = (part, self.location, self.batches.told, self.copies)
+            batch = _Files.of(self.run, self.contract, part.window, holding, *more)
+            is_landed = self.batches.land(batch, if_quiet=bool(part.hours))
+        for hour in () if is_landed else part.hours:
+            self.land(hour)
 
 
 def _holding(run: Run, contract: Contract, part: _Part) -> list[Manifest]:
@@ -114,6 +147,9 @@ class _Files(LineBatch[Found]):
                 raise
             raise Unreadable(explain(error)) from None
         return LineFile(path, kind)
+
+    def _size(self, item: Found) -> int:
+        return max(item.size, 0)
 
     def _name(self, item: Found) -> str:
         return locations.name_below(self.location, item.place)

@@ -95,9 +95,14 @@ def is_dated(location: str) -> bool:
     return bool(parts_of(location) & {"date", "day"})
 
 
+def has_hours(location: str) -> bool:
+    """Say whether each hour has files of its own."""
+    return "hour" in parts_of(location)
+
+
 def units(location: str, window: Window) -> list[Window]:
     """List the hours or days of a window of which each has files of its own."""
-    return window.hours() if "hour" in parts_of(location) else window.days()
+    return window.hours() if has_hours(location) else window.days()
 
 
 def filled(location: str, unit: Window) -> str:

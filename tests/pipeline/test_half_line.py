@@ -22,14 +22,14 @@ def clock() -> Iterator[datetime]:
     return (datetime(2026, 11, 3, tzinfo=UTC) + timedelta(minutes=n) for n in range(1000))
 
 
-def land(home: Home, name: str, content: str, cut: int, at: datetime) -> str:
-    """Land a file of one hour without its last `cut` bytes, as if unchanged for a while; return the batch."""
+def land(home: Home, name: str, content: str, cut: int, at: datetime, window: Window = HOUR) -> str:
+    """Land a file of an hour without its last `cut` bytes, as if unchanged for a while; return the batch."""
     path = home.landing / "2026-11-01" / "10" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode()
     path.write_bytes(data[: len(data) - cut])
     os.utime(path, ns=((1_790_000_000 - cut) * 10**9,) * 2)
-    (batch_id,) = sources.ingest("clickstream", HOUR, home, at).new
+    (batch_id,) = sources.ingest("clickstream", window, home, at).new
     return batch_id
 
 
@@ -42,6 +42,26 @@ def letters(home: Home) -> list[tuple[str, int, list[str]]]:
     query = "select source_file, source_line, reasons from silver.dead_letters order by all"
     found = state.read(home.state, "silver.dead_letters", query)
     return [(Path(row["source_file"]).name, row["source_line"], row["reasons"]) for row in found]
+
+
+def complete_until(home: Home) -> str:
+    query = "select complete_until from ops.completeness where dataset = 'clickstream'"
+    return f"{state.read(home.state, 'ops.completeness', query)[0]['complete_until']:%d %H}"
+
+
+def test_a_file_that_waits_in_an_hour_of_a_day_that_landed_together_holds_that_hour(tmp_path: Path) -> None:
+    home, now = Home(tmp_path, tmp_path / "landing"), clock()
+    day = Window.parse("2026-11-01", "2026-11-02")
+    land(home, "a.jsonl", WHOLE, 0, next(now), day)
+    (home.landing / "2026-11-01" / "10" / "b.jsonl.part").write_text(WHOLE)
+    assert sources.ingest("clickstream", HOUR, home, next(now)).waiting
+    build(home, Request(), next(now))
+    assert complete_until(home) == "01 10"
+    (home.landing / "2026-11-01" / "10" / "b.jsonl.part").unlink()
+    land(home, "b.jsonl", WHOLE, 0, next(now))
+    build(home, Request(), next(now))
+    assert complete_until(home) == "02 00"
+    assert fates(home) == {"current": 4, "duplicate": 4}
 
 
 def test_a_half_line_is_settled_by_the_landing_that_has_it_whole(tmp_path: Path) -> None:

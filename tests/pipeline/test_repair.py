@@ -16,6 +16,7 @@ from demo import simulate
 from ingestion import bronze, sources
 from ingestion.bronze import BatchRef
 from ingestion.home import Home
+from ingestion.sources import line_batches
 from ingestion.window import Window
 from operations import hashes, ledger, status
 from warehouse import state
@@ -44,8 +45,10 @@ class Typed:
 
 
 def land(home: Home, window: Window) -> None:
-    for source in sources.SOURCES:
-        sources.ingest(source, window, home, NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line_batches, "QUIET_DAY_BYTES", -1)  # batches of an hour, as the schedule lands them
+        for source in sources.SOURCES:
+            sources.ingest(source, window, home, NOW)
 
 
 @pytest.fixture(scope="module")

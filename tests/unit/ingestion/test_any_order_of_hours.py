@@ -22,6 +22,7 @@ from tests.unit.ingestion.killed import killed_at
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 HOURS = Window.parse("2026-11-01T22:00", "2026-11-02T02:00").hours()
+SECOND_DAY = Window.parse("2026-11-02", "2026-11-03")
 PACKED = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}
 # A file: its hour, its lines, how it is compressed.
 FILES = st.tuples(
@@ -29,8 +30,10 @@ FILES = st.tuples(
     st.lists(st.sampled_from([b"{}", b"a\xff", b"", b'{"a": "\xc3\xa9"}']), max_size=4),
     st.sampled_from([*PACKED]),
 )
-# A step: the hours that a window begins and ends with, the write at which it is killed, and how many files come before it.
-STEPS = st.tuples(st.integers(0, 3), st.integers(0, 3), st.none() | st.integers(0, 20), st.integers(0, 2))
+# A step: the hours that a window begins and ends with, or else the second day; the write at which it is killed, and how many files come before it.
+STEPS = st.tuples(
+    st.integers(0, 3), st.integers(0, 3), st.booleans(), st.none() | st.integers(0, 20), st.integers(0, 2)
+)
 
 
 @settings(max_examples=15)
@@ -45,14 +48,15 @@ def test_any_order_repeat_and_kill_leads_to_the_same_lines(
     home = Home(root / "home", root / "landing")
     home.landing.mkdir()
     waiting = list(enumerate(files))
-    for first, last, kill, arrivals in [*steps, (0, 3, None, len(files))]:
+    for first, last, is_whole_day, kill, arrivals in [*steps, (0, 3, False, None, len(files))]:
         for number, (hour, lines, kind) in (waiting.pop() for _ in range(min(arrivals, len(waiting)))):
             deliver(home.landing / f"{HOURS[hour].start:%Y-%m-%d/%H}" / f"{number}.jsonl{kind}", lines, kind)
         window = Window(HOURS[min(first, last)].start, HOURS[max(first, last)].end)
+        window = SECOND_DAY if is_whole_day else window
         with killed_at(kill):
             land(home, contracts, window)
     expected = Counter(
-        (HOURS[hour], f"{number}.jsonl{kind}", place, line + b"\n")
+        (f"{HOURS[hour].start:%Y-%m-%d/%H}/{number}.jsonl{kind}", place, line + b"\n")
         for number, (hour, lines, kind) in enumerate(files)
         for place, line in enumerate(lines, 1)
     )
@@ -63,7 +67,7 @@ def test_any_order_repeat_and_kill_leads_to_the_same_lines(
 
 
 def land(home: Home, contracts: dict[str, Contract], window: Window) -> Landing:
-    clicks = replace(contracts["clickstream"], lateness=timedelta(hours=2))
+    clicks = replace(contracts["clickstream"], lateness=timedelta(hours=2), expect_records_every=None)
     return sources.ingest("clickstream", window, home, NOW, contracts={"clickstream": clicks})
 
 
@@ -73,12 +77,12 @@ def deliver(path: Path, lines: list[bytes], kind: str) -> None:
     os.utime(path, (0, 0))
 
 
-def found(home: Home) -> Counter[tuple[Window, str, int, bytes]]:
-    """Count the lines of all batches, by their hour, file and number."""
-    lines: Counter[tuple[Window, str, int, bytes]] = Counter()
+def found(home: Home) -> Counter[tuple[str, int, bytes]]:
+    """Count the lines of all batches, by their file and number."""
+    lines: Counter[tuple[str, int, bytes]] = Counter()
     for manifest in bronze.committed(home):
         bronze.verify(home, manifest)
         for row in (row for path in bronze.parquet_files(home, manifest) for row in pq.read_table(path).to_pylist()):
             raw = row["raw_bytes"] if row["raw"] is None else row["raw"].encode()
-            lines[manifest.window, Path(row["file"]).name, row["line_number"], raw] += 1
+            lines[row["file"], row["line_number"], raw] += 1
     return lines

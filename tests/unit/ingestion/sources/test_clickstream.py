@@ -41,8 +41,8 @@ def test_every_line_lands_once_in_its_folder_hour(home: Home, deliver: Deliver, 
     deliver("2026-11-01/10/a.jsonl", b'{"n": 1}\n\n \n{"n": 2}')
     deliver("2026-11-01/10/b.jsonl.gz", gzip.compress(b'{"n": 3}\n'))
     deliver("2026-11-01/11/a.jsonl", b'{"n": 4}\n')
-    landing = land("clickstream", *DAY)
-    assert len(landing.manifests) == 24
+    landing = land("clickstream", "2026-11-01T10:00", "2026-11-01T12:00")
+    assert len(landing.manifests) == 2
     assert landing.new == {manifest.batch_id for manifest in landing.manifests}
     assert landing.records == 6
     assert records(home, landing.manifests) == [
@@ -53,12 +53,37 @@ def test_every_line_lands_once_in_its_folder_hour(home: Home, deliver: Deliver, 
         ("2026-11-01/10/b.jsonl.gz", 1, '{"n": 3}\n'),
         ("2026-11-01/11/a.jsonl", 1, '{"n": 4}\n'),
     ]
-    ten = landing.manifests[10]
+    ten = landing.manifests[0]
     assert str(ten.window) == "2026-11-01T10:00:00Z/2026-11-01T11:00:00Z"
     assert [(file.path, file.records) for file in ten.inputs] == [
         ("2026-11-01/10/a.jsonl", 4),
         ("2026-11-01/10/b.jsonl.gz", 1),
     ]
+
+
+def test_a_year_of_quiet_hours_is_a_batch_a_day_and_what_comes_later_is_of_its_hour(
+    home: Home, deliver: Deliver, land: Land
+):
+    for day in (1, 3):
+        for hour in (0, 9, 23):
+            deliver(f"2026-11-{day:02}/{hour:02}/a.jsonl", LINE)
+    whole = land("clickstream", "2026-11-01", "2026-11-05")
+    assert [(str(one.window)[:13], one.records_written) for one in whole.manifests] == [
+        ("2026-11-01T00", 3), ("2026-11-02T00", 0), ("2026-11-03T00", 3), ("2026-11-04T00", 0),
+    ]  # fmt: skip
+    assert land("clickstream", "2026-11-01", "2026-11-05").new == frozenset()
+    assert land("clickstream", "2026-11-01T09:00", "2026-11-01T10:00").new == frozenset()
+    deliver("2026-11-01/09/late.jsonl", LINE)
+    late = land("clickstream", "2026-11-01", "2026-11-05")
+    assert [str(one.window) for one in late.manifests if one.batch_id in late.new] == [
+        "2026-11-01T09:00:00Z/2026-11-01T10:00:00Z"
+    ]
+    # a file that waits in an hour of such a day holds that hour until it lands
+    deliver("2026-11-03/09/b.jsonl.tmp", LINE)
+    assert len(land("clickstream", "2026-11-03", "2026-11-04").waiting) == 1
+    (home.landing / "2026-11-03/09/b.jsonl.tmp").rename(home.landing / "2026-11-03/09/b.jsonl")
+    assert land("clickstream", "2026-11-03", "2026-11-04").records == 1
+    assert still_waiting(one for one in bronze.committed(home) if str(one.window).startswith("2026-11-03T09")) == ()
 
 
 def test_again_is_the_same_and_reads_nothing(home: Home, deliver: Deliver, land: Land, monkeypatch: pytest.MonkeyPatch):
@@ -403,7 +428,7 @@ def test_records_that_came_before_are_enough(home: Home, deliver: Deliver, land:
 def test_without_expectation_an_empty_window_is_fine(home: Home, contracts: dict[str, Contract]):
     relaxed = contracts | {"clickstream": replace(contracts["clickstream"], expect_records_every=None)}
     landing = ingest("clickstream", Window.parse(*DAY), home, datetime(2100, 1, 1, tzinfo=UTC), contracts=relaxed)
-    assert len(landing.manifests) == 24
+    assert [str(one.window) for one in landing.manifests] == ["2026-11-01T00:00:00Z/2026-11-02T00:00:00Z"]
 
 
 def test_a_missing_landing_folder_is_named(home: Home, land: Land):

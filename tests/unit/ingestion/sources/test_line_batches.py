@@ -13,6 +13,7 @@ from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import Run
 from ingestion.manifest import Manifest, Waiting
+from ingestion.sources import line_batches
 from ingestion.sources.line_batches import Batches, LineBatch
 from ingestion.sources.lines import LineFile, Unreadable
 from ingestion.window import Window
@@ -36,6 +37,9 @@ class Given(LineBatch[str]):
             raise Unreadable("it is odd")
         return LineFile(self.folder / item, "plain")
 
+    def _size(self, item: str) -> int:
+        return (self.folder / item).stat().st_size if (self.folder / item).exists() else 0
+
     def _name(self, item: str) -> str:
         return f"in/{item}"
 
@@ -53,11 +57,17 @@ Do = Callable[..., Batches]
 
 @pytest.fixture
 def land(run: Run, tmp_path: Path) -> Do:
-    def do(*names: str, window: Window = WINDOW, earlier: Sequence[Manifest] = (), every: bool = False) -> Batches:
+    def do(
+        *names: str,
+        window: Window = WINDOW,
+        earlier: Sequence[Manifest] = (),
+        every: bool = False,
+        if_quiet: bool = False,
+    ) -> Batches:
         contract = CONTRACT if every else replace(CONTRACT, expect_records_every=None)
         batches = Batches(replace(run, window=window), contract, "here")
-        batch = Given(run, contract, window, earlier, earlier, tmp_path, names)
-        batches.land(window, earlier, batch.stage)
+        is_landed = batches.land(Given.of(run, contract, window, earlier, tmp_path, names), if_quiet=if_quiet)
+        assert is_landed or if_quiet
         batches.expect_records()
         return batches
 
@@ -99,3 +109,39 @@ def test_a_line_that_gets_lost_stops_the_landing(
     with pytest.raises(Permanent, match="2 lines were read but 1 were written"):
         land("a")
     assert bronze.list_batches(home) == []
+
+
+DAY = Window.parse("2026-11-01", "2026-11-02")
+
+
+def hours_of(land: Do, first: int, last: int) -> list[Manifest]:
+    return [one for hour in DAY.hours()[first:last] for one in land(window=hour).landing().manifests]
+
+
+def test_a_quiet_day_that_has_not_landed_is_one_batch(land: Do, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1\n2\n")
+    (manifest,) = land("a", window=DAY, if_quiet=True).landing().manifests
+    assert (manifest.window, manifest.records_written) == (DAY, 2)
+    # an hour of it is held by it
+    assert land("a", window=WINDOW, earlier=[manifest]).landing().manifests == (manifest,)
+    (tmp_path / "late").write_bytes(b"3\n")
+    late = land("late", window=WINDOW, earlier=[manifest]).landing()
+    assert [(one.window, one.records_written) for one in late.manifests] == [(WINDOW, 1), (DAY, 2)][::-1]
+    # a day that is lost lands again as it was, whatever came later
+    lost = [one for one in late.manifests if one.window == WINDOW]
+    assert [
+        one.batch_id
+        for one in land("a", window=DAY, earlier=lost, if_quiet=True).landing().manifests
+        if one.window == DAY
+    ] == [manifest.batch_id]
+
+
+def test_a_day_is_landed_by_the_hour_if_it_has_much_or_something_waits_or_most_of_it_landed(
+    land: Do, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"1\n2\n")
+    assert land("a", "bad", window=DAY, if_quiet=True).manifests == {}
+    assert land("a", window=DAY, earlier=hours_of(land, 0, 12), if_quiet=True).new == set()
+    assert land("a", window=DAY, earlier=land("bad").landing().manifests, if_quiet=True).new == set()
+    monkeypatch.setattr(line_batches, "QUIET_DAY_BYTES", 3)
+    assert land("a", window=DAY, if_quiet=True).new == set()

@@ -121,10 +121,21 @@ def test_late_and_overwritten_files_land_with_their_day_and_nothing_else_again(
 def test_hours_have_batches_of_their_own(home: Home, land: Land, put: Put) -> None:
     put("2026/11/02/09/a.jsonl", LINE)
     put("2026/11/02/10/a.jsonl", LINE * 2)
-    landing = land("{year}/{month}/{day}/{hour}/*.jsonl")
-    assert len(landing.manifests) == 24
+    landing = land("{year}/{month}/{day}/{hour}/*.jsonl", "2026-11-02T09:00", "2026-11-02T11:00")
+    assert len(landing.manifests) == 2
     filled = {manifest.window.start.hour: manifest.records_written for manifest in landing.manifests if manifest.inputs}
     assert filled == {9: 1, 10: 2}
+
+
+def test_a_quiet_day_of_hours_is_one_batch(home: Home, land: Land, put: Put) -> None:
+    put("2026/11/02/09/a.jsonl", LINE)
+    put("2026/11/02/10/a.jsonl", LINE * 2)
+    landing = land("{year}/{month}/{day}/{hour}/*.jsonl")
+    assert windows(landing) == ["2026-11-02T00/2026-11-03T00"] and landing.records == 3
+    put("2026/11/02/09/b.jsonl", LINE)
+    late = land("{year}/{month}/{day}/{hour}/*.jsonl", "2026-11-03T00:00", "2026-11-03T01:00")
+    assert windows(late) == ["2026-11-02T09/2026-11-02T10", "2026-11-03T00/2026-11-03T01"] and late.records == 1
+    assert not land("{year}/{month}/{day}/{hour}/*.jsonl").new
 
 
 def test_a_file_a_day_and_a_run_an_hour_lands_it_once(home: Home, land: Land, put: Put) -> None:
