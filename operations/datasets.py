@@ -327,7 +327,7 @@ def _found_at_source(contract: Contract, columns: Sequence[str]) -> dict[str, st
         one.name: [_PATH_START.split(name)[1] for name in one.at_source if is_path(name)] for one in contract.columns
     }
     plain = contract.in_source([one.name for one in contract.columns], columns)
-    return {name: start for name, found in starts.items() for start in found if start in columns} | plain
+    return {**{name: start for name, found in starts.items() for start in found if start in columns}, **plain}
 
 
 def _parsed(

@@ -371,11 +371,11 @@
     {% endfor %}
 {% endfor %}
 {% do paths.extend(searched) %}
+{% set form = usual_form(dataset) if lines else none %}
+{% set shape = shape_of_lines(dataset, form) if lines else none %}
 {#- a column may have several names in a line; the first that has a value there counts #}
 {% set has_more_names = places | length > the.columns | length %}
 {% set all_kinds = 'found_kinds' if searched else 'kinds_in_line' if has_more_names else 'kinds' %}
-{% set form = usual_form(dataset) if lines else none %}
-{% set shape = shape_of_lines(dataset, form) if lines else none %}
 with batches as (
     select batch_id, source, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering

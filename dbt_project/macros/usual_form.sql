@@ -15,7 +15,7 @@
 {% macro usual_form(dataset) %}
     {% set files = entering_files(dataset) %}
     {% if not files %}{{ return(none) }}{% endif %}
-    {# a path needs parses of its own, a column of several names a look at each, and a value that the contract gives has no kind #}
+    {# a path, or one of several names, needs parses of its own, and a value that the contract gives has no kind #}
     {% for column in contract(dataset).columns if is_path(names_at_source(column)[0]) or names_at_source(column) | length > 1 or (column.config.meta or {}).get('constant') is not none %}{{ return(none) }}{% endfor %}
     {% set seen = run_query(
         "select cast(to_json({'keys': keys, 'kinds': kinds, 'is_spaced': is_spaced, 'ends': ends}) as varchar) from (select json_keys(raw) as keys, json_type(raw, '$.*') as kinds,"
@@ -60,9 +60,12 @@
 
 {# The structure that lines are read with: the contract's names, and the other keys of the usual form. #}
 {% macro shape_of_lines(dataset, form) -%}
-    {%- set names = [] -%}
-    '{ {%- for column in contract(dataset).columns -%}{%- for name in names_at_source(column) if not is_path(name) -%} {%- do names.append(name) -%} {{ ',' if names | length > 1 }}"{{ name.replace("'", "''") }}":"{{ 'JSON' if column.data_type == 'json' else 'VARCHAR' }}" {%- endfor -%}{%- endfor -%}
-    {%- for key in (form['keys'] if form else []) if key.name not in names -%} ,"{{ key.name }}":"JSON" {%- endfor -%} }'
+    {%- set types = {} -%}
+    {%- for column in contract(dataset).columns -%}
+        {%- for name in names_at_source(column) if not is_path(name) -%}{%- do types.update({name: 'JSON' if column.data_type == 'json' else 'VARCHAR'}) -%}{%- endfor -%}
+    {%- endfor -%}
+    {%- for key in (form['keys'] if form else []) if key.name not in types -%}{%- do types.update({key.name: 'JSON'}) -%}{%- endfor -%}
+    '{ {%- for name, type in types.items() -%} "{{ name.replace("'", "''") }}":"{{ type }}"{{ ',' if not loop.last }} {%- endfor -%} }'
 {%- endmacro %}
 
 {# Whether a line, `raw`, is in a form, by its values, `parsed`. #}
