@@ -24,7 +24,8 @@ from ingestion.window import parse_time
 from warehouse import comments, dbt, expectations, service_levels, state
 from warehouse.comments import Comment
 from warehouse.dbt import Result
-from warehouse.personal import not_in_findings, without_values
+from warehouse.error_texts import without_values
+from warehouse.personal import not_in_findings
 from warehouse.plan import VERDICT, Build, Plan, taken
 
 _ACCOUNTS = ("batches_balance", "dates_balance", "layers_reconcile")

@@ -18,6 +18,7 @@ from ingestion.contract import PROJECT
 from ingestion.database import MEMORY, attached, connect, memory
 from ingestion.errors import ClearwellError, Permanent
 from warehouse import compiled, garbage
+from warehouse.error_texts import without_values
 from warehouse.parsed import listed, parsed
 from warehouse.plan import Build
 from warehouse.version import model_version
@@ -158,7 +159,7 @@ def _failed(results: Sequence[Result], *, where: str) -> ClearwellError:
     """Return the error for failed models. A fault of the machine, which may break several, takes precedence."""
     first = results[0]
     return next((fault for one in results if (fault := _fault(one, where))), None) or Permanent(
-        f"dbt could not build the model {first.name}: {first.message}",
+        f"dbt could not build the model {first.name}: {without_values(first.message)}",
         where=where,
         todo="fix the model and run `clearwell build` again",
     )
@@ -483,7 +484,7 @@ def _run(
             DuckDBConnectionManager.close_all_connections()
     if outcome.exception:
         raise _fault_of(outcome.exception, build) or Permanent(
-            f"dbt {command} failed: {outcome.exception}",
+            f"dbt {command} failed: {without_values(str(outcome.exception))}",
             where=str(PROJECT),
             todo=f"read {_log(build)} and fix the cause; then run the same command again",
         )

@@ -10,6 +10,8 @@ from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager, get_event_manager
 
+from warehouse.error_texts import without_values
+
 
 @contextmanager
 def kept_log(path: Path) -> Iterator[Callable[[Any], None]]:
@@ -25,7 +27,7 @@ def kept_log(path: Path) -> Iterator[Callable[[Any], None]]:
 
             def keep(event: Any) -> None:
                 if not log.closed:
-                    line = f"{event.info.ts.ToDatetime():%H:%M:%S} {event.info.level:<5} {event.info.msg}\n"
+                    line = f"{event.info.ts.ToDatetime():%H:%M:%S} {event.info.level:<5} {without_values(event.info.msg)}\n"
                     with suppress(OSError):
                         log.write(line.encode())
 

@@ -4,7 +4,6 @@ A column's contract says whether it is personal. A published silver table leaves
 the key, unless the contract says `publish_personal: true`. No gold table has one, which a test checks. No finding shows one.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from warehouse.dbt import Change
 
 SILVER = "silver"
 RAW = "raw"
-_QUOTED = re.compile(r"'[^']*'")
 
 
 def left_out(contracts: Mapping[str, Contract] | None = None) -> dict[str, frozenset[str]]:
@@ -32,11 +30,6 @@ def not_in_findings(contracts: Mapping[str, Contract] | None = None) -> frozense
     """Return the columns that no finding shows, in lower case: those that any contract marks, ids included, and raw records."""
     found = read_contracts() if contracts is None else contracts
     return frozenset(column.name.lower() for one in found.values() for column in one.columns if column.personal) | {RAW}
-
-
-def without_values(message: str) -> str:
-    """Return an error's message without the values that it quotes."""
-    return _QUOTED.sub("'…'", message)
 
 
 def published_silver(project: Path = PROJECT) -> tuple[str, ...]:
