@@ -95,8 +95,8 @@ def _show_open(found: dict[str, Any]) -> None:
         )
     if found["forgetting"]:
         say(
-            f"not forgotten whole yet: {', '.join(found['forgetting'])} (receipts). Next: the same clearwell forget command again, "
-            "which finishes it"
+            f"not forgotten whole yet: {', '.join(found['forgetting'])} (receipts). Next: clearwell forget CUSTOMER --reason TEXT, "
+            "with the same customer, which finishes it"
         )
     if found["batches_waiting"]:
         tell(f"{found['batches_waiting']} batches wait for a build. Next: clearwell build")
