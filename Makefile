@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo up down test test-long lint bench
+.PHONY: help setup spark demo up down test test-long test-spark lint bench
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
@@ -29,6 +29,14 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(BIN)/pip install --quiet --no-cache-dir --no-deps --no-build-isolation -e .
 	@touch $@
 
+spark: .venv-spark/.ready  ## Spark and dbt-spark, in an environment of their own
+
+.venv-spark/.ready: requirements-spark.txt
+	@test -n "$$JAVA_HOME" || command -v java >/dev/null || { echo "Spark needs Java 17 or later: install it, or set JAVA_HOME"; exit 1; }
+	@test -x .venv-spark/bin/pip || $(PYTHON) -m venv .venv-spark
+	@.venv-spark/bin/pip install --quiet --no-cache-dir --no-deps -r requirements-spark.txt
+	@touch $@
+
 demo: setup  ## simulate three days of a shop and take them to gold through Airflow
 	@$(BIN)/clearwell demo
 
@@ -40,11 +48,14 @@ down: setup  ## stop what `make up` started
 
 test: setup  ## every test but the long ones
 	@echo "Half an hour on two quiet cores; the last column says how much is done"
-	@$(BIN)/pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not long and not spark" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: setup  ## the tests that take minutes
 	@echo "Some hours: 20 rounds of demo, up, down and crashes are one of them (CLEARWELL_ROUNDS=3 for fewer)"
 	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m long -n 2
+
+test-spark: setup spark  ## compare every table that Spark makes with DuckDB's, row by row
+	@SPARK_CONF_DIR=$(CURDIR)/tests/spark/conf $(BIN)/pytest -m spark tests/spark
 
 lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released versions
 	@$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from ingestion.home import Home
 from operations import decide, listings
 from operations.output import say, show, tell, with_first
 from warehouse.build import Outcome, Request
+from warehouse.plan import DUCKDB, SPARK
 
 _DRY_RUN_ROWS = 40
 # The columns for which a narrow terminal has room.
@@ -25,8 +26,13 @@ _FINDING = ("result", "failed_rows", "check_name", "consequence", "message")
 @click.option("--full", is_flag=True, help="Rebuild everything from bronze.")
 @click.option("--reason", default="", help="Why; kept with the build, and shown by `builds list`.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would change.")
+@click.option(
+    "--engine", type=click.Choice([DUCKDB, SPARK]), default=DUCKDB, help="What runs the models; spark needs --full."
+)
 @json_option
-def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: bool, as_json: bool) -> None:
+def build(
+    start: str | None, end: str | None, full: bool, reason: str, dry_run: bool, engine: str, as_json: bool
+) -> None:
     """Build what is new, audit it and publish it; or rebuild a range, or everything, from bronze.
 
     It ends with writing control-room.html in the home, which shows how everything is.
@@ -34,7 +40,8 @@ def build(start: str | None, end: str | None, full: bool, reason: str, dry_run: 
     from operations import control_room
     from warehouse.build import build as run_build
 
-    home, request = Home.from_environment(), Request(parse_date(start), parse_date(end), full, reason, dry_run)
+    home = Home.from_environment()
+    request = Request(parse_date(start), parse_date(end), full, reason, dry_run, engine=engine)
     with nullcontext() if dry_run else control_room.rewritten(home, now, say):
         outcome = run_build(home, request, now(), say, now)
     if dry_run and outcome.plan:

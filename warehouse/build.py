@@ -15,13 +15,13 @@ from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
 from ingestion.run_log import Taken
-from warehouse import dbt, shape, state
+from warehouse import dbt, shape, spark, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
 from warehouse.audit import audit as audit_build
 from warehouse.build_events import model_events, stage_events
 from warehouse.difference import Difference, differences
-from warehouse.plan import Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
+from warehouse.plan import SPARK, Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
 from warehouse.publish import catch_up, pinned
 from warehouse.publish import publish as publish_build
 from warehouse.state import connect, drop, lock, lock_aside, lock_build
@@ -185,8 +185,12 @@ def _transform(
 ) -> None:
     if not is_applied(build):
         prepare(build)
+        rest: Sequence[str] = ()
+        if build.plan().engine == SPARK:
+            spark.run_models(build, report)
+            rest = spark.REST
         report("transform: starting dbt")
-        dbt.run_models(build, built=partial(_report_models, report), ended=partial(ended, build))
+        dbt.run_models(build, choose=rest, built=partial(_report_models, report), ended=partial(ended, build))
         shape.check_built(build)
         build.made.touch()
 
@@ -326,6 +330,7 @@ def _tidy(build: Build) -> None:
             for path in (other.file, other.scratch, other.empty):
                 drop(path)
             shutil.rmtree(other.target, ignore_errors=True)
+            shutil.rmtree(spark.made_in(other), ignore_errors=True)
     with suppress(Transient), lock_aside(home, patience=0):
         for one in aside:
             shutil.rmtree(one.folder, ignore_errors=True)

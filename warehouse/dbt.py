@@ -266,12 +266,6 @@ def _without_rows(connection: duckdb.DuckDBPyConnection, nodes: Mapping[str, Any
 def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:
     """Return dbt's command line for a build."""
     folder = str(project or PROJECT)
-    variables = {
-        "plan": str(build.batches),
-        "build_id": build.build_id,
-        "model_version": model_version(project or PROJECT),
-        "held": build.plan().held,
-    }
     return [
         *command.split(),
         *("--project-dir", folder, "--profiles-dir", folder, "--target", "build"),
@@ -280,7 +274,7 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         *("--log-path", str(build.folder / "logs"), "--log-level-file", "none"),
         *(
             "--vars",
-            json.dumps(variables),
+            json.dumps(variables(build, project or PROJECT)),
             "--log-level",
             "none",
             "--no-use-colors",
@@ -289,6 +283,16 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         ),
         *more,
     ]
+
+
+def variables(build: Build, project: Path = PROJECT) -> dict[str, Any]:
+    """Return what a build tells the models."""
+    return {
+        "plan": str(build.batches),
+        "build_id": build.build_id,
+        "model_version": model_version(project),
+        "held": build.plan().held,
+    }
 
 
 def changes(build: Build) -> list[Change]:

@@ -17,6 +17,9 @@ from ingestion.manifest import OF_PLAN, Manifest
 from ingestion.sources import decisions
 from warehouse import state
 
+# What runs the models of a build.
+DUCKDB, SPARK = "duckdb", "spark"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -33,8 +36,11 @@ class Request:
     dry_run: bool = False
     taken_only: bool = False
     again: tuple[str, ...] = ()
+    engine: str = DUCKDB
 
     def __post_init__(self) -> None:
+        if self.engine == SPARK and not self.full:
+            raise Permanent("Spark makes whole builds only", todo="add --full; or leave out --engine spark")
         if (self.from_date is None) != (self.to_date is None):
             raise Permanent("a range needs a start and an end", todo="give --from and --to")
         if self.from_date and self.to_date and self.from_date >= self.to_date:
@@ -64,6 +70,7 @@ class Plan:
     leaving: tuple[str, ...]
     # The batches that the audit of this build holds, each with the check that it fails.
     held: Mapping[str, str] = field(default_factory=dict)
+    engine: str = DUCKDB
 
     @property
     def is_whole(self) -> bool:
@@ -223,6 +230,7 @@ def make_plan(home: Home, request: Request, now: datetime, report: Report = sile
         planned_at=now.isoformat(),
         entering=entering,
         leaving=() if request.full else tuple(sorted(manifest.batch_id for manifest in replayed)),
+        engine=request.engine,
     )
     _save(home, plan, [*new.values(), *replayed])
     return plan

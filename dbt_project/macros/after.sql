@@ -21,16 +21,13 @@
 
 {# A table of the state after this build: its untouched rows and those of the build. #}
 {% macro whole(model) %}
-    select * from {{ ref(model) }}
-    union all by name
-    select * from {{ before(model) }}
-    {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] if execute else none %}
-    {% if node and node.config.materialized == 'changes' -%}
-    {%- set date = date_matched(node.config.meta.apply) -%}
-    where {{ date }} not in (select {{ date }} from {{ ref(node.config.meta.apply.match) }} where {{ date }} is not null)
-    {%- else -%}
-    anti join {{ replaced(model) }}
+    {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] if execute else none -%}
+    {%- set others = 'anti join ' ~ replaced(model) -%}
+    {%- if node and node.config.materialized == 'changes' -%}
+        {%- set date = date_matched(node.config.meta.apply) -%}
+        {%- set others = 'where ' ~ date ~ ' not in (select ' ~ date ~ ' from ' ~ ref(node.config.meta.apply.match) ~ ' where ' ~ date ~ ' is not null)' -%}
     {%- endif %}
+    {{ union_by_name('select * from ' ~ ref(model), 'select * from ' ~ before(model) ~ ' ' ~ others, columns_of(model)) }}
 {% endmacro %}
 
 {# Whether a batch of the window of a table's `dataset` and `record_date` is held after this build. #}

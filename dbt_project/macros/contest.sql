@@ -101,7 +101,7 @@ select * from final
     select
         {{ relation }}.batch_id,
         {{ relation }}.record_no,
-        max_by(rulings.decision, {'fate': rulings.fate, 'decision': rulings.decision}) as decision,
+        max_by(rulings.decision, {{ struct_of({'fate': 'rulings.fate', 'decision': 'rulings.decision'}) }}) as decision,
         max(rulings.fate) as fate
     from {{ relation }}
     inner join {{ ref('plan_rulings') }} as rulings
@@ -139,19 +139,20 @@ contestants as (
 ),
 {% endif -%}
 {% set contestants = 'contestants' if is_ruled else 'pool' %}
+{% set key_hash = hash_of(key | join(', ') or 'null') %}
 -- hash() is used to group, never to decide: two keys in one group only cost a few needless comparisons
 crowded as (
-    select hash({{ key | join(', ') or 'null' }}) as key_hash from {{ contestants }} group by all having count(*) > 1
+    select {{ key_hash }} as key_hash from {{ contestants }} group by all having count(*) > 1
 ),
 
 alone as (
     select *, 'current' as fate from {{ contestants }}
-    where hash({{ key | join(', ') or 'null' }}) not in (select key_hash from crowded)
+    where {{ key_hash }} not in (select key_hash from crowded)
 ),
 
 contested as (
     select *, {{ content_md5(names) }} as content_md5 from {{ contestants }}
-    where hash({{ key | join(', ') or 'null' }}) in (select key_hash from crowded)
+    where {{ key_hash }} in (select key_hash from crowded)
 ),
 
 ranked as (
@@ -168,7 +169,7 @@ ranked as (
 ),
 
 final as (
-    select {{ columns }}, cast(null as varchar) as decision, fate from alone
+    select {{ columns }}, cast(null as string) as decision, fate from alone
     {% if is_ruled -%}
     union all
     select {{ columns }}, decision, fate from pool inner join ruled using (batch_id, record_no)
@@ -188,7 +189,7 @@ select * from final
 {% macro content_md5(names) -%}
     md5(concat(
         {%- for name in names %}
-        coalesce(strlen({{ name }}::varchar) || ':' || {{ name }}::varchar, '-'){{ ',' if not loop.last }}
+        coalesce({{ byte_length(name ~ '::string') }} || ':' || {{ name }}::string, '-'){{ ',' if not loop.last }}
         {%- endfor %}{{ "''" if not names }}
     ))
 {%- endmacro %}

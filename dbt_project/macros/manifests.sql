@@ -16,7 +16,7 @@
 
 {# A relation without rows, with these columns. #}
 {% macro empty(types) -%}
-    select {% for name, type in types.items() %}cast(null as {{ type }}) as {{ name }}, {% endfor %}cast(null as varchar) as manifest_file where false
+    select {% for name, type in types.items() %}cast(null as {{ sql_type(type) }}) as {{ name }}, {% endfor %}cast(null as string) as manifest_file where false
 {%- endmacro %}
 
 {# The range of dates that `dbt build` typed by hand is limited to: the first date, and the end, not included; none if not set. #}

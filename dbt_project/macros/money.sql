@@ -31,56 +31,15 @@
 {% macro money_of(dataset) -%}
     {%- set money = contract(dataset).meta.get('money') -%}
     {%- if money -%}
-        {{ money.currency if money.currency else 'cast(null as varchar)' }} as currency,
+        {{ money.currency if money.currency else 'cast(null as string)' }} as currency,
         cast({{ money.amount }} as decimal(38, 4)) as amount,
         case when {{ money.column }} is not null then ({{ money.amount }}) is not null end as is_amount_read
     {%- else -%}
-        cast(null as varchar) as currency, cast(null as decimal(38, 4)) as amount, cast(null as boolean) as is_amount_read
+        cast(null as string) as currency, cast(null as decimal(38, 4)) as amount, cast(null as boolean) as is_amount_read
     {%- endif -%}
 {%- endmacro %}
 
-{# A quotient of whole numbers, rounded half-even to a whole number. DuckDB divides decimals as doubles, so amounts are
-   converted to whole units before they are divided here. The divisor is above 0. #}
-{% macro divided_half_even(dividend, divisor) -%}
-    {{ in_64_bits_or_128(half_even_quotient, dividend, divisor) }}
-{%- endmacro %}
-
-{% macro half_even_quotient(dividend, divisor) -%}
-    {%- set quotient = 'abs(' ~ dividend ~ ') // ' ~ divisor -%}
-    {%- set twice_rest = '2 * (abs(' ~ dividend ~ ') % ' ~ divisor ~ ')' -%}
-    sign({{ dividend }})::hugeint * ({{ quotient }} + case
-            when {{ twice_rest }} > {{ divisor }} or ({{ twice_rest }} = {{ divisor }} and ({{ quotient }}) % 2 = 1) then 1 else 0
-        end)
-{%- endmacro %}
-
-{# A quotient of whole numbers, rounded down. The divisor is above 0. #}
-{% macro divided_down(dividend, divisor) -%}
-    {{ in_64_bits_or_128(quotient_down, dividend, divisor) }}
-{%- endmacro %}
-
-{% macro quotient_down(dividend, divisor) -%}
-    cast({{ dividend }} // {{ divisor }} - case when {{ dividend }} % {{ divisor }} < 0 then 1 else 0 end as hugeint)
-{%- endmacro %}
-
-{# DuckDB divides 128-bit numbers a hundred times slower than 64-bit ones, in which nearly all amounts fit. #}
-{% macro in_64_bits_or_128(quotient, dividend, divisor) -%}
-    {%- set most = 4 * 10 ** 18 -%}
-    case
-            when {{ dividend }} between -{{ most }} and {{ most }} and {{ divisor }} <= {{ most }}
-                then {{ quotient('(' ~ dividend ~ ')::bigint', '(' ~ divisor ~ ')::bigint') }}
-            else {{ quotient('(' ~ dividend ~ ')::hugeint', '(' ~ divisor ~ ')::hugeint') }}
-        end
-{%- endmacro %}
-
-{# Convert an amount to whole units of its last decimal, in 64 bits if it fits; and back from ten-thousandths. #}
-{% macro in_units(amount, decimals=4) -%}
-    {%- set units = 10 ** decimals -%}
-    case
-            when abs({{ amount }}) < {{ 10 ** (17 - 2 * decimals) }}
-                then cast(cast(cast({{ amount }} as decimal({{ 17 - decimals }}, {{ decimals }})) * {{ units }} as bigint) as hugeint)
-            else cast(cast({{ amount }} as decimal(38, {{ decimals }})) * {{ units }} as hugeint)
-        end
-{%- endmacro %}
+{# Convert an amount in ten-thousandths back; in_units() is its inverse. #}
 {% macro from_units(units) -%} cast(cast({{ units }} as decimal(34, 0)) * 0.0001::decimal(5, 4) as decimal(38, 4)) {%- endmacro %}
 
 {# An amount in dollars, computed exactly from the two quotes of one euro, each in units of eight decimals, and rounded

@@ -31,22 +31,17 @@
         {{ typed_time(text, data_type, meta) }}
     {%- elif data_type == 'timestamp' -%}
         {%- set zone = meta.get('timezone', 'UTC') -%}
-        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?') and left({{ text }}, 4) <> '0000'
+        case when {{ regexp_full_match(text, "'\\d{4}-\\d{2}-\\d{2}[T ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?(Z|[+-](0\\d|1[0-5])(:?[0-5]\\d)?)?'") }} and left({{ text }}, 4) <> '0000'
             then {% if zone != 'UTC' -%}
-                case when not regexp_matches({{ text }}, ':.*[Z+-]') then {{ in_utc('try_cast(' ~ text ~ ' as timestamp)', zone) }} else {% endif -%}
-                {#- in UTC, which costs half #}
-                case
-                    when suffix({{ text }}, 'Z') and strlen({{ text }}) > 19 then try_cast({{ text }} as timestamp)
-                    {#- DuckDB reads an offset only after seconds #}
-                    else try_cast(case when substr({{ text }}, 17, 1) in ('Z', '+', '-') then left({{ text }}, 16) || ':00' || substr({{ text }}, 17) else {{ text }} end as timestamptz) at time zone 'UTC'
-                end{{ ' end' if zone != 'UTC' }} end
+                case when not {{ regexp_matches(text, "':.*[Z+-]'") }} then {{ in_utc('try_cast(' ~ text ~ ' as timestamp)', zone) }} else {% endif -%}
+                {{ timestamp_of(text) }}{{ ' end' if zone != 'UTC' }} end
     {%- elif data_type == 'date' -%}
-        case when regexp_full_match({{ text }}, '\d{4}-\d{2}-\d{2}') and left({{ text }}, 4) <> '0000' then try_cast({{ text }} as date) end
+        case when {{ regexp_full_match(text, "'\\d{4}-\\d{2}-\\d{2}'") }} and left({{ text }}, 4) <> '0000' then try_cast({{ text }} as date) end
     {%- elif data_type.startswith('decimal') -%}
         {#- further decimals may only be zeros: a numeric(19,6) writes 1.500000 -#}
-        case when regexp_full_match({{ text }}, '[+-]?(\d+(\.\d{0,{{ decimals_of(data_type) }}}0*)?|\.\d{1,{{ decimals_of(data_type) }}}0*)') then try_cast({{ text }} as {{ data_type }}) end
+        case when {{ regexp_full_match(text, "'[+-]?(\\d+(\\.\\d{0," ~ decimals_of(data_type) ~ "}0*)?|\\.\\d{1," ~ decimals_of(data_type) ~ "}0*)'") }} then try_cast({{ text }} as {{ data_type }}) end
     {%- elif data_type in ('integer', 'bigint') -%}
-        case when regexp_full_match({{ text }}, '[+-]?\d+(\.0+)?') then try_cast({{ text }} as {{ data_type }}) end
+        case when {{ regexp_full_match(text, "'[+-]?\\d+(\\.0+)?'") }} then {{ whole_number(text, data_type) }} end
     {%- elif data_type == 'boolean' -%}
         case when {{ text }} in ('true', 't') then true when {{ text }} in ('false', 'f') then false end
     {%- else -%}
@@ -87,9 +82,6 @@
     {%- endfor -%}
     {{ times[0] if times | length == 1 else 'coalesce(' ~ times | join(', ') ~ ')' }}
 {%- endmacro %}
-
-{# A time of a clock in a time zone as UTC. A time that the clock shows twice is the later one. #}
-{% macro in_utc(at, zone) -%} {{ at }} at time zone {{ literal(zone) }} at time zone 'UTC' {%- endmacro %}
 
 {# The regular expression of the texts that a time format means: strptime alone takes a year of two digits for %Y. #}
 {% macro pattern_of(format) %}
@@ -132,10 +124,10 @@
             {%- for one in as_list(texts) -%}
                 {%- set pattern = one[1:-1] if one | length > 2 and one[0] == '/' and one[-1] == '/' -%}
                 {%- if pattern and has_groups -%}
-                    {%- do whens.append("when regexp_full_match(" ~ text ~ ", " ~ literal(pattern) ~ ") then regexp_replace("
+                    {%- do whens.append("when " ~ regexp_full_match(text, literal(pattern)) ~ " then regexp_replace("
                         ~ text ~ ", " ~ literal('^(?:' ~ pattern ~ ')$') ~ ", " ~ literal(as_text(value)) ~ ")") -%}
                 {%- elif pattern -%}
-                    {%- do tests.append("regexp_full_match(" ~ text ~ ", " ~ literal(pattern) ~ ")") -%}
+                    {%- do tests.append(regexp_full_match(text, literal(pattern))) -%}
                 {%- else -%}
                     {%- do tests.append(text ~ " = " ~ literal(one)) -%}
                 {%- endif -%}
@@ -193,7 +185,7 @@
 {# Values of a contract as SQL literals: always in quotes, and escaped. #}
 {% macro listed(values) %}
     {% set quoted = [] %}
-    {% for value in values %}{% do quoted.append("'" ~ (value | string | replace("'", "''")) ~ "'") %}{% endfor %}
+    {% for value in values %}{% do quoted.append(literal(value | string)) %}{% endfor %}
     {{ return(quoted | join(', ')) }}
 {% endmacro %}
 
@@ -250,6 +242,9 @@
 
 {# The number of significant digits of a number, without leading zeros and those that end its fraction. #}
 {% macro significant_digits(number) -%}
+    {{ adapter.dispatch('significant_digits')(number) }}
+{%- endmacro %}
+{% macro duckdb__significant_digits(number) -%}
     strlen(regexp_replace(regexp_replace({{ number }}, '(\.0*|(\.[0-9]*[1-9])0+)?([eE].*)?$', '\2'), '^-?[0.]*|\.', '', 'g'))
 {%- endmacro %}
 
@@ -264,13 +259,13 @@
         {% set name, meta = column.name, column.config.meta or {} %}
         {% set text = 'text_' ~ name %}
         {% set typed_right = 'true' %}
-        {% set kind = 'kinds[' ~ loop.index ~ ']' %}
+        {% set kind = list_item('kinds', loop.index) %}
         {% if lines and not usual %}
             {% set allowed_kinds = listed(json_kinds(column)) %}
-            {% set typed_right = "list_contains([" ~ allowed_kinds ~ "], " ~ kind ~ ")" %}
-            {% do pairs.append(("not list_contains(['NULL', " ~ allowed_kinds ~ "], " ~ kind ~ ")", 'wrong_type:' ~ name)) %}
+            {% set typed_right = list_contains(list_of([allowed_kinds]), kind) %}
+            {% do pairs.append(("not " ~ list_contains(list_of(["'NULL'", allowed_kinds]), kind), 'wrong_type:' ~ name)) %}
         {% elif not lines %}
-            {% do pairs.append(("list_contains(not_utf8, '" ~ name ~ "')", 'invalid_utf8:' ~ name)) %}
+            {% do pairs.append((list_contains('not_utf8', "'" ~ name ~ "'"), 'invalid_utf8:' ~ name)) %}
         {% endif %}
         {% if meta.get('required') %}
             {# a record that says that its key is gone has only the key #}
@@ -280,7 +275,7 @@
         {% if column.data_type not in ('varchar', 'json') %}
             {% set unread = typed_right ~ " and " ~ name ~ " is null and " ~ text ~ " is not null" ~ (" and " ~ text ~ " <> ''" if meta.get('required') else '') %}
             {# only the few records without a value get the costly test #}
-            {% set like = "case when " ~ unread ~ " then regexp_full_match(" ~ text ~ ", '%s', 'i') end" %}
+            {% set like = "case when " ~ unread ~ " then " ~ regexp_full_match(text, "'%s'", 'i') ~ " end" %}
             {% set telling = unreadable_texts(column.data_type) %}
             {% set untold = "not " ~ (like | replace('%s', telling | map('first') | join('|'))) %}
             {% if lines and not usual and column.data_type.startswith('decimal') %}
@@ -310,10 +305,10 @@
             {% do pairs.append((name ~ " > '" ~ meta.max ~ "'::" ~ column.data_type, 'out_of_range:' ~ name)) %}
         {% endif %}
         {% if meta.get('pattern') %}
-            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not regexp_full_match(" ~ text ~ ", " ~ listed([meta.pattern]) ~ ")", 'not_matching:' ~ name)) %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not " ~ regexp_full_match(text, literal(meta.pattern)), 'not_matching:' ~ name)) %}
         {% endif %}
         {% if meta.get('allowed') and meta.get('unlisted') != 'warn' %}
-            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not list_contains([" ~ listed(meta.allowed) ~ "]::" ~ column.data_type ~ "[], " ~ name ~ ")", 'not_allowed:' ~ name)) %}
+            {% do pairs.append((typed_right ~ " and " ~ text ~ " <> '' and not " ~ list_contains(list_of([listed(meta.allowed)], column.data_type), name), 'not_allowed:' ~ name)) %}
         {% endif %}
     {% endfor %}
     {# a version in the future would win against every later one #}
@@ -331,15 +326,15 @@
         {%- if test -%}{%- do tests.append('(' ~ test ~ ')') -%}{%- endif -%}
     {%- endfor -%}
     {%- if not tests -%}
-    cast(null as varchar[])
+    cast(null as {{ sql_type('varchar[]') }})
     {%- else -%}
     case
                 when {{ tests | join('\n                    or ') }}
-                    then list_filter([
+                    then {% set reasons %}
                         {%- for one in refusals %}
                         case when {{ one[0] }} then '{{ one[1] }}' end{{ ',' if not loop.last }}
                         {%- endfor %}
-                    ], lambda reason: reason is not null)
+                    {% endset %}{{ list_filter(list_of([reasons]), 'reason', 'reason is not null') }}
             end
     {%- endif -%}
 {%- endmacro %}
@@ -356,7 +351,9 @@
 {%- endmacro %}
 
 {# The entering records of a dataset, read once: typed columns, or a list of reasons and the raw text. #}
-{% macro parse_records(dataset) %}
+{% macro parse_records(dataset) %}{{ adapter.dispatch('parse_records')(dataset) }}{% endmacro %}
+
+{% macro duckdb__parse_records(dataset) %}
 {% set _ = source('bronze', dataset) %}
 {% set the = contract(dataset) %}
 {% set lines = the.meta.format == 'json_lines' %}
@@ -562,8 +559,8 @@ select * from final
 {# The records of retracted batches, numbered up to their manifests' counts. No file is read: a damaged one cannot fail a build. #}
 {% macro retracted_records(dataset) %}
     select
-        batch_id, unnest(range(1, records_written + 1)) as record_no, window_date as record_date, false as is_deleted,
-        ['retracted'] as reasons
+        batch_id, {{ unnested(numbers_to('records_written')) }} as record_no, window_date as record_date, false as is_deleted,
+        {{ list_of(["'retracted'"]) }} as reasons
     from {{ ref('plan_batches') }}
     where {{ entering_batches(dataset, retracted=true) }}
 {% endmacro %}
@@ -590,7 +587,7 @@ select * from final
     {% set batches = ref('plan_batches') %}
     {% set where = entering_batches(dataset) %}
     {% if not execute %}{{ return([]) }}{% endif %}
-    {{ return(run_query("select distinct unnest(files) from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
+    {{ return(run_query("select distinct " ~ unnested('files') ~ " from " ~ batches ~ " where " ~ where ~ " order by 1").columns[0].values() | list) }}
 {% endmacro %}
 
 {# The entering Parquet of a dataset: raw lines, or rows with the contract's columns as text_<column>. A column of the contract
@@ -603,7 +600,9 @@ select * from final
     {%- endif %}
 {% endmacro %}
 
-{% macro read_lines(dataset) %}
+{% macro read_lines(dataset) %}{{ adapter.dispatch('read_lines')(dataset) }}{% endmacro %}
+
+{% macro duckdb__read_lines(dataset) %}
     {% set files = entering_files(dataset) %}
     select
         cast(null as bigint) as record_no, cast(null as varchar) as bronze_file, cast(null as varchar) as bronze_batch,
@@ -626,7 +625,9 @@ select * from final
 
 {# Only the contract's columns are read by name, never others of the source: `cells` are the texts of all columns, in the order
    of the batch's layout. `not_utf8` are the contract's columns in which the source's bytes are not UTF-8. #}
-{% macro read_rows(dataset) %}
+{% macro read_rows(dataset) %}{{ adapter.dispatch('read_rows')(dataset) }}{% endmacro %}
+
+{% macro duckdb__read_rows(dataset) %}
     {% set names = column_names(dataset) %}
     {% set layouts = layouts_of(dataset) %}
     {% set width = ([1] + layouts | map(attribute='columns') | map('length') | list) | max %}
@@ -661,7 +662,9 @@ select * from final
 {% macro bad_row() -%} cast(null as struct(reason varchar, raw varchar, raw_bytes blob, file varchar, line_number bigint)) {%- endmacro %}
 
 {# The entering files of a dataset of rows, grouped by their columns: the source's names in order, and those renamed in Parquet. #}
-{% macro layouts_of(dataset) %}
+{% macro layouts_of(dataset) %}{{ return(adapter.dispatch('layouts_of')(dataset)) }}{% endmacro %}
+
+{% macro duckdb__layouts_of(dataset) %}
     {% set batches = ref('plan_batches') %}
     {% set where = entering_batches(dataset) %}
     {% if not execute %}{{ return([]) }}{% endif %}
@@ -705,14 +708,12 @@ select * from final
     {{ return(names[0] if names | length == 1 else 'coalesce(' ~ names | join(', ') ~ ')') }}
 {% endmacro %}
 
-{% macro physical(layout, column) %}{{ return('"' ~ layout.renamed.get(column, column).replace('"', '""') ~ '"') }}{% endmacro %}
-
-{% macro literal(text) %}{{ return("'" ~ text.replace("'", "''") ~ "'") }}{% endmacro %}
+{% macro physical(layout, column) %}{{ return(quoted_name(layout.renamed.get(column, column))) }}{% endmacro %}
 
 {# The batch of a record of bronze: the folder of its file, or in a file of compacted batches (ingestion/compacted.py) its column. #}
 {% macro batch_of_record() -%}
     case
-        when regexp_matches(bronze_file, '[/\\]compacted-[^/\\]+[/\\][^/\\]+$') then bronze_batch
+        when {{ regexp_matches('bronze_file', "'[/\\\\]compacted-[^/\\\\]+[/\\\\][^/\\\\]+$'") }} then bronze_batch
         else regexp_extract(bronze_file, '([^/\\]+)[/\\][^/\\]+$', 1)
     end
 {%- endmacro %}

@@ -1,21 +1,16 @@
 {# A table of the state before this build, with the columns of its model. A column that the state does not have is null, and one
    that the model no longer has is left out. A table that the state does not have yet is empty. #}
 
-{% macro before(model) -%}
-    {%- set found = namespace(relation=none) -%}
-    {%- if execute -%}
-        {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ model] -%}
-        {%- set found.relation = adapter.get_relation('state', node.schema, node.alias) -%}
-    {%- endif -%}
-    (
-    select {% if execute -%}
-        {%- for column in node.columns.values() %} cast(null as {{ column.data_type }}) as {{ column.name }}{{ ',' if not loop.last }}{%- endfor -%}
-    {%- else %} null as nothing {%- endif %} where false
-    {%- if found.relation is not none %}
-    union all by name select columns(lambda name: name in ({{ quoted(node.columns) }})) from {{ found.relation }}
-    {%- endif %}
-    )
-{%- endmacro %}
+{% macro before(model) -%} {{ adapter.dispatch('before')(model) }} {%- endmacro %}
+
+{# The columns that a model's YAML declares, with their types; none while dbt parses. #}
+{% macro columns_of(model) %}
+    {% set found = {} %}
+    {% for column in (graph.nodes['model.' ~ project_name ~ '.' ~ model].columns.values() if execute else []) %}
+        {% do found.update({column.name: column.data_type}) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
 
 {# Names as SQL strings. #}
 {% macro quoted(names) -%} '{{ names | join("', '") }}' {%- endmacro %}

@@ -13,7 +13,7 @@
             currencies.minor_units,
             -- amount and rate have four decimals each, so this counts 10^-8 of the currency
             {{ in_units('lines.line_amount') }} * rates.units as owed,
-            cast(10 ** (8 - currencies.minor_units) as hugeint) as unit
+            {{ power_of_ten('8 - currencies.minor_units') }} as unit
         from {{ lines }} as lines
         inner join {{ orders }} as orders on lines.order_id = orders.order_id
         inner join rates
@@ -48,7 +48,7 @@
         ranked.order_id,
         ranked.line_number,
         ranked.tax_rate,
-        {{ from_units('(ranked.units + case when ranked.place <= order_units.units - ranked.given then 1 else 0 end) * cast(10 ** (4 - ranked.minor_units) as hugeint)') }} as tax_amount
+        {{ from_units('(ranked.units + case when ranked.place <= order_units.units - ranked.given then 1 else 0 end) * ' ~ power_of_ten('4 - ranked.minor_units')) }} as tax_amount
     from ranked
     inner join order_units on ranked.order_id = order_units.order_id
 {% endmacro %}

@@ -5,7 +5,7 @@
         dates.order_date,
         case
             when coalesce(sum(earlier.orders), dates.orders) >= {{ var('usual_orders') }}
-                then coalesce(quantile_disc(earlier.median_usd, 0.5), dates.median_usd)
+                then coalesce({{ middle_value('earlier.median_usd') }}, dates.median_usd)
         end as usual_usd
     from {{ sizes }} as dates
     left join {{ sizes }} as earlier

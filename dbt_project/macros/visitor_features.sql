@@ -15,7 +15,7 @@
         {% endfor -%}
         count(distinct events.event_date) as active_dates_7_days,
         max(events.event_time) as last_event_at,
-        max_by(events.product_id, {'time': events.event_time, 'id': events.event_id}) filter (where events.product_id is not null) as last_product_id
+        max_by(events.product_id, {{ struct_of({'time': 'events.event_time', 'id': 'events.event_id'}) }}) filter (where events.product_id is not null) as last_product_id
     from {{ moments }} as moments
     left join {{ events }} as events
         on moments.visitor_id = events.visitor_id

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref('plan_contexts') }}
 with orders as (
-    select customer_id, date_trunc('month', order_date) as order_month, order_amount_usd, is_an_order is not false as is_an_order
+    select customer_id, {{ truncated('month', 'order_date') }} as order_month, order_amount_usd, is_an_order is not false as is_an_order
     from ({{ whole('silver_order_context') }})
     where is_counted and customer_id is not null
 ),
@@ -16,7 +16,7 @@ sizes as (
 final as (
     select
         cast(firsts.cohort_month as date) as cohort_month,
-        date_diff('month', firsts.cohort_month, orders.order_month) as months_since,
+        {{ date_diff('month', 'firsts.cohort_month', 'orders.order_month') }} as months_since,
         any_value(sizes.cohort_customers) as cohort_customers,
         count(distinct orders.customer_id) as customers,
         count(*) filter (where orders.is_an_order) as orders,

@@ -34,7 +34,7 @@ aged as (
     select
         totals.*,
         max(last_order_date) over () as as_of_date,
-        max(last_order_date) over () - last_order_date as recency_days
+        {{ date_diff('day', 'last_order_date', 'max(last_order_date) over ()') }} as recency_days
     from totals
 ),
 
@@ -51,9 +51,9 @@ ranked as (
 scored as (
     select
         *,
-        1 + 5 * (recency_rank - 1) // customers as recency_score,
-        1 + 5 * (frequency_rank - 1) // customers as frequency_score,
-        1 + 5 * (monetary_rank - 1) // customers as monetary_score
+        1 + {{ integer_quotient('5 * (recency_rank - 1)', 'customers') }} as recency_score,
+        1 + {{ integer_quotient('5 * (frequency_rank - 1)', 'customers') }} as frequency_score,
+        1 + {{ integer_quotient('5 * (monetary_rank - 1)', 'customers') }} as monetary_score
     from ranked
 ),
 
@@ -81,8 +81,8 @@ final as (
         end as rfm_class,
         -- days since the last order, compared with the customer's own mean days between orders, or 90 days after a single order
         case
-            when recency_days * greatest(orders - 1, 1) > 3 * case when orders > 1 then greatest(last_order_date - first_order_date, 1) else 90 end then 'high'
-            when recency_days * greatest(orders - 1, 1) > 2 * case when orders > 1 then greatest(last_order_date - first_order_date, 1) else 90 end then 'medium'
+            when recency_days * greatest(orders - 1, 1) > 3 * case when orders > 1 then greatest({{ date_diff('day', 'first_order_date', 'last_order_date') }}, 1) else 90 end then 'high'
+            when recency_days * greatest(orders - 1, 1) > 2 * case when orders > 1 then greatest({{ date_diff('day', 'first_order_date', 'last_order_date') }}, 1) else 90 end then 'medium'
             else 'low'
         end as churn_risk
     from scored

@@ -20,7 +20,7 @@ counted as (
 final as (
     select
         *,
-        cast({{ from_units(divided_half_even('(cast(purchase_sessions as hugeint) * 10000)', 'sessions')) }} as decimal(18, 4)) as conversion_rate
+        cast({{ from_units(divided_half_even('(' ~ as_hugeint('purchase_sessions') ~ ' * 10000)', 'sessions')) }} as decimal(18, 4)) as conversion_rate
     from counted
 )
 

@@ -75,9 +75,9 @@ history as (
 ),
 
 stocked as (
-    select measured.*, cast(measured.units_28_days as hugeint) as units_sold, cast(history.stock_quantity as hugeint) as stock
+    select measured.*, {{ as_hugeint('measured.units_28_days') }} as units_sold, {{ as_hugeint('history.stock_quantity') }} as stock
     from measured
-    asof left join history on measured.product_id = history.product_id and cast(measured.activity_date + 1 as timestamp) > history.valid_from
+    {{ asof_join('left', 'history', 'history', keys={'measured.product_id': 'product_id'}, at='cast(measured.activity_date + 1 as timestamp)', since='valid_from', is_before=true) }}
     where measured.activity_date in (select activity_date from {{ made }})
 ),
 
@@ -92,7 +92,7 @@ final as (
         lines_without_usd,
         views,
         carts,
-        case when views > 0 then cast({{ from_units(divided_half_even('(cast(carts as hugeint) * 10000)', 'views')) }} as decimal(18, 4)) end as cart_rate,
+        case when views > 0 then cast({{ from_units(divided_half_even('(' ~ as_hugeint('carts') ~ ' * 10000)', 'views')) }} as decimal(18, 4)) end as cart_rate,
         cast(units_28_days as bigint) as units_28_days,
         cast(stock as bigint) as stock_quantity,
         case

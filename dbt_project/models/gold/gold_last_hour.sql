@@ -11,13 +11,13 @@ with events as (
 
 -- first by five minutes, so that each event is read once instead of twelve times
 counted as (
-    select time_bucket(interval 5 minutes, event_time) as started_at, event_type, count(*) as events
+    select {{ time_bucket(5, 'event_time') }} as started_at, event_type, count(*) as events
     from events
     group by all
 ),
 
 hopped as (
-    select unnest({{ hopping('started_at', 60, 5) }}) as as_of, event_type, events from counted
+    select {{ unnested(hopping('started_at', 60, 5)) }} as as_of, event_type, events from counted
 ),
 
 final as (

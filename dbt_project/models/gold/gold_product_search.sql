@@ -27,17 +27,17 @@ measured as (
 final as (
     select
         *,
-        cast(to_json({
-            'id': product_id,
-            'title': name,
-            'category': category,
-            'price': cast(unit_price as varchar),
-            'currency': currency,
-            'is_in_stock': coalesce(stock_quantity > 0, false),
-            'units_28_days': units_28_days,
-            'views_28_days': views_28_days,
-            'carts_28_days': carts_28_days
-        }) as varchar) as document
+        {{ to_json_text(struct_of({
+            'id': 'product_id',
+            'title': 'name',
+            'category': 'category',
+            'price': 'cast(unit_price as string)',
+            'currency': 'currency',
+            'is_in_stock': 'coalesce(stock_quantity > 0, false)',
+            'units_28_days': 'units_28_days',
+            'views_28_days': 'views_28_days',
+            'carts_28_days': 'carts_28_days'
+        })) }} as document
     from measured
 )
 

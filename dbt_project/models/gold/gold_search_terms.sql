@@ -16,7 +16,7 @@ followed as (
         *,
         -- a click before the visitor searches again, and before the session ends
         lead({{ event_is('click') }}) over by_time
-        and lead(event_time) over by_time - event_time <= interval '{{ var("session_gap_minutes") }} minutes' as is_clicked
+        and (lead(event_time) over by_time) - event_time <= interval '{{ var("session_gap_minutes") }} minutes' as is_clicked
     from events
     window by_time as (partition by visitor_id order by event_time, event_id)
 ),
@@ -24,7 +24,7 @@ followed as (
 searches as (
     select
         event_date,
-        lower(trim(regexp_replace(nfc_normalize(search_query), '\s+', ' ', 'g'))) as term,
+        lower(trim({{ regexp_replace_all(nfc_normalize('search_query'), "'\\s+'", "' '") }})) as term,
         visitor_id,
         coalesce(is_clicked, false) as is_clicked
     from followed
@@ -46,7 +46,7 @@ counted as (
 final as (
     select
         *,
-        cast({{ from_units(divided_half_even('(cast(clicked_searches as hugeint) * 10000)', 'searches')) }} as decimal(18, 4)) as click_rate
+        cast({{ from_units(divided_half_even('(' ~ as_hugeint('clicked_searches') ~ ' * 10000)', 'searches')) }} as decimal(18, 4)) as click_rate
     from counted
 )
 

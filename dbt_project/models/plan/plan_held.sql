@@ -9,7 +9,7 @@ counted as (
     {% for dataset in ruled_datasets() -%}
     select '{{ dataset }}' as dataset, batch_id, count(reasons) as refused_records, count(*) as records
     from {{ ref('staging_' ~ dataset) }}
-    where coalesce(reasons[1], '') not in ('retracted', 'forgotten')
+    where coalesce({{ list_item('reasons', 1) }}, '') not in ('retracted', 'forgotten')
     group by batch_id
     {{ 'union all' if not loop.last }}
     {% endfor -%}
@@ -38,7 +38,7 @@ standing as (
 ),
 
 -- published batches: they are not held because of other batches of their day
-{% set previous = adapter.get_relation('previous', 'ops', 'batches') if execute else none -%}
+{% set previous = relation_in('previous', 'ops', 'batches') if execute else none -%}
 given as (
     select batch_id from {{ ref('plan_batches') }} where is_leaving
     {%- if previous is not none %}
@@ -80,7 +80,7 @@ refusing as (
 ),
 
 audited (dataset, batch_id, cause) as (
-    select cast(null as varchar), cast(null as varchar), cast(null as varchar) where false
+    select cast(null as string), cast(null as string), cast(null as string) where false
     {%- for batch_id, cause in var('held').items() %}
     union all
     select dataset, batch_id, '{{ cause }}' from {{ ref('plan_batches') }} where batch_id = '{{ batch_id }}' and is_entering
@@ -113,7 +113,7 @@ members as (
         batches.dataset,
         batches.batch_id
     from (
-        select coalesce(snapshot_id, batch_id) as snapshot_id, unnest(list_append(snapshot_batches, batch_id)) as batch_id
+        select coalesce(snapshot_id, batch_id) as snapshot_id, {{ unnested(list_append('snapshot_batches', 'batch_id')) }} as batch_id
         from {{ ref('plan_batches') }}
         where is_entering
     ) as snapshots

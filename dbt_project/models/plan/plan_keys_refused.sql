@@ -20,7 +20,7 @@ decided as (
 ),
 
 moved_files as (
-    select dataset, unnest(inputs) as source_file from ({{ moved_batches() }})
+    select dataset, {{ unnested('inputs') }} as source_file from ({{ moved_batches() }})
 ),
 
 half_lines as (
@@ -28,7 +28,7 @@ half_lines as (
     select letters.dataset, letters.batch_id, letters.record_no, letters.record_date
     from {{ before('records_refused') }} as letters
     semi join moved_files using (dataset, source_file)
-    where letters.record_date in ({{ window_dates }}) and letters.reasons[1] = 'half_line'
+    where letters.record_date in ({{ window_dates }}) and {{ list_item('letters.reasons', 1) }} = 'half_line'
 ),
 
 final as (

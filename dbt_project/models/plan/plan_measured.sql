@@ -4,7 +4,7 @@ with final as (
     union
     select 'silver.clickstream' as subject, event_date as record_date from {{ ref('plan_event_dates') }}
     union
-    select unnest(['silver.orders', 'gold.daily_revenue']) as subject, order_date as record_date from {{ ref('plan_order_dates') }}
+    select {{ unnested(list_of(["'silver.orders'", "'gold.daily_revenue'"])) }} as subject, order_date as record_date from {{ ref('plan_order_dates') }}
     union
     select 'gold.daily_funnel' as subject, session_date as record_date from {{ ref('plan_session_dates') }}
 )

@@ -3,7 +3,7 @@
 -- corrections of one record only the latest is; the earlier ones are superseded like the record.
 {% set correcting = literals("(select correcting_batch_id from (" ~ whole('records_decisions') ~ "))", 'correcting_batch_id') %}
 with decisions as (
-    select * replace (batch_id || ':' || record_no as decision) from ({{ whole('records_decisions') }})
+    select {{ star_replacing({'decision': "batch_id || ':' || record_no"}) }} from ({{ whole('records_decisions') }})
 ),
 
 withdrawals as (
@@ -13,7 +13,7 @@ withdrawals as (
 ),
 
 valid as (
-    select cast(null as varchar) as dataset, cast(null as varchar) as batch_id, cast(null as bigint) as record_no where false
+    select cast(null as string) as dataset, cast(null as string) as batch_id, cast(null as bigint) as record_no where false
     {%- for dataset in ruled_datasets() %}
     union all
     select '{{ dataset }}', batch_id, record_no from {{ ref('staging_' ~ dataset) }}

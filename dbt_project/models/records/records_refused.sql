@@ -15,7 +15,7 @@ with pool as (
 ),
 
 half_lines as (
-    select dataset, batch_id, record_no, record_date, source_file, source_line from pool where reasons[1] = 'half_line'
+    select dataset, batch_id, record_no, record_date, source_file, source_line from pool where {{ list_item('reasons', 1) }} = 'half_line'
 ),
 
 withdrawn as (
@@ -23,7 +23,7 @@ withdrawn as (
 ),
 
 files as (
-    select dataset, batch_id, unnest(inputs) as source_file, unnest(input_bytes) as bytes, unnest(input_records) as records
+    select dataset, batch_id, {{ unnested_together({'source_file': 'inputs', 'bytes': 'input_bytes', 'records': 'input_records'}) }}
     from ({{ whole('ops_batches') }})
     where window_date in (select record_date from half_lines)
 ),
@@ -54,13 +54,13 @@ final as (
         coalesce(rulings.decision, forgotten.forgotten_by) as decision,
         case
             when rulings.fate is not null then rulings.fate
-            when pool.reasons[1] = 'forgotten' then 'withdrawn'
+            when {{ list_item('pool.reasons', 1) }} = 'forgotten' then 'withdrawn'
             when completed.batch_id is not null then 'superseded'
             else 'dead_letter'
         end as fate
     from pool
     left join completed using (batch_id, record_no)
-    left join forgotten on pool.reasons[1] = 'forgotten' and regexp_extract(pool.raw, 'receipt (\w+)', 1) = forgotten.receipt
+    left join forgotten on {{ list_item('pool.reasons', 1) }} = 'forgotten' and regexp_extract(pool.raw, 'receipt (\w+)', 1) = forgotten.receipt
     left join ({{ rulings_by_record('pool') }}) as rulings using (batch_id, record_no)
 )
 

@@ -10,7 +10,7 @@ final as (
     select
         order_date,
         count(*) as orders,
-        quantile_disc(ordered_usd, 0.5) as median_usd
+        {{ middle_value('ordered_usd') }} as median_usd
     from orders
     group by order_date
 )

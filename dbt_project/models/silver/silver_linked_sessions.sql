@@ -10,7 +10,7 @@ links as (
 
 final as (
     select
-        sessions.* replace (coalesce(sessions.customer_id, links.linked_customer_id) as customer_id),
+        {{ star_replacing({'customer_id': 'coalesce(sessions.customer_id, links.linked_customer_id)'}, 'sessions') }},
         sessions.customer_id is null and links.linked_customer_id is not null as is_linked_back
     from sessions
     left join links on sessions.visitor_id = links.visitor_id

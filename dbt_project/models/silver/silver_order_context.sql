@@ -42,14 +42,14 @@ history as (
 known as (
     select earlier.*, history.country as customer_country, history.created_at
     from earlier
-    asof left join history on earlier.customer_id = history.customer_id and earlier.ordered_at >= history.valid_from
+    {{ asof_join('left', 'history', 'history', keys={'earlier.customer_id': 'customer_id'}, at='earlier.ordered_at', since='valid_from') }}
 ),
 
 final as (
     select
         {{ own }},
         customer_country,
-        date_diff('day', cast(created_at as date), order_date) as account_age_days,
+        {{ date_diff('day', 'cast(created_at as date)', 'order_date') }} as account_age_days,
         earlier_orders,
         orders_last_day,
         cast(lifetime_spend_usd as decimal(38, 4)) as lifetime_spend_usd,

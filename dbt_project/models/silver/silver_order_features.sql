@@ -25,8 +25,7 @@ accounts_of_them as (
 shared as (
     select visitors.order_id, max(accounts.accounts_by_then) as visitor_accounts
     from visitors
-    asof inner join accounts_of_them as accounts
-        on visitors.visitor_id = accounts.visitor_id and visitors.ordered_at >= accounts.first_seen_at
+    {{ asof_join('inner', 'accounts_of_them', 'accounts', keys={'visitors.visitor_id': 'visitor_id'}, at='visitors.ordered_at', since='first_seen_at') }}
     group by visitors.order_id
 ),
 

@@ -10,7 +10,7 @@ customers as (
 ),
 
 named as (
-    select * replace ({{ empty_as_missing('customer_id') }} as customer_id) from orders
+    select {{ star_replacing({'customer_id': empty_as_missing('customer_id')}) }} from orders
 ),
 
 final as (

@@ -1,5 +1,5 @@
 with final as (
-    select * exclude (record_date, is_deleted, decision, fate, batch_id, record_no), batch_id, record_no
+    select {{ star_without(['record_date', 'is_deleted', 'decision', 'fate', 'batch_id', 'record_no']) }}, batch_id, record_no
     from {{ ref('records_products') }}
     where fate = 'current' and not is_deleted
 )

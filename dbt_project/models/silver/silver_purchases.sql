@@ -30,7 +30,7 @@ last_touches as (
         touches.campaign,
         purchases.purchased_at - touches.touched_at <= interval '{{ var("attribution_days") }} days' as is_recent
     from purchases
-    asof left join touches on purchases.visitor_id = touches.visitor_id and purchases.purchased_at >= touches.touched_at
+    {{ asof_join('left', 'touches', 'touches', keys={'purchases.visitor_id': 'visitor_id'}, at='purchases.purchased_at', since='touched_at') }}
 ),
 
 final as (

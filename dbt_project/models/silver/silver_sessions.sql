@@ -85,7 +85,7 @@ sessions as (
 ),
 
 final as (
-    select md5(concat_ws(' ', session_date, first_event_id, visitor_id)) as session_id, * exclude (first_event_id)
+    select md5(concat_ws(' ', session_date, first_event_id, visitor_id)) as session_id, {{ star_without(['first_event_id']) }}
     from sessions
     semi join wanted using (visitor_id, session_date)
 )

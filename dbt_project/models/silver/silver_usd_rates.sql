@@ -37,11 +37,7 @@ final as (
         usd_rate_date,
         usd_per_euro,
         currency_per_euro,
-        cast(
-            cast({{ divided_half_even('(' ~ in_units('usd_per_euro', 8) ~ ' * 10000000000)', in_units('currency_per_euro', 8)) }} as decimal(28, 0))
-            * 0.0000000001::decimal(10, 10)
-            as decimal(28, 10)
-        ) as usd_rate
+        {{ rate_from_units(divided_half_even('(' ~ in_units('usd_per_euro', 8) ~ ' * 10000000000)', in_units('currency_per_euro', 8))) }} as usd_rate
     from quoted
     union all
     select order_date, currency, order_date as usd_rate_date, 1 as usd_per_euro, 1 as currency_per_euro, 1 as usd_rate

@@ -1,0 +1,91 @@
+{# Values and types: the only SQL of this project that differs by engine is in this folder. A macro without a prefix is what
+   models call; its versions begin with the name of dbt's adapter. Spark runs in ANSI mode, in UTC, with timestamps without a
+   zone, and no escapes in 'texts': the profile sets that. #}
+
+{# Text as a literal. #}
+{% macro literal(text) %}{{ return(adapter.dispatch('literal')(text)) }}{% endmacro %}
+{% macro duckdb__literal(text) %}{{ return("'" ~ text.replace("'", "''") ~ "'") }}{% endmacro %}
+{# Without escapes, a text cannot contain the quote that ends it. #}
+{% macro spark__literal(text) %}
+    {{ return("'" ~ text ~ "'" if "'" not in text else "concat('" ~ text.replace("'", "', chr(39), '") ~ "')") }}
+{% endmacro %}
+
+{# A column's name, whatever is in it. #}
+{% macro quoted_name(name) %}{{ return(adapter.dispatch('quoted_name')(name)) }}{% endmacro %}
+{% macro duckdb__quoted_name(name) %}{{ return('"' ~ name.replace('"', '""') ~ '"') }}{% endmacro %}
+{% macro spark__quoted_name(name) %}{{ return('`' ~ name.replace('`', '``') ~ '`') }}{% endmacro %}
+
+{# The engine's name of a type that a contract or a model's YAML declares. #}
+{% macro sql_type(data_type) %}{{ return(adapter.dispatch('sql_type')(data_type)) }}{% endmacro %}
+{% macro duckdb__sql_type(data_type) %}{{ return(data_type) }}{% endmacro %}
+{% macro spark__sql_type(data_type) %}
+    {% set type = data_type | lower %}
+    {% set names = {'varchar': 'string', 'json': 'string', 'hugeint': 'decimal(38, 0)', 'timestamptz': 'timestamp_ltz', 'timestamp': 'timestamp_ntz', 'blob': 'binary'} %}
+    {% if type.endswith('[]') %}{{ return('array<' ~ sql_type(type[:-2]) ~ '>') }}{% endif %}
+    {% if type.startswith('map(') %}{{ return('map<' ~ (type[4:-1].split(', ') | map('replace', 'varchar', 'string') | join(', ')) ~ '>') }}{% endif %}
+    {% if type.startswith('struct(') %}{{ return('struct<' ~ type[7:-1].replace('varchar', 'string').replace('blob', 'binary') ~ '>') }}{% endif %}
+    {{ return(names.get(type, type)) }}
+{% endmacro %}
+
+{# A whole number of up to 38 digits. #}
+{% macro as_hugeint(number) %}{{ return('cast(' ~ number ~ ' as ' ~ sql_type('hugeint') ~ ')') }}{% endmacro %}
+
+{# Whether a whole text matches a pattern, in both cases if `options` is 'i'. #}
+{% macro regexp_full_match(text, pattern, options='') %}{{ return(adapter.dispatch('regexp_full_match')(text, pattern, options)) }}{% endmacro %}
+{% macro duckdb__regexp_full_match(text, pattern, options) %}
+    {{ return('regexp_full_match(' ~ text ~ ', ' ~ pattern ~ (", '" ~ options ~ "'" if options else '') ~ ')') }}
+{% endmacro %}
+{% macro spark__regexp_full_match(text, pattern, options) %}
+    {{ return("regexp_like(" ~ text ~ ", concat('" ~ ('(?' ~ options ~ ')' if options else '') ~ "\\A(?:', " ~ pattern ~ ", ')\\z'))") }}
+{% endmacro %}
+
+{# Whether a part of a text matches a pattern. #}
+{% macro regexp_matches(text, pattern) %}{{ return(adapter.dispatch('regexp_matches')(text, pattern)) }}{% endmacro %}
+{% macro duckdb__regexp_matches(text, pattern) %}{{ return('regexp_matches(' ~ text ~ ', ' ~ pattern ~ ')') }}{% endmacro %}
+{% macro spark__regexp_matches(text, pattern) %}{{ return('regexp_like(' ~ text ~ ', ' ~ pattern ~ ')') }}{% endmacro %}
+
+{# A text with every match of a pattern replaced. #}
+{% macro regexp_replace_all(text, pattern, replacement) %}{{ return(adapter.dispatch('regexp_replace_all')(text, pattern, replacement)) }}{% endmacro %}
+{% macro duckdb__regexp_replace_all(text, pattern, replacement) %}{{ return('regexp_replace(' ~ text ~ ', ' ~ pattern ~ ', ' ~ replacement ~ ", 'g')") }}{% endmacro %}
+{% macro spark__regexp_replace_all(text, pattern, replacement) %}{{ return('regexp_replace(' ~ text ~ ', ' ~ pattern ~ ', ' ~ replacement ~ ')') }}{% endmacro %}
+
+{# A text in Unicode's composed form. Spark has no function for it: there, a term typed in the decomposed form stays another term. #}
+{% macro nfc_normalize(text) %}{{ return(adapter.dispatch('nfc_normalize')(text)) }}{% endmacro %}
+{% macro duckdb__nfc_normalize(text) %}{{ return('nfc_normalize(' ~ text ~ ')') }}{% endmacro %}
+{% macro spark__nfc_normalize(text) %}{{ return(text) }}{% endmacro %}
+
+{# The length of a text in bytes of UTF-8. #}
+{% macro byte_length(text) %}{{ return(adapter.dispatch('byte_length')(text)) }}{% endmacro %}
+{% macro duckdb__byte_length(text) %}{{ return('strlen(' ~ text ~ ')') }}{% endmacro %}
+{% macro spark__byte_length(text) %}{{ return('octet_length(' ~ text ~ ')') }}{% endmacro %}
+
+{# A number for some values, to group by: equal values have equal numbers, and seldom others have. #}
+{% macro hash_of(values) %}{{ return(adapter.dispatch('hash_of')(values)) }}{% endmacro %}
+{% macro duckdb__hash_of(values) %}{{ return('hash(' ~ values ~ ')') }}{% endmacro %}
+{% macro spark__hash_of(values) %}{{ return('xxhash64(' ~ values ~ ')') }}{% endmacro %}
+
+{# A struct of named values: a mapping from names to SQL. #}
+{% macro struct_of(fields) %}{{ return(adapter.dispatch('struct_of')(fields)) }}{% endmacro %}
+{% macro duckdb__struct_of(fields) %}
+    {% set parts = [] %}
+    {% for name, sql in fields.items() %}{% do parts.append("'" ~ name ~ "': " ~ sql) %}{% endfor %}
+    {{ return('{' ~ parts | join(', ') ~ '}') }}
+{% endmacro %}
+{% macro spark__struct_of(fields) %}
+    {% set parts = [] %}
+    {% for name, sql in fields.items() %}{% do parts.append("'" ~ name ~ "', " ~ sql) %}{% endfor %}
+    {{ return('named_struct(' ~ parts | join(', ') ~ ')') }}
+{% endmacro %}
+
+{# A struct as JSON text, with its nulls. #}
+{% macro to_json_text(struct) %}{{ return(adapter.dispatch('to_json_text')(struct)) }}{% endmacro %}
+{% macro duckdb__to_json_text(struct) %}{{ return('cast(to_json(' ~ struct ~ ') as varchar)') }}{% endmacro %}
+{% macro spark__to_json_text(struct) %}{{ return("to_json(" ~ struct ~ ", map('ignoreNullFields', 'false'))") }}{% endmacro %}
+
+{# The names in a JSON object, and whether a text is one. #}
+{% macro json_keys(text) %}{{ return(adapter.dispatch('json_keys')(text)) }}{% endmacro %}
+{% macro duckdb__json_keys(text) %}{{ return('json_keys(' ~ text ~ ')') }}{% endmacro %}
+{% macro spark__json_keys(text) %}{{ return('json_object_keys(' ~ text ~ ')') }}{% endmacro %}
+{% macro is_json_object(text) %}{{ return(adapter.dispatch('is_json_object')(text)) }}{% endmacro %}
+{% macro duckdb__is_json_object(text) %}{{ return('json_valid(' ~ text ~ ') and json_type(' ~ text ~ ") = 'OBJECT'") }}{% endmacro %}
+{% macro spark__is_json_object(text) %}{{ return('schema_of_variant(try_parse_json(' ~ text ~ ")) like 'OBJECT<%'") }}{% endmacro %}
