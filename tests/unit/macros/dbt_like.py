@@ -42,7 +42,8 @@ def project(
     names: dict[str, Any] = {"return": leave, "ref": str, "source": lambda _, name: name, "execute": True}
     names |= {"modules": SimpleNamespace(re=re)}
     names |= {"run_query": run_query, "fromjson": json.loads}
-    for path in sorted((PROJECT / "macros").glob("*.sql")):
+    names["adapter"] = SimpleNamespace(dispatch=lambda name: names[f"duckdb__{name}"])
+    for path in sorted((PROJECT / "macros").rglob("*.sql")):
         for match in _MACRO.finditer(path.read_text()):
             names[match[1]] = _macro(environment, match[1], match[0], names)
     names["contract"] = contract
