@@ -1,12 +1,10 @@
-"""Render, without dbt, macros that need nothing from it but `ref`, which here returns the table's name."""
+"""Render, without dbt, macros that ask no database anything."""
 
-from typing import Any
+from types import SimpleNamespace
 
-import jinja2
+import duckdb
 
-from ingestion.contract import PROJECT
-
-FILES = ("contest", "windows", "visitor_features", "money", "tax")
+from tests.unit.macros.dbt_like import project
 
 
 def event_is(role: str, event_type: str = "event_type") -> str:
@@ -14,11 +12,8 @@ def event_is(role: str, event_type: str = "event_type") -> str:
     return f"{event_type} = '{role}'"
 
 
-def macros() -> Any:
-    """Load the macros of a few files, which may call one another."""
-    text = "\n".join((PROJECT / "macros" / f"{name}.sql").read_text() for name in FILES)
-    return (
-        jinja2.Environment(undefined=jinja2.StrictUndefined)
-        .from_string(text, {"ref": str, "event_is": event_is})
-        .module
-    )
+def macros() -> SimpleNamespace:
+    """Load every macro; they may call one another."""
+    found = project(duckdb.connect())
+    found["event_is"] = event_is
+    return SimpleNamespace(**found)
