@@ -25,6 +25,7 @@ def write(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(
             _VIEW.format(schema=SCHEMA, table=row["gold_table"], name=literal(row["gold_table"]), date=row["row_date"])
         )
+        connection.execute(_COMMENTS.format(schema=SCHEMA, table=row["gold_table"]))
 
 
 _DATED = """
@@ -45,4 +46,10 @@ _VIEW = """
         from ops.gold_completeness
         where gold_table = {name}
     ) as of_table
+"""
+# All other columns are those of the gold table, whose comments are beside them.
+_COMMENTS = """
+    comment on view {schema}.{table} is 'The rows of gold.{table}, and whether their dates are complete.';
+    comment on column {schema}.{table}.is_complete is 'Whether all records of the row''s date have landed.';
+    comment on column {schema}.{table}.is_reconciled is 'Whether the date is complete and agrees with the count of the source.';
 """

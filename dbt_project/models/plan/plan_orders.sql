@@ -78,6 +78,9 @@ final as (
     select order_id, order_date from changed
     union
     select order_id, order_date from {{ before('silver_orders') }} where order_date in (select order_date from stale)
+    union
+    -- the lines of an order that goes have no date
+    select order_id, cast(null as date) as order_date from changed
 )
 
 select * from final
