@@ -45,6 +45,7 @@ ROWS = [
     "insert into plan.batches (dataset, source, batch_id, columns, records_written, is_entering) values ('orders', 'orders', 'b', [], 5, true)",
     "insert into ops.differences (dataset, batch_id, is_alert, is_accepted) values ('orders', 'b', true, false)",
     "insert into records.orders (order_id, batch_id, record_no, is_deleted, fate) values ('o', 'b', 1, true, 'current')",
+    "insert into records.refused (dataset, batch_id, record_no, fate) values ('orders', 'b', 2, 'dead_letter')",
     "insert into records.decisions (subject, target_dataset, target_batch_id, fate) values ('hold', 'orders', 'b', 'spoilt')",
     "insert into ops.held (dataset, batch_id, broken_batch_id, is_open) values ('orders', 'b', 'b', true)",
     "insert into plan.held (dataset, batch_id, is_given) values ('orders', 'b', true)",

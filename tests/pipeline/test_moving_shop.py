@@ -174,7 +174,7 @@ def lose(what: str, patch: pytest.MonkeyPatch) -> None:
 
         patch.setattr(LineFile, "tables", short)
     else:
-        look = clickstream._Hour._look
+        look = clickstream._Folders._look
 
         def blind(hour: Any) -> Any:
             found, *rest = look(hour)
@@ -187,7 +187,7 @@ def lose(what: str, patch: pytest.MonkeyPatch) -> None:
                 *rest,
             )
 
-        patch.setattr(clickstream._Hour, "_look", blind)
+        patch.setattr(clickstream._Folders, "_look", blind)
 
 
 def test_the_parts_of_a_sweep_are_told_apart(shop: Home, connection: psycopg.Connection[Any], tmp_path: Path) -> None:
