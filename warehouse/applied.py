@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 
@@ -122,11 +123,16 @@ def check_ledger(connection: duckdb.DuckDBPyConnection, dates: str = "") -> None
 
 
 def _on(connection: duckdb.DuckDBPyConnection, dates: str, dataset: str) -> str:
-    """Return a condition on the dates of a dataset as literals: DuckDB skips row groups for literals but not for a join."""
+    """Return a condition on the dates of a dataset, as `is_on` does; empty for all dates."""
     if not dates:
         return ""
     query = f"select distinct record_date from {dates} where dataset = $1 order by 1"
     found = [row[0] for row in connection.execute(query, [dataset]).fetchall()]
-    parts = [f"record_date in ({', '.join(f'date {str(one)!r}' for one in found if one)})"] if any(found) else []
-    parts += ["record_date is null"] if None in found else []
-    return f"where {' or '.join(parts) or 'false'}"
+    return f"where {is_on('record_date', found)}"
+
+
+def is_on(expression: str, dates: Sequence[date | None]) -> str:
+    """Return a condition on dates as literals: DuckDB skips row groups for literals but not for a join."""
+    listed = ", ".join(f"date '{one}'" for one in dates if one is not None)
+    parts = ([f"{expression} in ({listed})"] if listed else []) + ([f"{expression} is null"] if None in dates else [])
+    return f"({' or '.join(parts) or 'false'})"

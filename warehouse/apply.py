@@ -11,7 +11,7 @@ import duckdb
 from ingestion.database import attached
 from ingestion.errors import Permanent
 from warehouse import applied, comments, dbt, shape, state
-from warehouse.applied import Replacement
+from warehouse.applied import Replacement, is_on
 from warehouse.dbt import Change
 from warehouse.plan import Build
 from warehouse.shape import KEPT
@@ -233,16 +233,9 @@ def _scope(change: Change, match: str, dates: Mapping[tuple[str, str], Sequence[
     renamed = ", ".join(f"{column} as touched_{column}" for column in change.by)
     same = " and ".join(f"touched_{column} is not distinct from {value}" for column, value in change.by.items())
     where = " and ".join(
-        _is_on(value, dates.get((match, column), [])) for column, value in change.by.items() if column.endswith("_date")
+        is_on(value, dates.get((match, column), [])) for column, value in change.by.items() if column.endswith("_date")
     )
     return f"semi join (select {renamed} from {match}) as touched on {same}" + (f" where {where}" if where else "")
-
-
-def _is_on(expression: str, dates: Sequence[date | None]) -> str:
-    """Return a condition on the dates as literals as well: DuckDB skips row groups for literals but not for a join."""
-    listed = ", ".join(f"date '{one}'" for one in dates if one is not None)
-    parts = ([f"{expression} in ({listed})"] if listed else []) + ([f"{expression} is null"] if None in dates else [])
-    return f"({' or '.join(parts) or 'false'})"
 
 
 def statements(replacement: Replacement, had: shape.Shape, built: shape.Shape) -> list[str]:

@@ -68,7 +68,7 @@ def _validate(rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.Da
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
     # Importing Great Expectations costs seconds: import it only in an audit.
-    with _lazily(_SELDOM_USED), _without(_NOT_USED):
+    with _fewer_imports():
         import great_expectations as gx
         from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
@@ -106,33 +106,17 @@ _NOT_USED = frozenset({"sqlalchemy"})
 
 
 @contextmanager
-def _lazily(names: frozenset[str]) -> Iterator[None]:
-    """Let imports of these modules load them only when something of them is used."""
+def _fewer_imports() -> Iterator[None]:
+    """Load seldom used modules only when something of them is used; unused ones, unless loaded already, seem not to be installed."""
 
     class Finder(MetaPathFinder):
         def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
-            spec = PathFinder.find_spec(name, path) if name in names else None
+            if name in _NOT_USED:
+                raise ModuleNotFoundError(f"{name} is not loaded here", name=name)
+            spec = PathFinder.find_spec(name, path) if name in _SELDOM_USED else None
             if spec and spec.loader:
                 spec.loader = LazyLoader(spec.loader)
             return spec
-
-    finder = Finder()
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-
-
-@contextmanager
-def _without(names: frozenset[str]) -> Iterator[None]:
-    """Let imports of these modules fail as if they were not installed, unless they are loaded already."""
-
-    class Finder(MetaPathFinder):
-        def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
-            if name in names:
-                raise ModuleNotFoundError(f"{name} is not loaded here", name=name)
-            return None
 
     finder = Finder()
     sys.meta_path.insert(0, finder)

@@ -358,7 +358,6 @@
 {% set the = contract(dataset) %}
 {% set lines = the.meta.format == 'json_lines' %}
 {% set names = the.columns | map(attribute='name') | list %}
-{% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 {% set layouts = [] if lines else layouts_of(dataset) %}
 {% set paths, searched, places = [], [], [] %}
 {% for column in the.columns if lines %}
@@ -478,13 +477,20 @@ texts as (
     from identified
 ),
 {% endif %}
-{% set written = columns_written_otherwise(dataset) -%}
+{{ typed_records(dataset, layouts, form) }}
+{% endmacro %}
+
+{# The records of a dataset from their texts, which the CTE `texts` has, to the end of the query: typed, with the reasons of a refusal
+   and, of a refused one, where it came from. `layouts` are those of rows, and `form` is the usual one of lines. #}
+{% macro typed_records(dataset, layouts, form=none) %}
+{% set the = contract(dataset) %}
+{% set names = the.columns | map(attribute='name') | list %}
+{% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
+{% set no_text = 'cast(null as ' ~ sql_type('varchar') ~ ')' %}
+{% set written = {} %}
+{% for name, text in columns_written_otherwise(dataset).items() %}{% do written.update({'text_' ~ name: text}) %}{% endfor -%}
 meant as (
-    select *{% if written %} replace (
-        {%- for name, text in written.items() %}
-        {{ text }} as text_{{ name }}{{ ',' if not loop.last }}{% endfor %}
-    ){% endif %}
-    from texts
+    select {{ star_replacing(written) }} from texts
 ),
 
 typed as (
@@ -498,7 +504,7 @@ judged as (
     select
         *,
         case
-            when unreadable is not null then [unreadable]
+            when unreadable is not null then {{ list_of(['unreadable']) }}
             {%- if form %}
             when is_usual then {{ reasons_of(refusals(dataset, usual=true)) }}
             {%- endif %}
@@ -519,15 +525,15 @@ final as (
         {%- set money = the.meta.get('money') %}
         {%- if money %}
         case when reasons is not null then cast({{ money.amount }} as decimal(38, 4)) end as money_amount,
-        case when reasons is not null then {{ 'text_' ~ money.currency if money.currency else 'cast(null as varchar)' }} end as money_currency,
+        case when reasons is not null then {{ 'text_' ~ money.currency if money.currency else no_text }} end as money_currency,
         case when reasons is not null and text_{{ money.column }} is not null then ({{ money.amount }}) is not null end as is_money_read,
         {%- else %}
         cast(null as decimal(38, 4)) as money_amount,
-        cast(null as varchar) as money_currency,
+        {{ no_text }} as money_currency,
         cast(null as boolean) as is_money_read,
         {%- endif %}
         reasons,
-        {% if lines -%}
+        {% if the.meta.format == 'json_lines' -%}
         case when reasons is not null then coalesce(bronze_row.raw_start, bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
         case when reasons is not null then bronze_row.file end as source_file,
         case when reasons is not null then bronze_row.line_number end as source_line
@@ -539,8 +545,8 @@ final as (
                 {%- for column in layout.columns %}{{ literal(column) }}, case when unreadable = 'too_long' then left(bronze_row.cells.c{{ loop.index }}, 100) else bronze_row.cells.c{{ loop.index }} end{{ ', ' if not loop.last }}{% endfor -%}
             {% endset %}
             {#- a record that says that its key is gone says so in `raw` too; no source has a column of this name #}
-            when reasons is not null and bronze_row.layout = {{ loop.index }} and is_deleted then cast(json_object({{ cells }}, 'is_deleted', true) as varchar)
-            when reasons is not null and bronze_row.layout = {{ loop.index }} then cast(json_object({{ cells }}) as varchar)
+            when reasons is not null and bronze_row.layout = {{ loop.index }} and is_deleted then {{ json_object_text(cells ~ ", 'is_deleted', true") }}
+            when reasons is not null and bronze_row.layout = {{ loop.index }} then {{ json_object_text(cells) }}
             {%- endfor %}
         end as raw,
         case when reasons is not null then bronze_row.bad_row.file end as source_file,
@@ -548,8 +554,12 @@ final as (
         {%- endif %}
     from judged
     {%- if dataset != 'decisions' %}
-    union all by name
-    {{ retracted_records(dataset) }}
+    union all
+    select
+        batch_id, record_no, record_date, is_deleted,
+        {% for column in the.columns %}cast(null as {{ sql_type(column.data_type) }}), {% endfor -%}
+        cast(null as decimal(38, 4)), {{ no_text }}, cast(null as boolean), reasons, {{ no_text }}, {{ no_text }}, cast(null as bigint)
+    from ({{ retracted_records(dataset) }})
     {%- endif %}
 )
 

@@ -6,7 +6,6 @@
 {% set the = contract(dataset) %}
 {% set lines = the.meta.format == 'json_lines' %}
 {% set names = the.columns | map(attribute='name') | list %}
-{% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 {% set layouts = [] if lines else layouts_of(dataset) %}
 {% do assert_spark_reads(the) %}
 with batches as (
@@ -92,101 +91,24 @@ texts as (
     from identified
 ),
 {% endif %}
-{% set written = {} %}
-{% for name, text in columns_written_otherwise(dataset).items() %}{% do written.update({'text_' ~ name: text}) %}{% endfor %}
-meant as (
-    select {{ star_replacing(written) }} from texts
-),
-
-typed as (
-    select
-        *{% for column in the.columns %},
-        {{ typed('text_' ~ column.name, column.data_type, column.config.meta or {}) }} as {{ column.name }}{% endfor %}
-    from meant
-),
-
-judged as (
-    select
-        *,
-        case
-            when unreadable is not null then array(unreadable)
-            else {{ reasons_of(refusals(dataset)) }}
-        end as reasons
-    from typed
-),
-
-final as (
-    select
-        batch_id,
-        record_no,
-        {% if dated_by %}coalesce(cast(case when {{ in_calendar(dated_by) }} then {{ dated_by }} end as date), window_date){% else %}window_date{% endif %} as record_date,
-        is_deleted,
-        {% for name in names -%}
-        {{ name }},
-        {% endfor -%}
-        {%- set money = the.meta.get('money') %}
-        {%- if money %}
-        case when reasons is not null then cast({{ money.amount }} as decimal(38, 4)) end as money_amount,
-        case when reasons is not null then {{ 'text_' ~ money.currency if money.currency else 'cast(null as string)' }} end as money_currency,
-        case when reasons is not null and text_{{ money.column }} is not null then ({{ money.amount }}) is not null end as is_money_read,
-        {%- else %}
-        cast(null as decimal(38, 4)) as money_amount,
-        cast(null as string) as money_currency,
-        cast(null as boolean) as is_money_read,
-        {%- endif %}
-        reasons,
-        {% if lines -%}
-        case when reasons is not null then coalesce(bronze_row.raw_start, bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
-        case when reasons is not null then bronze_row.file end as source_file,
-        case when reasons is not null then bronze_row.line_number end as source_line
-        {%- else -%}
-        case
-            when reasons is not null and bronze_row.bad_row is not null then coalesce(bronze_row.bad_row.raw, hex(bronze_row.bad_row.raw_bytes))
-            {%- for layout in layouts %}
-            {%- set cells %}
-                {%- for column in layout.columns %}{{ literal(column) }}, case when unreadable = 'too_long' then left(bronze_row.cells.c{{ loop.index }}, 100) else bronze_row.cells.c{{ loop.index }} end{{ ', ' if not loop.last }}{% endfor -%}
-            {% endset %}
-            when reasons is not null and bronze_row.layout = {{ loop.index }} and is_deleted then {{ to_json_text('named_struct(' ~ cells ~ ", 'is_deleted', true)") }}
-            when reasons is not null and bronze_row.layout = {{ loop.index }} then {{ to_json_text('named_struct(' ~ cells ~ ')') }}
-            {%- endfor %}
-            else cast(null as string)
-        end as raw,
-        case when reasons is not null then bronze_row.bad_row.file end as source_file,
-        case when reasons is not null then bronze_row.bad_row.line_number end as source_line
-        {%- endif %}
-    from judged
-    {%- if dataset != 'decisions' %}
-    union all
-    select
-        batch_id, record_no, record_date, is_deleted,
-        {% for column in the.columns %}cast(null as {{ sql_type(column.data_type) }}), {% endfor -%}
-        cast(null as decimal(38, 4)), cast(null as string), cast(null as boolean), reasons, cast(null as string), cast(null as string), cast(null as bigint)
-    from ({{ retracted_records(dataset) }})
-    {%- endif %}
-)
-
-select * from final
+{{ typed_records(dataset, layouts) }}
 {% endmacro %}
 
 {# What a contract may say that Spark does not read: an error, never another value. #}
 {% macro assert_spark_reads(the) %}
     {% for column in (the.columns if execute else []) %}
-        {% set meta = column.config.meta or {} %}
-        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'row_id') if meta.get(option) %}
-            {{ exceptions.raise_compiler_error('the contract says ' ~ option ~ ' for ' ~ column.name ~ ', which Spark does not read. Next: build on one machine, without --engine spark') }}
-        {% endfor %}
+        {% set meta, names = column.config.meta or {}, names_at_source(column) %}
+        {% set unread = [] %}
+        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'row_id') if meta.get(option) %}{% do unread.append(option) %}{% endfor %}
         {% for format in as_list(meta.get('time_format') or []) if '%' in format or format in ('seconds', 'milliseconds', 'microseconds', 'excel') %}
-            {{ exceptions.raise_compiler_error('the contract says time_format ' ~ format ~ ' for ' ~ column.name ~ ', which Spark does not read. Next: build on one machine, without --engine spark') }}
+            {% do unread.append('time_format ' ~ format) %}
         {% endfor %}
-        {% if the.meta.format == 'json_lines' and names_at_source(column) | length > 1 %}
-            {{ exceptions.raise_compiler_error('the contract has several names of ' ~ column.name ~ ' in a line, which Spark does not read. Next: build on one machine, without --engine spark') }}
+        {% if the.meta.format == 'json_lines' and names | length > 1 %}{% do unread.append('several names in a line') %}{% endif %}
+        {% for value in meta.get('values') or {} if modules.re.search('\\\\\\d', as_text(value)) %}{% do unread.append('values made of parts of a text') %}{% endfor %}
+        {% for name in names if '=' in name and is_path(name) %}{% do unread.append('a search in a list') %}{% endfor %}
+        {% if unread %}
+            {{ exceptions.raise_compiler_error('the contract says ' ~ unread[0] ~ ' for ' ~ column.name ~ ', which Spark does not read. Next: build on one machine, without --engine spark') }}
         {% endif %}
-        {% for value in meta.get('values') or {} if modules.re.search('\\\\\\d', as_text(value)) %}
-            {{ exceptions.raise_compiler_error('the contract makes values of ' ~ column.name ~ ' from parts of a text, which Spark does not. Next: build on one machine, without --engine spark') }}
-        {% endfor %}
-        {% for name in names_at_source(column) if '=' in name and is_path(name) %}
-            {{ exceptions.raise_compiler_error('the contract searches a list for ' ~ column.name ~ ', which Spark does not. Next: build on one machine, without --engine spark') }}
-        {% endfor %}
     {% endfor %}
 {% endmacro %}
 

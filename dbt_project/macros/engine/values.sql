@@ -82,6 +82,11 @@
 {% macro duckdb__to_json_text(struct) %}{{ return('cast(to_json(' ~ struct ~ ') as varchar)') }}{% endmacro %}
 {% macro spark__to_json_text(struct) %}{{ return("to_json(" ~ struct ~ ", map('ignoreNullFields', 'false'))") }}{% endmacro %}
 
+{# A JSON object as text, from its names and values in turn. #}
+{% macro json_object_text(pairs) %}{{ return(adapter.dispatch('json_object_text')(pairs)) }}{% endmacro %}
+{% macro duckdb__json_object_text(pairs) %}{{ return('cast(json_object(' ~ pairs ~ ') as varchar)') }}{% endmacro %}
+{% macro spark__json_object_text(pairs) %}{{ return(to_json_text('named_struct(' ~ pairs ~ ')')) }}{% endmacro %}
+
 {# The names in a JSON object, and whether a text is one. #}
 {% macro json_keys(text) %}{{ return(adapter.dispatch('json_keys')(text)) }}{% endmacro %}
 {% macro duckdb__json_keys(text) %}{{ return('json_keys(' ~ text ~ ')') }}{% endmacro %}

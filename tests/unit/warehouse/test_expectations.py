@@ -69,7 +69,7 @@ def test_what_is_seldom_used_is_loaded_when_it_is_used() -> None:
 import sys
 from warehouse import expectations
 
-with expectations._lazily(expectations._SELDOM_USED), expectations._without(expectations._NOT_USED):
+with expectations._fewer_imports():
     import great_expectations
 assert not any(name.split(".")[0] in expectations._NOT_USED for name in sys.modules)
 import sqlalchemy
