@@ -19,7 +19,7 @@ from ingestion.database import MEMORY, attached, connect, memory
 from ingestion.errors import ClearwellError, Permanent
 from warehouse import compiled, garbage
 from warehouse.error_texts import without_values
-from warehouse.parsed import listed, parsed
+from warehouse.parsed import keep, kept, listed, parsed, project_key
 from warehouse.plan import Build
 from warehouse.version import model_version
 
@@ -477,11 +477,12 @@ def _run(
             build.made_by.write_bytes(nodes)
             with (
                 _models_compiled_once(build, manifest) if command == "build" and not project else nullcontext(),
-                kept_log(_log(build)) as keep,
+                _short_ways(build, of_project),
+                kept_log(_log(build)) as write,
                 garbage.set_aside(),
             ):
                 counting = [partial(_count_models, built)] if built else []
-                runner = dbtRunner(manifest=manifest, callbacks=[keep, *counting])
+                runner = dbtRunner(manifest=manifest, callbacks=[write, *counting])
                 outcome = runner.invoke(arguments(build, command, *more, project=project))
         finally:
             # dbt keeps its connection for the life of the process; the apply needs the state to itself.
@@ -493,6 +494,20 @@ def _run(
             todo=f"read {_log(build)} and fix the cause; then run the same command again",
         )
     return outcome.result
+
+
+@contextmanager
+def _short_ways(build: Build, project: Path) -> Iterator[None]:
+    """Let dbt take short ways, with the code of templates that an earlier build made."""
+    from warehouse import dbt_shortcuts
+
+    name = f"{project_key(project)}.templates"
+    templates = dbt_shortcuts.unpacked(kept(build.home, project, name))
+    before = len(templates)
+    with dbt_shortcuts.taken(templates):
+        yield
+    if len(templates) > before:
+        keep(build.home, project, name, dbt_shortcuts.packed(templates))
 
 
 @contextmanager
@@ -559,8 +574,8 @@ def _parse(build: Build, project: Path) -> Any:
 
     from warehouse.dbt_log import kept_log
 
-    with kept_log(_log(build)) as keep:
-        outcome = dbtRunner(callbacks=[keep]).invoke(arguments(build, "parse", project=project))
+    with kept_log(_log(build)) as write:
+        outcome = dbtRunner(callbacks=[write]).invoke(arguments(build, "parse", project=project))
     if outcome.exception:
         raise _fault_of(outcome.exception, build) or Permanent(
             f"dbt cannot read its project: {outcome.exception}",

@@ -1,0 +1,174 @@
+"""The short ways through dbt against dbt's own: what comes out is the same, and afterwards dbt is as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import parsedatetime
+import pytest
+from dbt.adapters.events.types import AdapterRegistered
+from dbt.compilation import Compiler
+from dbt.contracts.graph.nodes import ModelNode
+from dbt.contracts.project import Project
+from dbt.events.types import LogModelResult
+from dbt_common.clients import agate_helper
+from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template, render_template
+from dbt_common.dataclass_schema import ValidationError
+from dbt_common.events.base_types import BaseEvent, msg_from_base_event
+from dbt_common.events.types import Note
+
+from warehouse import dbt_shortcuts
+
+TEXTS = (
+    "select {{ 1 + n }}",
+    "{% macro twice(x) %}{{ x }}{{ x }}{% endmacro %}{{ dbt_macro__twice(n) }}",
+    "{% for i in range(n) %}{{ i }},{% endfor %}{# nothing #}",
+    "no jinja",
+)
+
+
+def _said(templates: dbt_shortcuts.Templates | None) -> list[str]:
+    """Render each text, by dbt's own way or by the short one."""
+    with dbt_shortcuts.taken(templates) if templates is not None else _nothing():
+        return [render_template(get_template(text, {}), {"n": n}) for text in TEXTS for n in (2, 3)]
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def test_the_versions_installed_are_those_compared_here() -> None:
+    assert dbt_shortcuts.are_known(), (
+        "see in this file whether the short ways fit these versions, and say so in `_KNOWN`"
+    )
+
+
+def test_in_another_version_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dbt_shortcuts, "_KNOWN", {"dbt-core": "0."})
+    before = vars(BaseEvent)["__init__"]
+    with dbt_shortcuts.taken({}):
+        assert vars(BaseEvent)["__init__"] is before
+
+
+def test_afterwards_dbt_is_as_it_was() -> None:
+    replaced = [(owner, name) for owner, name, _ in dbt_shortcuts._replaced({})]
+    before = [vars(owner).get(name) for owner, name in replaced]
+
+    with pytest.raises(RuntimeError), dbt_shortcuts.taken({}):
+        assert all(vars(owner)[name] is not old for (owner, name), old in zip(replaced, before, strict=True))
+        raise RuntimeError
+
+    assert [vars(owner).get(name) for owner, name in replaced] == before
+
+
+def test_kept_templates_say_what_new_ones_say_and_are_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    templates: dbt_shortcuts.Templates = {}
+    own = _said(None)
+
+    assert _said(templates) == own
+    assert {text for _, text in templates} == set(TEXTS)
+
+    kept = dbt_shortcuts.unpacked(dbt_shortcuts.packed(templates))
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(MacroFuzzEnvironment, "_parse", never)
+    assert _said(kept) == own
+
+
+def test_templates_that_are_damaged_or_of_another_version_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    templates: dbt_shortcuts.Templates = {}
+    _said(templates)
+    content = dbt_shortcuts.packed(templates)
+
+    for damaged in (None, b"", content[:-9], b"\xff" * 40, b"N"):
+        assert dbt_shortcuts.unpacked(damaged) == {}
+    monkeypatch.setattr(dbt_shortcuts, "_made_by", lambda: "another Python")
+    assert dbt_shortcuts.unpacked(content) == {}
+
+
+def _model(sql: str, constraints: tuple[Any, ...] = ()) -> Any:
+    model = ModelNode.__new__(ModelNode)
+    vars(model).update(raw_code=sql, language="sql", compiled_code=None, compiled=False)
+    vars(model).update(columns={}, constraints=list(constraints))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_final"),
+    [("select 1", True), ("select '}'", True), ("select {{ n }}", False), ("select 1 {# of #}", False)],
+)
+def test_a_model_without_jinja_is_its_own_sql(monkeypatch: pytest.MonkeyPatch, sql: str, is_final: bool) -> None:
+    monkeypatch.setattr(Compiler, "_compile_code", lambda *_: "compiled by dbt")
+    compiler, model = Compiler.__new__(Compiler), _model(sql)
+    with dbt_shortcuts.taken({}):
+        outcome: Any = compiler._compile_code(model, SimpleNamespace())  # type: ignore[arg-type]
+    if is_final:
+        assert (outcome.compiled_code, outcome.compiled) == (sql, True)
+    else:
+        assert outcome == "compiled by dbt"
+
+
+def test_a_foreign_key_is_left_to_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Compiler, "_compile_code", lambda *_: "compiled by dbt")
+    with dbt_shortcuts.taken({}):
+        model = _model("select 1", (SimpleNamespace(to="ref('other')"),))
+        assert Compiler.__new__(Compiler)._compile_code(model, SimpleNamespace()) == "compiled by dbt"  # type: ignore[arg-type, comparison-overlap]
+
+
+def test_results_of_queries_are_the_same() -> None:
+    rows = [
+        {
+            "n": 1,
+            "amount": Decimal("1.50"),
+            "day": date(2026, 1, 2),
+            "at": datetime(2026, 1, 2, 3),
+            "text": "2026-01-02",
+        },
+        {"n": None, "amount": None, "day": None, "at": None, "text": ""},
+    ]
+
+    def seen() -> list[tuple[Any, ...]]:
+        tables = [agate_helper.empty_table(), agate_helper.table_from_data_flat(rows, list(rows[0]))]
+        return [
+            (table.column_names, [type(one) for one in table.column_types], [tuple(row) for row in table.rows])
+            for table in tables
+        ]
+
+    own, constants = seen(), parsedatetime.Constants
+    with dbt_shortcuts.taken({}):
+        assert seen() == own
+        assert parsedatetime.Constants("en_US", False) is parsedatetime.Constants("en_US", False)
+    assert parsedatetime.Constants is constants
+
+
+def test_a_project_is_validated_outside_only() -> None:
+    with dbt_shortcuts.taken({}):
+        Project.validate({"name": 1})
+    with pytest.raises(ValidationError):
+        Project.validate({"name": 1})
+
+
+def _events() -> list[BaseEvent]:
+    info = {"node_name": "gold_daily_revenue", "meta": {"publish": "true"}}
+    return [
+        AdapterRegistered(adapter_name="duckdb", adapter_version="=1"),
+        LogModelResult(description="a model", status="ok", index=1, total=2, execution_time=0.5, node_info=info),
+        Note(msg="a step"),
+    ]
+
+
+def test_an_event_says_the_same_if_it_is_filled_only_when_it_is_read() -> None:
+    filled = _events()
+    with dbt_shortcuts.taken({}):
+        late = _events()
+        assert not any("pb_msg" in vars(event) for event in late)
+        for one, other in zip(late, filled, strict=True):
+            assert (one.message(), one.code(), one.to_json()) == (other.message(), other.code(), other.to_json())
+            assert msg_from_base_event(one).data == msg_from_base_event(other).data
+    assert [event.to_json() for event in _events()] == [event.to_json() for event in filled]

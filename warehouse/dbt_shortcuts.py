@@ -1,0 +1,131 @@
+"""Short ways through dbt, where it does for each model what it did before. Imports dbt, which takes seconds.
+
+Each of them replaces a method of dbt or of its libraries while a build runs, and only in the versions that the tests compare with
+the original. In another version dbt goes its own way, and a build takes longer.
+"""
+
+import marshal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from importlib.metadata import version
+from types import CodeType
+from typing import Any
+
+import parsedatetime
+from dbt.compilation import Compiler
+from dbt.contracts.graph.nodes import ModelNode
+from dbt_common.clients.jinja import MacroFuzzEnvironment
+from dbt_common.dataclass_schema import dbtClassMixin
+from dbt_common.events.base_types import BaseEvent
+
+from warehouse import compiled
+
+_KNOWN = {"dbt-core": "1.11.", "dbt-common": "1.39.", "Jinja2": "3.1.", "parsedatetime": "2.6"}
+
+# A template's text and its kind of environment, and the code that Jinja makes of it.
+Templates = dict[tuple[str, str], CodeType]
+
+
+def are_known() -> bool:
+    """Say whether the versions installed are those whose methods may be replaced."""
+    return all(version(name).startswith(known) for name, known in _KNOWN.items())
+
+
+@contextmanager
+def taken(templates: Templates) -> Iterator[None]:
+    """Take the short ways. Code of `templates` is used and not made again; what is made is added."""
+    with ExitStack() as stack:
+        if are_known():
+            for owner, name, value in _replaced(templates):
+                stack.enter_context(_replacing(owner, name, value))
+        yield
+
+
+@contextmanager
+def _replacing(owner: Any, name: str, value: Any) -> Iterator[None]:
+    own = vars(owner).get(name)  # None if it is inherited
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
+
+
+def packed(templates: Templates) -> bytes:
+    """Return the code of templates as bytes, for this version of Python and of Jinja."""
+    return marshal.dumps((_made_by(), templates))
+
+
+def unpacked(content: bytes | None) -> Templates:
+    """Return the code of templates; none if the bytes are damaged, or another version of Python or of Jinja made them."""
+    try:
+        made_by, templates = marshal.loads(content or b"")
+    except (EOFError, ValueError, TypeError):
+        return {}
+    return templates if made_by == _made_by() else {}
+
+
+def _made_by() -> str:
+    return f"{sys.version} {version('jinja2')} {version('dbt-common')}"
+
+
+def _replaced(templates: Templates) -> list[tuple[Any, str, Any]]:
+    """Return what is replaced: an object, the name of its attribute, and what takes its place."""
+    return [
+        (BaseEvent, "__init__", _keep_values),
+        (BaseEvent, "__getattr__", _fill_and_read(BaseEvent.__init__, BaseEvent.__getattr__)),
+        (MacroFuzzEnvironment, "compile", _compile_once(MacroFuzzEnvironment.compile, templates)),
+        (Compiler, "_compile_code", _leave_final(Compiler._compile_code)),
+        # dbt makes a parser of dates in English for each result of a query, and reads no date by it
+        (parsedatetime, "Constants", lru_cache(parsedatetime.Constants)),
+        # the project and the profile are validated when they are parsed, and are the same since then
+        (dbtClassMixin, "validate", classmethod(lambda cls, data: None)),
+    ]
+
+
+def _keep_values(event: BaseEvent, *values: Any, **named: Any) -> None:
+    """Fill an event when something reads it: dbt fills all, 3,000 in a build, of which 200 are read."""
+    event.__dict__["given"] = (values, named)
+
+
+def _fill_and_read(fill: Callable[..., None], read: Callable[..., Any]) -> Callable[[BaseEvent, str], Any]:
+    def fill_and_read(event: BaseEvent, name: str) -> Any:
+        if "given" in event.__dict__:
+            values, named = event.__dict__.pop("given")
+            fill(event, *values, **named)
+            return getattr(event, name)
+        return read(event, name)
+
+    return fill_and_read
+
+
+def _compile_once(make: Callable[..., Any], templates: Templates) -> Callable[..., Any]:
+    """Keep the code of a template. Jinja takes 3 ms to make that of a macro, and a build uses 300 of them."""
+
+    def compile(environment: Any, source: Any, *more: Any, **named: Any) -> Any:
+        if more or named or not isinstance(source, str):
+            return make(environment, source, *more, **named)
+        key = (type(environment).__name__, source)
+        if key not in templates:
+            templates[key] = make(environment, source)
+        return templates[key]
+
+    return compile
+
+
+def _leave_final(compile_code: Callable[..., Any]) -> Callable[..., Any]:
+    """Do not put together all that the SQL of a model may refer to if it has no Jinja."""
+
+    def leave_final(compiler: Any, node: Any, *more: Any, **named: Any) -> Any:
+        is_final = isinstance(node, ModelNode) and node.language == "sql" and compiled.is_final(node.raw_code)
+        if not is_final or any(one.to for one in node.all_constraints):
+            return compile_code(compiler, node, *more, **named)
+        node.compiled_code, node.compiled = node.raw_code, True
+        return node
+
+    return leave_final
