@@ -2,6 +2,8 @@
 
 The keys are read from the state and from the batches that wait for a build. They decide what to look at, never what is
 true: a later sweep finds whatever was missed.
+
+The queries have literals, not parameters: for its first parameter, DuckDB imports pandas, which takes longer than most landings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -82,7 +84,8 @@ class Known:
         batches = self._batches_of(dataset)
         found = {one.window for one in batches.manifests}
         if batches.entered:
-            rows = self._connection.execute(_WINDOWS, [dataset, _naive(span.start), _naive(span.end)]).fetchall()
+            query = _WINDOWS.format(*map(_literal, (dataset, _naive(span.start), _naive(span.end))))
+            rows = self._connection.execute(query).fetchall()
             found |= {Window(*(moment.replace(tzinfo=UTC) for moment in row)) for row in rows}
         return sorted(one for one in found if one.start < span.end and one.end > span.start)
 
@@ -91,7 +94,7 @@ class Known:
         batches = self._batches_of(dataset)
         found = [one for one in batches.manifests if not one.part]
         if batches.entered:
-            rows = self._connection.execute(_LATEST, [dataset]).fetchall()
+            rows = self._connection.execute(_LATEST.format(_literal(dataset))).fetchall()
             refs = [bronze.BatchRef(dataset, day, batch_id) for day, batch_id in rows]
             found += bronze.readable(self._home, refs, partial(bronze.verify, self._home, anew=False))
         return max(found, key=lambda one: (one.landed_at, one.batch_id), default=None)
@@ -108,7 +111,7 @@ class Known:
         found = self._connection.execute(
             f"""
             with listed as (
-                select {_names(key)}, {_version(contract)} as version from read_parquet($listed, union_by_name = true)
+                select {_names(key)}, {_version(contract)} as version from {_rows_of(listed)}
             )
 
             select distinct {_names(key, "listed")} from listed
@@ -118,8 +121,7 @@ class Known:
             )
             {_without("listed", key, here, names)}
             order by all
-            """,
-            {"listed": list(listed)} | ({"here": list(here)} if here else {}),
+            """
         ).fetchall()
         return [tuple(row) for row in found]
 
@@ -137,20 +139,21 @@ class Known:
         A key whose latest record says that it is gone does not stand. `names` are the columns' in `here`.
         """
         held, key = self._open(contract), contract.key
-        values: dict[str, object] = {"here": list(here)} if here else {}
+        if not self._has(held):
+            return []
         if on:
-            where = "record_date >= $first and record_date < $end"
-            values |= {"first": on.start.date(), "end": on.end.date()}
+            where = f"record_date >= {_literal(on.start.date())} and record_date < {_literal(on.end.date())}"
         elif of:
-            more = list(zip(*of.more, strict=True)) or [()] * len(of.columns)
-            values |= {f"more_{place}": list(column) for place, column in enumerate(more)}
-            listed = ", ".join(
-                f"unnest($more_{place}::varchar[]) as {_quoted(name)}" for place, name in enumerate(of.columns)
+            as_ours = ", ".join(
+                f"{_quoted(theirs)} as {_quoted(ours)}" for ours, theirs in zip(of.columns, of.names, strict=True)
             )
-            listed = f"select {listed}"
-            if of.files:
-                values["files"] = list(of.files)
-                listed += f" union all select {_names(of.names)} from read_parquet($files, union_by_name = true)"
+            parts = [f"select {as_ours} from {_rows_of(of.files)}"] if of.files else []
+            parts += (
+                [f"select {_names(of.columns)} from {self._registered('more', of.columns, of.more)}"] if of.more else []
+            )
+            if not parts:
+                return []
+            listed = " union all ".join(parts)
             where = f"exists (select 1 from ({listed}) as listed where {_same(of.columns, 'held', 'listed')})"
         else:
             where = "true"
@@ -177,44 +180,51 @@ class Known:
             select {_names(key)}, strftime(version, '%Y-%m-%d %H:%M:%S.%f+00') from latest
             where not was_deleted or version > gone_version
             order by all
-            """,
-            values,
+            """
         ).fetchall()
         return [Standing(tuple(row[:-1]), row[-1]) for row in found]
 
     def deletions(self, contract: Contract, keys: Iterable[Key]) -> list[Target]:
         """Return every record, of any fate, that says that one of these keys is gone."""
-        import pyarrow as pa
-
-        held = self._open(contract)
-        columns = list(zip(*keys, strict=True))
-        listed = pa.table([pa.array(column, pa.string()) for column in columns], names=list(contract.key))
-        self._connection.register("listed", listed)
+        held, listed = self._open(contract), self._registered("listed", contract.key, keys)
         return self._targets(
-            contract, f"select held.* from {held} as held semi join listed on {_same(contract.key, 'held', 'listed')}"
+            contract, f"select held.* from {held} as held semi join {listed} on {_same(contract.key, 'held', 'listed')}"
         )
 
     def returned(self, contract: Contract, files: Sequence[str], names: Names = _SAME) -> list[Target]:
         """Return the standing deletions of keys that these Parquet files hold in a version that would lose to the deletion."""
         held = self._open(contract)
+        if not self._has(held, f"is_current and {IS_DELETED}"):
+            return []  # before the source's rows, which may be many, are read again
         return self._targets(
             contract,
             f"""
             select held.* from {held} as held
             inner join (
                 select {_named(contract.key, names)}, max({_version(contract, names)}) as version
-                from read_parquet($1, union_by_name = true) group by {_read_as(contract.key, names)}
+                from {_rows_of(files)} group by {_read_as(contract.key, names)}
             ) as listed on {_same(contract.key, "held", "listed")}
             where held.is_current and (listed.version is null or held.version is null or listed.version <= held.version)
             """,
-            [list(files)],
         )
 
-    def _targets(self, contract: Contract, query: str, values: list[object] | None = None) -> list[Target]:
+    def _targets(self, contract: Contract, query: str) -> list[Target]:
         found = self._connection.execute(
-            f"select distinct batch_id, {RECORD_NO} from ({query}) where {IS_DELETED} order by all", values or []
+            f"select distinct batch_id, {RECORD_NO} from ({query}) where {IS_DELETED} order by all"
         ).fetchall()
         return [Target(contract.dataset, batch_id, number) for batch_id, number in found]
+
+    def _has(self, held: str, where: str = "true") -> bool:
+        return bool(self._connection.execute(f"select 1 from {held} where {where} limit 1").fetchall())
+
+    def _registered(self, name: str, columns: Key, keys: Iterable[Key]) -> str:
+        """Make a table of keys under a name, and return the name."""
+        import pyarrow as pa
+
+        values = [pa.array(column, pa.string()) for column in zip(*keys, strict=True)]
+        table = pa.table(values, names=list(columns))
+        self._connection.register(name, table)
+        return name
 
     def _open(self, contract: Contract) -> str:
         """Make the view of a dataset, and name it."""
@@ -241,7 +251,9 @@ class Known:
             tables = {f"{schema}.{name}" for schema, name in self._connection.execute(_TABLES).fetchall()}
             is_in_state = f"records.{dataset}" in tables
             entered, unparsed = (
-                {row[0] for row in self._connection.execute(query, [dataset]).fetchall()} if is_in_state else set()
+                {row[0] for row in self._connection.execute(query.format(_literal(dataset))).fetchall()}
+                if is_in_state
+                else set()
                 for query in (_ENTERED, _UNPARSED)
             )
             refs = bronze.list_batches(self._home, dataset)
@@ -263,11 +275,12 @@ class Known:
         )
         day = f"cast({event_time} as date)"
         deleted = IS_DELETED if manifest.part == "gone" else "false"
+        batch_id, is_of_source = _literal(manifest.batch_id), manifest.source not in _NOT_OF_THE_SOURCE
         for path in bronze.parquet_files(self._home, manifest):
             self._connection.execute(
-                f"insert into waiting_{contract.dataset} select {key}, {version}, {deleted}, $2, $3, {day}, $4, {RECORD_NO} "
-                f"from read_parquet($1) {f'where {BRONZE_BATCH} = $4' if compacted.is_shared(path) else ''}",
-                [path, is_current, manifest.source not in _NOT_OF_THE_SOURCE, manifest.batch_id],
+                f"insert into waiting_{contract.dataset} "
+                f"select {key}, {version}, {deleted}, {is_current}, {is_of_source}, {day}, {batch_id}, {RECORD_NO} "
+                f"from read_parquet({_literal(path)}) {f'where {BRONZE_BATCH} = {batch_id}' if compacted.is_shared(path) else ''}"
             )
 
 
@@ -310,10 +323,18 @@ def _of_state(contract: Contract) -> str:
     """
 
 
+def _literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _rows_of(files: Sequence[str]) -> str:
+    return f"read_parquet([{', '.join(map(_literal, files))}], union_by_name = true)"
+
+
 def _without(table: str, key: Key, here: Sequence[str], names: Names) -> str:
     if not here:
         return ""
-    rows = f"(select {_named(key, names)} from read_parquet($here, union_by_name = true))"
+    rows = f"(select {_named(key, names)} from {_rows_of(here)})"
     return f"and not exists (select 1 from {rows} as here where {_same(key, table, 'here')})"
 
 
@@ -365,15 +386,15 @@ def _same(key: Key, left: str, right: str) -> str:
 
 
 _TABLES = "select table_schema, table_name from information_schema.tables where table_catalog = 'state'"
-_ENTERED = "select batch_id from state.ops.batches where dataset = $1"
+_ENTERED = "select batch_id from state.ops.batches where dataset = {0}"
 _LATEST = """
     select cast(window_start as date), batch_id from state.ops.batches
-    where dataset = $1 and part = '' and landed_at = (
-        select max(landed_at) from state.ops.batches where dataset = $1 and part = ''
+    where dataset = {0} and part = '' and landed_at = (
+        select max(landed_at) from state.ops.batches where dataset = {0} and part = ''
     )
 """
-_UNPARSED = "select distinct batch_id from state.records.refused where dataset = $1 and reasons = ['retracted']"
+_UNPARSED = "select distinct batch_id from state.records.refused where dataset = {0} and reasons = ['retracted']"
 _WINDOWS = """
     select distinct window_start, window_end from state.ops.batches
-    where dataset = $1 and window_end > $2 and window_start < $3
+    where dataset = {0} and window_end > {1} and window_start < {2}
 """

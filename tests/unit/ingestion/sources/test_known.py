@@ -1,5 +1,7 @@
 """What Clearwell holds, in the state and in batches that wait, is compared with the keys of a source."""
 
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -256,6 +258,36 @@ def test_the_lines_of_some_orders_stand_unless_they_are_here(home: Home, tmp_pat
         without = held.standing(LINES, of=Of(("order_id",), [], ("order_id",), [("o2",)]), here=here)
     assert [one.key for one in with_files] == [("o1", "2"), ("o3", "1"), ("o3", "2")]
     assert [one.key for one in without] == [("o2", "1"), ("o2", "2")]
+
+
+def test_comparing_keys_does_not_import_pandas(tmp_path: Path) -> None:
+    home = Home(tmp_path / "it's a home", tmp_path / "landing")
+    home.root.mkdir()
+    with duckdb.connect(str(home.state)) as state:
+        state.execute(STATE)
+        take(state, "entered")
+    land(home, "entered", [order("in the state")])
+    land(home, "b1", [order("here"), order("not here")])
+    files = listed(home.root, order("here"))
+    code = f"""
+import sys
+from pathlib import Path
+from ingestion.contract import read_contracts
+from ingestion.home import Home
+from ingestion.sources.known import Of, known
+from ingestion.window import Window
+
+orders, files, day = read_contracts()["orders"], {files!r}, Window.parse("2026-11-01", "2026-11-02")
+with known(Home(Path({str(home.root)!r}), Path())) as held, held.open():
+    assert held.landed("orders", day) == [day]
+    assert held.latest("orders").batch_id == "entered"
+    assert held.unseen(orders, files, []) == held.returned(orders, files) == []
+    assert [one.key for one in held.standing(orders, on=day, here=files)] == [("not here",)]
+    assert held.standing(orders, of=Of(("order_id",), files, ("order_id",)), here=files) == []
+sys.exit("pandas" in sys.modules)
+"""
+    repository = Path(__file__).parents[4]
+    assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0
 
 
 def test_a_key_that_the_source_has_again_in_no_newer_version_is_a_return(
