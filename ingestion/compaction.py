@@ -113,10 +113,9 @@ def _write(home: Home, group: Group, folder: Path) -> Compacted | None:
     if any(not one.equals(schemas[0]) for one in schemas) or BRONZE_BATCH in schemas[0].names:
         return None
     made = folder / group.manifests[0].files[0].name
-    dictionary = sorted({name for path in paths.values() for name in _dictionary(path)})
-    with pq.ParquetWriter(
-        made, _with_batch(schemas[0]), **options([BRONZE_BATCH, *dictionary], [RECORD_NO, BRONZE_BATCH, *dictionary])
-    ) as writer:
+    dictionary, numbered = _encodings(paths.values())
+    encoded = options([BRONZE_BATCH, *dictionary], [RECORD_NO, BRONZE_BATCH, *dictionary], numbered)
+    with pq.ParquetWriter(made, _with_batch(schemas[0]), **encoded) as writer:
         tables = [_add_batch(_read(path), batch_id) for batch_id, path in paths.items()]
         table = pa.concat_tables(tables).unify_dictionaries()
         writer.write_table(table, row_group_size=max(table.num_rows, 1))
@@ -157,16 +156,17 @@ def _same(one: pa.Table, other: pa.Table) -> bool:
     return one.schema.equals(other.schema) and (one.equals(other) or one.to_pylist() == other.to_pylist())
 
 
-def _dictionary(path: Path) -> set[str]:
-    """List the columns of a file that are written with a dictionary."""
-    groups = pq.read_metadata(path)
-    found = set()
-    for number in range(groups.num_row_groups):
-        for place in range(groups.num_columns):
-            column = groups.row_group(number).column(place)
-            if "RLE_DICTIONARY" in column.encodings:
-                found.add(column.path_in_schema)
-    return found - {BRONZE_BATCH}
+def _encodings(paths: Iterable[Path]) -> tuple[list[str], list[str]]:
+    """List the columns of files that are written with a dictionary, and those that are written as differences."""
+    found: dict[str, set[str]] = {}
+    for groups in map(pq.read_metadata, paths):
+        for number in range(groups.num_row_groups):
+            for place in range(groups.num_columns):
+                column = groups.row_group(number).column(place)
+                for encoding in column.encodings:
+                    found.setdefault(encoding, set()).add(column.path_in_schema)
+    dictionary = found.get("RLE_DICTIONARY", set()) - {BRONZE_BATCH}
+    return sorted(dictionary), sorted(found.get("DELTA_BINARY_PACKED", set()) - dictionary)
 
 
 def finish(home: Home, day: Path) -> None:
@@ -215,17 +215,17 @@ def unpack(home: Home, day: Path) -> None:
             if bronze.describe(one.folder / one.file.name) != one.file:
                 raise Broken("a file of compacted batches is damaged", where=str(one.folder), todo="clearwell repair")
             table = _read(one.folder / one.file.name) if table is None else table
-            made = _write_own(_of_batch(table, batch_id), own, _dictionary(one.folder / one.file.name))
+            made = _write_own(_of_batch(table, batch_id), own, *_encodings([one.folder / one.file.name]))
             if made != was:
                 bronze.write_manifest(own.parent, replace(manifest, files=(made,)))
         _remove(home, one.folder)
 
 
-def _write_own(table: pa.Table, path: Path, dictionary: Iterable[str]) -> File:
+def _write_own(table: pa.Table, path: Path, dictionary: list[str], numbered: list[str]) -> File:
     part = path.with_name(f".{path.name}.part")
     table = table.combine_chunks().unify_dictionaries()
-    columns = sorted(dictionary)
-    with pq.ParquetWriter(part, table.schema, **options(columns, [RECORD_NO, *columns])) as writer:
+    encoded = options(dictionary, [RECORD_NO, *dictionary], numbered)
+    with pq.ParquetWriter(part, table.schema, **encoded) as writer:
         writer.write_table(table, row_group_size=max(table.num_rows, 1))
     bronze.force_to_disk(part)
     part.replace(path)

@@ -19,8 +19,10 @@ ROW_GROUP_BYTES = 48 << 20
 ROW_GROUP_ROWS = 1 << 19
 
 
-def options(dictionary: Sequence[str], statistics: Sequence[str]) -> dict[str, Any]:
-    """Return how bronze writes Parquet: the columns with a dictionary, and those with statistics.
+def options(
+    dictionary: Sequence[str], statistics: Sequence[str], numbered: Sequence[str] = (RECORD_NO,)
+) -> dict[str, Any]:
+    """Return how bronze writes Parquet: the columns with a dictionary, those with statistics, and those that count upwards.
 
     Statistics of long text cost time and help no reader; level 1 is where zstd stops paying.
     """
@@ -29,7 +31,7 @@ def options(dictionary: Sequence[str], statistics: Sequence[str]) -> dict[str, A
         "compression_level": 1,
         "use_dictionary": [*dictionary],
         "write_statistics": [*statistics],
-        "column_encoding": {RECORD_NO: "DELTA_BINARY_PACKED"},
+        "column_encoding": dict.fromkeys(numbered, "DELTA_BINARY_PACKED"),
     }
 
 
@@ -40,11 +42,11 @@ class PartWriter:
     memory until it is kept, and shares a part with others; a big one gets a part of its own, deleted when dropped.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, *, dictionary: list[str]) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, *, dictionary: list[str], numbered: Sequence[str] = ()) -> None:
         self.records = 0
         self._folder = folder
         self._schema = schema.insert(0, pa.field(RECORD_NO, pa.int64(), nullable=False))
-        self._options = options(dictionary, [RECORD_NO, *dictionary])
+        self._options = options(dictionary, [RECORD_NO, *dictionary], [RECORD_NO, *numbered])
         self._second = ThreadPoolExecutor(1, "parquet")
         self._parts: list[Path] = []
         self._dropped: list[Path] = []
@@ -170,6 +172,7 @@ def rewrite(path: Path, target: Path, change: Callable[[pa.Table], pa.Table]) ->
         same = options(
             [one.path_in_schema for one in columns if "RLE_DICTIONARY" in one.encodings],
             [one.path_in_schema for one in columns if one.is_stats_set],
+            [one.path_in_schema for one in columns if "DELTA_BINARY_PACKED" in one.encodings],
         )
         with pq.ParquetWriter(target, schema, **same) as writer:
             for number in range(groups):

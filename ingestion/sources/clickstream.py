@@ -27,9 +27,9 @@ from ingestion.locks import hold
 from ingestion.manifest import Manifest, Waiting
 from ingestion.sources import counts, landing_names, line_batches
 from ingestion.sources.landing_names import Strays
-from ingestion.sources.line_batches import Batches, LineBatch
+from ingestion.sources.line_batches import Batches, LineBatch, Upcoming
 from ingestion.sources.lines import LineFile, compression
-from ingestion.window import DAY, Window
+from ingestion.window import DAY, HOUR, Window
 
 DATASET = "clickstream"
 
@@ -43,13 +43,14 @@ def ingest(source: str, run: Run) -> Landing:
     look_back = timedelta(0) if run.is_sweep else contract.lateness
     window = Window(run.window.start - look_back, run.window.end)
     listed = counts.list_files(run.home, run.window) if run.is_sweep else {}
-    hours = _Hours(run, contract, landing_names.strays(run.home.landing, window))
-    for part in line_batches.days_and_hours(window, run.window):
-        with hold(run.home.staging / f"{DATASET}.lock", "lands clicks", run.report):
-            is_landed = part.length == DAY and hours.land_together(part)
-        for hour in () if is_landed else part.hours():
+    with Upcoming() as upcoming:
+        hours = _Hours(run, contract, landing_names.strays(run.home.landing, window), upcoming)
+        for part in line_batches.days_and_hours(window, run.window):
             with hold(run.home.staging / f"{DATASET}.lock", "lands clicks", run.report):
-                hours.land(hour)
+                is_landed = part.length == DAY and hours.land_together(part)
+            for hour in () if is_landed else part.hours():
+                with hold(run.home.staging / f"{DATASET}.lock", "lands clicks", run.report):
+                    hours.land(hour)
     hours.batches.expect_records()
     if run.is_sweep:
         hours.count(listed)
@@ -87,16 +88,23 @@ class _Hours:
     run: Run
     contract: Contract
     strays: Strays
+    upcoming: Upcoming
     batches: Batches = field(init=False)
     _read: dict[str, Manifest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.batches = Batches(self.run, self.contract, str(self.run.home.landing), told=self.strays.messages)
+        self.batches = Batches(
+            self.run, self.contract, str(self.run.home.landing), self.upcoming, told=self.strays.messages
+        )
 
     def land(self, hour: Window) -> None:
-        """Land what is new in one folder hour."""
-        strays = self.strays.waiting.get(hour, ())
-        self.batches.land(_Folders.of(self.run, self.contract, hour, self._holding(hour), strays))
+        """Land what is new in one folder hour. Meanwhile the files of the next one are read: what has landed of them is known by now."""
+        batch = self._folder(hour, self._holding(hour))
+        batch.read_ahead(self.upcoming)
+        following = Window(hour.end, hour.end + HOUR)
+        if batch.looked[0] and following.date == hour.date and following.end <= self.run.window.end:
+            self._folder(following, self._known(following)).read_ahead(self.upcoming)
+        self.batches.land(batch)
 
     def land_together(self, day: Window) -> bool:
         """Land what is new in a day as one batch, if it is a quiet one; return whether it was."""
@@ -119,7 +127,13 @@ class _Hours:
         for ref in bronze.list_batches(self.run.home, DATASET, part.date):
             if ref.batch_id not in self._read:
                 self._read |= {one.batch_id: one for one in bronze.readable(self.run.home, [ref])}
+        return self._known(part)
+
+    def _known(self, part: Window) -> list[Manifest]:
         return [one for one in self._read.values() if one.window.start < part.end and one.window.end > part.start]
+
+    def _folder(self, hour: Window, holding: Sequence[Manifest]) -> "_Folders":
+        return _Folders.of(self.run, self.contract, hour, holding, self.strays.waiting.get(hour, ()))
 
 
 @dataclass(frozen=True)
@@ -160,6 +174,9 @@ class _Folders(LineBatch[Path]):
         return found
 
     def _open(self, item: Path) -> LineFile:
+        return LineFile(item)
+
+    def _open_ahead(self, item: Path) -> LineFile:
         return LineFile(item)
 
     def _size(self, item: Path) -> int:

@@ -21,7 +21,8 @@ from ingestion.land import Landing, Run, Staging, Written, describe, expect_reco
 from ingestion.manifest import Input, Manifest, Waiting, still_waiting
 from ingestion.parquet import PartWriter
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
-from ingestion.sources.lines import SCHEMA, LineFile, Unreadable
+from ingestion.sources.lines import PARTS_AHEAD, SCHEMA, LineFile, Memory, Unreadable
+from ingestion.sources.read_ahead import ReadAhead
 from ingestion.window import HOUR, Window, joined
 
 QUIET = timedelta(seconds=3)
@@ -67,6 +68,10 @@ class LineBatch(ABC, Generic[Item]):
     def _open(self, item: Item) -> LineFile:
         """Return a file to read. Raise Unreadable if it cannot be had."""
 
+    def _open_ahead(self, item: Item) -> LineFile | None:
+        """Return a file to read before its turn; None if it has to wait for that."""
+        return None
+
     @abstractmethod
     def _size(self, item: Item) -> int:
         """Return the size of a file as it is stored."""
@@ -79,15 +84,22 @@ class LineBatch(ABC, Generic[Item]):
     def _is_there(self, item: Item) -> bool:
         """Say whether a file that could not be read still exists."""
 
-    def stage(self, folder: Path) -> Manifest:
+    def read_ahead(self, upcoming: "Upcoming") -> None:
+        """Begin to read the files that are to be landed, if they can be read before their turn."""
+        for item in self.looked[0]:
+            if self._name(item) not in upcoming and (file := self._open_ahead(item)):
+                upcoming.add(self._name(item), file)
+
+    def stage(self, folder: Path, upcoming: "Upcoming") -> Manifest:
         """Write the new files' lines into a staged folder and describe the window as it is now."""
-        writer = PartWriter(folder, SCHEMA, dictionary=["file"])
+        self.read_ahead(upcoming)
+        writer = PartWriter(folder, SCHEMA, dictionary=["file"], numbered=["line_number"])
         inputs: list[Input] = []
         found, waiting = self.looked
         waiting = [*waiting]
         for item in found:
             try:
-                landed = self._write(item, writer)
+                landed = self._write(item, writer, upcoming)
             except Unreadable as error:
                 writer.drop()
                 if self._is_there(item):
@@ -112,10 +124,11 @@ class LineBatch(ABC, Generic[Item]):
         found, waiting = self.looked
         return not waiting and sum(map(self._size, found)) <= QUIET_DAY_BYTES
 
-    def _write(self, item: Item, writer: PartWriter) -> Input | None:
+    def _write(self, item: Item, writer: PartWriter, upcoming: "Upcoming") -> Input | None:
         """Write one file's lines; None if it has landed before or is gone."""
         writer.begin()
-        file, name, before = self._open(item), self._name(item), writer.records
+        name, before = self._name(item), writer.records
+        file = upcoming.take(name) or self._open(item)
         for table in file.tables(name):
             writer.add(table)
         landed = Input(name, file.size, file.sha256, file.lines, file.mtime_ns)
@@ -186,6 +199,42 @@ class LineBatch(ABC, Generic[Item]):
         )
 
 
+class Upcoming:
+    """Files that are read before their turn, in the order in which they are added. Leaving it ends this.
+
+    What is added is only a guess at what will be landed: whatever is not taken in turn is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = ReadAhead(PARTS_AHEAD)
+        self._memory = Memory()
+        self._files: dict[str, LineFile] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ahead.__exit__()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def add(self, name: str, file: LineFile) -> None:
+        """Read a file, known by a name, after those that were added before."""
+        file.read_ahead(self._ahead, self._memory)
+        self._files[name] = file
+
+    def take(self, name: str) -> LineFile | None:
+        """Return the file of a name, and drop those that were added before; None if it is not read ahead, or not as it is now."""
+        while name in self._files:
+            first = next(iter(self._files))
+            file = self._files.pop(first)
+            if first == name and not file.has_changed:
+                return file
+            file.drop()
+        return None
+
+
 @dataclass
 class Batches:
     """Land the batches of one run after the other, and collect the results. One whose earlier batch is damaged is reported."""
@@ -193,6 +242,7 @@ class Batches:
     run: Run
     contract: Contract
     where: str
+    upcoming: Upcoming
     manifests: dict[str, Manifest] = field(default_factory=dict)
     new: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
@@ -214,7 +264,7 @@ class Batches:
             self.manifests.update((manifest.batch_id, manifest) for manifest in holding)
         with staging(self.run.home) as staged:
             folder = staged.folder(self.contract.dataset)
-            manifest = batch.stage(folder)
+            manifest = batch.stage(folder, self.upcoming)
             if if_quiet and manifest.waiting:
                 return False
             self.waiting.extend(manifest.waiting)

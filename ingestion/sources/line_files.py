@@ -19,7 +19,7 @@ from ingestion.land import Run
 from ingestion.locks import hold
 from ingestion.manifest import Manifest, Waiting, still_waiting
 from ingestion.sources import locations, places
-from ingestion.sources.line_batches import Batches, LineBatch, days_and_hours
+from ingestion.sources.line_batches import Batches, LineBatch, Upcoming, days_and_hours
 from ingestion.sources.lines import LineFile, Unreadable, compression_of, explain
 from ingestion.sources.locations import Found
 from ingestion.window import DAY, Window
@@ -28,8 +28,8 @@ from ingestion.window import DAY, Window
 def land(run: Run, contract: Contract) -> Batches:
     """Land what is new in a window, and in the days before it that may still get late files."""
     location = locations.location_of(contract)
-    batches = Batches(run, contract, shown(location))
-    with TemporaryDirectory(prefix="clearwell-") as copies:
+    with Upcoming() as upcoming, TemporaryDirectory(prefix="clearwell-") as copies:
+        batches = Batches(run, contract, shown(location), upcoming)
         files = _Landing(run, contract, location, batches, Path(copies))
         for part in _parts(run, contract, location):
             files.land(part)
@@ -147,6 +147,14 @@ class _Files(LineBatch[Found]):
                 raise
             raise Unreadable(explain(error)) from None
         return LineFile(path, kind)
+
+    def _open_ahead(self, item: Found) -> LineFile | None:
+        if not locations.is_path(item.place):
+            return None  # only one is copied at a time
+        try:
+            return self._open(item)
+        except Unreadable:
+            return None  # its turn will tell
 
     def _size(self, item: Found) -> int:
         return max(item.size, 0)

@@ -2,16 +2,20 @@
 
 Only `\n` ends a line, and it stays inside the line. The text column uses the buffer that was read: no line is copied,
 examined or changed. Lines that are not UTF-8 go to a column of bytes.
+
+A second thread reads, hashes, decompresses, counts and splits, while the first one writes (see `read_ahead`). It does so in
+pieces that fit into a core's cache.
 """
 
 import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +23,12 @@ import pyarrow.compute as pc
 from isal import igzip, igzip_lib
 
 from ingestion import faults
+from ingestion.sources.read_ahead import Ahead, ReadAhead
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 1 << 20
+# What is handed over at once, and how often this may be ready before it is taken.
+PART_BYTES = 4 << 20
+PARTS_AHEAD = 5
 LONGEST_LINE = 256 << 20
 TABLE_ROWS = 1 << 17
 CHECK_ROWS = 256
@@ -33,6 +41,7 @@ SUFFIXES = {
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 # The header of a gzip, which no line is.
 _GZIP = re.compile(rb"\x1f\x8b\x08[\x00-\x1f].{6}", re.DOTALL)
+_GZIP_HEADER_BYTES = 10
 # How a file of lines begins that is not compressed, whatever its name says: some stores unpack what they hand out.
 _PLAIN = re.compile(rb"(\xef\xbb\xbf)?\s*\{")
 SCHEMA = pa.schema(
@@ -44,6 +53,7 @@ SCHEMA = pa.schema(
     ]
 )
 
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 # What reading a compressed file may raise; EOFError if its data ends too early.
 DAMAGED: tuple[type[Exception], ...] = (
@@ -85,6 +95,8 @@ class LineFile:
         self.ends_with_newline = True
         self.mtime_ns = 0
         self._stored: _Hashing
+        self._before: os.stat_result | None = None
+        self._parts: Ahead[_Part] | None = None
 
     @property
     def size(self) -> int:
@@ -96,65 +108,101 @@ class LineFile:
         """The checksum as stored."""
         return self._stored.digest.hexdigest()
 
+    def read_ahead(self, ahead: ReadAhead, memory: "Memory") -> None:
+        """Read the file before its `tables` are asked for, when those that were started before are read."""
+        self._parts = ahead.start(self._read(memory))
+
+    def drop(self) -> None:
+        """Do without the rest of a file that is read ahead."""
+        if self._parts:
+            self._parts.drop()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether a file is another one, or gone, since reading it began."""
+        try:
+            return self._before is not None and _mark(self.path.stat()) != _mark(self._before)
+        except OSError:
+            return True
+
     def tables(self, name: str) -> Iterator[pa.Table]:
         """Yield the lines in order, as tables of SCHEMA with `name` in `file`. Raise Unreadable at the first failure."""
-        self.lines = 0
         line_number = 0
         names = _one_text(name)
-        for block in _whole_lines(self._chunks()):
-            for raw, raw_bytes in _columns(block):
-                rows = len(raw)
+        with ReadAhead(PARTS_AHEAD) as own:
+            for text, other in self._parts or own.start(self._read(Memory())):
+                rows = len(text)
                 numbers = pa.arange(line_number + 1, line_number + rows + 1)
                 zeros = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(bytes(4 * rows))])
                 files = pa.DictionaryArray.from_arrays(zeros, names)
-                yield pa.Table.from_arrays([raw, raw_bytes, files, numbers], schema=SCHEMA)
+                yield pa.Table.from_arrays([text, other, files, numbers], schema=SCHEMA)
                 line_number += rows
+        with _naming_faults():
+            self._check_unchanged()
 
-    def _chunks(self) -> Iterator[bytes]:
-        """Read one chunk ahead in a second thread, which decompresses, hashes and counts while the first one writes."""
-        try:
-            with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as second:
-                before = os.fstat(file.fileno())
-                self.mtime_ns = before.st_mtime_ns
-                if _PLAIN.match(os.pread(file.fileno(), 64, 0)):
-                    self.kind = "plain"
-                self._stored = _Hashing(file)
-                read = self._reader()
-                ahead = second.submit(read)
-                while chunk := ahead.result():
-                    ahead = second.submit(read)
-                    yield chunk
-                self._check_unchanged(before)
-        except DAMAGED as error:
-            if faults.is_of_process(error):
-                raise
-            raise Unreadable(explain(error)) from None
+    def _read(self, memory: "Memory") -> Generator["_Part", None, None]:
+        """Read the file to its end in parts, each of whole lines."""
+        self.lines = 0
+        with _naming_faults(), self.path.open("rb", buffering=0) as file:
+            self._before = os.fstat(file.fileno())
+            self.mtime_ns = self._before.st_mtime_ns
+            if _PLAIN.match(os.pread(file.fileno(), 64, 0)):
+                self.kind = "plain"
+            self._stored = _Hashing(file)
+            arrays: list[tuple[pa.Array, pa.Array]] = []
+            size = 0
+            for block in self._blocks(memory):
+                arrays += _columns(block)
+                size += len(block.content)
+                if size >= PART_BYTES:
+                    yield _Part.of(arrays)
+                    arrays, size = [], 0
+            if arrays:
+                yield _Part.of(arrays)
 
-    def _reader(self) -> Callable[[], bytes]:
-        stream = inflated(cast(BinaryIO, self._stored), self.kind)
-        is_first = True
+    def _blocks(self, memory: "Memory") -> Iterator["_Block"]:
+        """Read blocks of whole lines. What follows a block's last newline begins the next one."""
+        stream = self._stream()
+        begun = memoryview(b"")
+        while True:
+            # twice what is begun, so that a line of megabytes is not copied once for each of them
+            room = max(CHUNK_BYTES, min(2 * len(begun), LONGEST_LINE + CHUNK_BYTES))
+            start, block = len(begun), memory.take(room)
+            view = memoryview(block)
+            view[:start] = begun
+            end = _fill(stream, view, start)
+            if end == start:
+                break
+            is_newline = np.frombuffer(view[start:end], np.uint8) == ord("\n")
+            # Counted apart from the places of the newlines, to be compared with what was written.
+            self.lines += int(np.count_nonzero(is_newline))
+            ends = np.flatnonzero(is_newline) + (start + 1)
+            whole = int(ends[-1]) if len(ends) else 0
+            if whole:
+                content = memory.lend(block, whole)  # a name for it: while it has one, what is begun stays as it is
+                yield _Block(content, ends)
+            begun = view[whole:end]
+            if len(begun) > LONGEST_LINE:
+                raise Unreadable(f"a line is longer than {LONGEST_LINE >> 20} MiB")
+        self.ends_with_newline = not begun
+        if begun:
+            self.lines += 1
+            yield _Block(np.frombuffer(begun, np.uint8), np.array([len(begun)]))
 
-        def read() -> bytes:
-            nonlocal stream, is_first
-            chunk = stream.read(CHUNK_BYTES)
-            if is_first and _GZIP.match(chunk):
-                # packed twice, as by a sender and by a store
-                stream = inflated(cast(BinaryIO, _Rest(chunk, stream)), "gzip")
-                chunk = stream.read(CHUNK_BYTES)
-            is_first = False
-            if chunk:
-                # Counted here in the simplest way, to be compared with what the fast path wrote.
-                self.lines += chunk.count(b"\n") - (not self.ends_with_newline)
-                self.ends_with_newline = chunk.endswith(b"\n")
-                self.lines += not self.ends_with_newline
-            return chunk
+    def _stream(self) -> "_Rest":
+        stream = (
+            cast(BinaryIO, self._stored) if self.kind == "plain" else inflated(cast(BinaryIO, self._stored), self.kind)
+        )
+        begin = stream.read(_GZIP_HEADER_BYTES)
+        if _GZIP.match(begin):
+            # packed twice, as by a sender and by a store
+            stream = inflated(cast(BinaryIO, _Rest(begin, stream)), "gzip")
+            begin = b""
+        return _Rest(begin, stream)
 
-        return read
-
-    def _check_unchanged(self, before: os.stat_result) -> None:
+    def _check_unchanged(self) -> None:
         after = self.path.stat()
-        same = (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
-        if not same or self.size != after.st_size:
+        if self.has_changed or self.size != after.st_size:
             raise Unreadable("it changed while it was read")
         if self.size == 0 and self.kind != "plain":
             raise EOFError
@@ -180,7 +228,7 @@ class _Hashing(io.RawIOBase):
 
 
 class _Rest(io.RawIOBase):
-    """Read a stream again from the chunk that was taken from it."""
+    """Read a stream again from the bytes that were taken from it."""
 
     def __init__(self, taken: bytes, stream: BinaryIO) -> None:
         self._taken = io.BytesIO(taken)
@@ -190,9 +238,7 @@ class _Rest(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        found = self._taken.read(len(buffer)) or self._stream.read(len(buffer))
-        buffer[: len(found)] = found
-        return len(found)
+        return self._taken.readinto(buffer) or self._stream.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
 
 
 def inflated(stored: BinaryIO, kind: str | None) -> BinaryIO:
@@ -219,29 +265,74 @@ def explain(error: Exception) -> str:
     return "corrupt: its compressed data does not inflate"
 
 
-def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Regroup chunks so that each ends with a newline, except the last."""
-    begun: list[bytes] = []
-    for chunk in chunks:
-        end = chunk.rfind(b"\n") + 1
-        if end:
-            yield b"".join((*begun, memoryview(chunk)[:end])) if begun or end < len(chunk) else chunk
-            begun = []
-        if end < len(chunk):
-            begun.append(chunk[end:])
-        if sum(map(len, begun)) > LONGEST_LINE:
-            raise Unreadable(f"a line is longer than {LONGEST_LINE >> 20} MiB")
-    if begun:
-        yield b"".join(begun)
+class Memory:
+    """Blocks of memory that are used again as soon as nothing refers to what was read into them: fresh memory costs time."""
+
+    def __init__(self) -> None:
+        self._free: list[bytearray] = []
+
+    def take(self, size: int) -> bytearray:
+        """Return a block of a size, with any content."""
+        return self._free.pop() if self._free and size == CHUNK_BYTES else bytearray(size)
+
+    def lend(self, block: bytearray, size: int) -> Bytes:
+        """Return the first bytes of a block. It is free again when this array is gone, and every table on it."""
+        content = np.frombuffer(block, np.uint8, size)
+        if len(block) == CHUNK_BYTES:
+            weakref.finalize(content, self._free.append, block)
+        return content
 
 
-def _columns(block: bytes) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Split a block at its newlines into lines that are UTF-8 and lines that are not."""
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")).astype(np.int32) + 1
-    if not block.endswith(b"\n"):
-        ends = np.append(ends, np.int32(len(block)))
-    offsets = pa.py_buffer(np.concatenate((np.zeros(1, np.int32), ends)))
-    lines = pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, offsets, pa.py_buffer(block)])
+class _Block(NamedTuple):
+    """Whole lines, and where each of them ends."""
+
+    content: Bytes
+    ends: "np.ndarray[Any, np.dtype[np.int64]]"
+
+
+class _Part(NamedTuple):
+    """Lines that are UTF-8 and lines that are not, each null where the other has the line."""
+
+    text: pa.ChunkedArray
+    other: pa.ChunkedArray
+
+    @classmethod
+    def of(cls, arrays: list[tuple[pa.Array, pa.Array]]) -> "_Part":
+        """Put arrays end to end, without a copy."""
+        text, other = zip(*arrays, strict=True)
+        return cls(pa.chunked_array(text, pa.string()), pa.chunked_array(other, pa.binary()))
+
+
+def _fill(stream: "_Rest", memory: memoryview, start: int) -> int:
+    """Read until memory is full, or the stream at its end; return where it is filled to."""
+    end = start
+    while end < len(memory) and (count := stream.readinto(memory[end:])):
+        end += count
+    return end
+
+
+@contextmanager
+def _naming_faults() -> Iterator[None]:
+    """Raise Unreadable, with the reason, for what is wrong with a file."""
+    try:
+        yield
+    except DAMAGED as error:
+        if faults.is_of_process(error):
+            raise
+        raise Unreadable(explain(error)) from None
+
+
+def _mark(found: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes when a file changes."""
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _columns(block: _Block) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Split a block into lines that are UTF-8 and lines that are not."""
+    offsets = np.zeros(len(block.ends) + 1, np.int32)
+    offsets[1:] = block.ends
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(block.content)]
+    lines = pa.BinaryArray.from_buffers(pa.binary(), len(block.ends), buffers)
     for start in range(0, len(lines), TABLE_ROWS):
         some = lines.slice(start, TABLE_ROWS)
         text = some.view(pa.string())

@@ -1,10 +1,13 @@
 """Batches of lines, from files that are only said to be there: what is known, what waits, what is told."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pyarrow.parquet as pq
 import pytest
 
 from ingestion import bronze
@@ -14,7 +17,7 @@ from ingestion.home import Home
 from ingestion.land import Run
 from ingestion.manifest import Manifest, Waiting
 from ingestion.sources import line_batches
-from ingestion.sources.line_batches import Batches, LineBatch
+from ingestion.sources.line_batches import Batches, LineBatch, Upcoming
 from ingestion.sources.lines import LineFile, Unreadable
 from ingestion.window import Window
 
@@ -65,8 +68,9 @@ def land(run: Run, tmp_path: Path) -> Do:
         if_quiet: bool = False,
     ) -> Batches:
         contract = CONTRACT if every else replace(CONTRACT, expect_records_every=None)
-        batches = Batches(replace(run, window=window), contract, "here")
-        is_landed = batches.land(Given.of(run, contract, window, earlier, tmp_path, names), if_quiet=if_quiet)
+        with Upcoming() as upcoming:
+            batches = Batches(replace(run, window=window), contract, "here", upcoming)
+            is_landed = batches.land(Given.of(run, contract, window, earlier, tmp_path, names), if_quiet=if_quiet)
         assert is_landed or if_quiet
         batches.expect_records()
         return batches
@@ -90,6 +94,48 @@ def test_a_file_is_known_by_its_content_and_settled_when_it_lands(land: Do, tmp_
     second = land("a", earlier=first.manifests).landing()
     (manifest,) = (one for one in second.manifests if one.batch_id in second.new)
     assert manifest.records_written == 1 and manifest.resolved == ("in/bad",)
+
+
+@dataclass(frozen=True)
+class Ahead(Given):
+    """The same files, of which some are read before their turn."""
+
+    def _open_ahead(self, item: str) -> LineFile | None:
+        return LineFile(self.folder / item, "plain") if item not in ("bad", "gone", "in turn") else None
+
+
+def test_files_read_before_their_turn_land_as_they_would_without(run: Run, tmp_path: Path) -> None:
+    names = ("a", "bad", "c", "in turn", "e", "empty")
+    for name in names:
+        (tmp_path / name).write_bytes(f"{name}\n".encode() * 3 if name != "empty" else b"")
+    landed = []
+    for kind in (Given, Ahead):
+        with Upcoming() as upcoming, TemporaryDirectory() as other:
+            home = Home(Path(other), tmp_path)
+            batches = Batches(replace(run, home=home), CONTRACT, "here", upcoming)
+            batches.land(kind.of(batches.run, CONTRACT, WINDOW, [], tmp_path, names))
+            (manifest,) = batches.manifests.values()
+            rows = [pq.read_table(path).to_pylist() for path in bronze.parquet_files(home, manifest)]
+            landed.append((manifest, rows))
+    assert landed[0] == landed[1]
+    assert [one.path for one in landed[0][0].inputs] == ["in/a", "in/c", "in/in turn", "in/e", "in/empty"]
+    assert not [one for one in threading.enumerate() if one.name.startswith("read-ahead")]
+
+
+def test_a_file_that_is_not_wanted_or_has_changed_is_not_taken(tmp_path: Path) -> None:
+    def content(file: LineFile | None) -> list[str] | None:
+        return file and [line for table in file.tables("x") for line in table["raw"].to_pylist()]
+
+    with Upcoming() as upcoming:
+        for name in "abcd":
+            (tmp_path / name).write_text(f"{name}\n")
+            upcoming.add(name, LineFile(tmp_path / name, "plain"))
+        assert content(upcoming.take("b")) == ["b\n"]
+        assert "a" not in upcoming and upcoming.take("a") is None and upcoming.take("b") is None
+        (tmp_path / "d").unlink()
+        assert content(upcoming.take("c")) == ["c\n"]
+        with pytest.raises(Unreadable, match="it is gone"):
+            content(upcoming.take("d") or LineFile(tmp_path / "d", "plain"))
 
 
 def test_an_empty_window_lands_unless_records_are_expected(home: Home, land: Do) -> None:

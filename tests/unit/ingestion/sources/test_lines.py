@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
@@ -12,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingestion.sources import lines
-from ingestion.sources.lines import LineFile, Unreadable, compression_of
+from ingestion.sources.lines import LineFile, Memory, Unreadable, compression_of
+from ingestion.sources.read_ahead import ReadAhead
 
 PACK = {
     "x.jsonl": lambda content: content,
@@ -67,6 +69,42 @@ def test_any_bytes_come_back_exactly(content: bytes, name: str, chunk: int):
         line = text if other is None else other
         assert line is not None and line.count(b"\n") <= 1 and b"\n" not in line[:-1]
         assert is_utf8(line) == (text is not None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.lists(pieces, max_size=20).map(b"".join), st.booleans()), max_size=6),
+    st.sampled_from([2, 5, 16, 64]),
+)
+def test_memory_is_used_again_only_when_no_table_needs_it(contents: list[tuple[bytes, bool]], chunk: int):
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder, ReadAhead(2) as ahead:
+        patch.setattr(lines, "CHUNK_BYTES", chunk)
+        patch.setattr(lines, "PART_BYTES", 2 * chunk)
+        memory = Memory()
+        files = [LineFile(Path(folder, f"{number}.jsonl")) for number in range(len(contents))]
+        for file, (content, _) in zip(files, contents, strict=True):
+            file.path.write_bytes(content)
+            file.read_ahead(ahead, memory)
+        kept = [
+            (content, list(file.tables("x")))
+            for file, (content, keep) in zip(files, contents, strict=True)
+            if keep or file.drop()
+        ]
+    for content, tables in kept:
+        rows = [row for table in tables for row in table.to_pylist()]
+        assert b"".join(row["raw_bytes"] or row["raw"].encode() for row in rows) == content
+
+
+def test_memory_of_tables_that_are_gone_is_used_again(tmp_path: Path):
+    content = SOME * (4 * lines.CHUNK_BYTES // len(SOME))
+    memory = Memory()
+    with ReadAhead(1) as ahead:
+        for _ in range(3):
+            file = stored(tmp_path, "x.jsonl", content)
+            file.read_ahead(ahead, memory)
+            assert sum(map(len, file.tables("x"))) == content.count(b"\n")
+    del file
+    assert 0 < len(memory._free) <= 2 * lines.PART_BYTES // lines.CHUNK_BYTES + 4
 
 
 def is_utf8(line: bytes) -> bool:
@@ -171,7 +209,9 @@ def test_size_checksum_and_count_are_of_the_stored_file(tmp_path: Path):
 def test_reading_lines_does_not_import_pandas():
     code = (
         "import sys; from ingestion.sources import lines as l\n"
-        "list(l._columns(b'a\\n\\xff\\n')); l._one_text('x')\n"
+        "import pathlib, tempfile\n"
+        "file = tempfile.NamedTemporaryFile(); file.write(b'a\\n\\xff\\n'); file.flush()\n"
+        "assert sum(map(len, l.LineFile(pathlib.Path(file.name), 'plain').tables('x'))) == 2\n"
         "sys.exit('pandas' in sys.modules)"
     )
     repository = Path(lines.__file__).parents[2]
@@ -179,6 +219,6 @@ def test_reading_lines_does_not_import_pandas():
 
 
 def test_the_text_column_lies_on_the_buffer_read():
-    block = b"abc\ndef\n"
+    block = lines._Block(np.frombuffer(b"abc\ndef\n", np.uint8), np.array([4, 8]))
     ((text, _),) = lines._columns(block)
-    assert text.buffers()[2].address == pa.py_buffer(block).address
+    assert text.buffers()[2].address == pa.py_buffer(block.content).address
