@@ -24,6 +24,7 @@ from ingestion.errors import Permanent
 from ingestion.manifest import File
 from ingestion.names import NOT_UTF8, physical_names, renamed
 from ingestion.parquet import PartWriter
+from ingestion.sources.deadlines import rows_of
 from ingestion.sources.pages import FIRST_LINE, Pages, Row
 
 CHUNK_BYTES = 8 << 20
@@ -140,7 +141,7 @@ def _run(
         with pages.read(connection, folder, query, values, odd.codec if odd else "utf-8") as sorted_rows:
             return write(folder, sorted_rows, odd, more)
     with connection.cursor().copy(b"copy (" + query + b") to stdout (format csv, header)", values) as rows:
-        return write(folder, rows, odd, more)
+        return write(folder, rows_of(rows), odd, more)
 
 
 @dataclass

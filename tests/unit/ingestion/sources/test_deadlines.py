@@ -21,7 +21,7 @@ from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Landing
 from ingestion.sources import deadlines
-from ingestion.sources.deadlines import Limits
+from ingestion.sources.deadlines import Limits, rows_of
 from ingestion.sources.postgres import snapshot
 
 Shop = psycopg.Connection[Any]
@@ -130,14 +130,41 @@ def test_wherever_a_server_falls_silent_the_landing_ends_and_leaves_nothing(
     assert not [*home.staging.rglob("*")]
 
 
-def test_a_backend_that_hangs_in_the_midst_of_its_rows_is_given_up(postgres: str):
+@pytest.mark.parametrize("read", [iter, rows_of])
+def test_a_backend_that_hangs_in_the_midst_of_its_rows_is_given_up(
+    postgres: str, read: Callable[[psycopg.Copy], Iterator[object]]
+):
     with within_bound(), snapshot(postgres, limits=SHORT) as connection:
         hangs = pytest.raises(Transient, match=r"hangs.*SHOP_PROGRESS_SECONDS")
         with hangs, connection.cursor().copy(MANY_ROWS) as rows:
             assert rows.read()
             with stopped(connection.info.backend_pid):
-                assert not [*rows]
+                assert not [*read(rows)]
         assert connection.closed
+
+
+@pytest.mark.parametrize("number", [0, 1, 20_000])
+def test_the_rows_of_a_copy_are_those_that_psycopg_reads(postgres: str, number: int):
+    query = f"copy (select n, repeat('x', n % 100) from generate_series(1, {number}) as n) to stdout"
+    with snapshot(postgres) as connection:
+        with connection.cursor().copy(query) as copied:
+            theirs = [bytes(row) for row in copied]
+        with connection.cursor().copy(query) as copied:
+            assert [bytes(row) for row in rows_of(copied)] == theirs
+        assert len(theirs) == number
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_copy_that_fails_among_its_rows_fails_as_with_psycopg(postgres: str):
+    query = "copy (select 1 / (20000 - n) from generate_series(1, 30000) as n) to stdout"
+    for read in (iter, rows_of):
+        with snapshot(postgres) as connection:
+            found: list[object] = []
+            fails = pytest.raises(psycopg.errors.DivisionByZero, match="division by zero")
+            with fails, connection.transaction(), connection.cursor().copy(query) as copied:
+                found.extend(read(copied))
+            assert len(found) == 19999
+            assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_a_backend_that_hangs_before_its_first_row_is_given_up(postgres: str):
