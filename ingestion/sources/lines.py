@@ -127,16 +127,22 @@ class LineFile:
 
     def tables(self, name: str) -> Iterator[pa.Table]:
         """Yield the lines in order, as tables of SCHEMA with `name` in `file`. Raise Unreadable at the first failure."""
+        if self._parts:
+            yield from self._tables(name, self._parts)
+        else:
+            with ReadAhead(PARTS_AHEAD) as own:
+                yield from self._tables(name, own.start(self._read(Memory())))
+
+    def _tables(self, name: str, parts: Iterator["_Part"]) -> Iterator[pa.Table]:
         line_number = 0
         names = _one_text(name)
-        with ReadAhead(PARTS_AHEAD) as own:
-            for text, other in self._parts or own.start(self._read(Memory())):
-                rows = len(text)
-                numbers = pa.arange(line_number + 1, line_number + rows + 1)
-                zeros = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(bytes(4 * rows))])
-                files = pa.DictionaryArray.from_arrays(zeros, names)
-                yield pa.Table.from_arrays([text, other, files, numbers], schema=SCHEMA)
-                line_number += rows
+        for text, other in parts:
+            rows = len(text)
+            numbers = pa.arange(line_number + 1, line_number + rows + 1)
+            zeros = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(bytes(4 * rows))])
+            files = pa.DictionaryArray.from_arrays(zeros, names)
+            yield pa.Table.from_arrays([text, other, files, numbers], schema=SCHEMA)
+            line_number += rows
         with _naming_faults():
             self._check_unchanged()
 
@@ -163,13 +169,15 @@ class LineFile:
     def _blocks(self, memory: "Memory") -> Iterator["_Block"]:
         """Read blocks of whole lines. What follows a block's last newline begins the next one."""
         stream = self._stream()
-        begun = memoryview(b"")
+        block, begun = memory.take(), memoryview(b"")
         while True:
-            # twice what is begun, so that a line of megabytes is not copied once for each of them
-            room = max(CHUNK_BYTES, min(2 * len(begun), LONGEST_LINE + CHUNK_BYTES))
-            start, block = len(begun), memory.take(room)
+            start = len(begun)
+            if 2 * start > len(block):
+                # twice what is begun, so that a line of megabytes is not copied once for each of them
+                block = bytearray(min(2 * start, LONGEST_LINE + CHUNK_BYTES))
             view = memoryview(block)
             view[:start] = begun
+            begun = view[:start]
             end = _fill(stream, view, start)
             if end == start:
                 break
@@ -178,16 +186,22 @@ class LineFile:
             self.lines += int(np.count_nonzero(is_newline))
             ends = np.flatnonzero(is_newline) + (start + 1)
             whole = int(ends[-1]) if len(ends) else 0
-            if whole:
-                content = memory.lend(block, whole)  # a name for it: while it has one, what is begun stays as it is
-                yield _Block(content, ends)
             begun = view[whole:end]
+            if 2 * whole > len(block):
+                content = memory.lend(block, whole)  # a name for it: while it has one, what is begun stays as it is
+                block = memory.take()
+                yield _Block(content, ends)
+            elif whole:
+                yield _Block(
+                    np.frombuffer(bytes(view[:whole]), np.uint8), ends
+                )  # a small file must not hold a whole block
             if len(begun) > LONGEST_LINE:
                 raise Unreadable(f"a line is longer than {LONGEST_LINE >> 20} MiB")
         self.ends_with_newline = not begun
         if begun:
             self.lines += 1
-            yield _Block(np.frombuffer(begun, np.uint8), np.array([len(begun)]))
+            yield _Block(np.frombuffer(bytes(begun), np.uint8), np.array([len(begun)]))
+        memory.give(block)
 
     def _stream(self) -> "_Rest":
         stream = (
@@ -271,15 +285,19 @@ class Memory:
     def __init__(self) -> None:
         self._free: list[bytearray] = []
 
-    def take(self, size: int) -> bytearray:
-        """Return a block of a size, with any content."""
-        return self._free.pop() if self._free and size == CHUNK_BYTES else bytearray(size)
+    def take(self) -> bytearray:
+        """Return a block of CHUNK_BYTES, with any content."""
+        return self._free.pop() if self._free else bytearray(CHUNK_BYTES)
+
+    def give(self, block: bytearray) -> None:
+        """Free a block that nothing refers to."""
+        if len(block) == CHUNK_BYTES:
+            self._free.append(block)
 
     def lend(self, block: bytearray, size: int) -> Bytes:
         """Return the first bytes of a block. It is free again when this array is gone, and every table on it."""
         content = np.frombuffer(block, np.uint8, size)
-        if len(block) == CHUNK_BYTES:
-            weakref.finalize(content, self._free.append, block)
+        weakref.finalize(content, self.give, block)
         return content
 
 

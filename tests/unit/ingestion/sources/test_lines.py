@@ -95,6 +95,18 @@ def test_memory_is_used_again_only_when_no_table_needs_it(contents: list[tuple[b
         assert b"".join(row["raw_bytes"] or row["raw"].encode() for row in rows) == content
 
 
+def test_the_lines_of_a_small_file_hold_no_more_memory_than_they_need(tmp_path: Path):
+    memory = Memory()
+    tables = []
+    with ReadAhead(1) as ahead:
+        for number in range(50):
+            file = stored(tmp_path, "x.jsonl", SOME[: 20 * number] + b"end")
+            file.read_ahead(ahead, memory)
+            tables += file.tables("x")
+    assert sum(table.get_total_buffer_size() for table in tables) < 50 * 20_000
+    assert len(memory._free) == 1
+
+
 def test_memory_of_tables_that_are_gone_is_used_again(tmp_path: Path):
     content = SOME * (4 * lines.CHUNK_BYTES // len(SOME))
     memory = Memory()
