@@ -156,13 +156,15 @@ class LineFile:
                 self.kind = "plain"
             self._stored = _Hashing(file)
             arrays: list[tuple[pa.Array, pa.Array]] = []
-            size = 0
+            size = rows = 0
             for block in self._blocks(memory):
-                arrays += _columns(block)
                 size += len(block.content)
-                if size >= PART_BYTES:
-                    yield _Part.of(arrays)
-                    arrays, size = [], 0
+                for pair in _columns(block):
+                    arrays.append(pair)
+                    rows += len(pair[0])
+                    if size >= PART_BYTES or rows >= TABLE_ROWS:
+                        yield _Part.of(arrays)
+                        arrays, size, rows = [], 0, 0
             if arrays:
                 yield _Part.of(arrays)
 
@@ -187,14 +189,14 @@ class LineFile:
             ends = np.flatnonzero(is_newline) + (start + 1)
             whole = int(ends[-1]) if len(ends) else 0
             begun = view[whole:end]
-            if 2 * whole > len(block):
-                content = memory.lend(block, whole)  # a name for it: while it has one, what is begun stays as it is
-                block = memory.take()
+            if whole:
+                # Less than half a block is copied: a small file must not hold a whole one. What is lent keeps its name, so that
+                # what is begun stays as it is until it is copied.
+                is_lent = 2 * whole > len(block)
+                content = memory.lend(block, whole) if is_lent else np.frombuffer(bytes(view[:whole]), np.uint8)
+                if is_lent or len(block) > CHUNK_BYTES:
+                    block = memory.take()
                 yield _Block(content, ends)
-            elif whole:
-                yield _Block(
-                    np.frombuffer(bytes(view[:whole]), np.uint8), ends
-                )  # a small file must not hold a whole block
             if len(begun) > LONGEST_LINE:
                 raise Unreadable(f"a line is longer than {LONGEST_LINE >> 20} MiB")
         self.ends_with_newline = not begun

@@ -95,6 +95,19 @@ def test_memory_is_used_again_only_when_no_table_needs_it(contents: list[tuple[b
         assert b"".join(row["raw_bytes"] or row["raw"].encode() for row in rows) == content
 
 
+def test_tables_have_few_rows_also_of_the_shortest_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lines, "TABLE_ROWS", 8)
+    tables = [*stored(tmp_path, "x.jsonl", b"\n" * 1000).tables("x")]
+    assert sum(map(len, tables)) == 1000 and max(map(len, tables)) < 16
+
+
+def test_after_a_long_line_memory_is_taken_in_small_blocks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(lines, "PART_BYTES", 1)
+    tables = [*stored(tmp_path, "x.jsonl", b"x" * 100_000 + b"\n" + SOME * 50).tables("x")]
+    assert max(one["raw"].nbytes for one in tables[5:]) < 3000
+
+
 def test_the_lines_of_a_small_file_hold_no_more_memory_than_they_need(tmp_path: Path):
     memory = Memory()
     tables = []
