@@ -157,6 +157,8 @@ def _show_checked(found: Checked) -> None:
             f"{held:,} records can be read, but would be held with the refused ones of their batch, which are too many."
             " Next: correct the contract, or say in it how many may be refused: `breaker: {share: 1}`"
         )
+    elif not found.is_usable and found.count("withdrawn"):
+        tell("no record that can be read meets `where` of the contract. Next: correct the contract")
     elif not found.is_usable:
         tell("every record is refused. Next: correct the contract")
     tell("nothing was changed")

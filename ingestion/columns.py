@@ -26,7 +26,7 @@ _OF_THE_SOURCE = (
         "values",
         "json_types",
     ),
-    *("row_id", "absent", "constant"),
+    *("join", "row_id", "absent", "constant"),
 )
 META = (*_OF_THE_SOURCE, "required", "allowed", "unlisted", "excluded", "min", "max", "pattern", "personal", "roles")
 # The kinds of JSON value, by the names of JSON Schema.
@@ -63,6 +63,8 @@ class Column:
     description: str = ""
     # What the source calls it, if that is another name; the first of several that has a value. `$.a.b` is a path in a line.
     source_names: tuple[str, ...] = ()
+    # The source's columns whose texts it is made of, with a blank between them, such as a date and a time.
+    joined: tuple[str, ...] = ()
     # How the source writes its times: "iso", one of EPOCHS, EXCEL, or a pattern such as "%d.%m.%Y"; the first one that fits.
     time_formats: tuple[str, ...] = ("iso",)
     # The time zone of times that do not say theirs.
@@ -104,8 +106,8 @@ class Column:
 
     @property
     def at_source(self) -> tuple[str, ...]:
-        """The names that it may have at the source."""
-        return self.source_names or (self.name,)
+        """The names that it may have at the source, or those of its parts."""
+        return self.joined or self.source_names or (self.name,)
 
 
 def read_column(column: dict[str, Any], path: Path, dataset: str) -> Column:
@@ -140,7 +142,8 @@ def read_column(column: dict[str, Any], path: Path, dataset: str) -> Column:
         max=high,
         pattern=reader.text_or_none("pattern"),
         personal=reader.flag("personal"),
-        source_names=_source_names(reader) if reader.has("from") else (),
+        source_names=read_names(reader) if reader.has("from") else (),
+        joined=_joined(reader) if reader.has("join") else (),
         time_formats=_time_formats(reader) if reader.has("time_format") else ("iso",),
         timezone=_timezone(reader) if reader.has("timezone") else "UTC",
         decimal=decimal or ".",
@@ -185,6 +188,7 @@ def in_order(value: str, data_type: str) -> Any:
 _TYPES_OF: Mapping[str, tuple[str, ...]] = {
     "time_format": ("timestamp", "date"),
     "timezone": ("timestamp",),
+    "join": ("timestamp",),
     "decimal": ("decimal", "bigint", "integer"),
     "thousands": ("decimal", "bigint", "integer"),
     "symbol": ("decimal", "bigint", "integer"),
@@ -207,9 +211,21 @@ def _check_type(reader: Fields, data_type: str) -> None:
             raise bad(reader.path, f"{reader.name}.{beside[0]}", what)
 
 
-def _source_names(reader: Fields) -> tuple[str, ...]:
-    """Read `from`: what the source calls a column, or a list of such names."""
-    value, field = reader.meta["from"], f"{reader.name}.from"
+def _joined(reader: Fields) -> tuple[str, ...]:
+    """Read `join`: the columns of the source that make one value."""
+    names = read_names(reader, "join")
+    if reader.has("from"):
+        raise bad(reader.path, f"{reader.name}.from", "has no effect beside join, which names the source's columns")
+    if len(names) < 2 or not isinstance(reader.meta["join"], list):
+        raise bad(reader.path, f"{reader.name}.join", "must list two columns or more, such as [date, time]")
+    if reader.flag("personal"):
+        raise bad(reader.path, f"{reader.name}.personal", "is for a column of the source, and this is made of several")
+    return names
+
+
+def read_names(reader: Fields, of: str = "from") -> tuple[str, ...]:
+    """Read `from`, or another field: what the source calls a column, or a list of such names."""
+    value, field = reader.meta[of], f"{reader.name}.{of}"
     names = [text_of(name, reader.path, field) for name in (value if isinstance(value, list) else [value])]
     for name in names:
         if not name.strip() or set(name) & {'"', "\\"} or not name.isprintable():
@@ -308,7 +324,7 @@ def _texts_by_name(reader: Fields, field: str, data_type: str) -> tuple[tuple[st
             if other := seen.get(text):
                 raise bad(reader.path, f"{reader.name}.{field}", f"says that {text!r} is both {other} and {name}")
             seen[text] = name
-            _check_pattern(reader, field, text)
+            read_pattern(reader, field, text)
             if field == "values" and (used := groups_in(name)):
                 _check_groups(reader, field, text, max(used))
     return tuple((name, _texts(inner, name)) for name in inner.meta)
@@ -339,7 +355,8 @@ def _check_groups(reader: Fields, field: str, text: str, last: int) -> None:
         raise bad(reader.path, f"{reader.name}.{field}", what)
 
 
-def _check_pattern(reader: Fields, field: str, text: str) -> None:
+def read_pattern(reader: Fields, field: str, text: str) -> None:
+    """Refuse a text between slashes that is no pattern."""
     if is_pattern(text):
         try:
             re.compile(text[1:-1])

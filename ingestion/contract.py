@@ -1,7 +1,7 @@
 """What a dataset must look like, read from the dbt source YAML that dbt itself reads."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from ingestion.fields import (
 from ingestion.kinds import FIELDS as SOURCE_FIELDS
 from ingestion.kinds import KINDS, kind_of
 from ingestion.names import fold, is_path, source_columns, unfit
+from ingestion.selection import Condition, read_where
 from ingestion.service_level import FIELD as SERVICE_LEVEL
 from ingestion.service_level import ServiceLevel, read_service_level
 from ingestion.switch import is_on, sources_on
@@ -38,7 +39,7 @@ BREAKER_SHARE = 0.01
 _META = (
     *("contract_version", "source", "format", "key", "dated_key", "version_column", "event_time", "record_date"),
     *("cadence", "lateness", "expect_records_every", "part_of", "breaker", "longest_record", "owner", "money"),
-    *("publish_personal", SERVICE_LEVEL, *SOURCE_FIELDS),
+    *("publish_personal", "where", SERVICE_LEVEL, *SOURCE_FIELDS),
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # The most bytes of one record, without its newline: a longer one is a dead letter. The macro of the same name has it too.
@@ -80,6 +81,8 @@ class Contract:
     record_date: str | None = None
     part_of: str | None = None
     breaker_share: float = BREAKER_SHARE
+    # Which rows of the source are its records; all, if there are no conditions.
+    where: tuple[Condition, ...] = ()
     # Whether the published file contains the personal columns.
     publish_personal: bool = False
 
@@ -100,6 +103,21 @@ class Contract:
     def in_source(self, names: Iterable[str | None], columns: Iterable[str]) -> Mapping[str, str]:
         """Map each of these columns to the source's column that it means; those that the source does not have are left out."""
         return source_columns({name: self.at_source(name) for name in names if name}, columns)
+
+    def _parts(self, name: str | None, columns: Iterable[str]) -> Mapping[str, str]:
+        """Map the names of the columns that a column is joined of to the source's."""
+        column = self.column(name)
+        return source_columns({part: (part,) for part in column.joined}, columns) if column else {}
+
+    def lacking_parts(self, name: str, columns: Sequence[str]) -> list[str]:
+        """Name what a column is joined of and the source does not have."""
+        column, found = self.column(name), self._parts(name, columns)
+        return [part for part in column.joined if part not in found] if column else []
+
+    def places(self, name: str | None, columns: Sequence[str]) -> tuple[int, ...]:
+        """Return the places of a column's texts in a row: of its parts if it is joined, else of one; none if it is not there."""
+        found = self._parts(name, columns) or self.in_source([name], columns)
+        return tuple(columns.index(one) for one in found.values())
 
 
 def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
@@ -223,6 +241,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         record_date=reader.column_or_none("record_date", names),
         part_of=reader.text_or_none("part_of"),
         breaker_share=breaker_share,
+        where=read_where(reader),
         publish_personal=reader.flag("publish_personal"),
     )
     _check_source_names(contract, path)
@@ -239,7 +258,7 @@ def _check_source_names(contract: Contract, path: Path) -> None:
                 continue
             # two columns of rows may say `from` the same one: a time may be both the event's and the version
             other = contract.column(meant.get(fold(name)))
-            is_shared = other and contract.format == "rows" and column.source_names and other.source_names
+            is_shared = other and contract.format == "rows" and _says_names(column) and _says_names(other)
             if other and (other is column or not is_shared):
                 raise bad(path, field, f"is {name}, which {other.name} is read from already")
             meant[fold(name)] = column.name
@@ -247,6 +266,15 @@ def _check_source_names(contract: Contract, path: Path) -> None:
                 raise bad(path, field, f"is {name}: only lines have paths")
         if column.json_types and contract.format != "json_lines":
             raise bad(path, f"{contract.dataset}.{column.name}.json_types", "is for lines: rows have texts only")
+    if contract.where and contract.kind == "table":
+        raise bad(path, f"{contract.dataset}.where", "is for files: of a table, a `query` says which rows are meant")
+    for name in (name for one in contract.where for name in one.names):
+        if is_path(name) and contract.format != "json_lines":
+            raise bad(path, f"{contract.dataset}.where.from", f"is {name}: only lines have paths")
+
+
+def _says_names(column: Column) -> bool:
+    return bool(column.source_names or column.joined)
 
 
 def _cadence(reader: Fields) -> timedelta:

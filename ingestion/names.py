@@ -23,7 +23,7 @@ BRONZE_OWN = (RECORD_NO, IS_DELETED, NOT_UTF8, BAD_ROW, BRONZE_BATCH, "bronze_fi
 # The columns that Clearwell adds to the contract's on the way from bronze to records.
 RECORDS_OWN = (
     *(RECORD_NO, IS_DELETED, NOT_UTF8, "batch_id", "record_date", "window_date", "landed_at", "fate", "decision"),
-    *("reasons", "raw", "source_file", "source_line", "money_amount", "money_currency", "is_money_read"),
+    *("reasons", "raw", "source_file", "source_line", "money_amount", "money_currency", "is_money_read", "is_selected"),
     *("bronze_row", "kinds", "lenient", "unreadable", "content_md5", "key_hash", "place", "copy"),
 )
 # The words that DuckDB does not accept as a column's name, from its duckdb_keywords().

@@ -188,7 +188,7 @@ def _fault_of_columns(contract: "Contract") -> Fault | None:
         if is_key and column.type not in _KEY_TYPES:
             what = f"is {column.type}, and a key of a table must be one of {', '.join(_KEY_TYPES)}: make it varchar"
             return contract.dataset, f"{column.name}.data_type", what
-        is_changed = not column.is_plain_number or column.time_formats != ("iso",)
+        is_changed = not column.is_plain_number or column.time_formats != ("iso",) or column.joined
         if (is_key or is_time) and (is_changed or not column.is_at_source):
             what = "is a key or a time of a table, which must be read as it is: convert it in a `query` instead"
             return contract.dataset, column.name, what

@@ -1,7 +1,7 @@
 """Read a source's times as the macro `typed` does, to decide which window a record belongs to. SQL decides what it is worth."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
@@ -48,10 +48,24 @@ def _reader(written: str, zone: tzinfo) -> Clock:
         return lambda text: _of_spreadsheet(text, zone)
     if written in _UNITS:
         return lambda text: _counted(text, *_UNITS[written])
-    shape = re.compile(
-        "".join(_PARTS[part[1]] if part[0] == "%" else re.escape(part) for part in re.findall(r"%.|[^%]", written))
-    )
+    shape = re.compile(_shape(written))
     return lambda text: _by_pattern(text, written, shape, zone)
+
+
+def joined(texts: Iterable[str | None]) -> str | None:
+    """Return the text of a column that the contract joins of several: those that have a value, with a blank between them."""
+    return " ".join(text for text in texts if text) or None
+
+
+def _shape(written: str) -> str:
+    """Return the regular expression of the texts of a pattern. A number beside another one has all its digits."""
+    parts = ["", *re.findall(r"%.|[^%]", written), ""]
+    found = []
+    for before, part, after in zip(parts, parts[1:], parts[2:], strict=False):
+        shape = _PARTS[part[1]] if part[0] == "%" else re.escape(part)
+        is_beside = {before[1:], after[1:]} & set("YymdHIMSf")
+        found.append(r"\d{2}" if is_beside and shape == _PARTS["m"] else shape)
+    return "".join(found)
 
 
 def _iso(text: str, zone: tzinfo) -> datetime | None:

@@ -24,7 +24,7 @@ from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import is_path, unfit
+from ingestion.names import is_path, source_columns, unfit
 from ingestion.sources import database_tables, locations, s3
 from ingestion.times import clock_of
 from ingestion.window import DAY, Window, parse_time
@@ -66,7 +66,7 @@ class Checked:
     @property
     def is_usable(self) -> bool:
         """Say whether any record is accepted; a window without records refuses none."""
-        return not self.records or self.count("dead_letter") + self.count("held") < self.records
+        return not self.records or sum(map(self.count, ("dead_letter", "held", "withdrawn"))) < self.records
 
     def count(self, fate: str) -> int:
         """Return the number of records of a fate."""
@@ -312,7 +312,9 @@ def _checked(
             for row in rows
             if row["what"] == "refused"
         ),
-        unknown=tuple(one for one in columns if one not in read.values()) if records else (),
+        unknown=tuple(one for one in columns if one not in {*read.values(), *_read_beside(contract, columns)})
+        if records
+        else (),
         lacking=tuple(one.name for one in contract.columns if one.is_at_source and one.name not in read)
         if records
         else (),
@@ -330,6 +332,13 @@ def _found_at_source(contract: Contract, columns: Sequence[str]) -> dict[str, st
     return {**{name: start for name, found in starts.items() for start in found if start in columns}, **plain}
 
 
+def _read_beside(contract: Contract, columns: Sequence[str]) -> set[str]:
+    """Return the source's columns that say which rows are meant, or that others are joined of."""
+    names = [*(one.names for one in contract.where), *((part,) for one in contract.columns for part in one.joined)]
+    starts = {_PATH_START.split(name)[1] for several in names for name in several if is_path(name)}
+    return starts | set(source_columns({str(place): one for place, one in enumerate(names)}, columns).values())
+
+
 def _parsed(
     home: Home, contract: Contract, manifests: Sequence[Manifest], now: datetime, project: Path
 ) -> list[state.Row]:
@@ -343,7 +352,7 @@ def _parsed(
 _FOUND = """
     with refused as (
         select unnest(reasons) as reason, coalesce(raw, batch_id || ':' || record_no) as raw, batch_id, record_no
-        from scratch.staging.{dataset} where reasons is not null
+        from scratch.staging.{dataset} where reasons is not null and reasons <> ['not_selected']
     ),
 
     contents as (
@@ -354,7 +363,8 @@ _FOUND = """
     select 'fate' as what, fate as name, count(*) as records, cast(null as varchar[]) as examples
     from records.{dataset} group by fate
     union all
-    select 'fate', 'dead_letter', count(*), null from scratch.staging.{dataset} where reasons is not null having count(*) > 0
+    select 'fate', case when reasons = ['not_selected'] then 'withdrawn' else 'dead_letter' end as name, count(*), null
+    from scratch.staging.{dataset} where reasons is not null group by name
     union all
     select 'fate', 'held', count(*), null from scratch.staging.{dataset}
     where reasons is null and batch_id in (select batch_id from plan.held) having count(*) > 0

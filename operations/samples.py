@@ -33,6 +33,7 @@ from ingestion.sources.database_tables import database_of
 from ingestion.sources.lines import LineFile, Unreadable, compression_of
 from ingestion.sources.locations import Found
 from ingestion.sources.postgres import snapshot
+from ingestion.times import joined
 from operations.dialects import differences, guess_dialect
 from operations.guesses import BOOLEAN, FRACTION, LIST, NUMBER, OBJECT, STRING, TEXT
 from operations.leaves import find_leaves
@@ -157,17 +158,17 @@ def last_texts(contract: Contract, location: str, column: str) -> Iterator[str]:
     if not found:
         raise Permanent("no file is there", where=shown(location), todo="check `location` in the contract")
     if contract.format == JSON_LINES:
-        yield from _texts_in_lines(found.place, contract.at_source(column))
+        yield from _texts_in_lines(found.place, contract, column)
         return
     body = places.fetch(found.place)[0]
     table = files.read(body, found.place, contract.settings.csv)
     # a file with a column per kind has its dates in the first one
     first = table.columns[: bool(contract.settings.unpivot)]
-    at = [table.columns.index(name) for name in contract.in_source([column], table.columns).values() or first]
-    yield from (text for one in table.records if not one.reason for place in at if (text := one.fields[place]))
+    at = contract.places(column, table.columns) or tuple(range(len(first)))
+    yield from (text for one in table.records if not one.reason if (text := joined(one.fields[place] for place in at)))
 
 
-def _texts_in_lines(place: str, names: tuple[str, ...]) -> Iterator[str]:
+def _texts_in_lines(place: str, contract: Contract, column: str) -> Iterator[str]:
     import duckdb
 
     with TemporaryDirectory(prefix="clearwell-") as folder, duckdb.connect() as connection:
@@ -178,8 +179,11 @@ def _texts_in_lines(place: str, names: tuple[str, ...]) -> Iterator[str]:
         try:
             for lines in LineFile(path, compression_of(path)).tables(""):
                 connection.register("lines", lines.select(["raw"]))
-                found = f"select distinct {text_in_raw(names)} from lines where json_valid(raw)"
-                yield from (text for (text,) in connection.execute(found).fetchall() if text)
+                said = contract.column(column)
+                parts = [(one,) for one in said.joined] if said and said.joined else [contract.at_source(column)]
+                texts = ", ".join(text_in_raw(names) for names in parts)
+                found = f"select distinct {texts} from lines where json_valid(raw)"
+                yield from (text for row in connection.execute(found).fetchall() if (text := joined(row)))
         except (OSError, Unreadable) as error:
             raise Permanent(f"the file cannot be read: {error}", where=shown(place), todo="check the file") from None
 

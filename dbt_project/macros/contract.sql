@@ -21,10 +21,20 @@
     {{ return(contract(dataset).columns | map(attribute='name') | list) }}
 {% endmacro %}
 
-{# The names that a column may have at its source: its own, unless the contract says `from`. #}
+{# The names that a column may have at its source: its own, unless the contract says `from`; or those of the columns that it joins. #}
 {% macro names_at_source(column) %}
-    {% set said = (column.config.meta or {}).get('from') or column.name %}
-    {{ return(as_list(said)) }}
+    {% set meta = column.config.meta or {} %}
+    {{ return(as_list(meta.get('join') or meta.get('from') or column.name)) }}
+{% endmacro %}
+
+{# One text of those that a source has for a column: of joined ones all that have a value, with a blank between them, else the first. #}
+{% macro text_of(column, texts) %}
+    {% if (column.config.meta or {}).get('join') %}
+        {% set parts = [] %}
+        {% for text in texts %}{% do parts.append("nullif(" ~ text ~ ", '')") %}{% endfor %}
+        {{ return("nullif(concat_ws(' ', " ~ parts | join(', ') ~ "), '')") }}
+    {% endif %}
+    {{ return(texts[0] if texts | length == 1 else 'coalesce(' ~ texts | join(', ') ~ ')') }}
 {% endmacro %}
 
 {# A contract may say one text, or a list of them. #}
@@ -36,6 +46,25 @@
 {# Whether a name at the source is a path into a line, and that path, as JSON functions take it. #}
 {% macro is_path(name) %}{{ return(name[:2] in ('$.', '$[')) }}{% endmacro %}
 {% macro path_of(name) %}{{ return(name if is_path(name) else '$."' ~ name ~ '"') }}{% endmacro %}
+
+{# What `where` says of the rows that are a dataset's records. #}
+{% macro conditions(dataset) %}{{ return(contract(dataset).meta.get('where') or []) }}{% endmacro %}
+
+{# Whether a row, whose texts for the conditions are selecting_1 and so on, is a record of its dataset. A row that only says
+   that its key is gone has no other column. #}
+{% macro is_selected(dataset) %}
+    {% set all = [] %}
+    {% for condition in conditions(dataset) %}
+        {% set text, any = 'selecting_' ~ loop.index, [] %}
+        {% for one in as_list(condition['is'] if 'is' in condition else condition['is_not']) %}
+            {% if one == '' %}{% do any.append(text ~ " is null or " ~ text ~ " = ''") %}
+            {% elif one | length > 2 and one[0] == '/' and one[-1] == '/' %}{% do any.append(regexp_full_match(text, literal(one[1:-1]))) %}
+            {% else %}{% do any.append(text ~ ' = ' ~ literal(one)) %}{% endif %}
+        {% endfor %}
+        {% do all.append(('' if 'is' in condition else 'not ') ~ 'coalesce(' ~ any | join(' or ') ~ ', false)') %}
+    {% endfor %}
+    {{ return(('' if contract(dataset).meta.format == 'json_lines' else 'is_deleted or ') ~ '(' ~ all | join(' and ') ~ ')') }}
+{% endmacro %}
 
 {# The text of a column that says which row a record is: a hash of its content and of its number among the equal rows of its
    batch, or the equal lines of its file, so that it depends on no order. Empty for a column that the source has. #}
@@ -95,6 +124,9 @@
             {#- of a path, the line's own name -#}
             {% do names.append(modules.re.split('[.[]', name)[1] if is_path(name) else name) %}
         {% endfor %}
+    {% endfor %}
+    {% for condition in conditions(dataset) %}
+        {% for name in as_list(condition['from']) %}{% do names.append(modules.re.split('[.[]', name)[1] if is_path(name) else name) %}{% endfor %}
     {% endfor %}
     {{ return(names) }}
 {% endmacro %}

@@ -1,6 +1,15 @@
 {# Whether an order counts as one: a credit note takes money back, and nobody ordered anything. #}
 {% macro is_an_order(status) -%} {{ status }} is distinct from 'credit_note' {%- endmacro %}
 
+{# The price per unit of a line whose amount is known, if four decimals can say it; else null, as no price would be the right one. #}
+{% macro exact_unit_price(line_amount, discount_amount, quantity) -%}
+    {%- set units = '(' ~ in_units('cast(' ~ line_amount ~ ' as decimal(38, 4)) + coalesce(' ~ discount_amount ~ ', 0)') ~ ')' -%}
+    case
+            when {{ line_amount }} is not null and {{ units }} % {{ quantity }} = 0
+                then try_cast({{ from_units(integer_quotient(units, quantity)) }} as decimal(18, 4))
+        end
+{%- endmacro %}
+
 {# The measures of revenue over counted lines: gross of sales, refunded of returns, and net, the difference. #}
 
 {% macro revenue_measures() -%}

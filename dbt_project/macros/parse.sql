@@ -83,15 +83,20 @@
     {{ times[0] if times | length == 1 else 'coalesce(' ~ times | join(', ') ~ ')' }}
 {%- endmacro %}
 
-{# The regular expression of the texts that a time format means: strptime alone takes a year of two digits for %Y. #}
+{# The regular expression of the texts that a time format means: strptime alone takes a year of two digits for %Y, and where nothing
+   separates two numbers, it may read 2024111 in two ways. #}
 {% macro pattern_of(format) %}
     {% set parts = {
         '%Y': '\\d{4}', '%y': '\\d{2}', '%m': '\\d{1,2}', '%d': '\\d{1,2}', '%H': '\\d{1,2}', '%I': '\\d{1,2}', '%M': '\\d{1,2}', '%S': '\\d{1,2}',
         '%f': '\\d{1,6}', '%b': '[A-Za-z]{3}', '%B': '[A-Za-z]{3,9}', '%a': '[A-Za-z]{3}', '%A': '[A-Za-z]{6,9}', '%p': '[AaPp][Mm]', '%z': '[+-]\\d{2}:?\\d{2}',
     } %}
-    {% set found = namespace(text=modules.re.escape(format)) %}
-    {% for directive, pattern in parts.items() %}
-        {% set found.text = found.text | replace(directive, pattern) %}
+    {% set numbers = ('%Y', '%y', '%m', '%d', '%H', '%I', '%M', '%S', '%f') %}
+    {% set found = namespace(text='') %}
+    {% set written = modules.re.findall('%.|[^%]', format) %}
+    {% for one in written %}
+        {% set is_beside = (not loop.first and written[loop.index0 - 1] in numbers) or (not loop.last and written[loop.index0 + 1] in numbers) %}
+        {% set pattern = parts[one] if one in parts else modules.re.escape(one) %}
+        {% set found.text = found.text ~ ('\\d{2}' if is_beside and pattern == '\\d{1,2}' else pattern) %}
     {% endfor %}
     {{ return(found.text) }}
 {% endmacro %}
@@ -101,7 +106,9 @@
 {% macro meant_text(text, meta) -%}
     {%- if meta.get('constant') is not none -%}{{ return(literal(as_text(meta.constant))) }}{%- endif -%}
     {%- set found = namespace(sql=text) -%}
-    {%- if meta.get('symbol') or meta.get('percent') -%}{%- set found.sql = number_in(text, meta) -%}{%- endif -%}
+    {%- set has_signs = meta.get('symbol') or meta.get('percent') or meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
+    {%- set signed = with_minus(text, meta) if has_signs else text -%}
+    {%- set found.sql = number_in(signed, meta) if meta.get('symbol') or meta.get('percent') else signed -%}
     {%- set number = found.sql -%}
     {%- if meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
         {%- set thousands, comma = modules.re.escape(meta.get('thousands', '')), modules.re.escape(meta.get('decimal', '.')) -%}
@@ -115,7 +122,7 @@
             ~ " when regexp_full_match(" ~ number ~ ", " ~ literal(digits ~ '-') ~ ") then '-' || rtrim(" ~ plain ~ ", '-')"
             ~ " when regexp_full_match(" ~ number ~ ", '[+-]?[0-9.,]+-?') then '?' || " ~ text ~ " else " ~ number ~ " end" -%}
     {%- endif -%}
-    {%- if meta.get('percent') -%}{%- set found.sql = as_share(text, found.sql) -%}{%- endif -%}
+    {%- if meta.get('percent') -%}{%- set found.sql = as_share(signed, found.sql) -%}{%- endif -%}
     {%- if meta.get('values') -%}
         {%- set whens = [] -%}
         {%- for value, texts in meta['values'].items() -%}
@@ -142,12 +149,28 @@
     {{ found.sql }}
 {%- endmacro %}
 
+{# A text with a minus in place of parentheses around its number, as accountants write it. Any other text stays. #}
+{% macro with_minus(text, meta) -%}
+    {%- set signs = symbols_of(meta) + (['%'] if meta.get('percent') else []) -%}
+    {%- set sign = '(?:' ~ signs | join('|') ~ ')?' -%}
+    regexp_replace({{ text }}, {{ literal('^(' ~ sign ~ ' ?)\\((' ~ sign ~ ' ?' ~ digits_and_marks() ~ ' ?' ~ sign ~ ')\\)( ?' ~ sign ~ ')$') }}, '-\1\2\3')
+{%- endmacro %}
+
+{# The contract's symbols, as parts of a pattern. #}
+{% macro symbols_of(meta) %}
+    {% set signs = [] %}
+    {% for one in as_list(meta.get('symbol') or []) %}{% do signs.append(modules.re.escape(one)) %}{% endfor %}
+    {{ return(signs) }}
+{% endmacro %}
+
+{# The pattern of what is between the signs of a number. #}
+{% macro digits_and_marks() %}{{ return("[0-9.,'_ \u00a0\u202f\u2019]*[0-9.,]") }}{% endmacro %}
+
 {# A text without the contract's symbol, or the sign of a percentage, before or behind its number. Any other text stays. #}
 {% macro number_in(text, meta) -%}
-    {%- set signs = [] -%}
-    {%- for one in as_list(meta.get('symbol') or []) -%}{%- do signs.append(modules.re.escape(one)) -%}{%- endfor -%}
+    {%- set signs = symbols_of(meta) -%}
     {%- set behind = signs + ['%'] if meta.get('percent') else signs -%}
-    {%- set digits = "[0-9.,'_ \u00a0\u202f\u2019]*[0-9.,]" -%}
+    {%- set digits = digits_and_marks() -%}
     {%- set bare = text -%}
     {%- if signs -%}
         {%- set bare = "regexp_replace(" ~ bare ~ ", " ~ literal('^([+-]?) ?(?:' ~ signs | join('|') ~ ') ?([+-]?' ~ digits ~ '-?)$') ~ ", '\\1\\2')" -%}
@@ -440,6 +463,9 @@ shaped as (
             {%- endfor %}
         ] end as kinds
         {%- endif %}
+        {%- for condition in conditions(dataset) %},
+        case when unreadable is null then coalesce({% for name in as_list(condition['from']) %}{{ in_line('json_extract_string', 'raw', name) }}, {% endfor %}null) end as selecting_{{ loop.index }}
+        {%- endfor %}
         {%- if paths %},
         {%- set line = 'case when unreadable is null then coalesce(marked, raw) end' %}
         list_concat(
@@ -461,7 +487,9 @@ texts as (
         {%- for column in the.columns %},
         {%- set written = [] %}
         {%- for name in names_at_source(column) %}{% do written.append(text_in_line(name, column.data_type, paths)) %}{% endfor %}
-        {{ row_id(dataset, column.name) or (written[0] if written | length == 1 else 'coalesce(' ~ written | join(', ') ~ ')') }} as text_{{ column.name }}{% endfor %}
+        {{ row_id(dataset, column.name) or text_of(column, written) }} as text_{{ column.name }}{% endfor %}
+        {%- if conditions(dataset) %},
+        {{ is_selected(dataset) }} as is_selected{% endif %}
     from shaped
 ),
 {% else %}
@@ -474,6 +502,8 @@ texts as (
         end as unreadable
         {%- for name in names %},
         {{ row_id(dataset, name) or 'case when strlen(text_' ~ name ~ ') <= ' ~ longest_record(dataset) ~ ' then text_' ~ name ~ ' end' }} as text_{{ name }}{% endfor %}
+        {%- if conditions(dataset) %},
+        {{ is_selected(dataset) }} as is_selected{% endif %}
     from identified
 ),
 {% endif %}
@@ -487,6 +517,8 @@ texts as (
 {% set names = the.columns | map(attribute='name') | list %}
 {% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 {% set no_text = 'cast(null as ' ~ sql_type('varchar') ~ ')' %}
+{#- bronze keeps what is not selected -#}
+{% set is_refused = "reasons is not null" ~ (" and " ~ list_item('reasons', 1) ~ " <> 'not_selected'" if conditions(dataset) else '') %}
 {% set written = {} %}
 {% for name, text in columns_written_otherwise(dataset).items() %}{% do written.update({'text_' ~ name: text}) %}{% endfor -%}
 meant as (
@@ -505,6 +537,9 @@ judged as (
         *,
         case
             when unreadable is not null then {{ list_of(['unreadable']) }}
+            {%- if conditions(dataset) %}
+            when not is_selected then {{ list_of(["'not_selected'"]) }}
+            {%- endif %}
             {%- if form %}
             when is_usual then {{ reasons_of(refusals(dataset, usual=true)) }}
             {%- endif %}
@@ -524,9 +559,9 @@ final as (
         {% endfor -%}
         {%- set money = the.meta.get('money') %}
         {%- if money %}
-        case when reasons is not null then cast({{ money.amount }} as decimal(38, 4)) end as money_amount,
-        case when reasons is not null then {{ 'text_' ~ money.currency if money.currency else no_text }} end as money_currency,
-        case when reasons is not null and text_{{ money.column }} is not null then ({{ money.amount }}) is not null end as is_money_read,
+        case when {{ is_refused }} then cast({{ money.amount }} as decimal(38, 4)) end as money_amount,
+        case when {{ is_refused }} then {{ 'text_' ~ money.currency if money.currency else no_text }} end as money_currency,
+        case when {{ is_refused }} and text_{{ money.column }} is not null then ({{ money.amount }}) is not null end as is_money_read,
         {%- else %}
         cast(null as decimal(38, 4)) as money_amount,
         {{ no_text }} as money_currency,
@@ -534,23 +569,23 @@ final as (
         {%- endif %}
         reasons,
         {% if the.meta.format == 'json_lines' -%}
-        case when reasons is not null then coalesce(bronze_row.raw_start, bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
-        case when reasons is not null then bronze_row.file end as source_file,
-        case when reasons is not null then bronze_row.line_number end as source_line
+        case when {{ is_refused }} then coalesce(bronze_row.raw_start, bronze_row.raw, hex(bronze_row.raw_bytes)) end as raw,
+        case when {{ is_refused }} then bronze_row.file end as source_file,
+        case when {{ is_refused }} then bronze_row.line_number end as source_line
         {%- else -%}
         case
-            when reasons is not null and bronze_row.bad_row is not null then coalesce(bronze_row.bad_row.raw, hex(bronze_row.bad_row.raw_bytes))
+            when {{ is_refused }} and bronze_row.bad_row is not null then coalesce(bronze_row.bad_row.raw, hex(bronze_row.bad_row.raw_bytes))
             {%- for layout in layouts %}
             {%- set cells %}
                 {%- for column in layout.columns %}{{ literal(column) }}, case when unreadable = 'too_long' then left(bronze_row.cells.c{{ loop.index }}, 100) else bronze_row.cells.c{{ loop.index }} end{{ ', ' if not loop.last }}{% endfor -%}
             {% endset %}
             {#- a record that says that its key is gone says so in `raw` too; no source has a column of this name #}
-            when reasons is not null and bronze_row.layout = {{ loop.index }} and is_deleted then {{ json_object_text(cells ~ ", 'is_deleted', true") }}
-            when reasons is not null and bronze_row.layout = {{ loop.index }} then {{ json_object_text(cells) }}
+            when {{ is_refused }} and bronze_row.layout = {{ loop.index }} and is_deleted then {{ json_object_text(cells ~ ", 'is_deleted', true") }}
+            when {{ is_refused }} and bronze_row.layout = {{ loop.index }} then {{ json_object_text(cells) }}
             {%- endfor %}
         end as raw,
-        case when reasons is not null then bronze_row.bad_row.file end as source_file,
-        case when reasons is not null then bronze_row.bad_row.line_number end as source_line
+        case when {{ is_refused }} then bronze_row.bad_row.file end as source_file,
+        case when {{ is_refused }} then bronze_row.bad_row.line_number end as source_line
         {%- endif %}
     from judged
     {%- if dataset != 'decisions' %}
@@ -647,6 +682,7 @@ select * from final
         {{ bad_row() }} as bad_row,
         { {%- for n in range(1, width + 1) %}'c{{ n }}': cast(null as varchar){{ ', ' if not loop.last }}{% endfor -%} } as cells
         {%- for name in names %}, cast(null as varchar) as text_{{ name }}{% endfor %}
+        {%- for condition in conditions(dataset) %}, cast(null as varchar) as selecting_{{ loop.index }}{% endfor %}
     where false
     {% for layout in layouts %}
     {% set number = loop.index %}
@@ -660,7 +696,9 @@ select * from final
         {{ number }},
         bad_row,
         { {%- for n in range(width) %}'c{{ n + 1 }}': {{ physical(layout, layout.columns[n]) if n < layout.columns | length else 'cast(null as varchar)' }}{{ ', ' if not loop.last }}{% endfor -%} }
-        {%- for name in names %}, {{ first_of(layout, meant[name]) if name in meant else 'cast(null as varchar)' }}{% endfor %}
+        {%- for column in contract(dataset).columns %}, {{ text_of(column, physical_of(layout, meant[column.name])) if column.name in meant else 'cast(null as varchar)' }}{% endfor %}
+        {%- for condition in conditions(dataset) %}
+        {%- set selecting = columns_named(as_list(condition['from']), layout.columns) %}, {{ text_of({}, physical_of(layout, selecting)) if selecting else 'cast(null as varchar)' }}{% endfor %}
     from (
         select cast(null as varchar) as bronze_batch, cast(null as boolean) as is_deleted, cast(null as map(varchar, blob)) as not_utf8, {{ bad_row() }} as bad_row where false
         union all by name
@@ -693,16 +731,22 @@ select * from final
 {% macro columns_meant(dataset, columns) %}
     {% set meant = {} %}
     {% for column in contract(dataset).columns %}
-        {% set found = [] %}
-        {% for name in names_at_source(column) %}
-            {% set alike = [] %}
-            {% for other in columns if other.lower() == name.lower() %}{% do alike.append(other) %}{% endfor %}
-            {% set one = name if name in columns else (alike[0] if alike | length == 1 else none) %}
-            {% if one and one not in found %}{% do found.append(one) %}{% endif %}
-        {% endfor %}
+        {% set found = columns_named(names_at_source(column), columns) %}
         {% if found %}{% do meant.update({column.name: found}) %}{% endif %}
     {% endfor %}
     {{ return(meant) }}
+{% endmacro %}
+
+{# The columns of a source that some names mean, in the order of the names. #}
+{% macro columns_named(names, columns) %}
+    {% set found = [] %}
+    {% for name in names %}
+        {% set alike = [] %}
+        {% for other in columns if other.lower() == name.lower() %}{% do alike.append(other) %}{% endfor %}
+        {% set one = name if name in columns else (alike[0] if alike | length == 1 else none) %}
+        {% if one and one not in found %}{% do found.append(one) %}{% endif %}
+    {% endfor %}
+    {{ return(found) }}
 {% endmacro %}
 
 {# Whether any name of a contract means this column of a source. #}
@@ -711,11 +755,10 @@ select * from final
         or (lower({{ column }}) in ({{ listed(names | map('lower')) }}) and len(list_filter({{ columns }}, lambda other: lower(other) = lower({{ column }}))) = 1))
 {%- endmacro %}
 
-{# The first of a source's columns that has a value. #}
-{% macro first_of(layout, columns) %}
+{% macro physical_of(layout, columns) %}
     {% set names = [] %}
     {% for column in columns %}{% do names.append(physical(layout, column)) %}{% endfor %}
-    {{ return(names[0] if names | length == 1 else 'coalesce(' ~ names | join(', ') ~ ')') }}
+    {{ return(names) }}
 {% endmacro %}
 
 {% macro physical(layout, column) %}{{ return(quoted_name(layout.renamed.get(column, column))) }}{% endmacro %}

@@ -30,7 +30,7 @@ from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Written, describe, expect_records, landed, staging
 from ingestion.manifest import Input, Manifest, Reading, Waiting
-from ingestion.names import BAD_ROW, physical_names, renamed
+from ingestion.names import BAD_ROW, physical_names, renamed, source_columns
 from ingestion.parquet import PartWriter
 from ingestion.sources import avro_records, csv_records, line_files, locations, parquet_records
 from ingestion.sources.csv_records import Record, Row
@@ -39,7 +39,7 @@ from ingestion.sources.locations import Found
 from ingestion.sources.places import fetch_whole
 from ingestion.sources.shares import Share, sign_of
 from ingestion.sources.whole_files import Once, are_read_again
-from ingestion.times import clock_of
+from ingestion.times import clock_of, joined
 from ingestion.window import Window, iso
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -260,7 +260,7 @@ class _File:
     def _read(self, table: csv_records.Table) -> None:
         """Take the window's share of the file's rows. Rows without a readable date wait for `finish`."""
         clock = clock_of(self._contract.column(self._contract.event_time))
-        taken, at, width, is_dated = self._taken, self._at, len(self._rows.columns), False
+        taken, width, is_dated = self._taken, len(self._rows.columns), False
         for record in table.records:
             units = (
                 []
@@ -269,7 +269,7 @@ class _File:
                 if self._is_wide
                 else [record.fields if len(record.fields) == width else record.fields[:width]]
             )
-            text = record.fields[at] if at is not None and at < len(record.fields) else None
+            text = joined(record.fields[at] for at in self._at if at < len(record.fields))
             if self._version and text and text > self._latest and _DATE.fullmatch(text):
                 self._latest = text
             count = 1 if record.reason else len(units)
@@ -326,17 +326,19 @@ def _edition(published_at: datetime | None, latest: str) -> str | None:
     return f"{latest}T00:00:00Z" if latest else None
 
 
-def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tuple[str, ...], bool, int | None]:
-    """Return the columns that rows will have, whether the file has one column per kind, and the event time's column.
+def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tuple[str, ...], bool, tuple[int, ...]]:
+    """Return the columns that rows will have, whether the file has one column per kind, and the places of the event time's columns.
 
-    A header without the contract's key or event time is Permanent: not one of its rows could be taken.
+    A header without the contract's key, its event time or a column of its `where` is Permanent: not one of its rows could be taken.
     """
     wanted = dict.fromkeys([*contract.settings.unpivot, contract.event_time, *contract.key])
     needed = [name for name in wanted if name and contract.is_at_source(name)]
     there = contract.in_source(needed, header)
     if contract.settings.unpivot and not set(contract.settings.unpivot) & set(there) and len(header) > 1:
-        return tuple(contract.at_source(name)[0] for name in contract.settings.unpivot), True, 0
+        return tuple(contract.at_source(name)[0] for name in contract.settings.unpivot), True, (0,)
     missing = [" or ".join(contract.at_source(name)) for name in needed if name not in there]
+    missing += [part for name in needed for part in contract.lacking_parts(name, header) if name in there]
+    missing += [" or ".join(one.names) for one in contract.where if not source_columns({"": one.names}, header)]
     if missing:
         dialect = contract.settings.csv
         other = next((sign for sign in (",", ";", "\t", "|") if len(header) == 1 and sign in header[0]), None)
@@ -351,8 +353,7 @@ def _fitted(contract: Contract, header: tuple[str, ...], where: str) -> tuple[tu
             todo=f"correct the file: it needs the columns {', '.join(_names_at_source(contract))}; or the contract: `from` says what"
             " the source calls a column",
         )
-    dated_by = there.get(contract.event_time or "")
-    return header, False, header.index(dated_by) if dated_by else None
+    return header, False, contract.places(contract.event_time, header)
 
 
 def _unpivoted(record: Record, header: tuple[str, ...]) -> list[Row]:

@@ -165,7 +165,7 @@
         {{ number }},
         bad_row,
         named_struct({% for n in range(width) %}'c{{ n + 1 }}', {{ physical(layout, layout.columns[n]) if n < layout.columns | length else 'cast(null as string)' }}{{ ', ' if not loop.last }}{% endfor %})
-        {%- for name in names %}, {{ first_of(layout, meant[name]) if name in meant else 'cast(null as string)' }}{% endfor %}
+        {%- for column in contract(dataset).columns %}, {{ text_of(column, physical_of(layout, meant[column.name])) if column.name in meant else 'cast(null as string)' }}{% endfor %}
     from (
         select *, {{ path_of_file() }} as bronze_file
             {%- for name, type in {'bronze_batch': 'string', 'is_deleted': 'boolean', 'not_utf8': 'map<string, binary>', 'bad_row': bad_row_type()}.items() if name not in had %}, cast(null as {{ type }}) as {{ name }}{% endfor %}

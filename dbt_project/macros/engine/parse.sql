@@ -96,10 +96,13 @@ texts as (
 
 {# What a contract may say that Spark does not read: an error, never another value. #}
 {% macro assert_spark_reads(the) %}
+    {% if execute and the.meta.get('where') %}
+        {{ exceptions.raise_compiler_error('the contract says `where`, which Spark does not read. Next: build on one machine, without --engine spark') }}
+    {% endif %}
     {% for column in (the.columns if execute else []) %}
         {% set meta, names = column.config.meta or {}, names_at_source(column) %}
         {% set unread = [] %}
-        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'row_id') if meta.get(option) %}{% do unread.append(option) %}{% endfor %}
+        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'row_id', 'join') if meta.get(option) %}{% do unread.append(option) %}{% endfor %}
         {% for format in as_list(meta.get('time_format') or []) if '%' in format or format in ('seconds', 'milliseconds', 'microseconds', 'excel') %}
             {% do unread.append('time_format ' ~ format) %}
         {% endfor %}

@@ -9,7 +9,7 @@ counted as (
     {% for dataset in ruled_datasets() -%}
     select '{{ dataset }}' as dataset, batch_id, count(reasons) as refused_records, count(*) as records
     from {{ ref('staging_' ~ dataset) }}
-    where coalesce({{ list_item('reasons', 1) }}, '') not in ('retracted', 'forgotten')
+    where coalesce({{ list_item('reasons', 1) }}, '') not in ('retracted', 'forgotten', 'not_selected')
     group by batch_id
     {{ 'union all' if not loop.last }}
     {% endfor -%}

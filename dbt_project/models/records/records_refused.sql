@@ -54,7 +54,7 @@ final as (
         coalesce(rulings.decision, forgotten.forgotten_by) as decision,
         case
             when rulings.fate is not null then rulings.fate
-            when {{ list_item('pool.reasons', 1) }} = 'forgotten' then 'withdrawn'
+            when {{ list_item('pool.reasons', 1) }} in ('forgotten', 'not_selected') then 'withdrawn'
             when completed.batch_id is not null then 'superseded'
             else 'dead_letter'
         end as fate

@@ -9,7 +9,9 @@ products as (
 ),
 
 lines_of_the_build as (
-    select order_id, line_number, {{ empty_as_missing('product_id') }} as product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
+    select
+        order_id, line_number, {{ empty_as_missing('product_id') }} as product_id, quantity, unit_price, discount_amount, line_amount, updated_at, batch_id,
+        record_no
     from {{ ref('records_order_items') }}
     where fate = 'current' and not is_deleted
 ),
@@ -17,7 +19,7 @@ lines_of_the_build as (
 -- one condition at a time: DuckDB skips row groups for either condition, but not for both in one `or`
 untouched_lines as (
     {% for where_from in ['order_date in (' ~ dates ~ ')', 'order_date is null'] -%}
-    select order_id, line_number, product_id, quantity, unit_price, discount_amount, updated_at, batch_id, record_no
+    select order_id, line_number, product_id, quantity, unit_price, discount_amount, line_amount, updated_at, batch_id, record_no
     from {{ before('silver_order_items') }} as state
     anti join {{ ref('plan_keys_order_items') }} as touched on {{ same('touched', 'state', ['order_id', 'line_number']) }}
     where {{ where_from }} and order_id in (select order_id from {{ ref('plan_orders') }})
@@ -33,8 +35,16 @@ lines as (
 
 priced as (
     select
-        lines.*,
-        cast(cast(lines.quantity as decimal(19, 0)) * lines.unit_price - coalesce(lines.discount_amount, 0) as decimal(38, 4)) as line_amount
+        order_id,
+        line_number,
+        product_id,
+        quantity,
+        coalesce(unit_price, {{ exact_unit_price('line_amount', 'discount_amount', 'quantity') }}) as unit_price,
+        discount_amount,
+        cast(coalesce(line_amount, cast(quantity as decimal(19, 0)) * unit_price - coalesce(discount_amount, 0)) as decimal(38, 4)) as line_amount,
+        updated_at,
+        batch_id,
+        record_no
     from lines
 ),
 

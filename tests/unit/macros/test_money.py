@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.pipeline.plain_orders import Line, Order, rounded, seed_rows, tax_lines
@@ -47,6 +47,28 @@ def test_a_half_goes_to_the_even_neighbour(connection, dividend: int, divisor: i
 def test_a_quotient_is_rounded_down(connection, dividend: int, divisor: int) -> None:
     query = f"select {MACROS.divided_down(f'({dividend})::hugeint', f'({divisor})::hugeint')}"
     assert connection.execute(query).fetchone() == (dividend // divisor,)
+
+
+@given(
+    line=st.one_of(st.none(), st.decimals(-(10**14) + 1, 10**14 - 1, places=4)),
+    discount=st.one_of(st.none(), st.decimals(-(10**14) + 1, 10**14 - 1, places=4)),
+    quantity=st.one_of(st.integers(-20, 20), st.integers(-(2**31), 2**31)).filter(bool),
+)
+@example(line=Decimal("19.98"), discount=None, quantity=2)
+@example(line=Decimal("10"), discount=Decimal("0.01"), quantity=-3)
+@example(line=Decimal("10"), discount=None, quantity=3)
+@example(line=Decimal("99999999999999.9999"), discount=Decimal("0.0001"), quantity=1)
+def test_a_unit_price_is_the_exact_quotient_or_none(
+    connection, line: Decimal | None, discount: Decimal | None, quantity: int
+) -> None:
+    amount = "$1::decimal(18, 4)"
+    query = f"select {MACROS.exact_unit_price(amount, '$2::decimal(18, 4)', '$3::bigint')}"
+    (found,) = connection.execute(query, [line, discount, quantity]).fetchone()
+    price = None if line is None else (Fraction(line) + Fraction(discount or 0)) / quantity
+    is_sayable = price is not None and (price * 10**4).denominator == 1 and abs(price) < 10**14
+    assert (found is not None) == is_sayable
+    if found is not None:
+        assert Fraction(found) == price
 
 
 @pytest.mark.parametrize("decimals", [4, 8])

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.columns import Column
-from ingestion.times import clock_of
+from ingestion.times import clock_of, joined
 from tests.unit.macros.dbt_like import project
 from tests.unit.macros.parsing import Row, lines, parsed
 
@@ -64,6 +64,9 @@ TIMES = [
     ("%d-%b-%y", "1-Dec-10"),
     ("%A, %B %d, %Y", "Monday, November 02, 2026"),
     ("%Y.%m.%d", "2026.11.01"),
+    ("%Y%m%d %H%M%S", "20261101 123456"),
+    ("%Y%m%d%H%M%S%f", "20261101123456789"),
+    ("%m/%d/%Y %H%M", "1/2/2026 0005"),
     ("seconds", "1790000000"),
     ("seconds", "1790000000.25"),
     ("milliseconds", "1790000000123"),
@@ -103,6 +106,11 @@ def test_a_time_is_read_as_the_contract_says_it_is_written(tmp_path: Path, writt
         ("%d/%m/%Y", "13/13/2010"),
         ("%d.%m.%Y", "01x02x2010"),
         ("%Y-%m-%d", "2026-11-01T10:00:00Z"),
+        # where nothing is between two numbers, one with fewer digits could be another one
+        ("%Y%m%d %H%M%S", "20261101 12345"),
+        ("%Y%m%d", "2026111"),
+        ("%d%m%y", "11126"),
+        ("%Y%m%d%H%M%S", "2026110112345"),
         ("seconds", "17.9e8"),
         ("seconds", "1e9"),
         ("milliseconds", "99999999999999999999"),
@@ -219,7 +227,28 @@ def test_a_whole_number_may_have_other_signs(tmp_path: Path, meta: dict[str, str
         ({"symbol": "$"}, "-$-12.50", None),
         ({"symbol": "$"}, "12.50%", None),
         ({"symbol": "$"}, "$", None),
-        ({"symbol": "$"}, "($12.50)", None),
+        # parentheses are a minus
+        ({"symbol": "$"}, "($12.50)", "-12.5"),
+        ({"symbol": "$"}, "$(12.50)", "-12.5"),
+        ({"symbol": "$"}, "$ (12.50)", "-12.5"),
+        ({"symbol": "$", "thousands": ","}, "(1,234.50)", "-1234.5"),
+        ({"thousands": ","}, "(1,234.50)", "-1234.5"),
+        ({"decimal": ","}, "(0,5)", "-0.5"),
+        ({"symbol": ["€", "EUR"], "decimal": ",", "thousands": "."}, "(1.234,50 €)", "-1234.5"),
+        ({"symbol": ["€", "EUR"], "decimal": ",", "thousands": "."}, "(1.234,50) EUR", "-1234.5"),
+        ({"percent": True}, "(12.5%)", "-0.125"),
+        ({"percent": True}, "(12.5)%", "-0.125"),
+        ({"percent": True}, "(12.5)", None),
+        ({"symbol": "$"}, "(-$12.50)", None),
+        ({"symbol": "$"}, "-($12.50)", None),
+        ({"symbol": "$"}, "($12.50", None),
+        ({"symbol": "$"}, "(($12.50))", None),
+        ({"symbol": "$"}, "$($12.50)", None),
+        ({"symbol": "$"}, "(€12.50)", None),
+        ({"symbol": "$"}, "()", None),
+        ({"decimal": ","}, "(0.5)", None),
+        ({"thousands": ","}, "(12-)", None),
+        ({}, "(12.50)", None),
         ({"symbol": "$", "thousands": ","}, "$1,23.50", None),
         ({"percent": True}, "0.125", None),
         ({"percent": True}, "12.345%", None),
@@ -285,6 +314,38 @@ def test_any_amount_reads_back(tmp_path_factory: pytest.TempPathFactory, amount:
     meta = {"decimal": decimal, "thousands": thousands}
     (row,) = rows("order_items", folder, [LINE | {"unit_price": text}], unit_price=meta)
     assert (row["unit_price"], row["reasons"]) == (amount, None)
+
+
+SAP = {"join": ["ERDAT", "ERZET"], "time_format": ["%Y%m%d %H%M%S", "%Y%m%d"], "missing": "00000000 000000"}
+
+
+def test_a_date_and_a_time_in_two_columns_are_one_time(tmp_path: Path):
+    two = [("20240131", "235959"), ("20240131", None), ("20240131", ""), ("20240131", "000000"), ("00000000", "000000")]
+    two += [(None, "120000"), ("", ""), (None, None), ("20240131", "240000"), ("20240131", "12345")]
+    order = {name: text for name, text in ORDER.items() if name != "ordered_at"}
+    given = [order | {"ERDAT": day, "ERZET": clock} for day, clock in two]
+    found = rows("orders", tmp_path, given, ordered_at=SAP | {"timezone": "Europe/Berlin"})
+    clock = clock_of(
+        Column("ordered_at", "timestamp", time_formats=tuple(SAP["time_format"]), timezone="Europe/Berlin")
+    )
+    evening, midnight = datetime(2024, 1, 31, 22, 59, 59), datetime(2024, 1, 30, 23)
+    expected = [evening, midnight, midnight, midnight, *[None] * 6]
+    assert [row["ordered_at"] for row in found] == expected
+    missing, wrong = ["missing:ordered_at"], ["not_parsed:ordered_at"]
+    assert [row["reasons"] for row in found] == [*[None] * 4, missing, wrong, missing, missing, wrong, wrong]
+    texts = [joined(one) for one in two]
+    assert [at and at.replace(tzinfo=None) for at in (clock(text) if text else None for text in texts)] == expected
+
+
+def test_a_line_may_have_a_date_and_a_time(tmp_path: Path):
+    texts = [
+        event(event_time=None, day="20240131", at={"clock": "235959"}),
+        event(event_time=None, day="20240131", at={"clock": 1}),
+    ]
+    meta = {"join": ["day", "$.at.clock"], "time_format": "%Y%m%d %H%M%S"}
+    found = events(tmp_path, texts, event_time=meta)
+    assert [row["event_time"] for row in found] == [datetime(2024, 1, 31, 23, 59, 59), None]
+    assert [row["reasons"] for row in found] == [None, ["not_parsed:event_time"]]
 
 
 def test_values_have_the_contracts_names(tmp_path: Path):

@@ -1,0 +1,53 @@
+"""Which rows of a source are records of a dataset: the conditions of `where` in its contract.
+
+A row that does not meet them lands as any other, and its fate is `withdrawn`, for the reason `not_selected`.
+"""
+
+from dataclasses import dataclass
+
+from ingestion.columns import read_names, read_pattern
+from ingestion.fields import Fields, bad, items, mapping, text_of
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One of the conditions that all hold for a dataset's rows: what a column of the source is, or what it is not.
+
+    `names` are those that the column may have at the source; the first with a value counts. A text between slashes is a
+    pattern, and an empty one means that there is no value.
+    """
+
+    names: tuple[str, ...]
+    is_one_of: tuple[str, ...] = ()
+    is_none_of: tuple[str, ...] = ()
+
+
+def read_where(reader: Fields) -> tuple[Condition, ...]:
+    """Read the conditions of a contract."""
+    field = f"{reader.name}.where"
+    found = tuple(
+        _condition(Fields(mapping(one, reader.path, field), reader.path, field))
+        for one in items(reader.meta.get("where"), reader.path, field)
+    )
+    if reader.has("where") and not found:
+        raise bad(reader.path, field, "is empty: give it conditions, or leave it out")
+    return found
+
+
+def _condition(reader: Fields) -> Condition:
+    reader.only(("from", "is", "is_not"))
+    if not reader.has("from"):
+        raise bad(reader.path, f"{reader.name}.from", "is missing: name the column of the source")
+    if reader.has("is") == reader.has("is_not"):
+        raise bad(reader.path, f"{reader.name}.is", "or `is_not` must be given, and not both")
+    return Condition(read_names(reader), _texts(reader, "is"), _texts(reader, "is_not"))
+
+
+def _texts(reader: Fields, field: str) -> tuple[str, ...]:
+    value, name = reader.meta.get(field), f"{reader.name}.{field}"
+    texts = value if isinstance(value, list) else [value] if value is not None else []
+    if reader.has(field) and not texts:
+        raise bad(reader.path, name, "is empty: give it a value")
+    for text in texts:
+        read_pattern(reader, field, text_of(text, reader.path, name))
+    return tuple(texts)
