@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from ingestion.columns import Column
 from ingestion.names import is_path, unfit
 from ingestion.times import clock_of
+from operations.numbers import number
 
 MONEY = "decimal(18,4)"
 NAIVE = "those without an offset are read as UTC"
@@ -24,7 +25,7 @@ TEXT, STRING, NUMBER, FRACTION, BOOLEAN, OBJECT, LIST = (
 # Why a column stays text although its values are more.
 DAY_OR_MONTH = "texts: the day or the month may come first, which `time_format` would say"
 COMMA = "texts: a comma may separate decimals or thousands, which `decimal` or `thousands` would say"
-_SIGNED = "numbers with a sign of a currency or a percentage, which no type reads; have them exported without it"
+_SEVERAL = "numbers with several signs beside them, such as two currencies: have the sign in a column of its own"
 _TOO_LONG = "numbers that no type reads exactly; have them exported with 15 decimals at most"
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([.,][0-9]{3})+)([.,][0-9]+)?(e[+-]?[0-9]+)?-?", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -43,6 +44,35 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"(\+|00)[1-9][0-9 ()/-]{6,20}")
 _IP = re.compile(r"((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)")
 _CODE = re.compile(r"(?=\S*\d)\S+")
+# A number with a sign beside it: of a currency, of its name, or of a percentage. Parentheses are a minus.
+_CURRENCIES = (
+    *(
+        "EUR",
+        "USD",
+        "GBP",
+        "CHF",
+        "JPY",
+        "CNY",
+        "INR",
+        "SEK",
+        "NOK",
+        "DKK",
+        "PLN",
+        "CZK",
+        "HUF",
+        "RON",
+        "BGN",
+        "TRY",
+        "UAH",
+        "CAD",
+    ),
+    *("AUD", "NZD", "BRL", "MXN", "ZAR", "SGD", "HKD", "KRW", "ILS", "AED", "THB", "kr", "Kč", "zł", "Ft", "lei", "Fr"),
+)
+_SIGN = rf"{'|'.join(_CURRENCIES)}|[A-Z]{{0,2}}[$€£¥₹₽₺₩₪₫฿₴₦₱]|%"
+_WITH_SIGN = re.compile(
+    rf"(?P<open>\()?[+-]?\s?(?P<before>{_SIGN})?\s?(?P<inner>\()?(?P<number>[+-]?[0-9][0-9.,'\s\u2019]*|[+-]?[.,][0-9]+)(?<!\s)"
+    rf"(?(inner)\))(?P<last>-)?\s?(?P<behind>{_SIGN})?(?(open)\))"
+)
 _MINUS_LAST = re.compile(r"[0-9.,]+-")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # How dates are written, and how the times of a day follow them. A column that fits two of the first group stays text.
@@ -67,6 +97,10 @@ _FIRST = 100
 # How a date is written as a number. A column's name must say that it is one.
 _COMPACT = "%Y%m%d"
 _GLUED_TIME = re.compile(r"(date|datum|time|zeit)$")
+_SERIAL = re.compile(r"[0-9]{5}(\.[0-9]{1,16})?")
+# Days of a spreadsheet of the years 1980 to 2099.
+_SERIAL_DAYS = range(29_221, 73_051)
+_WHOLE = re.compile(r"[0-9]+\.0+")
 # Epoch seconds of the years 2000 to 2099.
 _EPOCH = range(946_684_800, 4_102_444_800)
 _LETTERS = str.maketrans(
@@ -350,8 +384,11 @@ def _type_of_texts(name: str, values: Collection[str]) -> Type:
         return _type_of_integers(name, values)
     return (
         _ids_as_floats(name, values)
+        or _serials(name, values)
+        or _positions(name, values)
         or _decimals(values)
         or _marked_numbers(values)
+        or _signed_numbers(values)
         or _written_times(values)
         or Type("varchar", _text(values))
     )
@@ -363,8 +400,10 @@ def _text(values: Collection[str]) -> str:
         return COMMA
     if all(re.fullmatch(r"[0-9]{1,2}[/-][0-9]{1,2}[/-][0-9]{2,4}.*", one) for one in values):
         return DAY_OR_MONTH
-    if all(_NUMBER.fullmatch(one.strip("$€£¥% ")) for one in values) and not all(map(_NUMBER.fullmatch, values)):
-        return f"texts: {_SIGNED}"
+    if all(map(_WITH_SIGN.fullmatch, values)) and len(_signs(values)) > 1:
+        return f"texts: {_SEVERAL}"
+    if all((one := _WITH_SIGN.fullmatch(text)) and _AMBIGUOUS.fullmatch(one["number"]) for text in values):
+        return COMMA
     if all(map(_NUMBER.fullmatch, values)):
         return f"texts: {_TOO_LONG}"
     if all(one[:1] in ("{", "[") and one[-1:] in ("}", "]") for one in values):
@@ -536,11 +575,32 @@ def _counted(name: str, values: Collection[str]) -> Type | None:
     read = reader("date", {"time_format": _COMPACT})
     if all(len(one) == 8 and read(one) for one in values):
         return Type("date", f"written as {_COMPACT}", {"time_format": _COMPACT})
+    if found := _serials(name, values):
+        return found
     numbers = [int(one) for one in values]
     for unit, size in (("seconds", 1), ("milliseconds", 1000), ("microseconds", 1_000_000)):
         if all(number // size in _EPOCH for number in numbers):
             return Type("timestamp", f"{unit} since 1970", {"time_format": unit})
     return None
+
+
+def _serials(name: str, values: Collection[str]) -> Type | None:
+    """Recognize days as a spreadsheet counts them, in a column whose name speaks of time."""
+    said = set(words(name))
+    is_of_time = _GLUED_TIME.search("".join(words(name))) or said & (_TIME_WORDS | _CHANGE_WORDS | _BEGIN_WORDS)
+    if not is_of_time or is_code(name) or not all(map(_SERIAL.fullmatch, values)):
+        return None
+    if not all(int(one.partition(".")[0]) in _SERIAL_DAYS for one in values):
+        return None
+    kind = "timestamp" if any("." in one for one in values) else "date"
+    return Type(kind, "days as a spreadsheet counts them", {"time_format": "excel"})
+
+
+def _positions(name: str, values: Collection[str]) -> Type | None:
+    """Recognize positions such as 1.00, as a database's numeric writes them."""
+    if not is_position(name) or not all(_WHOLE.fullmatch(one) and _in_range(one.partition(".")[0]) for one in values):
+        return None
+    return Type("bigint", "all values are whole numbers, with zeros behind")
 
 
 def _ids_as_floats(name: str, values: Collection[str]) -> Type | None:
@@ -584,6 +644,41 @@ def _marked_numbers(values: Collection[str]) -> Type | None:
     if is_behind and all(_INTEGER.fullmatch(one) and _in_range(one) for one in values):
         return Type("bigint", "all values are whole numbers, some with a minus behind", {"thousands": ","})
     return None
+
+
+def _signs(values: Collection[str]) -> set[str]:
+    """List the signs beside some numbers."""
+    found = [one for text in values if (one := _WITH_SIGN.fullmatch(text))]
+    return {sign for one in found for sign in (one["before"], one["behind"]) if sign}
+
+
+def _signed_numbers(values: Collection[str]) -> Type | None:
+    """Recognize amounts with the sign of one currency, percentages, and numbers with a minus written as parentheses."""
+    found = [one for text in values if (one := _WITH_SIGN.fullmatch(text))]
+    signs = _signs(values)
+    is_percent = signs == {"%"}
+    if len(found) < len(values) or len(signs) > 1 or (is_percent and not all(one["behind"] for one in found)):
+        return None
+    plain = {one["number"].lstrip("+-") for one in found}
+    read = _decimals(plain) or _marked_numbers(plain)
+    if not read or (not signs and not any("(" in text for text in values)):
+        return None
+    options = dict(read.options)
+    if is_percent:
+        options["percent"] = True
+        read = _decimals({share for text in values if (share := number(text, options))})
+    elif signs:
+        options["symbol"] = min(signs)
+    elif not options:
+        # a contract that says one of the signs of numbers reads parentheses
+        options["thousands"] = ","
+    if any(one["last"] for one in found) and not {"thousands", "decimal"} & set(options):
+        options["thousands"] = ","
+    if not all(number(text, options) for text in values):
+        return None
+    said = "percentages" if is_percent else f"numbers with {min(signs)}" if signs else "numbers"
+    minus = ", of which parentheses are a minus" if any("(" in text for text in values) else ""
+    return read and Type(read.name, f"all values are {said}{minus}", options)
 
 
 def _minus_first(values: Collection[str]) -> list[str]:

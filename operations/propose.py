@@ -13,6 +13,7 @@ from ingestion.names import fold
 from operations import guesses
 from operations.dialects import OTHER_ENCODINGS
 from operations.guesses import Type, is_currency, plain_names
+from operations.readings import as_read
 from operations.samples import JSON_LINES, TABLE, Row, Sample, table_of
 
 # Of a key or a time that its name and all other values speak for, this share of the sample may be missing or wrong.
@@ -86,10 +87,15 @@ class Proposal:
         return self.asked.owner or "unknown"
 
     def rows(self, count: int) -> list[dict[str, str | None]]:
-        """Return the first rows of the sample, by the names of the contract."""
+        """Return the first rows of the sample as the contract reads them, by its names. What it cannot read is marked."""
         places = {name: place for place, name in enumerate(self.sample.columns)}
-        read = [(one.name, places[one.header]) for one in self.columns if one.header is not None]
-        return [{name: row[place] for name, place in read} for row in self.sample.rows[:count]]
+        read = [(one, places[one.header]) for one in self.columns if one.header is not None]
+        return [{one.name: _as_read(one, row[place]) for one, place in read} for row in self.sample.rows[:count]]
+
+
+def _as_read(column: ProposedColumn, text: str | None) -> str | None:
+    value, is_read = as_read(column.type, column.options, text)
+    return value if is_read else f"{text} (not read)" if text else None
 
 
 @dataclass
@@ -103,6 +109,11 @@ class _Column:
     values: set[str]
     missing: int
     type: Type
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether values of a text end in blanks, as those of a fixed width do."""
+        return self.type.name == "varchar" and 2 * sum(text.endswith(" ") for text in self.values) > len(self.values)
 
 
 @dataclass
@@ -119,6 +130,9 @@ def propose(asked: Asked, sample: Sample, now: datetime) -> Proposal:
     event_time = _event_time(asked, columns, version, notes)
     by_row = asked.key == (_BY_ROW,) and not any(_BY_ROW in (one.name, one.header) for one in columns)
     key = (_free("row_id", columns),) if by_row else _key(asked, columns, sample, version, notes)
+    if sample.format == TABLE:
+        _read_keys_as_they_are(columns, key)
+    _read_without_blanks(columns, () if sample.format != TABLE else key)
     money = _money(columns, notes)
     made = [_proposed(asked, one, key, event_time, version, notes) for one in columns]
     if by_row:
@@ -150,7 +164,7 @@ def settings(proposal: Proposal) -> dict[str, object]:
     """Return the settings of the kind of source that reads the place, as the contract says them."""
     if proposal.sample.format == TABLE:
         connection, table = table_of(proposal.sample.place) or ("", "")
-        found: dict[str, object] = {"kind": "table", "connection": connection, "table": table}
+        found: dict[str, object] = {"kind": "table", "connection": connection, **_of_table(proposal, table)}
         header = {one.name: one.header for one in proposal.columns}
         for setting, column in (("placed", proposal.event_time), ("changed", proposal.version)):
             if column and header[column]:
@@ -158,6 +172,17 @@ def settings(proposal: Proposal) -> dict[str, object]:
         return found
     found = {"location": proposal.sample.place}
     return found | ({"csv": dict(proposal.sample.csv)} if proposal.sample.csv else {})
+
+
+def _of_table(proposal: Proposal, table: str) -> dict[str, object]:
+    """Return what is read of a database: a table, or a query where blanks at the end of a key are to be taken away."""
+    padded = {one.header for one in proposal.columns if one.is_padded and one.name in proposal.key}
+    if not padded:
+        return {"table": table}
+    names = {header: '"' + header.replace('"', '""') + '"' for header in proposal.sample.columns}
+    read = ", ".join(f"rtrim({name}) as {name}" if header in padded else name for header, name in names.items())
+    schema, _, of_schema = table.partition(".")
+    return {"query": f'select {read} from "{schema}"."{of_schema}"'}
 
 
 def _columns(sample: Sample, notes: _Notes) -> list[_Column]:
@@ -203,6 +228,28 @@ def _read_by_the_rest(sample: Sample, columns: Sequence[_Column]) -> None:
         elif one.type.why == guesses.COMMA and has_comma:
             read = guesses.with_decimal_comma(one.values)
         one.type = read or one.type
+
+
+def _read_keys_as_they_are(columns: Sequence[_Column], key: tuple[str, ...]) -> None:
+    """Make texts of the key's columns that are no whole numbers or dates as they are written: of a table, texts of keys are compared."""
+    for one in columns:
+        is_same = one.type.name in ("varchar", "date") or (
+            one.type.name == "bigint" and all(map(_is_plain, one.values))
+        )
+        if one.name in key and (not is_same or one.type.options):
+            one.type = Type("varchar", f"{one.type.why}; as a key of a table, its text is compared")
+
+
+def _is_plain(text: str) -> bool:
+    return text.lstrip("-").isdecimal() and str(int(text)) == text
+
+
+def _read_without_blanks(columns: Sequence[_Column], of_table: tuple[str, ...]) -> None:
+    """Take away the blanks at the end of texts of a fixed width. Those of a table's key are taken away by its query."""
+    for one in columns:
+        if one.is_padded and one.name not in of_table and "values" not in one.type.options:
+            options = {**one.type.options, "values": {r"\1": "/(.*?) */"}}
+            one.type = Type(one.type.name, f"{one.type.why}, without the blanks at the end", options)
 
 
 def _named(columns: Sequence[_Column], said: str, option: str) -> _Column:
@@ -442,7 +489,7 @@ def _proposed(
         options=dict(column.type.options),
         missing=column.missing,
         distinct=len(column.values),
-        is_padded=2 * sum(text.endswith(" ") for text in column.values) > len(column.values),
+        is_padded=column.is_padded,
     )
 
 
@@ -507,10 +554,7 @@ def _say_the_rest(
             f"{len(sample.left_out):,} more values deep in the lines are left out, such as {some}; bronze keeps them"
         )
     if padded := [one.name for one in columns if one.is_padded]:
-        notes.to_decide.append(
-            f"{_listed(padded)}: values end in blanks, which are kept, so they equal no value without them; in the contract,"
-            r" `values: {'\1': '/(.*?) */'}` takes them away, and of a key of a table `query` in place of `table`"
-        )
+        notes.decided.append(f"{_listed(padded)}: the blanks at the end of values are taken away")
     if "header" in sample.csv:
         notes.to_decide.append(
             "what the columns are called: the file has no header; `header` under `csv` in the contract names them"

@@ -180,7 +180,8 @@ def _texts_in_lines(place: str, contract: Contract, column: str) -> Iterator[str
             for lines in LineFile(path, compression_of(path)).tables(""):
                 connection.register("lines", lines.select(["raw"]))
                 said = contract.column(column)
-                parts = [(one,) for one in said.joined] if said and said.joined else [contract.at_source(column)]
+                parts: list[tuple[str, ...]] = [(one,) for one in said.joined] if said else []
+                parts = parts or [contract.at_source(column)]
                 texts = ", ".join(text_in_raw(names) for names in parts)
                 found = f"select distinct {texts} from lines where json_valid(raw)"
                 yield from (text for row in connection.execute(found).fetchall() if (text := joined(row)))

@@ -157,6 +157,26 @@ def test_a_table_brings_its_key_and_its_settings() -> None:
     assert settings(found) == {"kind": "table", "connection": "erp", "table": "public.invoices", "placed": "created"}
 
 
+def test_the_key_of_a_table_is_read_as_it_is_or_by_a_query() -> None:
+    columns, rows = (
+        ["No", "Line", "Lot"],
+        [["A1   ", "1.00", "x  "], ["A1   ", "2.00", "y  "], ["B20  ", "1.00", "z  "]],
+    )
+    asked = Asked("lines", "erp.sales.Lines", event_time="")
+    of_table = {"place": asked.place, "format": "table"}
+    found = propose(asked, sample(columns, rows, key=("No", "Line"), **of_table), NOW)
+    assert [(one.type, one.options) for one in found.columns] == [
+        ("varchar", {}),
+        ("varchar", {}),
+        ("varchar", {"values": {r"\1": "/(.*?) */"}}),
+    ]
+    query = 'select rtrim("No") as "No", "Line", "Lot" from "sales"."Lines"'
+    assert settings(found) == {"kind": "table", "connection": "erp", "query": query}
+    # no part of a key, a number with zeros behind is one
+    other = propose(asked, sample(columns, rows, key=("Lot",), **of_table), NOW)
+    assert other.columns[1].type == "bigint" and "query" in settings(other)
+
+
 def test_a_dialect_is_a_setting_and_a_missing_header_is_to_be_decided() -> None:
     csv = {"delimiter": ";", "header": ["id"]}
     found = propose(Asked("orders", "x.csv"), sample(["id"], [["1"], ["2"]], csv=csv), NOW)
@@ -167,6 +187,13 @@ def test_a_dialect_is_a_setting_and_a_missing_header_is_to_be_decided() -> None:
 def test_the_first_rows_have_the_names_of_the_contract() -> None:
     found = proposed(["Order ID", "group"], [["a", "b"], ["c", None]])
     assert found.rows(1) == [{"order_id": "a", "group_value": "b"}]
+    told = proposed(
+        ["id", "price", "paid", "day"], [["1", "$1,234.50", "yes", "31.12.2025"], ["2", "($5)", "no", "N/A"]]
+    )
+    assert told.rows(2) == [
+        {"id": "1", "price": "1234.5000", "paid": "true", "day": "2025-12-31"},
+        {"id": "2", "price": "-5.0000", "paid": "false", "day": None},
+    ]
     assert (found.source, found.owner) == ("orders", "unknown")
     assert any("--owner" in line for line in found.to_decide)
 
@@ -281,7 +308,9 @@ def test_what_a_sample_cannot_know_is_to_be_decided() -> None:
     rows = [["K7   ", "x"], ["K10  ", "y"]]
     found = propose(Asked("customers", "x.csv"), sample(["customer_id", "n"], rows, csv={"encoding": "cp1252"}), NOW)
     assert found.columns[0].is_padded and not found.columns[1].is_padded
-    assert any(line.startswith("customer_id: values end in blanks") for line in found.to_decide)
+    assert any(line.startswith("customer_id: the blanks at the end") for line in found.decided)
+    assert found.columns[0].options == {"values": {r"\1": "/(.*?) */"}} and not found.columns[1].options
+    assert [row["customer_id"] for row in found.rows(2)] == ["K7", "K10"]
     assert any("whether the file is in cp1252" in line for line in found.to_decide)
 
 
