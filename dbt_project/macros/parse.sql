@@ -698,7 +698,7 @@ select * from final
         { {%- for n in range(width) %}'c{{ n + 1 }}': {{ physical(layout, layout.columns[n]) if n < layout.columns | length else 'cast(null as varchar)' }}{{ ', ' if not loop.last }}{% endfor -%} }
         {%- for column in contract(dataset).columns %}, {{ text_of(column, physical_of(layout, meant[column.name])) if column.name in meant else 'cast(null as varchar)' }}{% endfor %}
         {%- for condition in conditions(dataset) %}
-        {%- set selecting = columns_named(as_list(condition['from']), layout.columns) %}, {{ text_of({}, physical_of(layout, selecting)) if selecting else 'cast(null as varchar)' }}{% endfor %}
+        {%- set selecting = columns_named(as_list(condition['from']), layout.columns) %}, {{ text_of({'config': {}}, physical_of(layout, selecting)) if selecting else 'cast(null as varchar)' }}{% endfor %}
     from (
         select cast(null as varchar) as bronze_batch, cast(null as boolean) as is_deleted, cast(null as map(varchar, blob)) as not_utf8, {{ bad_row() }} as bad_row where false
         union all by name

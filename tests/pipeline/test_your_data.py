@@ -1,9 +1,15 @@
 """Follow docs/your-data.md in a checkout of its own: other people's data in the gold that exists, by contracts alone."""
 
+import csv
 import json
 import re
 import shutil
+from collections import defaultdict
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -16,6 +22,7 @@ from tests.pipeline.checkout import ROOT, make_checkout
 PAGE = (ROOT / "docs" / "your-data.md").read_text()
 SHOP, TRACKER = "## A web shop's export", "## Events in a tracker's own shape"
 DATABASE = "## A database with other tables"
+TOTALS = "## An ERP's lines with totals and postage"
 
 
 def section(title: str) -> str:
@@ -56,6 +63,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def type_in(checkout: Path, *typed: str, **more: str) -> list[tuple[str, int]]:
     environment = {
         "INVOICES": str(checkout / "exports"),
+        "LEDGER": str(checkout / "ledger"),
         "CLICKSTREAM_LANDING": str(checkout / "events"),
         "CLEARWELL_SOURCES": "invoices, clickstream, exchange_rates",
     }
@@ -171,6 +179,62 @@ def test_a_trackers_events_are_in_gold(followed: tuple[Path, list[tuple[str, int
         ("m3", "2010-12-01 08:27:00", "17850", "85123A", "2.5500"),
     ]
     assert warned == [{"result": "warn"}]
+
+
+def exported() -> list[dict[str, str]]:
+    """Return the rows of the page's export with totals."""
+    (text,) = re.findall(r"^```csv\n(DocNo.*?)^```$", section(TOTALS), re.MULTILINE | re.DOTALL)
+    return list(csv.DictReader(text.splitlines()))
+
+
+def amount_of(text: str) -> Decimal:
+    plain = Decimal(text.strip("()").replace(",", ""))
+    return -plain if text.startswith("(") else plain
+
+
+def test_lines_with_totals_are_in_gold_to_the_cent_and_postage_is_accounted_for(tmp_path: Path) -> None:
+    checkout, text = make_checkout(tmp_path / "checkout", PAGE), section(TOTALS)
+    change_contracts(checkout, text)
+    more = {"CLEARWELL_SOURCES": "ledger, clickstream, exchange_rates"}
+    *typed, last = commands(text)
+    answers = type_in(
+        checkout,
+        *typed,
+        last.replace("clearwell sql", "clearwell sql --json"),
+        'clearwell sql --json "select order_id, line_number, unit_price::varchar as price, line_amount::varchar as amount'
+        ' from silver.order_items order by all"',
+        'clearwell sql --json "select dataset, reasons, fate, count(*) as records from records.refused group by all order by all"',
+        "clearwell ledger --recount",
+        "clearwell datasets check order_items --json",
+        **more,
+    )
+    assert [status for _, status in answers] == [0] * len(answers), answers
+    gold, lines, refused, _, checked = (answer for answer, _ in answers[len(typed) :])
+    rows = json.loads(gold)
+    assert [list(rows[0]), *([str(value) for value in row.values()] for row in rows)] == shown(text)
+    # the same in plain Python, from the file alone
+    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    expected = []
+    for row in exported():
+        if row["Type"] == "postage":
+            continue
+        at = datetime.strptime(row["ERDAT"] + row["ERZET"], "%Y%m%d%H%M%S").replace(tzinfo=ZoneInfo("America/New_York"))
+        amount, quantity = amount_of(row["Total"]), int(row["Qty"])
+        sums[str(at.astimezone(UTC).date()), row["Ctry"]] += amount
+        price = Fraction(amount) / quantity
+        is_exact = (price * 10**4).denominator == 1
+        expected.append((row["DocNo"], int(row["Pos"]), amount, price if is_exact else None))
+    assert {(row["order_date"], row["country"]): Decimal(str(row["net_amount"])) for row in rows} == sums
+    found = [
+        (row["order_id"], row["line_number"], Decimal(row["amount"]), row["price"] and Fraction(row["price"]))
+        for row in json.loads(lines)
+    ]
+    assert found == sorted(expected) and [one[3] for one in found].count(None) == 1
+    assert [tuple(row.values()) for row in json.loads(refused)] == [
+        (dataset, ["not_selected"], "withdrawn", 1) for dataset in ("order_items", "orders")
+    ]
+    fates = {row["fate"]: row["records"] for row in json.loads(checked)["fates"]}
+    assert fates == {"current": 4, "withdrawn": 1} and json.loads(checked)["unknown"] == ["Curr", "Customer", "Ctry"]
 
 
 def test_a_database_with_other_tables_is_in_gold(shop: Home, tmp_path: Path) -> None:
