@@ -32,7 +32,7 @@ from ingestion.land import Landing, Run, Written, describe, expect_records, land
 from ingestion.manifest import Input, Manifest, Reading, Waiting
 from ingestion.names import BAD_ROW, physical_names, renamed, source_columns
 from ingestion.parquet import PartWriter
-from ingestion.sources import avro_records, csv_records, line_files, locations, parquet_records
+from ingestion.sources import avro_records, counts, csv_records, file_counts, line_files, locations, parquet_records
 from ingestion.sources.csv_records import Record, Row
 from ingestion.sources.landing_names import STILL_BEING_WRITTEN
 from ingestion.sources.locations import Found
@@ -59,6 +59,7 @@ def ingest(source: str, run: Run) -> Landing:
     messages: list[str] = []
     waiting: list[Waiting] = []
     contracts = [one for one in run.contracts.values() if one.source == source]
+    listing = file_counts.list_files(contracts, run.window) if run.is_sweep else {}
     with staging(run.home) as staged:
         for contract in (one for one in contracts if one.format == "rows"):
             taken = _take(run, contract)
@@ -72,6 +73,12 @@ def ingest(source: str, run: Run) -> Landing:
         committed += batches.committed()
         messages += batches.messages()
         waiting += batches.waiting
+    if counted := file_counts.count(run, run.contracts, listing):
+        with staging(run.home) as staged:
+            folder = staged.folder(counts.DATASET)
+            if count := counts.stage(folder, run, source, counted):
+                staged.add(folder, count)
+                committed += staged.commit()
     return landed(run, source, committed, messages, waiting)
 
 
