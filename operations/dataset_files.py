@@ -101,7 +101,7 @@ def _meta(proposal: Proposal) -> dict[str, object]:
 
 def _column_meta(column: ProposedColumn) -> dict[str, object]:
     meta: dict[str, object] = {"required": True} if column.required else {}
-    if column.header not in (None, column.name):
+    if column.header not in (None, column.name) and "join" not in column.options:
         meta["from"] = column.header
     if column.personal:
         meta["personal"] = True

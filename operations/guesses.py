@@ -96,11 +96,16 @@ _YES_AND_NO = (
 _FIRST = 100
 # How a date is written as a number. A column's name must say that it is one.
 _COMPACT = "%Y%m%d"
-_GLUED_TIME = re.compile(r"(date|datum|time|zeit)$")
+_GLUED_TIME = re.compile(r"(date|datum|dat|time|zeit|zet)$")
 _SERIAL = re.compile(r"[0-9]{5}(\.[0-9]{1,16})?")
 # Days of a spreadsheet of the years 1980 to 2099.
 _SERIAL_DAYS = range(29_221, 73_051)
 _WHOLE = re.compile(r"[0-9]+\.0+")
+_CLOCK_SHAPES = {
+    "%H%M%S": re.compile("([01][0-9]|2[0-3])([0-5][0-9]){2}"),
+    "%H:%M:%S": re.compile("([01]?[0-9]|2[0-3])(:[0-5][0-9]){2}"),
+    "%H:%M": re.compile("([01]?[0-9]|2[0-3]):[0-5][0-9]"),
+}
 # Epoch seconds of the years 2000 to 2099.
 _EPOCH = range(946_684_800, 4_102_444_800)
 _LETTERS = str.maketrans(
@@ -448,7 +453,9 @@ def _type_of_json(name: str, values: Collection[str], kinds: set[str]) -> Type:
         return Type("boolean", "all values are true or false")
     if kinds == {STRING}:
         counted = _counted(name, values) if all(_INTEGER.fullmatch(one) for one in values) else None
-        return counted or _times(values) or _written_times(values) or Type("varchar", "texts")
+        return (
+            counted or _times(values) or _written_times(values) or _signed_numbers(values) or Type("varchar", "texts")
+        )
     if kinds <= {NUMBER, STRING} and is_code(name):
         return Type("varchar", "numbers that name a thing", {"json_types": ["string", "integer"]})
     if kinds == {NUMBER} and all(map(_in_range, values)):
@@ -510,6 +517,17 @@ def _fitting(kind: str, choices: Sequence[tuple[str, ...]], values: Sequence[str
     naive = "" if used[0] in _ZONED or kind == "date" else f"; {NAIVE}"
     option: object = used[0] if len(used) == 1 else used
     return Type(kind, f"written as {' or '.join(used)}{naive}", {"time_format": option})
+
+
+def time_of_two(date: Type, clock_name: str, clocks: Collection[str]) -> Type | None:
+    """Recognize the time of day of a column of dates, in a column beside it, such as SAP's 235959. The blank is of the joined text."""
+    said = date.options.get("time_format", "%Y-%m-%d")
+    if date.name != "date" or not isinstance(said, str) or "%" not in said or not clocks or not event_rank(clock_name):
+        return None
+    for written, shape in _CLOCK_SHAPES.items():
+        if all(map(shape.fullmatch, clocks)):
+            return Type("timestamp", f"a date and a time in two columns; {NAIVE}", {"time_format": f"{said} {written}"})
+    return None
 
 
 def mostly_time(texts: Sequence[str]) -> tuple[Type, int] | None:

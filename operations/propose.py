@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain, combinations
+from itertools import chain, combinations, pairwise
 
 from ingestion.addresses import shown
 from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.names import fold
+from ingestion.times import joined
 from operations import guesses
 from operations.dialects import OTHER_ENCODINGS
 from operations.guesses import Type, is_currency, plain_names
+from operations.numbers import listed
 from operations.readings import as_read
 from operations.samples import JSON_LINES, TABLE, Row, Sample, table_of
 
@@ -89,8 +91,18 @@ class Proposal:
     def rows(self, count: int) -> list[dict[str, str | None]]:
         """Return the first rows of the sample as the contract reads them, by its names. What it cannot read is marked."""
         places = {name: place for place, name in enumerate(self.sample.columns)}
-        read = [(one, places[one.header]) for one in self.columns if one.header is not None]
-        return [{one.name: _as_read(one, row[place]) for one, place in read} for row in self.sample.rows[:count]]
+        read = [
+            (one, [places[name] for name in listed(one.options.get("join")) or [one.header]])
+            for one in self.columns
+            if one.header is not None
+        ]
+        return [
+            {
+                one.name: _as_read(one, joined(row[place] for place in at) if len(at) > 1 else row[at[0]])
+                for one, at in read
+            }
+            for row in self.sample.rows[:count]
+        ]
 
 
 def _as_read(column: ProposedColumn, text: str | None) -> str | None:
@@ -211,6 +223,8 @@ def _columns(sample: Sample, notes: _Notes) -> list[_Column]:
         missing = sum(not text for text in texts)
         found.append(_Column(name, header, label, texts, values, missing, proposed))
     _read_by_the_rest(sample, found)
+    if sample.format != TABLE:
+        _join_times(found)
     if not found:
         raise Permanent(
             "no column of the source can be read", where=shown(sample.place), todo="name a place with records"
@@ -238,6 +252,22 @@ def _read_keys_as_they_are(columns: Sequence[_Column], key: tuple[str, ...]) -> 
         )
         if one.name in key and (not is_same or one.type.options):
             one.type = Type("varchar", f"{one.type.why}; as a key of a table, its text is compared")
+
+
+def _join_times(columns: list[_Column]) -> None:
+    """Make one time of a date and the time of day in the column behind it. Of a table, times are read as they are."""
+    for one, other in list(pairwise(columns)):
+        found = guesses.time_of_two(one.type, other.label, other.values)
+        if found and one in columns:
+            one.texts = [joined(texts) for texts in zip(one.texts, other.texts, strict=True)]
+            both = {text for text in one.texts if text}
+            read = guesses.reader("timestamp", found.options)
+            written = found.options["time_format"]
+            if not all(map(read, both)):
+                written = [written, str(written).partition(" ")[0]]
+            one.type = Type(found.name, found.why, {"join": [one.header, other.header], "time_format": written})
+            one.values = both
+            columns.remove(other)
 
 
 def _is_plain(text: str) -> bool:

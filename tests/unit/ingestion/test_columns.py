@@ -65,6 +65,12 @@ def test_what_the_source_does_not_have_is_not_asked_for() -> None:
         ("bigint", {"constant": "x"}, "c.constant is no bigint"),
         ("varchar", {"from": "$.a b"}, "write a path in a line as"),
         ("varchar", {"frm": "a"}, "did you mean from"),
+        ("varchar", {"join": ["a", "b"]}, "c.join is for a timestamp"),
+        ("timestamp", {"join": ["a"]}, "c.join must list two columns or more"),
+        ("timestamp", {"join": "a"}, "c.join must list two columns or more"),
+        ("timestamp", {"join": ["a", "b"], "from": "a"}, "c.from has no effect beside join"),
+        ("timestamp", {"join": ["a", "b"], "constant": "x"}, "c.join has no effect beside constant"),
+        ("timestamp", {"join": ["a", "b"], "personal": True}, "c.personal is for a column of the source"),
     ],
 )
 def test_a_fault_names_the_field(data_type: str, meta: dict[str, object], said: str) -> None:

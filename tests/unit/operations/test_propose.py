@@ -177,6 +177,33 @@ def test_the_key_of_a_table_is_read_as_it_is_or_by_a_query() -> None:
     assert other.columns[1].type == "bigint" and "query" in settings(other)
 
 
+def test_a_date_and_the_time_behind_it_are_one_time() -> None:
+    rows = [["1", "20240131", "235959"], ["2", "20240201", "000000"], ["3", "20240201", None]]
+    found = proposed(["VBELN", "ERDAT", "ERZET"], rows, key=("VBELN",))
+    assert [(one.name, one.type) for one in found.columns] == [
+        ("vbeln", "bigint"),
+        ("erdat", "timestamp"),
+        ("file_time", "timestamp"),
+    ]
+    options = {"join": ["ERDAT", "ERZET"], "time_format": ["%Y%m%d %H%M%S", "%Y%m%d"]}
+    assert found.event_time == "erdat" and found.columns[1].options == options
+    times = ["2024-01-31 23:59:59", "2024-02-01 00:00:00", "2024-02-01 00:00:00"]
+    assert [row["erdat"] for row in found.rows(3)] == times and found.refused == ()
+    other = proposed(["id", "order_date", "order_time"], [["1", "31.01.2024", "9:05"], ["2", "01.02.2024", "23:59"]])
+    assert other.columns[1].options == {"join": ["order_date", "order_time"], "time_format": "%d.%m.%Y %H:%M"}
+    # of a table, and of what is no time of day, nothing is joined
+    table = sample(
+        ["id", "day", "day_time"], [["1", "2024-01-31", "10:00"]], format="table", place="erp.a.b", key=("id",)
+    )
+    assert [one.type for one in propose(Asked("orders", "erp.a.b"), table, NOW).columns] == [
+        "varchar",
+        "date",
+        "varchar",
+    ]
+    odd = proposed(["id", "order_date", "order_time"], [["1", "2024-01-31", "250000"], ["2", "2024-02-01", "12"]])
+    assert [one.name for one in odd.columns][:3] == ["id", "order_date", "order_time"]
+
+
 def test_a_dialect_is_a_setting_and_a_missing_header_is_to_be_decided() -> None:
     csv = {"delimiter": ";", "header": ["id"]}
     found = propose(Asked("orders", "x.csv"), sample(["id"], [["1"], ["2"]], csv=csv), NOW)

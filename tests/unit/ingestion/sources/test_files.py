@@ -285,6 +285,23 @@ def test_a_folder_for_all_days_is_shared_as_one_file_is(home: Home, tmp_path: Pa
     assert not land_reviews(home, tmp_path, location=location).new
 
 
+def test_rows_are_shared_by_a_date_and_a_time_in_two_columns(home: Home, tmp_path: Path) -> None:
+    def land_them(header: str, day: int) -> Landing:
+        (tmp_path / "all.csv").write_text(f"{header}\nr1,1,20261110,233000\nr2,1,20261110,223000\nr3,1,20261111,\n")
+        text = REVIEWS.replace("LOCATION", str(tmp_path / "all.csv")).replace("EXPECTED", "")
+        meta = 'join: [ERDAT, ERZET], timezone: Europe/Berlin, time_format: ["%Y%m%d %H%M%S", "%Y%m%d"]'
+        path = tmp_path / "staging_reviews.yml"
+        path.write_text(text.replace("timestamp, config: {meta: {", f"timestamp, config: {{meta: {{{meta}, "))
+        window = Window.parse(f"2026-11-{day:02}", f"2026-11-{day + 1:02}")
+        return sources.ingest("reviews", window, home, NOW, contracts={"reviews": read_contract(path)})
+
+    # an hour before Berlin's midnight
+    assert ids(home, land_them("review_id,stars,ERDAT,ERZET", 10)) == ["r1", "r2", "r3"]
+    assert reading(land_them("review_id,stars,ERDAT,ERZET", 9)).later == 3
+    with pytest.raises(Permanent, match="it has no ERZET"):
+        land_them("review_id,stars,ERDAT,other", 10)
+
+
 def test_a_file_a_month_is_shared_by_its_days_and_read_within_lateness(home: Home, tmp_path: Path) -> None:
     (tmp_path / "2026-10.csv").write_text(HEADER + "r1,1,2026-10-31\n")
     (tmp_path / "2026-11.csv").write_text(HEADER + "r2,1,2026-11-01\nr3,1,2026-11-02\n")
