@@ -192,6 +192,40 @@ def documents(path: Path) -> Rows:
     return expected
 
 
+def postings(path: Path) -> Rows:
+    """Postings as accountants keep them in a workbook: signs of a currency, parentheses, percentages, days since 1900."""
+    rows, expected = [], []
+    for number in range(120):
+        at = datetime(2026, 11, 1 + number % 28, number % 24, 30)
+        amount = Decimal(number * 137 + 5) * (-1 if number % 4 == 0 else 1)
+        text = f"{abs(amount):,.2f}"
+        serial = (at - datetime(1899, 12, 30)) / timedelta(days=1)
+        rows.append([f"P-{number:04}", repr(serial), f"(${text})" if amount < 0 else f"${text}", f"{number % 30}.5%"])
+        expected.append(
+            {
+                "posting_no": f"P-{number:04}",
+                "posting_date": at,
+                "amount": amount,
+                "rate": Decimal(f"{number % 30}.5") / 100,
+            }
+        )
+    path.write_text(cells(["Posting No.", "Posting Date", "Amount", "Rate"], rows))
+    return expected
+
+
+def positions(path: Path) -> Rows:
+    """Positions as SAP's tables hold them: a composite key with zeros in front, fixed widths, a date and a time in two columns."""
+    rows, expected = [], []
+    for number in range(120):
+        at = datetime(2026, 11, 1 + number % 28, number % 24, number % 60, (7 * number) % 60)
+        key = [f"{4711 + number // 4:010}", f"{10 * (1 + number % 4):06}"]
+        currency = "EUR" if number % 2 else "CHF"
+        rows.append([*key, f"{currency}  ", f"{at:%Y%m%d}", f"{at:%H%M%S}"])
+        expected.append({"vbeln": key[0], "posnr": key[1], "waerk": currency, "erdat": at, "vbap_date": at.date()})
+    path.write_text(cells(["VBELN", "POSNR", "WAERK", "ERDAT", "ERZET"], rows, delimiter="|"))
+    return expected
+
+
 def sheet(path: Path) -> Rows:
     """A sheet as Excel saves it: a mark at the start, and a first line that names the delimiter."""
     rows = [[f"A{number}", f"{number},50"] for number in range(120)]
@@ -239,9 +273,11 @@ def followed(tmp_path_factory: pytest.TempPathFactory, shop: Home) -> Iterator[d
         "messages": messages(exports / "segment" / "2026-11-02"),
         "web_orders": orders_with_lines(exports / "shopify.csv"),
         "belege": documents(exports / "sap.csv"),
+        "postings": postings(exports / "postings.csv"),
+        "vbap": positions(exports / "vbap.txt"),
         "artikel": sheet(exports / "excel.csv"),
         "events": parquet(exports / "dt=2026-11-01"),
-        "partners": [{"nr": f"K{number:<5}", "name": f"Firma {number}"} for number in range(120)],
+        "partners": [{"nr": f"K{number}", "name": f"Firma {number}"} for number in range(120)],
     }
     with psycopg.connect(shop.database_url(), autocommit=True) as database:
         database.execute("create schema erp")
@@ -256,6 +292,8 @@ def followed(tmp_path_factory: pytest.TempPathFactory, shop: Home) -> Iterator[d
         "messages": ("'${EXPORTS}/segment/{date}/*.json.gz'", "2026-11-02 --to 2026-11-03"),
         "web_orders": ("'${EXPORTS}/shopify.csv' --key Id --event-time 'Created at'", "2026-11-01 --to 2026-11-02"),
         "belege": ("'${EXPORTS}/sap.csv'", "2026-11-01 --to 2026-11-29"),
+        "postings": ("'${EXPORTS}/postings.csv'", "2026-11-01 --to 2026-11-29"),
+        "vbap": ("'${EXPORTS}/vbap.txt'", "2026-11-01 --to 2026-11-29"),
         "artikel": ("'${EXPORTS}/excel.csv'", "2026-11-01 --to 2026-11-02"),
         "events": ("'${EXPORTS}/dt={date}/*.parquet'", "2026-11-01 --to 2026-11-02"),
         "partners": ("erp.erp.partners", "2026-11-01 --to 2026-11-02"),
@@ -294,7 +332,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory, shop: Home) -> Iterator[d
         database.execute("drop schema erp cascade")
 
 
-DATASETS = ["sales", "hits", "snow", "messages", "web_orders", "belege", "artikel", "events", "partners"]
+DATASETS = [
+    *("sales", "hits", "snow", "messages", "web_orders", "belege", "postings", "vbap", "artikel", "events", "partners"),
+]
 DECIDED = {
     "sales": (["row_id"], "invoice_date", None),
     "hits": (["event_bundle_sequence_id"], "event_timestamp", None),
@@ -302,6 +342,8 @@ DECIDED = {
     "messages": (["message_id"], "timestamp", None),
     "web_orders": (["id"], "created_at", "file_time"),
     "belege": (["beleg", "pos"], "buchungsdatum", "file_time"),
+    "postings": (["posting_no"], "posting_date", "file_time"),
+    "vbap": (["vbeln", "posnr"], "erdat", "file_time"),
     "artikel": (["artikel"], None, "file_time"),
     "events": (["event_id"], "derived_tstamp", "file_time"),
     "partners": (["nr"], None, "changed_at"),
