@@ -363,8 +363,8 @@ _FOUND = """
     select 'fate' as what, fate as name, count(*) as records, cast(null as varchar[]) as examples
     from records.{dataset} group by fate
     union all
-    select 'fate', case when reasons = ['not_selected'] then 'withdrawn' else 'dead_letter' end as name, count(*), null
-    from scratch.staging.{dataset} where reasons is not null group by name
+    select 'fate', case when reasons = ['not_selected'] then 'withdrawn' else 'dead_letter' end, count(*), null
+    from scratch.staging.{dataset} where reasons is not null group by all
     union all
     select 'fate', 'held', count(*), null from scratch.staging.{dataset}
     where reasons is null and batch_id in (select batch_id from plan.held) having count(*) > 0

@@ -196,7 +196,7 @@ def postings(path: Path) -> Rows:
     """Postings as accountants keep them in a workbook: signs of a currency, parentheses, percentages, days since 1900."""
     rows, expected = [], []
     for number in range(120):
-        at = datetime(2026, 11, 1 + number % 28, number % 24, 30)
+        at = datetime(2026, 11, 1 + number % 20, number % 24, 30)
         amount = Decimal(number * 137 + 5) * (-1 if number % 4 == 0 else 1)
         text = f"{abs(amount):,.2f}"
         serial = (at - datetime(1899, 12, 30)) / timedelta(days=1)
@@ -217,7 +217,7 @@ def positions(path: Path) -> Rows:
     """Positions as SAP's tables hold them: a composite key with zeros in front, fixed widths, a date and a time in two columns."""
     rows, expected = [], []
     for number in range(120):
-        at = datetime(2026, 11, 1 + number % 28, number % 24, number % 60, (7 * number) % 60)
+        at = datetime(2026, 11, 1 + number % 20, number % 24, number % 60, (7 * number) % 60)
         key = [f"{4711 + number // 4:010}", f"{10 * (1 + number % 4):06}"]
         currency = "EUR" if number % 2 else "CHF"
         rows.append([*key, f"{currency}  ", f"{at:%Y%m%d}", f"{at:%H%M%S}"])
