@@ -1,11 +1,14 @@
 """Follow a page of docs/ in a separate checkout: its files where it says they go, its commands as written."""
 
+import atexit
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -36,25 +39,73 @@ def blocks(page: str) -> list[tuple[str, str]]:
     return re.findall(r"^`([^`\n]+)`\n\n```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
+# Import what takes seconds and is not of the checkout; then run each job, a line of JSON, in a child, and answer with its status.
+SERVER = """
+import gc, importlib, json, os, sys, traceback
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+gc.freeze()
+for line in sys.stdin:
+    job = json.loads(line)
+    child = os.fork()
+    if not child:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+for number, (name, mode) in enumerate([("typed", "r"), ("shown", "w"), ("told", "w")]):
+    with open(os.path.join(job["folder"], name), mode) as file:
+        os.dup2(file.fileno(), number)
+sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+os.chdir(job["checkout"])
+os.environ.clear()
+os.environ.update(job["environment"])
+sys.path.insert(0, job["checkout"])
+sys.argv[1:] = []
+status = 0
+try:
+    exec(job["code"], {"__name__": "__main__"})
+except BaseException:
+    traceback.print_exc()
+    status = 1
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(status)  # the libraries' threads stayed in the server, and an ordinary exit would wait for them
+"""
+IMPORTED = (
+    *("click", "duckdb", "numpy", "psycopg", "pyarrow.dataset", "pyarrow.parquet", "rich.console", "sqlglot", "yaml"),
+    *("dbt.cli.main", "dbt.adapters.duckdb", "great_expectations"),
+)
+
+
+@cache
+def server() -> subprocess.Popen[str]:
+    """Start the process that forks the checkouts' processes. It ends with this one, or as its input ends."""
+    started = subprocess.Popen(
+        [sys.executable, "-c", SERVER, *IMPORTED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
+    )
+    atexit.register(started.communicate)
+    return started
+
+
 def run(checkout: Path, code: str, typed: str = "", **environment: str) -> list[str]:
-    """Run Python in the checkout; return its lines that begin with `answer`."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        input=typed,
-        cwd=checkout,
-        env=os.environ
-        | {
+    """Run Python in the checkout, in a process of its own; return its lines that begin with `answer`."""
+    asked, answered = server().stdin, server().stdout
+    assert asked and answered
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "typed").write_text(typed)
+        of_checkout = {
             "PYTHONPATH": str(checkout),
             "CLEARWELL_HOME": str(checkout / "data"),
             "AIRFLOW_HOME": str(checkout / "airflow"),
         }
-        | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [line.removeprefix("answer ") for line in done.stdout.splitlines() if line.startswith("answer ")]
+        job = {"folder": folder, "checkout": str(checkout), "code": code}
+        asked.write(json.dumps({**job, "environment": os.environ | of_checkout | environment}) + "\n")
+        asked.flush()
+        status = answered.readline()
+        assert status == "0\n", status + (Path(folder) / "told").read_text()[-3000:]
+        shown = (Path(folder) / "shown").read_text()
+    return [line.removeprefix("answer ") for line in shown.splitlines() if line.startswith("answer ")]
 
 
 def type_in(checkout: Path, *commands: str, **environment: str) -> list[tuple[str, int]]:

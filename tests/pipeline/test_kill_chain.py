@@ -3,7 +3,6 @@
 Each command runs in its own process, and is killed at a random moment within the time it takes undisturbed.
 """
 
-import multiprocessing
 import random
 import signal
 import time
@@ -26,6 +25,7 @@ from ingestion.manifest import Manifest
 from ingestion.window import Window
 from operations import damage, decide, hashes, heal, ledger, maintain, repair
 from operations.decide import By
+from tests.pipeline.children import children
 from warehouse import build as warehouse
 from warehouse import publish, state
 from warehouse.plan import Build, Request
@@ -34,9 +34,6 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 WINDOWS = [Window.parse(start, end) for start, end in pairwise(DAYS)]
 LIMIT_SECONDS = 600
-
-children = multiprocessing.get_context("forkserver")
-children.set_forkserver_preload([__name__, "duckdb", "pyarrow.parquet", "dbt.cli.main", "great_expectations"])
 
 
 def ingest_first(home: Home, now: datetime) -> None:

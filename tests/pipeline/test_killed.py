@@ -6,7 +6,6 @@ and the last of each place in the code, a child process is killed and a call is 
 
 import errno
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -31,6 +30,7 @@ from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import hashes, ledger
+from tests.pipeline.children import children
 from warehouse import build as warehouse
 from warehouse import state
 
@@ -53,10 +53,6 @@ TRACES = {
 }
 SOME, EACH = 5, 0
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES)
-
-# A new process per kill, but with imports done only once.
-children = multiprocessing.get_context("forkserver")
-children.set_forkserver_preload([__name__, "duckdb", "pyarrow.parquet"])
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 
 from ingestion.contract import PROJECT
 
+_ENVIRONMENT = jinja2.Environment(extensions=["jinja2.ext.do"])
 _MACRO = re.compile(r"\{%-? macro (\w+)\(.*?endmacro -?%\}", re.S)
 
 
@@ -23,7 +25,6 @@ def project(
     connection: duckdb.DuckDBPyConnection, contracts: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Return every macro by name. `contracts` are tables of a source YAML, which take precedence over the project's own."""
-    environment = jinja2.Environment(extensions=["jinja2.ext.do"])
     known = {**_contracts(), **(contracts or {})}
 
     def leave(value: Any) -> None:
@@ -45,26 +46,31 @@ def project(
     names["adapter"] = SimpleNamespace(dispatch=lambda name: names[f"duckdb__{name}"])
     for path in sorted((PROJECT / "macros").rglob("*.sql")):
         for match in _MACRO.finditer(path.read_text()):
-            names[match[1]] = _macro(environment, match[1], match[0], names)
+            names[match[1]] = _macro(match[1], match[0], names)
     names["contract"] = contract
     # it would read the decisions of a state, and there is none
     names["retracted_batches"] = lambda _: names["no_values"]()
     return names
 
 
+@cache
 def _contracts() -> dict[str, dict[str, Any]]:
     found = (yaml.safe_load(path.read_text()) for path in (PROJECT / "models" / "staging").glob("*.yml"))
     return {table["name"]: table for body in found for table in body["sources"][0]["tables"]}
 
 
-def _macro(environment: jinja2.Environment, name: str, text: str, names: dict[str, Any]) -> Callable[..., Any]:
-    template = environment.from_string(text, names)
-
+def _macro(name: str, text: str, names: dict[str, Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
         # render at each call, so that a macro sees all others
         try:
-            return getattr(template.make_module(names), name)(*arguments, **named)
+            return getattr(_template(text).make_module(names), name)(*arguments, **named)
         except _Return as found:
             return found.args[0]
 
     return call
+
+
+@cache
+def _template(text: str) -> jinja2.Template:
+    """Compile a macro, once for all tests: all of them together take most of a second."""
+    return _ENVIRONMENT.from_string(text)
