@@ -6,7 +6,22 @@ import multiprocessing
 children = multiprocessing.get_context("forkserver")
 children.set_forkserver_preload(
     [
-        *("pytest", "duckdb", "pyarrow.parquet", "psycopg", "dbt.cli.main", "dbt.adapters.duckdb", "great_expectations"),
-        *("cli.main", "demo.simulate", "operations.heal", "operations.ledger", "operations.maintain", "warehouse.build"),
+        *(
+            "pytest",
+            "duckdb",
+            "pyarrow.parquet",
+            "psycopg",
+            "dbt.cli.main",
+            "dbt.adapters.duckdb",
+            "great_expectations",
+        ),
+        *(
+            "cli.main",
+            "demo.simulate",
+            "operations.heal",
+            "operations.ledger",
+            "operations.maintain",
+            "warehouse.build",
+        ),
     ]
 )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import pyarrow as pa
@@ -92,48 +93,71 @@ CASES: dict[str, tuple[Callable[[Path, str, Rows], None], str, str]] = {
     "csv": (
         as_semicolons,
         "rows",
-        '"${REVIEWS}/{year}{month}{day}_*.csv.gz", csv: {delimiter: ";", quote: "\'", encoding: cp1252, header: ['
+        '"${REVIEWS}/csv/{year}{month}{day}_*.csv.gz", csv: {delimiter: ";", quote: "\'", encoding: cp1252, header: ['
         + ", ".join(COLUMNS)
         + "]}",
     ),
-    "parquet": (as_parquet, "rows", '"${REVIEWS}/dt={date}/*.parquet"'),
-    "avro": (as_avro, "rows", '"${REVIEWS}/dt={date}/*.avro"'),
-    "lines": (as_lines, "json_lines", '"${REVIEWS}/{date}/{hour}/*"'),
+    "parquet": (as_parquet, "rows", '"${REVIEWS}/parquet/dt={date}/*.parquet"'),
+    "avro": (as_avro, "rows", '"${REVIEWS}/avro/dt={date}/*.avro"'),
+    "lines": (as_lines, "json_lines", '"${REVIEWS}/lines/{date}/{hour}/*"'),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_gold_is_what_the_page_shows_whatever_the_files_are(case: str, tmp_path: Path) -> None:
-    write, form, location = CASES[case]
+def page_of(case: str) -> str:
+    """Return the page for a dataset of its own, with its own models, whose files are of another form."""
+    _, form, location = CASES[case]
     page = PAGE.replace('"${REVIEWS}/{date}.csv"', location).replace(
-        "source: reviews, format: rows", f"source: reviews, format: {form}"
+        "source: reviews, format: rows", f"source: reviews_{case}, format: {form}"
     )
     page = re.sub(r", from: (Review ID|\[Stars[^\]]*\])", "", page)
     assert location in page and f"format: {form}" in page and "from: " not in page.split("## 2.")[0].split("```yaml")[1]
-    root = make_checkout(tmp_path / "checkout", page)
+    page = page.replace("plan_review_dates", f"plan_{case}_dates").replace("daily_ratings", f"daily_ratings_{case}")
+    page = re.sub(r"(?<=_)reviews\b|(?<=\(')reviews(?=')|(?<== ')reviews(?=')", f"reviews_{case}", page)
+    return page.replace("- name: reviews\n", f"- name: reviews_{case}\n").replace("`reviews/", f"`{case}/")
+
+
+# What each partner's table of gold, ledger and dead letters hold.
+Shown = dict[str, tuple[list[dict[str, Any]], ...]]
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """Follow the page for all partners in one checkout, and return what the commands of each show."""
+    root = make_checkout(tmp_path_factory.mktemp("checkout"), "\n".join(page_of(case) for case in CASES))
     project = root / "dbt_project" / "dbt_project.yml"
-    text = project.read_text().replace("  datasets: [", "  datasets: [reviews, ")
-    project.write_text(text.replace("  restated:\n", "  restated:\n    daily_ratings: plan_review_dates\n"))
-    files = tmp_path / "files"
-    files.mkdir()
-    for day, rows in days().items():
-        write(files, day, rows)
-    answers = own.type_in(
+    datasets = "".join(f"reviews_{case}, " for case in CASES)
+    restated = "".join(f"    daily_ratings_{case}: plan_{case}_dates\n" for case in CASES)
+    text = project.read_text().replace("  datasets: [", f"  datasets: [{datasets}")
+    project.write_text(text.replace("  restated:\n", f"  restated:\n{restated}"))
+    files = tmp_path_factory.mktemp("files")
+    for case, (write, _, _) in CASES.items():
+        (files / case).mkdir()
+        for day, rows in days().items():
+            write(files / case, day, rows)
+    *done, letters, recount = own.type_in(
         root,
-        "clearwell contracts release reviews",
+        *(f"clearwell contracts release reviews_{case}" for case in CASES),
         "clearwell contracts check",
-        "clearwell ingest reviews --from 2026-11-01 --to 2026-11-03",
+        *(f"clearwell ingest reviews_{case} --from 2026-11-01 --to 2026-11-03" for case in CASES),
         "clearwell build",
-        'clearwell sql --json "from gold.daily_ratings order by all"',
+        *(f'clearwell sql --json "from gold.daily_ratings_{case} order by all"' for case in CASES),
+        *(f"clearwell ledger --dataset reviews_{case} --json" for case in CASES),
         "clearwell dead-letters list --json",
-        "clearwell ledger --dataset reviews --json",
         "clearwell ledger --recount",
         REVIEWS=str(files),
     )
-    assert [status for _, status in answers] == [0] * len(answers), answers
+    assert [status for _, status in [*done, letters, recount]] == [0] * (len(done) + 2), done
+    shown = [json.loads(text) for text, _ in done[-2 * len(CASES) :]]
+    gold, ledger = shown[: len(CASES)], shown[len(CASES) :]
+    refused = [[row for row in json.loads(letters[0]) if row["dataset"] == f"reviews_{case}"] for case in CASES]
+    return dict(zip(CASES, zip(gold, ledger, refused, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gold_is_what_the_page_shows_whatever_the_files_are(case: str, followed: Shown) -> None:
+    gold, ledger, letters = followed[case]
     shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:2] == "| "]
-    found = json.loads(answers[4][0])
-    assert [list(found[0]), *([str(value) for value in row.values()] for row in found)] == shown
-    assert [row["reasons"] for row in json.loads(answers[5][0])] == ["out_of_range:stars"]
-    (counts,) = json.loads(answers[6][0])
+    assert [list(gold[0]), *([str(value) for value in row.values()] for row in gold)] == shown
+    assert [row["reasons"] for row in letters] == ["out_of_range:stars"]
+    (counts,) = ledger
     assert [counts[name] for name in ("bronze", "current", "superseded", "dead_letter")] == [6, 4, 1, 1]

@@ -315,12 +315,25 @@ def test_a_file_that_cannot_be_read_holds_its_dataset_until_it_is_replaced_or_re
         assert desk.events() == events
 
 
+@pytest.fixture(scope="module")
+def narrower(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose contract of orders does not allow the shop's statuses."""
+    root = tmp_path_factory.mktemp("narrower")
+    project = Path(shutil.copytree(PROJECT, root / "project", ignore=shutil.ignore_patterns("target", "logs")))
+    path = project / "models" / "staging" / "staging_orders.yml"
+    text = path.read_text()
+    assert "allowed: [created, paid, " in text
+    path.write_text(text.replace("allowed: [created, paid, ", "allowed: [created, "))
+    return project
+
+
 @pytest.mark.parametrize("replay", [DAY, "--full"])
 def test_a_replay_that_takes_from_readers_is_refused_until_it_is_accepted_or_dropped(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, replay: str
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, narrower: Path, replay: str
 ) -> None:
     before = desk.type("hash")
-    with narrower_contract(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(dbt, "PROJECT", narrower)
         told = desk.type(f"build {replay} {WHY}", 1)
         assert "held_batches_are_new" in told and "builds accept" in told
         found = desk.status(healthy=False)
@@ -341,16 +354,3 @@ def test_a_replay_that_takes_from_readers_is_refused_until_it_is_accepted_or_dro
         assert desk.value("select count(*) from silver.dead_letters") == 40
         assert desk.revenue() is None
         desk.balances()
-
-
-@contextmanager
-def narrower_contract(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use a project whose contract of orders does not allow the shop's statuses."""
-    project = Path(shutil.copytree(PROJECT, root / "project", ignore=shutil.ignore_patterns("target", "logs")))
-    path = project / "models" / "staging" / "staging_orders.yml"
-    text = path.read_text()
-    assert "allowed: [created, paid, " in text
-    path.write_text(text.replace("allowed: [created, paid, ", "allowed: [created, "))
-    with monkeypatch.context() as patch:
-        patch.setattr(dbt, "PROJECT", project)
-        yield
