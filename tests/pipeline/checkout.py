@@ -45,6 +45,7 @@ import gc, importlib, json, os, sys, traceback
 for name in sys.argv[1:]:
     importlib.import_module(name)
 gc.freeze()
+gc.set_threshold(100_000, 10, 10)
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()
