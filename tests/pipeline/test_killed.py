@@ -119,16 +119,26 @@ def in_child(step: int, report: Path, work: Callable[..., object], *arguments: o
 
 
 def kill_once_written(path: Path, work: Callable[..., object], *arguments: object) -> None:
-    """Do the work in a child process, and kill it while it writes this file."""
-    child = children.Process(target=work, args=arguments)
-    child.start()
-    for _ in range(1200):
-        if path.exists() and path.stat().st_size:
-            break
-        time.sleep(0.05)
-    child.kill()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL and path.stat().st_size
+    """Do the work in a child process, and kill it while it writes this file; again if the file was gone before the kill."""
+    for _ in range(10):
+        child = children.Process(target=work, args=arguments)
+        child.start()
+        for _ in range(6000):
+            if is_written(path):
+                break
+            time.sleep(0.01)
+        child.kill()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        if is_written(path):
+            return
+    pytest.fail(f"no kill left {path.name} behind")
+
+
+def is_written(path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return path.stat().st_size > 0
+    return False
 
 
 def steps_of(spread: int, report: Path, work: Callable[..., object], *arguments: object) -> list[int]:
