@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ from ingestion import log
 
 # The commands that keep the work done so far when they are stopped.
 _GOES_ON = ("ingest", "sweep", "run", "build", "heal", "repair", "forget", "demo", "up")
+_DEBUG = "Next: run it again with `clearwell --debug`"
 # DuckDB's error for Ctrl-C while it runs a query.
 _INTERRUPTED = "Query interrupted"
 # Exit statuses as a shell has them: 128 plus the number of the signal.
@@ -95,12 +97,16 @@ class Commands(click.Group):
         except Exception as error:
             if isinstance(error, RuntimeError) and str(error) == _INTERRUPTED:
                 _stop(ctx)
+            if isinstance(error, click.ClickException | click.exceptions.Exit | click.Abort):
+                raise  # click says them
             told = _told(error)
             if not told and log.is_structured():
                 log.unexpected()
                 sys.exit(1)
-            if ctx.params.get("debug") or not told:
+            if ctx.params.get("debug"):
                 raise
+            if not told:
+                told = _unexpected(error)
             _say(f"error: {told}")
             sys.exit(1)
 
@@ -123,8 +129,17 @@ def _told(error: Exception) -> str:
     if found := faults.fault_of(error):
         return str(found)
     if isinstance(error, duckdb.Error):
-        return f"DuckDB failed: {' '.join(str(error).split())}. Next: run it again with `clearwell --debug` for the traceback"
+        from warehouse.error_texts import without_values
+
+        return f"DuckDB failed: {' '.join(without_values(str(error)).split())}. {_DEBUG} for all of it"
     return ""
+
+
+def _unexpected(error: Exception) -> str:
+    """Show where an unexpected exception was raised, and return its kind as one line. Its words may hold personal data."""
+    for line in traceback.format_tb(error.__traceback__):
+        click.echo(line, nl=False, err=True)
+    return f"an unexpected {type(error).__name__}. {_DEBUG} for its words, which may hold personal data"
 
 
 def _say(message: str) -> None:

@@ -1,9 +1,11 @@
 """Shared by the DAGs: a source's owner, the retry policy, the window that a run owns, its connections, and the task that lands it."""
 
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import (
@@ -23,7 +25,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRescheduleEx
 from ingestion import log
 from ingestion.connections import needed, variable
 from ingestion.contract import CADENCES, read_contracts, say_duration, source_ends
-from ingestion.errors import Permanent
+from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.kinds import KINDS
 from ingestion.window import Window
 from warehouse.lineage import gold_tables
@@ -113,12 +115,30 @@ PERSISTENCE = {
 
 @contextmanager
 def observed() -> Iterator[None]:
-    """Give what a task logs the ids of its run, and its errors of the machine their names."""
+    """Give what a task logs the ids of its run, and its errors of the machine their names.
+
+    Airflow logs an exception with all its words, and with those of its cause. They may hold personal data, so an unexpected
+    exception is told by its kind and its places, and the cause of one of ours is left out.
+    """
     from ingestion.faults import named  # imports DuckDB
 
     log.set_up_task()
-    with log.bound(clock=now, **_ids()), named():
-        yield
+    with log.bound(clock=now, **_ids()):
+        try:
+            with named():
+                yield
+        except ClearwellError as error:
+            raise error from None
+        except Exception as error:
+            if type(error).__module__.startswith("airflow"):  # such as one that reschedules the task
+                raise
+            for line in traceback.format_tb(error.__traceback__):
+                say(line.rstrip())
+            raise Transient(
+                f"an unexpected {type(error).__name__}",
+                where=f"{Path((at := traceback.extract_tb(error.__traceback__)[-1]).filename).name}:{at.lineno}",
+                todo="read the places in the task's log; the same command with `clearwell --debug` shows the words as well",
+            ) from None
 
 
 def _ids() -> dict[str, str]:

@@ -3,6 +3,7 @@
 An alert is open from when it is first found until it is found no longer. Each endpoint gets one message when an alert opens, at
 most one reminder per day, and one when it is over. An alert that another one explains is told with that one, not by itself.
 One that opens and closes again and again is over only when it has been quiet for long, so that it is told at a bounded rate.
+Numbers of days on which another alert was open stay unusual when that one is over: they are told no earlier than with a reminder.
 
 The record is `alerts.json` in the home. It is replaced by a rename, under a lock that is never held while a message is sent. A
 message is recorded before it is sent, and again after: if a process dies in between, nobody knows whether it was sent. It is not
@@ -33,6 +34,8 @@ REMIND_EVERY = timedelta(days=1)
 _SENDING = timedelta(minutes=15)
 # What an endpoint did not take by then about an alert that is over, nobody needs any more.
 _FORGET_AFTER = timedelta(days=1)
+# These explain unusual numbers of their days, which stay unusual for a week after: so long, they are remembered.
+_REMEMBERED, _REMEMBER = ("empty", "few_records"), timedelta(days=8)
 # An alert that opened so often within this time is flapping: then it is over only after so long without it.
 _FLAPS, _FLAPPING, _QUIET = 3, timedelta(days=1), timedelta(hours=6)
 _PATIENCE_SECONDS = 60.0
@@ -65,7 +68,8 @@ KINDS: Mapping[str, bool] = {
 class Alert:
     """One thing that is wrong. `about` is the dataset, source, DAG or check; `todo` is what to type.
 
-    `causes` name alerts that would explain this one, the likeliest first: each the key of one alert, or a kind.
+    `causes` name alerts that would explain this one, the likeliest first: each the key of one alert, or a kind. `days` are those
+    that it is about, as FIRST/LAST, if it is about days that are over.
     """
 
     kind: str
@@ -75,11 +79,13 @@ class Alert:
     about: str = ""
     rows: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"{self.kind} is no kind of alert")
         # lists, as read from the record
+        object.__setattr__(self, "days", tuple(self.days))
         object.__setattr__(self, "rows", tuple(self.rows))
         object.__setattr__(self, "causes", tuple(self.causes))
 
@@ -125,10 +131,11 @@ def _lately(moments: Iterable[datetime], now: datetime) -> tuple[datetime, ...]:
 
 @dataclass(frozen=True)
 class Group:
-    """An alert and those that it explains."""
+    """An alert and those that it explains; or one that is left of an alert that is over, which it `follows`."""
 
     entry: Entry
     implied: tuple[Alert, ...] = ()
+    follows: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -155,9 +162,21 @@ def grouped(record: Mapping[str, Entry]) -> list[Group]:
             roots[root].append(entry.alert)
     order = list(KINDS)
     return [
-        Group(open_now[key], tuple(sorted(implied, key=lambda one: one.key)))
+        Group(open_now[key], tuple(sorted(implied, key=lambda one: one.key)), _followed(open_now[key].alert, record))
         for key, implied in sorted(roots.items(), key=lambda one: (order.index(open_now[one[0]].alert.kind), one[0]))
     ]
+
+
+def _followed(alert: Alert, record: Mapping[str, Entry]) -> Entry | None:
+    """Return the alert that is over and was open on all days that this one is about. It is noticed hours after it begins."""
+    for key in alert.causes:
+        entry = record.get(key)
+        if entry and entry.over_at and entry.alert.kind in _REMEMBERED and alert.days:
+            first, last = (entry.since - timedelta(days=1)).date().isoformat(), entry.over_at.date().isoformat()
+            spans = [one.split("/") for one in alert.days]
+            if all(begins <= last and ends >= first for begins, ends in spans):
+                return entry
+    return None
 
 
 def _root(key: str, open_now: Mapping[str, Entry]) -> str:
@@ -218,11 +237,14 @@ def _found_no_more(entry: Entry, now: datetime) -> Entry:
 def due(record: Mapping[str, Entry], ids: Iterable[str], now: datetime) -> list[tuple[str, str, str]]:
     """List the messages to send now: the endpoint, the alert's key, and opened, reminder or over."""
     ids = list(ids)
-    roots = {one.entry.alert.key for one in grouped(record)}
+    roots = {one.entry.alert.key: one for one in grouped(record)}
     found = []
     for key, entry in record.items():
+        follows = roots[key].follows if key in roots else None
         for name in ids:
             told = entry.told.get(name)
+            if not told and follows and follows.over_at and (heard := follows.told.get(name)) and heard.state == "sent":
+                told = Told("opened", max(entry.since, follows.over_at), "sent")
             if what := _next(entry, told, key in roots, now):
                 found.append((name, key, what))
     return found
@@ -233,7 +255,8 @@ def _next(entry: Entry, told: Told | None, is_root: bool, now: datetime) -> str:
     if told and told.state == "sending" and timedelta(0) <= now - told.at < _SENDING:
         return ""
     if entry.over_at is not None:
-        return "" if told is None or _is_told(told) else "over"
+        is_old = now - entry.over_at >= _FORGET_AFTER
+        return "" if told is None or _is_told(told) or is_old else "over"
     if not is_root:
         return ""
     if told is None or told.what == "over":
@@ -251,14 +274,16 @@ def _is_told(told: Told) -> bool:
 def pruned(record: Mapping[str, Entry], ids: Iterable[str], now: datetime) -> Record:
     """Return the record without alerts that are over, about which all have been told, and that have not opened for a day.
 
-    What is over for a day goes in any case.
+    What is over for a day goes in any case, except what others may follow.
     """
     ids = set(ids)
 
     def is_done(entry: Entry) -> bool:
         told = [one for name, one in entry.told.items() if name in ids]
         is_told = all(map(_is_told, told)) and not _lately(entry.opened, now)
-        return entry.over_at is not None and (is_told or now - entry.over_at >= _FORGET_AFTER)
+        if entry.over_at is None or (entry.alert.kind in _REMEMBERED and now - entry.over_at < _REMEMBER):
+            return False
+        return is_told or now - entry.over_at >= _FORGET_AFTER
 
     return {key: entry for key, entry in record.items() if not is_done(entry)}
 
@@ -283,6 +308,11 @@ def message(group: Group, what: str, now: datetime, env: Mapping[str, str] = os.
         lines += [f"- {row}" for row in alert.rows[:_MOST_ROWS]]
         if len(alert.rows) > _MOST_ROWS:
             lines.append(f"- and {len(alert.rows) - _MOST_ROWS} more")
+        if (before := group.follows) and before.over_at:
+            kind = before.alert.kind.replace("_", " ")
+            lines.append(
+                f"Explained by an alert that is over since {before.over_at:%Y-%m-%d %H:%M} UTC: {kind}: {before.alert.what}"
+            )
         if group.implied:
             lines.append("Explained by it:")
             lines += [f"- {one.kind.replace('_', ' ')}: {one.what}" for one in group.implied]

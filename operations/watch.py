@@ -486,7 +486,15 @@ def _unusual(published: Published, contracts: Mapping[str, Contract]) -> Iterato
                 *(f"{kind}:{one}" for one in _with_owner(contracts, dataset) for kind in ("empty", "few_records")),
                 f"incomplete:{dataset}",
             ),
+            days=tuple(sorted({_days_of(row["anomaly"]) for row in rows})),
         )
+
+
+def _days_of(anomaly: str) -> str:
+    """Return the days of an unusual number as FIRST/LAST, from its name, such as gold.t:rate:day:2026-10-15."""
+    *_, period, start = anomaly.split(":")
+    first = date.fromisoformat(start[:10])
+    return f"{first}/{first + timedelta(days=6) if period == 'week' else first}"
 
 
 def _findings(published: Published, owner: str) -> Iterator[Alert]:

@@ -3,7 +3,7 @@
 {% for dataset in datasets() %}
 -- depends_on: {{ ref('staging_' ~ dataset) }}
 {% for column in contract(dataset).columns if (column.config.meta or {}).get('unlisted') == 'warn' %}
-select '{{ dataset }}' as dataset, '{{ column.name }}' as column_name, cast({{ column.name }} as varchar) as value, count(*) as records
+select '{{ dataset }}' as dataset, '{{ column.name }}' as column_name, {{ kinds_of_characters(column.name) if column.config.meta.get('personal') else 'cast(' ~ column.name ~ ' as varchar)' }} as value, count(*) as records
 from {{ ref('staging_' ~ dataset) }}
 where reasons is null and {{ column.name }} not in ({{ listed(column.config.meta.allowed) }})
 group by all

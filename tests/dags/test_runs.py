@@ -3,17 +3,19 @@
 import inspect
 import json
 import os
+import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ingestion import sources
 from ingestion.connections import find
-from ingestion.errors import Permanent, Transient
+from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.window import Window
@@ -59,6 +61,33 @@ def fail_with(error: Exception, times: int):
         return NOTHING
 
     return ingest, windows
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("ann.lee@shop.example"),
+        duckdb.ConversionException("Conversion Error: Could not convert string 'ann.lee@shop.example' to INT32"),
+        Permanent("the window is empty", todo="clearwell heal"),
+    ],
+)
+def test_an_error_in_a_task_reaches_airflow_without_words_that_may_be_personal(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dags import common
+
+    with pytest.raises(ClearwellError) as raised, common.observed():
+        try:
+            raise KeyError("ann.lee@shop.example")
+        except KeyError:
+            raise error  # noqa: B904
+    told = "".join(traceback.format_exception(raised.value)) + capsys.readouterr().out
+    assert "ann.lee@" not in told.replace('"ann.lee@shop.example"', "")  # this test's own lines are among the places
+    if isinstance(error, Permanent):
+        assert raised.value is error
+    else:
+        assert isinstance(raised.value, Transient) and type(error).__name__ in str(raised.value)
+        assert "test_runs.py" in told
 
 
 def test_what_is_permanent_fails_at_the_first_try(run, monkeypatch):

@@ -75,6 +75,23 @@ def test_an_error_is_one_line_and_no_traceback(
     assert said in shown.output
 
 
+def test_an_unexpected_error_is_told_by_its_place_and_not_by_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("ann.lee@shop.example")
+
+    monkeypatch.setattr("cli.ledger.Home.from_environment", fail)
+    shown = CliRunner().invoke(main, ["hash"])
+    assert shown.exit_code == 1 and "ann.lee" not in shown.output.replace('raise ValueError("ann.lee', "")
+    assert "test_main.py" in shown.output and "an unexpected ValueError. Next: run it again with" in shown.output
+    assert isinstance(CliRunner().invoke(main, ["--debug", "hash"]).exception, ValueError)
+
+
+def test_a_mistyped_option_is_told_where_logs_are_structured_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARWELL_LOG", "json")
+    shown = CliRunner().invoke(main, ["hash", "--nothing"])
+    assert shown.exit_code == 2 and "No such option" in shown.output
+
+
 def test_a_decision_asks_for_a_reason(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["batches", "retract", "x"], env={"CLEARWELL_HOME": str(tmp_path)})
     assert shown.exit_code == 2 and "--reason" in shown.output

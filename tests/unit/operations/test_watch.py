@@ -1,6 +1,7 @@
 """The watchdog over a simulated pipeline: each fault raises its own alert first and in time, and a month without faults none."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -178,6 +179,63 @@ def test_a_source_that_airflow_said_is_down_is_not_told_again_as_stale(tmp_path:
         outcome = alerts.update(home, facts.clock.now, found, lambda one, f=facts: watch.is_judged(f, one), [box])
     assert box.titles() == ["alert: task failed: ingest_orders.ingest"]
     assert [one.key for one in outcome.groups[0].implied] == ["stale:orders"]
+
+
+def test_numbers_that_are_unusual_after_few_records_are_told_a_day_later_and_those_of_another_day_at_once(
+    tmp_path: Path,
+) -> None:
+    """A day is judged once it is over: its numbers are found unusual when there are enough records again."""
+    home, box = Home(tmp_path, tmp_path), Inbox()
+    back = FAULT + 6 * HOUR
+    world = World(share=lambda name, start: 0.4 if name == "clickstream" and FAULT < start < back else 1.0)
+    day, later = "silver.clickstream:page_view_events:day:2026-10-16", "gold.daily_funnel:rate:day:2026-10-19"
+    known = {day: datetime(2026, 10, 17, 0, 10, tzinfo=UTC), later: datetime(2026, 10, 20, 0, 10, tzinfo=UTC)}
+    known |= {"gold.daily_funnel:rate:week:2026-10-11": known[day]}
+    told: list[tuple[datetime, str]] = []
+    opened: dict[str, list[alerts.Group]] = {}
+    for number in range(5 * 24 * 2):
+        at = FAULT + number * 30 * MINUTE
+        facts = world.facts(at)
+        assert facts.published
+        rows = tuple(
+            {"dataset": "clickstream", "anomaly": name, "value": 4, "expected": 9}
+            for name, since in known.items()
+            if at >= since
+        )
+        facts = replace(facts, published=replace(facts.published, unusual=rows))
+        found = watch.judge(facts, CONTRACTS, ENDS)
+        outcome = alerts.update(home, at, found, lambda one, f=facts: watch.is_judged(f, one), [box])
+        opened[f"{at:%m-%d %H}"] = list(outcome.groups)
+        told += [(at, title) for title in box.titles()[len(told) :]]
+    assert [title for _, title in told] == [
+        "alert: few records: clickstream",
+        "over: few records: clickstream",
+        *["still open: unusual: clickstream"] * 4,
+    ]
+    # it is listed as open from the first minute, with what explains it
+    (group,) = opened["10-17 01"]
+    assert group.entry.alert.key == "unusual:clickstream" and group.follows
+    assert group.follows.alert.key == "few_records:clickstream"
+    assert timedelta(hours=24) <= told[2][0] - known[day] <= timedelta(hours=25)
+    assert "Explained by an alert that is over since 2026-10-16" in box.got[2].body
+    # once a number of another day is unusual, it is not explained any more
+    assert later in box.got[-1].body and "Explained by" not in box.got[-1].body
+
+
+def test_numbers_of_other_days_than_those_with_few_records_are_told_at_once(tmp_path: Path) -> None:
+    home, box, world = Home(tmp_path, tmp_path), Inbox(), World()
+    few = alerts.Alert("few_records", "few", "x", "y", "clickstream")
+    alerts.update(home, FAULT, [few], lambda _: True, [box])
+    alerts.update(home, FAULT + HOUR, [], lambda _: True, [box])
+    row = {"dataset": "clickstream", "anomaly": "gold.t:rate:day:2026-10-18", "value": 4, "expected": 9}
+    for days in (3, 9):
+        facts = world.facts(FAULT + days * DAY)
+        assert facts.published
+        found = watch.judge(replace(facts, published=replace(facts.published, unusual=(row,))), CONTRACTS, ENDS)
+        alerts.update(home, FAULT + days * DAY, found, lambda _: True, [box])
+        assert box.titles()[2] == "alert: unusual: clickstream"
+    # by then, no number of its days can be listed any more
+    assert set(json.loads(alerts.path(home).read_text())) == {"unusual:clickstream"}
 
 
 def test_everything_is_over_once_and_only_when_it_is_right_again(tmp_path: Path) -> None:
@@ -438,7 +496,7 @@ def test_seen_is_the_type_that_is_kept() -> None:
 
 
 def test_unusual_numbers_are_explained_by_missing_records_of_the_dataset_or_of_the_one_it_is_part_of() -> None:
-    row = {"dataset": "order_items", "anomaly": "a", "value": 1.0, "expected": 9.0}
+    row = {"dataset": "order_items", "anomaly": "t:a:day:2026-10-15", "value": 1.0, "expected": 9.0}
     (found,) = watch.judge(published(unusual=(row,)), CONTRACTS, ENDS)
     assert {"few_records:order_items", "few_records:orders", "empty:orders"} <= set(found.causes)
     assert "few_records:clickstream" not in found.causes
