@@ -10,7 +10,7 @@ import duckdb
 
 from ingestion.database import attached
 from ingestion.errors import Permanent
-from warehouse import applied, comments, dbt, shape, state
+from warehouse import applied, comments, complete_views, dbt, shape, state
 from warehouse.applied import Replacement, is_on
 from warehouse.dbt import Change
 from warehouse.plan import Build
@@ -64,6 +64,7 @@ def _become_state(build: Build) -> None:
                         connection.execute(statement)
                 applied.check_ledger(connection)
                 comments.write(connection, comments.of_changes(changes))
+                complete_views.write(connection)
             connection.execute("checkpoint")
     state.durable_rename(build.file, build.home.state)
 
@@ -132,6 +133,7 @@ def change_tables(
             applied.check_ledger(connection, "build.plan.touched")
         kept = {key: comment for key, comment in comments.read(connection, "build").items() if key[1] in KEPT}
         comments.write(connection, comments.of_changes(changes) | kept)
+        complete_views.write(connection)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Views of the published gold tables, in the schema `gold_complete`, whose rows say whether their date is complete.
+"""Views of the gold tables, in the schema `gold_complete` of the state and of the published file, whose rows say whether their date is complete.
 
 A gold table has no such column: it would change with the time that has passed, and not with its records. The views have no rows
 of their own, so that they are true whenever `ops.gold_completeness` is.

@@ -37,7 +37,6 @@ def publish(build: Build) -> None:
     with state.connect(aside, read_only=False) as connection:
         changes = [for_readers(change, without) for change in dbt.changes(build) if change.is_published]
         change_tables(connection, build, changes)
-        complete_views.write(connection)
         connection.execute("checkpoint")
     _name(home, aside)
 

@@ -36,6 +36,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     land_lines(
         home, DAY.replace(hour=10), [*map(event, range(10, 40)), event(50, event_time="yesterday"), "{broken"], at
     )
+    # of the day before, so many are refused that its batch is held
+    before = DAY - timedelta(hours=13)
+    times = ["tomorrow"] * 30 + [f"{before:%Y-%m-%dT%H:%M:%S}Z"] * 20
+    land_lines(home, before, [event(number, event_time=time) for number, time in enumerate(times, 100)], at)
     build(home, Request(), at)
     try:
         airflow.start(home)
@@ -105,12 +109,19 @@ def test_every_action_ends_in_a_build_that_says_who_and_why(home: Home) -> None:
     wait_for(home, f"withdraw {broken['record']}: half a line (decided by admin)")
     assert listings.dead_letter_records(home) == []
 
+    (held,) = state.read(home.published, "ops.held", "select batch_id from ops.held where is_open")
+    ask(home, "decide", action="accept", about=f"held:{held['batch_id']}", reason="a test of theirs")
+    wait_for(home, f"accept {held['batch_id']}: a test of theirs (decided by admin)")
+    assert state.read(home.published, "ops.held", "select batch_id from ops.held where is_open") == []
+    assert current(home) == 51
+
     ask(home, "build_warehouse", **{"from": "2026-11-01", "to": "2026-11-02"}, reason="to be sure")
     wait_for(home, "to be sure (asked by admin)")
-    assert current(home) == 31 and ledger.recount(home) == ([], True)
+    assert current(home) == 51 and ledger.recount(home) == ([], True)
 
     decided = state.read(
         home.state, "records.decisions", "select distinct decided_by as who, reason from records.decisions"
     )
     assert {row["who"] for row in decided} == {"admin"}
-    assert {row["reason"] for row in decided} == {"sent twice", f"a time, not {cause}", "half a line"}
+    reasons_given = {"sent twice", f"a time, not {cause}", "half a line", "a test of theirs"}
+    assert {row["reason"] for row in decided} == reasons_given

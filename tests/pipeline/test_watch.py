@@ -8,7 +8,7 @@ from demo import simulate
 from ingestion import sources
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import status, watch
+from operations import query, status, watch
 from operations.clocks import Clock
 from tests.unit.operations.test_alerts import Inbox
 from warehouse.build import Request, build
@@ -65,6 +65,10 @@ def test_a_built_home_is_well_until_nothing_new_comes(shop: Home) -> None:
             for (name,) in dated
         }
         said = {name: found.fetchall() for name, found in views.items()}
+    # a query over the state, as `clearwell sql` asks it, finds the same
+    for name, found in said.items():
+        asked = query.run(shop, f"select bool_and(is_complete), bool_or(is_reconciled) from gold_complete.{name}")
+        assert asked[1] == found, name
     end = datetime(2026, 11, 2)
     orders = ["customers", "exchange_rates", "order_items", "orders", "products"]
     assert until == [(name, end, None) for name in ("clickstream", *orders)]
@@ -85,10 +89,10 @@ def test_a_built_home_is_well_until_nothing_new_comes(shop: Home) -> None:
     (freshness,) = [one for one in verdict.findings if one.check_name == "service_level freshness"]
     assert freshness.result == "warn" and freshness.failed_rows == 5 and "burn_rate" in freshness.examples
     with duckdb.connect(str(shop.published), read_only=True) as connection:
-        query = "select dataset from ops.completeness where reconciled_until = timestamp '2026-11-02' order by 1"
+        complete = "select dataset from ops.completeness where reconciled_until = timestamp '2026-11-02' order by 1"
         counted = ["customers", "order_items", "orders", "products"]
-        assert connection.sql(query).fetchall() == [(name,) for name in counted]
-        query = "select gold_table from ops.gold_completeness where reconciled_until is null order by 1"
+        assert connection.sql(complete).fetchall() == [(name,) for name in counted]
+        complete = "select gold_table from ops.gold_completeness where reconciled_until is null order by 1"
         only_clicks = [
             "daily_funnel",
             "daily_sessions",
@@ -97,4 +101,4 @@ def test_a_built_home_is_well_until_nothing_new_comes(shop: Home) -> None:
             "search_terms",
             "visitor_features",
         ]
-        assert [name for (name,) in connection.sql(query).fetchall()] == only_clicks
+        assert [name for (name,) in connection.sql(complete).fetchall()] == only_clicks
