@@ -1,6 +1,7 @@
 """Plant incidents in simulated months of a shop's numbers, and count which are told as anomalies, and what is told without one.
 
 python -m bench.anomalies --shops 10 --days 180
+python -m bench.anomalies --shape weekdays     # shops of a shape that no limit was chosen by
 
 The judgement is that of the models (dbt_project/macros/unusual.sql). The numbers are drawn here: a weekly and a daily pattern,
 growth, days and hours that vary more than chance, amounts with a long tail. From the ninth week on, each shop has one incident
@@ -37,6 +38,26 @@ INCIDENTS = (
 EVENTS = {"page_view": 20_000, "add_to_cart": 3_000, "checkout": 1_200, "purchase": 800, "error": 100}
 WEEK = np.array([1, 1, 1.02, 1.05, 1.1, 0.8, 0.7])
 DAY = np.array([2, 1, 0.7, 0.5, 0.5, 1, 2, 4, 6, 7, 8, 8, 8, 7, 7, 7, 8, 9, 10, 11, 10, 8, 6, 4])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the numbers of a shop are like: its weekdays, growth a week, days without people, and how much days vary."""
+
+    week: np.ndarray = field(default_factory=lambda: WEEK)
+    growth: float = 0.01
+    holidays: tuple[int, ...] = ()
+    noise: float = 0.08
+
+
+SHAPES = {
+    "usual": Shape(),
+    "weekdays": Shape(np.array([1.1, 1.2, 1.2, 1.1, 0.9, 0, 0])),
+    "weekend": Shape(np.array([0.4, 0.4, 0.5, 0.6, 1, 1.9, 2.1]), -0.015),
+    "growing": Shape(growth=0.06),
+    "holidays": Shape(holidays=(66, 67, 101, 144)),
+    "restless": Shape(noise=0.3),
+}
 NAMES = ("dataset", "subject", "measure", "kind", "period", "period_start", "amount", "base")
 
 
@@ -55,17 +76,19 @@ class Shop:
             self.rows.append(("shop", "simulated", measure, kind, period, start, float(amount), base))
 
 
-def make_shop(seed: int, size: float, days: int, growth: float = 0.01) -> Shop:
-    """Draw a shop of a size, with one incident of each kind from day 60 on; `growth` is that of a week."""
+def make_shop(seed: int, size: float, days: int, shape: Shape = SHAPES["usual"]) -> Shop:
+    """Draw a shop of a size, with one incident of each kind from day 60 on, none of them on a day that is always closed."""
     draw = np.random.default_rng(seed)
-    starts = draw.choice(np.arange(60, days - 15), size=len(INCIDENTS), replace=False)
+    open_days = [day for day in range(60, days - 15) if shape.week[day % 7]]
+    starts = draw.choice(np.array(open_days), size=len(INCIDENTS), replace=False)
     shop = Shop()
     for name, start in zip(INCIDENTS, starts, strict=True):
         length = int(draw.integers(2, 15)) if "days" in name else 1
         shop.incidents[name] = {FIRST + timedelta(days=int(start) + more) for more in range(length)}
     for number in range(days):
         today = FIRST + timedelta(days=number)
-        level = size * (1 + growth) ** (number / 7) * WEEK[number % 7] * np.exp(draw.normal(0, 0.08))
+        level = size * (1 + shape.growth) ** (number / 7) * shape.week[number % 7] * np.exp(draw.normal(0, shape.noise))
+        level *= 0.25 if number in shape.holidays else 1
         _add_day(shop, draw, today, level, {name for name, when in shop.incidents.items() if today in when})
     return shop
 
@@ -146,14 +169,18 @@ def main() -> None:
     parser.add_argument("--shops", type=int, default=10, help="shops of each size")
     parser.add_argument("--days", type=int, default=180)
     parser.add_argument(
+        "--shape", choices=SHAPES, default="usual", help="holidays are not named to the judgement: each is a false alarm"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the first shop")
+    parser.add_argument(
         "--sizes", type=float, nargs="+", default=[0.05, 0.3, 1, 5], help="1 has 25,000 events and 200 orders a day"
     )
     arguments = parser.parse_args()
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["unusual"]
     for size in arguments.sizes:
         found, alarms, false, quiet = Counter[str](), 0, 0, 0
-        for seed in range(arguments.shops):
-            shop = make_shop(seed, size, arguments.days)
+        for seed in range(arguments.seed, arguments.seed + arguments.shops):
+            shop = make_shop(seed, size, arguments.days, SHAPES[arguments.shape])
             alerts = judge(shop.rows, FIRST, arguments.days, settings)
             told = {day for alert in alerts for day in days_of(alert)}
             found.update(name for name, when in shop.incidents.items() if when & told)

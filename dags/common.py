@@ -2,7 +2,7 @@
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRescheduleException
 
 from ingestion import log
-from ingestion.connections import needed, variable
+from ingestion.connections import needed, needed_to_publish, variable
 from ingestion.contract import CADENCES, read_contracts, say_duration, source_ends
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.kinds import KINDS
@@ -115,7 +115,7 @@ PERSISTENCE = {
 
 @contextmanager
 def observed() -> Iterator[None]:
-    """Give what a task logs the ids of its run, and its errors of the machine their names.
+    """Give what a task logs the ids of its run, its errors of the machine their names, and the task the keys of hashed columns.
 
     Airflow logs an exception with all its words, and with those of its cause. They may hold personal data, so an unexpected
     exception is told by its kind and its places, and the cause of one of ours is left out.
@@ -125,7 +125,7 @@ def observed() -> Iterator[None]:
     log.set_up_task()
     with log.bound(clock=now, **_ids()):
         try:
-            with named():
+            with named(), _exported(needed_to_publish(CONTRACTS.values())):
                 yield
         except ClearwellError as error:
             raise error from None
@@ -199,11 +199,13 @@ def connections(source: str) -> Iterator[None]:
 
     A variable that is set already counts. A Connection that Airflow does not have is left out: landing says what is missing.
     """
-    names = [
-        name
-        for name in needed(one for one in CONTRACTS.values() if one.source == source)
-        if not os.environ.get(variable(name))
-    ]
+    with _exported(needed(one for one in CONTRACTS.values() if one.source == source)):
+        yield
+
+
+@contextmanager
+def _exported(wanted: Iterable[str]) -> Iterator[None]:
+    names = [name for name in wanted if not os.environ.get(variable(name))]
     try:
         for name in names:
             try:

@@ -28,7 +28,19 @@ _OF_THE_SOURCE = (
     ),
     *("join", "row_id", "absent", "constant"),
 )
-META = (*_OF_THE_SOURCE, "required", "allowed", "unlisted", "excluded", "min", "max", "pattern", "personal", "roles")
+META = (
+    *_OF_THE_SOURCE,
+    "required",
+    "allowed",
+    "unlisted",
+    "excluded",
+    "min",
+    "max",
+    "pattern",
+    "personal",
+    "hashed_with",
+    "roles",
+)
 # The kinds of JSON value, by the names of JSON Schema.
 JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array")
 # The parts that events play in models, each by default the event type of that name.
@@ -60,6 +72,8 @@ class Column:
     max: str | None = None
     pattern: str | None = None
     personal: bool = False
+    # The connection with the key of its hash, which is published in its place.
+    hashed_with: str | None = None
     description: str = ""
     # What the source calls it, if that is another name; the first of several that has a value. `$.a.b` is a path in a line.
     source_names: tuple[str, ...] = ()
@@ -142,6 +156,7 @@ def read_column(column: dict[str, Any], path: Path, dataset: str) -> Column:
         max=high,
         pattern=reader.text_or_none("pattern"),
         personal=reader.flag("personal"),
+        hashed_with=_hashed_with(reader, data_type),
         source_names=read_names(reader) if reader.has("from") else (),
         joined=_joined(reader) if reader.has("join") else (),
         time_formats=_time_formats(reader) if reader.has("time_format") else ("iso",),
@@ -196,6 +211,14 @@ _TYPES_OF: Mapping[str, tuple[str, ...]] = {
     "roles": ("varchar",),
     "row_id": ("varchar", "bigint"),
 }
+
+
+def _hashed_with(reader: Fields, data_type: str) -> str | None:
+    if not reader.has("hashed_with"):
+        return None
+    if data_type != "varchar" or not reader.flag("personal"):
+        raise bad(reader.path, f"{reader.name}.hashed_with", "is for a varchar that is `personal: true`")
+    return reader.text("hashed_with")
 
 
 def _check_type(reader: Fields, data_type: str) -> None:

@@ -199,6 +199,48 @@ def unfinished(home: Home) -> list[Path]:
     return sorted(found)
 
 
+def reindex(home: Home, day: Path) -> bool:
+    """Write the lost index of a day's compacted batches again; return whether there was one, and it could be.
+
+    The file names its batches, and their manifests say which file each had. The folder is named after these, so none is missing, and
+    each must have all of its records. That the file's bytes are those that were written, nothing but the index could tell: the
+    nightly recount compares the records with the state.
+    """
+    known = {one.folder for one in compacted.of_day(day)}
+    lost = [one for one in sorted(day.glob(f"{compacted.PREFIX}*")) if one not in known]
+    return bool([one for one in lost if _reindex(home, one)])
+
+
+def _reindex(home: Home, folder: Path) -> bool:
+    try:
+        (path,) = folder.glob("*.parquet")
+        table = _read(path)
+        day = date.fromisoformat(folder.parent.name)
+        ids = pa.compute.unique(table[BRONZE_BATCH]).to_pylist()
+        found = [bronze.read_manifest(home, BatchRef(folder.parents[1].name, day, one)) for one in ids]
+    except (Broken, KeyError, OSError, ValueError, pa.ArrowException):
+        return False
+    manifests = sorted(found, key=lambda one: (one.window.start, one.batch_id))
+    if folder.name != f"{compacted.PREFIX}{_identify(manifests)}" or not all(
+        _is_all_of(table, one) for one in manifests
+    ):
+        return False
+    index = Compacted(folder, bronze.describe(path), {one.batch_id: one.files[0] for one in manifests})
+    with bronze.staged(home, "index") as aside:
+        written = aside / compacted.INDEX
+        written.write_text(index.to_json(), encoding="utf-8")
+        bronze.force_to_disk(written)
+        written.replace(folder / compacted.INDEX)
+        bronze.force_to_disk(folder)
+    return True
+
+
+def _is_all_of(table: pa.Table, manifest: Manifest) -> bool:
+    """Say whether a table has every record of a batch once."""
+    numbers = _of_batch(table, manifest.batch_id)[RECORD_NO]
+    return len(numbers) == manifest.records_written == pa.compute.count_distinct(numbers).as_py()
+
+
 def unpack(home: Home, day: Path) -> None:
     """Give the compacted batches of a day files of their own again, and remove their common one.
 

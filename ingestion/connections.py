@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from ingestion.errors import Permanent
 
@@ -65,6 +65,24 @@ def find(name: str, home: "Home", env: Mapping[str, str] = os.environ) -> Addres
     )
 
 
+def secret(name: str, env: Mapping[str, str] = os.environ) -> str:
+    """Return the password of a connection that is there for its password alone. One that is missing is Permanent."""
+    given_as = variable(name)
+    text = (env.get(given_as) or "").strip()
+    try:
+        found = _loaded(text, given_as).get("password") if text.startswith("{") else urlsplit(text).password
+    except ValueError:
+        found = None
+    if not found:
+        raise Permanent(
+            f"there is no connection {name!r} with a password" if text else f"there is no connection {name!r}",
+            where=given_as,
+            todo=f'set {given_as} to {{"conn_type": "generic", "password": "…"}}; or, if Airflow runs it, add the Connection {name} '
+            "in Airflow",
+        )
+    return unquote(found) if not text.startswith("{") else str(found)
+
+
 def find_primary(name: str | None, home: "Home", env: Mapping[str, str] = os.environ) -> Address | None:
     """Return the address of a copy's primary; None without one. The shop's contracts always name theirs, which may be unset."""
     if name == SHOP_PRIMARY and not (env.get(variable(name)) or "").strip():
@@ -76,6 +94,11 @@ def needed(contracts: Iterable["Contract"]) -> tuple[str, ...]:
     """Name the connections that these contracts read, or compare with."""
     found = (getattr(one.settings, field, None) for one in contracts for field in ("connection", "primary"))
     return tuple(sorted({name for name in found if name}))
+
+
+def needed_to_publish(contracts: Iterable["Contract"]) -> tuple[str, ...]:
+    """Name the connections that have keys of hashed columns."""
+    return tuple(sorted({name for one in contracts for column in one.columns if (name := column.hashed_with)}))
 
 
 def _way(name: str) -> str:

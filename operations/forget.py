@@ -14,7 +14,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -38,7 +39,7 @@ from ingestion.sources.decisions import Target
 from operations.decide import By
 from operations.traces import LONG, Traces, blank_file, blank_tables, search
 from warehouse import build as builds
-from warehouse import publish, state
+from warehouse import keyed_hashes, publish, state
 from warehouse.apply import HISTORY
 from warehouse.build import Request
 
@@ -194,7 +195,7 @@ def _known_by(
             row["visitor_id"] for row in state.read(home.state, "silver.visitor_accounts", query, [person.value])
         )
         ids |= {"visitor_id": linked} if linked else {}
-    values = set(person.values)
+    values = set(person.values) | keyed_hashes.of_ids(ids, keyed_hashes.read())
     contracts = read_contracts()
     for dataset, contract in contracts.items():
         if contract.key == (person.column,) and contract.format == "rows":
@@ -592,13 +593,28 @@ def _sources(home: Home) -> set[Path]:
 
 
 def _search(home: Home, traces: Traces, spared: Iterable[Path] = ()) -> Iterator[Place]:
-    """Search the home, without `spared`, and then the landing folder."""
-    spared = set(spared)
-    for path, where in search((one for one in _files(home) if one not in spared and one.is_file()), traces):
-        yield Place(traces.blank(str(path.relative_to(home.root))), where, is_source=False)
+    """Search the home, without `spared`, and then the landing folder.
+
+    What appears meanwhile is searched as well: a compaction moves records into a file that was not there, and removes theirs.
+    """
+    searched: dict[Path, tuple[int, int]] = {}
+    while new := {path: stamp for path, stamp in _stamps(home, set(spared)) if searched.get(path) != stamp}:
+        searched |= new
+        for path, where in search(new, traces):
+            yield Place(traces.blank(str(path.relative_to(home.root))), where, is_source=False)
     delivered = (path for path in sorted(home.landing.rglob("*")) if path.is_file())
     for path, where in search(delivered, traces):
         yield Place(traces.blank(str(path)), where, is_source=True)
+
+
+def _stamps(home: Home, spared: Set[Path]) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """Yield the files to search, each with what changes if it is replaced."""
+    for path in _files(home):
+        if path not in spared:
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                if stat.S_ISREG(found.st_mode):
+                    yield path, (found.st_ino, found.st_size)
 
 
 # --- the receipt ---

@@ -11,7 +11,7 @@ from ingestion.contract import Contract, read_contracts
 from ingestion.database import attached
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from warehouse import state
+from warehouse import keyed_hashes, state
 from warehouse.build import rebuild_aside
 from warehouse.personal import hidden, left_out
 from warehouse.publish import pinned
@@ -138,7 +138,7 @@ def _published(home: Home) -> list[state.Row]:
     """Compare the published tables with those of the state, in every published column."""
     if not home.published.exists() or pinned(home):
         return []
-    found, without = [], left_out()
+    found, without, keys = [], left_out(), keyed_hashes.read()
     with state.connect(home.state) as connection, attached(connection, home.published, "published"):
         for schema, name in connection.execute(_PUBLISHED).fetchall():
             away = hidden(schema, name, without)
@@ -149,8 +149,9 @@ def _published(home: Home) -> list[state.Row]:
                 found.append({"table": f"published {schema}.{name}", "side": "published", "record": "", "row": what})
                 continue
             columns = ", ".join(f'"{column}"' for column in wanted)
+            as_published = ", ".join(keyed_hashes.expression(column, keys) for column in wanted)
             query = f"""
-                with ours as (select {columns} from {schema}.{name}),
+                with ours as (select {as_published} from {schema}.{name}),
                 theirs as (select {columns} from published.{schema}.{name})
                 select 'in the state' as side, * from (from ours except all from theirs)
                 union all
@@ -159,7 +160,7 @@ def _published(home: Home) -> list[state.Row]:
             """
             found += [
                 {"table": f"published {schema}.{name}", "side": row["side"], **_row(row)}
-                for row in state.rows(connection, query)
+                for row in state.rows(connection, query, keyed_hashes.parameters(query, keys))
             ]
     return found
 

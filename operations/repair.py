@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ingestion import bronze, faults, sources
+from ingestion import bronze, compaction, faults, sources
 from ingestion.aside import put_back, set_aside
 from ingestion.bronze import BatchRef
 from ingestion.contract import read_contracts
@@ -172,6 +172,8 @@ class _Batch:
     def repair(self) -> str:
         """Restore the batch; return what a person must do if that is not possible."""
         manifest = _manifest_in_place(self.home, self.ref)
+        if compaction.reindex(self.home, self._folder.parent):
+            self.report("the index of its file of compacted batches is written again, from that file and the manifests")
         if manifest and self._is_settled(manifest):
             return ""
         manifest = manifest or _copied_manifest(self.home, self.ref)

@@ -15,7 +15,7 @@ from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
 from ingestion.run_log import Taken
-from warehouse import dbt, shape, spark, state
+from warehouse import dbt, keyed_hashes, shape, spark, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
 from warehouse.audit import audit as audit_build
@@ -163,6 +163,7 @@ def _entering(build: Build) -> list[Taken]:
 
 
 def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan | None:
+    keyed_hashes.read()  # without a key, nothing could be published at the end
     with lock(home, report):
         for database in (home.state, home.published):
             state.recover(database)

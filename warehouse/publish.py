@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from ingestion.aside import set_aside
 from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
-from warehouse import applied, comments, complete_views, dbt, state
+from warehouse import applied, comments, complete_views, dbt, keyed_hashes, state
 from warehouse.apply import change_tables
+from warehouse.comments import Comment
 from warehouse.personal import SILVER, for_readers, hidden, left_out, published_layers, published_silver
 from warehouse.plan import Build
 
@@ -29,7 +30,14 @@ def publish(build: Build) -> None:
     if published == build.build_id:
         return
     without = left_out()
-    if plan.full or not published or published != plan.base or not _is_for_readers(home, without):
+    # a hashed id cannot be matched with the build's
+    if (
+        plan.full
+        or not published
+        or published != plan.base
+        or keyed_hashes.named()
+        or not _is_for_readers(home, without)
+    ):
         publish_state(home)
         return
     aside = _aside(home)
@@ -52,7 +60,7 @@ def publish_state(home: Home) -> None:
 
 def _copy(source: Path, aside: Path) -> None:
     """Copy the published tables and columns from the state, or from a kept one."""
-    without = left_out()
+    without, keys = left_out(), keyed_hashes.read()
     with state.connect(source) as connection:
         tables = [
             (row["table_schema"], row["table_name"], [name for name in row["columns"] if name.lower() not in away])
@@ -61,13 +69,21 @@ def _copy(source: Path, aside: Path) -> None:
         ]
     with state.connect(aside, read_only=False) as connection:
         with attached(connection, source, "source"):
+            said = comments.read(connection, "source")
             for schema, table, columns in tables:
                 connection.execute(f"create schema if not exists {schema}")
-                names = ", ".join(f'"{name}"' for name in columns)
-                connection.execute(f"create table {schema}.{table} as select {names} from source.{schema}.{table}")
-            comments.write(connection, comments.read(connection, "source"))
+                of_columns = said[schema, table].columns if (schema, table) in said else {}
+                chosen = ", ".join(keyed_hashes.expression(name, keys, of_columns.get(name, "")) for name in columns)
+                query = f"create table {schema}.{table} as select {chosen} from source.{schema}.{table}"
+                connection.execute(query, keyed_hashes.parameters(query, keys))
+            comments.write(connection, {key: _with_hashes(one, keys) for key, one in said.items()})
         complete_views.write(connection)
         connection.execute("checkpoint")
+
+
+def _with_hashes(said: Comment, keys: keyed_hashes.Keys) -> Comment:
+    columns = {name.lower(): keyed_hashes.comment(name, text, keys) for name, text in said.columns.items()}
+    return replace(said, columns=columns)
 
 
 def _is_for_readers(home: Home, without: Mapping[str, frozenset[str]]) -> bool:

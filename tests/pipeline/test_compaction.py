@@ -71,6 +71,18 @@ def test_dbt_typed_by_hand_finds_every_record(built: Home) -> None:
     assert planned == {one.batch_id: bronze.parquet_files(built, one) for one in bronze.committed(built)}
 
 
+def test_lost_indexes_are_told_and_repaired_without_the_source(built: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = identities(built)
+    for path in built.bronze.rglob(compacted.INDEX):
+        path.unlink()
+    found = damage.glance(built)
+    assert {one.ref.dataset for one in found if one.ref} >= {"clickstream", "orders", "order_items"}
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "ingest", lambda *_: pytest.fail("the source is not needed"))
+        assert repair.repair(built, found, NOW, silent) == []
+    assert damage.search(built) == [] and identities(built) == before
+
+
 def test_a_damaged_file_is_repaired_from_the_source(built: Home) -> None:
     before = identities(built)
     batch = next(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from ingestion import bronze, compacted, compaction, land
@@ -205,6 +207,35 @@ def test_an_index_that_cannot_be_read_is_damage_of_its_batches(home: Home) -> No
         first = bronze.list_batches(home)[0]
         with pytest.raises(Broken, match="missing"):
             bronze.verify(home, bronze.read_manifest(home, first))
+
+
+def test_a_lost_index_is_written_again_from_the_file_and_the_manifests(home: Home) -> None:
+    before = as_clearwell_reads(home)
+    compact_all(home)
+    (index,) = home.bronze.rglob(compacted.INDEX)
+    was = json.loads(index.read_text())
+    day = index.parents[1]
+    assert not compaction.reindex(home, day)
+    for text in (None, "{"):
+        index.unlink()
+        if text:
+            index.write_text(text)
+        compaction.finish(home, day)
+        assert compaction.find(home, LATER, lambda _: True) == [], "without its index, nothing is touched"
+        assert compaction.reindex(home, day)
+        assert json.loads(index.read_text()) == was and as_clearwell_reads(home) == before
+
+
+def test_an_index_is_not_written_again_if_a_batch_is_missing_or_has_other_records(home: Home) -> None:
+    compact_all(home)
+    (index,) = home.bronze.rglob(compacted.INDEX)
+    day, shared = index.parents[1], index.parent / "part-0.parquet"
+    index.unlink()
+    table = pq.read_table(shared)
+    some = table.filter(pc.not_equal(table["bronze_batch"], table["bronze_batch"][0]))
+    for other in (some, table.slice(1), pa.concat_tables([table.slice(1), table.slice(1, 1)])):
+        pq.write_table(other, shared)
+        assert not compaction.reindex(home, day) and not index.exists()
 
 
 def test_a_damaged_batch_stays_as_it_is(home: Home) -> None:

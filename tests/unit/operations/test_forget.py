@@ -126,6 +126,24 @@ def test_a_person_in_batches_that_share_a_file_is_forgotten_and_the_others_stay(
     assert [one for one in forget.check(home, Person("7")) if not one.is_source] == []
 
 
+def test_a_person_is_found_though_batches_are_compacted_while_the_home_is_searched(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_lines(home, HOUR.replace(hour=11), [json.dumps({"event_id": "9", "visitor_id": "w", "customer_id": "7"})], AT)
+    before = {one.where for one in forget.check(home, Person("7")) if not one.is_source}
+    search = forget.search
+
+    def compact_first(*arguments):
+        for group in compaction.find(home, AT.date(), lambda _: True):
+            assert compaction.compact(home, group)
+        return search(*arguments)
+
+    monkeypatch.setattr(forget, "search", compact_first)
+    found = [one for one in forget.check(home, Person("7")) if not one.is_source]
+    assert {one.where for one in found} == before
+    assert any("compacted-" in one.path for one in found)
+
+
 def test_a_preview_changes_nothing_and_says_the_same(home: Home) -> None:
     before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
     previewed = forget.preview(home, Person("7"))
