@@ -169,7 +169,10 @@ def main() -> None:
     parser.add_argument("--shops", type=int, default=10, help="shops of each size")
     parser.add_argument("--days", type=int, default=180)
     parser.add_argument(
-        "--shape", choices=SHAPES, default="usual", help="holidays are not named to the judgement: each is a false alarm"
+        "--shape",
+        choices=SHAPES,
+        default="usual",
+        help="holidays are not named to the judgement: each is a false alarm",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first shop")
     parser.add_argument(

@@ -126,7 +126,9 @@ def spill_folder(path: Path) -> Path:
     return path.with_name(path.name + ".tmp")
 
 
-def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | dict[str, Any] | None = None) -> list[Row]:
+def rows(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | dict[str, Any] | None = None
+) -> list[Row]:
     """Run a query and return its rows as dicts."""
     result = connection.execute(query, parameters or [])
     names = [column[0] for column in result.description or []]

@@ -404,18 +404,35 @@ def compare_volume(windows: Sequence[Landed], contract: Contract, until: datetim
     if records is None:
         return None
     start = until - length * contract.cadence
-    past = [_sum(by_start, until - timedelta(days=7 * week), length, contract.cadence) for week in range(1, _WEEKS + 1)]
-    weeks = [one for one in past if one is not None]
+    weeks = _weeks(by_start, until, length, contract.cadence)
     if len(weeks) >= _FEWEST_WEEKS:
         usual = median(weeks)
         if (not records and usual >= _EMPTY_FROM) or (records < _FEW * usual and usual >= _FEW_FROM):
-            return Volume(start, until, records, usual, f"median of the same time in {len(weeks)} weeks")
+            basis = f"median of the same time in {len(weeks)} weeks"
+            return _empty_end(by_start, contract, until, basis) or Volume(start, until, records, usual, basis)
     elif not records:
         days = [_sum(by_start, until - timedelta(days=day), length, contract.cadence) for day in range(1, _DAYS + 1)]
         known = [one for one in days if one is not None]
         if len(known) == _DAYS and min(known) >= _EMPTY_FROM:
             return Volume(start, until, 0, median(known), "median of the same time in 7 days")
     return _expected(by_start, contract, until)
+
+
+def _weeks(by_start: Mapping[datetime, int], until: datetime, length: int, cadence: timedelta) -> list[int]:
+    """Add up the windows before the same time of each week before."""
+    past = (_sum(by_start, until - timedelta(days=7 * week), length, cadence) for week in range(1, _WEEKS + 1))
+    return [one for one in past if one is not None]
+
+
+def _empty_end(by_start: Mapping[datetime, int], contract: Contract, until: datetime, basis: str) -> Volume | None:
+    """Return the last windows if all of them are empty: nothing comes any more, which is another thing than too little."""
+    length = 0
+    while by_start.get(until - (length + 1) * contract.cadence) == 0:
+        length += 1
+    weeks = _weeks(by_start, until, length, contract.cadence) if length else []
+    if weeks and (usual := median(weeks)) >= _EMPTY_FROM:
+        return Volume(until - length * contract.cadence, until, 0, usual, basis)
+    return None
 
 
 def _expected(by_start: Mapping[datetime, int], contract: Contract, until: datetime) -> Volume | None:

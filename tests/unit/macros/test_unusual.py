@@ -169,7 +169,9 @@ def test_what_no_single_day_shows_is_told_of_the_week() -> None:
 def test_duplicates_that_double_are_told_and_those_of_other_days_are_not(size: int) -> None:
     """Of 300 records, 5 % are duplicates and then 10 %: 15 more, which may be chance. Of 4,000, 2 % are enough."""
     usually = 0.02
-    twice = [round(size * usually * (2 if day == 100 else 1) * (1 + ((day * 7919) % 13 - 6) / 200)) for day in range(120)]
+    twice = [
+        round(size * usually * (2 if day == 100 else 1) * (1 + ((day * 7919) % 13 - 6) / 200)) for day in range(120)
+    ]
     expected = {("duplicate_share", 100)} if size >= 4_000 else set()
     assert told(series("duplicate_share", "ratio", twice, [size] * 120), 120) == expected
 

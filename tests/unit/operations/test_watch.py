@@ -89,7 +89,9 @@ class World:
                 start = end - (n + 1) * length
                 if self.lands(contract.source, start + length):
                     found.append(
-                        Landed(start, start + length, round(usual(self.shop, dataset, start) * self.share(dataset, start)))
+                        Landed(
+                            start, start + length, round(usual(self.shop, dataset, start) * self.share(dataset, start))
+                        )
                     )
             windows[dataset] = tuple(found)
             progress[dataset] = Progress(dataset, until, START)
@@ -168,7 +170,7 @@ FAULTS = {
         2 * PASS,
         "no_build",
     ),
-    "amounts off by 1 %": (World(differs="order_items"), "incomplete:order_items", DAY, ""),
+    "amounts off by 1 %": (World(differs="orders"), "incomplete:orders", DAY, ""),
     "duplicates doubled": (World(odd=("clickstream", "records:duplicate_share")), "unusual:clickstream", DAY, ""),
     "one funnel step broken": (
         World(odd=("clickstream", "gold.daily_funnel:purchase_per_checkout_sessions")),
