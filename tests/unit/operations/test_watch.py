@@ -42,10 +42,10 @@ class Shop:
     seed: str = ""
 
 
-# The demo's rhythm; one for businesses, closed at the weekend; and a small one that sells at the weekend and shrinks.
+# The demo's rhythm; one for businesses, with hardly anybody at the weekend; and a small one that sells at the weekend and shrinks.
 SHOPS = {
     "demo": Shop(),
-    "for businesses": Shop(6, (1.1, 1.2, 1.2, 1.1, 0.9, 0, 0), 0.006, "b"),
+    "for businesses": Shop(6, (1.1, 1.2, 1.2, 1.1, 0.9, 0.05, 0.05), 0.006, "b"),
     "of the weekend": Shop(0.3, (0.5, 0.4, 0.4, 0.5, 1.0, 1.6, 1.8), -0.002, "w"),
 }
 
