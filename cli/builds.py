@@ -13,7 +13,7 @@ from ingestion.home import Home
 from operations import decide, listings
 from operations.output import say, show, tell, with_first
 from warehouse.build import Outcome, Request
-from warehouse.plan import DUCKDB, SPARK
+from warehouse.plan import DUCKDB, SPARK, default_engine
 
 _DRY_RUN_ROWS = 40
 # The columns for which a narrow terminal has room.
@@ -27,7 +27,10 @@ _FINDING = ("result", "failed_rows", "check_name", "consequence", "message")
 @click.option("--reason", default="", help="Why; kept with the build, and shown by `builds list`.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would change.")
 @click.option(
-    "--engine", type=click.Choice([DUCKDB, SPARK]), default=DUCKDB, help="What runs the models; spark needs --full."
+    "--engine",
+    type=click.Choice([DUCKDB, SPARK]),
+    default=default_engine,
+    help="What runs the models; CLEARWELL_ENGINE, or duckdb, if not given. Spark needs `make spark`.",
 )
 @json_option
 def build(

@@ -13,7 +13,8 @@ Publishing is an event of every gold table's asset, as `gold.daily_revenue`: sch
 Each run writes `control-room.html` in the home again. A page that cannot be written fails no run: the task's log says why.
 
 Trigger it by hand, or from the control room, to rebuild a range of dates, or everything, from bronze. A rebuild needs a
-reason, which is kept with the build together with the user who asked.
+reason, which is kept with the build together with the user who asked. With `engine` spark, [Spark](../docs/engines.md) runs
+its models; runs that nobody triggered use CLEARWELL_ENGINE, or DuckDB if it is unset.
 """
 
 from datetime import date
@@ -39,6 +40,7 @@ from dags.common import (
 )
 from ingestion.errors import Permanent
 from ingestion.window import parse_time
+from warehouse.plan import DUCKDB, SPARK, default_engine
 
 DAG_ID = "build_warehouse"
 
@@ -57,7 +59,8 @@ def plan(params: dict[str, Any] | None = None, dag_run: Any = None) -> str:
 
     asked = params or {}
     reason = decide.signed(asked["reason"] or "", dag_run.triggering_user_name)
-    request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], reason)
+    engine = asked.get("engine") or default_engine()
+    request = build.Request(_date(asked["from"]), _date(asked["to"]), asked["full"], reason, engine=engine)
     if request.is_replay and not request.reason:
         raise Permanent("rebuilding a range or everything needs a reason", todo="trigger the DAG again with a `reason`")
     home = Home.from_environment()
@@ -137,6 +140,12 @@ with DAG(
             None,
             type=["null", "string"],
             description="Required for a range or a full rebuild: why. It is kept with the build",
+        ),
+        "engine": Param(
+            default_engine(),
+            type="string",
+            enum=[DUCKDB, SPARK],
+            description="What runs the models. Spark must be installed where the tasks run: `make spark`",
         ),
     },
     tags=["build"],

@@ -164,6 +164,8 @@ def _entering(build: Build) -> list[Taken]:
 
 def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan | None:
     keyed_hashes.read()  # without a key, nothing could be published at the end
+    if request.engine == SPARK:
+        spark.python()
     with lock(home, report):
         for database in (home.state, home.published):
             state.recover(database)
@@ -186,12 +188,11 @@ def _transform(
 ) -> None:
     if not is_applied(build):
         prepare(build)
-        rest: Sequence[str] = ()
         if build.plan().engine == SPARK:
-            spark.run_models(build, report)
-            rest = spark.REST
-        report("transform: starting dbt")
-        dbt.run_models(build, choose=rest, built=partial(_report_models, report), ended=partial(ended, build))
+            spark.run_models(build, report, partial(ended, build))
+        else:
+            report("transform: starting dbt")
+            dbt.run_models(build, built=partial(_report_models, report), ended=partial(ended, build))
         shape.check_built(build)
         build.made.touch()
 
@@ -206,6 +207,7 @@ def prepare(build: Build) -> None:
     """Remove files of an earlier attempt, and create those that dbt attaches."""
     build.made.unlink(missing_ok=True)
     build.verdict.unlink(missing_ok=True)
+    build.times.unlink(missing_ok=True)
     for path in (build.file, build.scratch, build.empty):
         drop(path)
     for path in (build.empty, build.home.state):

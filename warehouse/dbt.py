@@ -108,10 +108,13 @@ def run_models(
     project: Path | None = None,
     *,
     choose: Sequence[str] = (),
+    given: Mapping[str, str] | None = None,
     built: Callable[[int, int], None] | None = None,
     ended: Callable[[list[Result]], None] | None = None,
 ) -> list[Result]:
     """Build every model, or those that dbt's options choose, in the build's own file. A failed model is an error.
+
+    `given` has the SQL of models whose rows another engine has made.
 
     `built` is called after each model with the number of models built, and of all; `ended` at the end with the results of all
     that ran, also if one of them failed.
@@ -125,6 +128,7 @@ def run_models(
         "unit_test",
         *choose,
         project=project,
+        given=given,
         built=built,
     )
     if ended:
@@ -151,8 +155,10 @@ def _columns_of_state(build: Build) -> list[tuple[str, ...]]:
 
 def _keep_times(build: Build, results: Sequence[Result]) -> None:
     """Keep the seconds of each model with the build. Nothing depends on them: a file that cannot be written is left out."""
-    with suppress(OSError):
-        build.times.write_text(json.dumps({one.name: round(one.seconds, 3) for one in results if one.kind == "model"}))
+    with suppress(OSError, ValueError):
+        before = json.loads(build.times.read_text()) if build.times.is_file() else {}
+        times = {one.name: round(one.seconds, 3) for one in results if one.kind == "model"}
+        build.times.write_text(json.dumps(before | times))
 
 
 def _failed(results: Sequence[Result], *, where: str) -> ClearwellError:
@@ -304,11 +310,7 @@ def changes(build: Build) -> list[Change]:
 
 def declared(build: Build) -> list[Declared]:
     """Read the models' declarations of the tables that are applied: today's, or those from when the build was made."""
-    if build.made_by.is_file():
-        nodes = nodes_of(build)
-    else:
-        with _surroundings(build):
-            nodes = json.loads(listed(build.home, PROJECT, lambda: _parse(build, PROJECT)))["nodes"]
+    nodes = nodes_of(build) if build.made_by.is_file() else read_nodes(build)
     models = [node for _, node in sorted(nodes.items()) if node["resource_type"] == "model"]
     for node in models:
         if node["schema"] in ("gold", "ops") and not node["config"].get("meta", {}).get("apply"):
@@ -398,6 +400,12 @@ def _nodes(build: Build, kind: str) -> dict[str, dict[str, Any]]:
     return {key: node for key, node in nodes_of(build).items() if node["resource_type"] == kind}
 
 
+def read_nodes(build: Build) -> Mapping[str, dict[str, Any]]:
+    """Return the nodes of the project as it is now, by their unique ids."""
+    with _surroundings(build):
+        return dict(json.loads(listed(build.home, PROJECT, lambda: _parse(build, PROJECT)))["nodes"])
+
+
 def nodes_of(build: Build) -> Mapping[str, dict[str, Any]]:
     """Return the nodes of dbt's manifest that a build is made by, by their unique ids."""
     return dict(_manifest(build)["nodes"])
@@ -449,9 +457,10 @@ def _invoke(
     command: str,
     *more: str,
     project: Path | None = None,
+    given: Mapping[str, str] | None = None,
     built: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
-    return [_result(one) for one in _run(build, command, *more, project=project, built=built)]
+    return [_result(one) for one in _run(build, command, *more, project=project, given=given, built=built)]
 
 
 def _run(
@@ -459,6 +468,7 @@ def _run(
     command: str,
     *more: str,
     project: Path | None = None,
+    given: Mapping[str, str] | None = None,
     built: Callable[[int, int], None] | None = None,
 ) -> Any:
     # Importing dbt costs seconds: import it only to run it.
@@ -476,7 +486,9 @@ def _run(
             build.target.mkdir(parents=True, exist_ok=True)
             build.made_by.write_bytes(nodes)
             with (
-                _models_compiled_once(build, manifest) if command == "build" and not project else nullcontext(),
+                _models_compiled_once(build, manifest, given or {})
+                if command == "build" and not project
+                else nullcontext(),
                 _short_ways(build, of_project),
                 kept_log(_log(build)) as write,
                 garbage.set_aside(),
@@ -511,17 +523,26 @@ def _short_ways(build: Build, project: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _models_compiled_once(build: Build, manifest: Any) -> Iterator[None]:
-    """Give dbt the models whose SQL is known in that form, as it leaves SQL without Jinja as it is; keep the others' SQL."""
+def _models_compiled_once(build: Build, manifest: Any, given: Mapping[str, str]) -> Iterator[None]:
+    """Give dbt the models whose SQL is known in that form, as it leaves SQL without Jinja as it is; keep the others' SQL.
+
+    Of `given` models, the rows are there already: those of staging are only looked at.
+    """
     columns = _columns_of_state(build)
     known = compiled.read(build.home, PROJECT, "models", columns)
     models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
     for node in models:
-        node.raw_code = known.get(node.name, node.raw_code)
+        node.raw_code = given.get(node.name) or known.get(node.name, node.raw_code)
+        if node.name in given and node.schema == "staging":
+            node.config.materialized = "view"
     yield
     if not known:
         constant = compiled.constant(_nodes(build, "model"), _manifest(build)["macros"])
-        sql = {node.name: node.compiled_code for node in models if node.name in constant and node.compiled_code}
+        sql = {
+            node.name: node.compiled_code
+            for node in models
+            if node.name in constant - given.keys() and node.compiled_code
+        }
         found = {name: one for name, one in sql.items() if compiled.is_final(one)}
         compiled.remember(build.home, PROJECT, "models", columns, found)
 

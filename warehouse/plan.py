@@ -1,6 +1,7 @@
 """Plan a build: the batches that enter, those that leave, and the state it starts from."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
@@ -19,6 +20,18 @@ from warehouse import state
 
 # What runs the models of a build.
 DUCKDB, SPARK = "duckdb", "spark"
+# The variable that says which of them builds that name none use.
+ENGINE = "CLEARWELL_ENGINE"
+
+
+def default_engine() -> str:
+    """Read CLEARWELL_ENGINE: duckdb if it is empty or unset. Anything but an engine's name is Permanent."""
+    engine = os.environ.get(ENGINE) or DUCKDB
+    if engine not in (DUCKDB, SPARK):
+        raise Permanent(
+            f"{ENGINE} is {engine!r}, which is no engine", todo=f"set it to {DUCKDB} or {SPARK}, or unset it"
+        )
+    return engine
 
 
 @dataclass(frozen=True)
@@ -39,8 +52,6 @@ class Request:
     engine: str = DUCKDB
 
     def __post_init__(self) -> None:
-        if self.engine == SPARK and not self.full:
-            raise Permanent("Spark makes whole builds only", todo="add --full; or leave out --engine spark")
         if (self.from_date is None) != (self.to_date is None):
             raise Permanent("a range needs a start and an end", todo="give --from and --to")
         if self.from_date and self.to_date and self.from_date >= self.to_date:

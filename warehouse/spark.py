@@ -1,71 +1,127 @@
-"""Let Spark make the tables of a whole build, and hand them to the build's file. What follows is the same as for every build.
+"""Let Spark make tables of a build. The engines take turns, and hand their tables to each other as Parquet.
 
 Spark and dbt-spark are in an environment of their own (`make spark`), so that nobody needs them who does not use them.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from ingestion.contract import PROJECT
-from ingestion.database import literal
-from ingestion.errors import Permanent
+from ingestion.database import attached, literal
+from ingestion.errors import Permanent, Transient
 from ingestion.land import Report
-from warehouse import dbt, state
-from warehouse.plan import Build
+from warehouse import dbt, spark_session, state
+from warehouse.dbt import Result
+from warehouse.plan import DUCKDB, SPARK, Build
+from warehouse.shape import CHANGED
 
 # The address of a Spark Connect server; without it, Spark runs in a process of its own on this machine.
 SERVER = "CLEARWELL_SPARK"
 # The folder of the environment that has Spark.
 FOLDER = "CLEARWELL_SPARK_VENV"
-# dbt's options for what DuckDB makes of the tables that Spark made.
-REST = ("--selector", "after_spark")
-_SELECTOR = "on_spark"
+# Tags of dbt_project.yml: what DuckDB counts over Spark's tables; of that, what Spark's models read, so that both make it; and what
+# DuckDB makes in a build that is not whole, because it reads more of the state than the dates that the build touches.
+ACCOUNTING, BOTH, BESIDE_STATE = "accounting", "both_engines", "beside_state"
+# How long Spark may take to stop.
+_PATIENCE_SECONDS = 60.0
+# How a model names the tables of the state that it reads.
+_TABLE = re.compile(r"\b(?:before|whole)\(['\"](\w+)['\"]\)")
+_RECORDS = re.compile(r"\b(?:current_after|contest)\(['\"](\w+)['\"](\s*,\s*only=)?")
+_IN_MACRO = {"touched_sessions(": "silver_sessions", "stale_dates(": "ops_dates"}
+# The columns by which `current_after` chooses records, besides their keys.
+_STANDING = {"fate", "is_deleted"}
+# What every model of a build is handed.
+EVERY_MODEL = "every_model"
+# The materialization of dated tables of which a build makes only the rows that change.
+CHANGES = "changes"
+# What Parquet does not have, or Spark does not read.
+_WRITTEN_AS = {"HUGEINT": "decimal(38, 0)", "JSON": "varchar"}
+
+Node = Mapping[str, Any]
+Nodes = Mapping[str, Node]
+Run = Callable[["Turn", Mapping[str, str], Mapping[str, Mapping[str, str]]], None]
 
 
-def run_models(build: Build, report: Report) -> None:
-    """Build with Spark what it can build, and hand its tables over. A failed model is an error."""
-    command, folder = _dbt(), made_in(build)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    report(f"transform: Spark builds the tables, {'at a server' if os.environ.get(SERVER) else 'on this machine'}")
-    log = build.folder / "logs" / "spark.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as output:
-        done = subprocess.run(
-            [command, *arguments(build, folder, _given(build, folder))],
-            cwd=folder,
-            env=_environment(build, folder),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    results = folder / "target" / "run_results.json"
-    failed = list(failures(json.loads(results.read_text()))) if results.is_file() else []
-    if done.returncode or failed:
-        raise Permanent(
-            f"Spark could not build {failed[0]}" if failed else "dbt could not run on Spark",
-            where=str(log),
-            todo="read the log and fix the cause; or run the same build without --engine spark",
-        )
-    report("transform: handing Spark's tables to the build")
-    _hand_over(build, folder / "tables", json.loads((folder / "target" / "manifest.json").read_text())["nodes"])
+@dataclass(frozen=True)
+class Turn:
+    """Models that one engine makes before the other has its turn."""
+
+    engine: str
+    models: tuple[str, ...]
 
 
-def arguments(build: Build, folder: Path, handed: Mapping[str, str]) -> list[str]:
-    """Return dbt's command line for a build on Spark."""
-    return [
-        *("build", "--target", "spark", "--selector", _SELECTOR),
-        *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
-        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
-        *("--target-path", str(folder / "target"), "--log-path", str(folder), "--log-level-file", "none"),
-        *("--vars", json.dumps({**dbt.variables(build), "handed": handed})),
-        *("--no-use-colors", "--no-version-check", "--no-partial-parse"),
-    ]
+def run_models(build: Build, report: Report, ended: Callable[[list[Result]], None] | None = None) -> None:
+    """Build every model, on Spark what it can build. A failed model is an error. `ended` is as for `dbt.run_models`."""
+    nodes = {one["name"]: one for one in dbt.read_nodes(build).values() if one["resource_type"] in ("model", "seed")}
+    is_whole = build.plan().is_whole
+    makers = engines(nodes, is_whole=is_whole)
+    made: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
+    handed: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
+    with _session(build) as run:
+        for turn in turns(nodes, makers, first=SPARK if is_whole else DUCKDB):
+            report(f"transform: {'Spark' if turn.engine == SPARK else 'DuckDB'} makes {len(turn.models)} models")
+            if turn.engine == SPARK:
+                needed = {name for model in turn.models for name in _reads(nodes[model], nodes)}
+                new = sorted(needed - makers[SPARK] - handed[SPARK])
+                given = {name: _in_spark(_write_table(build, nodes[name])) for name in new}
+                run(turn, given, _write_state(build, turn, nodes))
+            else:
+                new = sorted(made[SPARK] - makers[DUCKDB] - handed[DUCKDB])
+                given = {name: selected(nodes[name], _tables(build)) for name in new}
+                dbt.run_models(build, choose=["--select", *given, *turn.models], given=given, ended=ended)
+            made[turn.engine] |= {*turn.models}
+            handed[turn.engine] |= {*new}
+
+
+def engines(nodes: Nodes, *, is_whole: bool) -> dict[str, frozenset[str]]:
+    """Return which models each engine makes; some are made by both."""
+    not_on_spark = {ACCOUNTING} if is_whole else {ACCOUNTING, BESIDE_STATE}
+    found: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
+    for name, node in nodes.items():
+        tags, kind = {*node["config"]["tags"]}, node["config"]["materialized"]
+        is_on_spark = kind != "view" and (not tags & not_on_spark or (is_whole and BOTH in tags))
+        if is_on_spark:
+            found[SPARK].add(name)
+        if not is_on_spark or kind == "seed" or ACCOUNTING in tags:
+            found[DUCKDB].add(name)
+    return {engine: frozenset(names) for engine, names in found.items()}
+
+
+def turns(nodes: Nodes, makers: Mapping[str, Set[str]], *, first: str) -> list[Turn]:
+    """Return the turns in which the engines make their models. Each makes all that it can before the other goes on."""
+    found: list[Turn] = []
+    made: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
+    engine, other = first, DUCKDB if first == SPARK else SPARK
+    while any(made[one] != makers[one] for one in made):
+        ready: set[str] = set()
+        while more := {
+            name
+            for name in makers[engine] - made[engine] - ready
+            if all(one in made[engine] | ready | (made[other] - makers[engine]) for one in _reads(nodes[name], nodes))
+        }:
+            ready |= more
+        assert ready or not found or found[-1].engine != other, "the models form a circle"
+        if ready:
+            made[engine] |= ready
+            found.append(Turn(engine, tuple(sorted(ready))))
+        engine, other = other, engine
+    return found
+
+
+def _reads(node: Node, nodes: Nodes) -> set[str]:
+    """Return the models and seeds that a model refers to."""
+    return {name for one in node["depends_on"].get("nodes", []) if (name := one.split(".")[-1]) in nodes}
 
 
 def made_in(build: Build) -> Path:
@@ -73,80 +129,244 @@ def made_in(build: Build) -> Path:
     return build.folder / "spark"
 
 
-def _dbt() -> Path:
-    """Return the command of the dbt that has Spark."""
-    command = Path(os.environ.get(FOLDER) or PROJECT.parent / ".venv-spark") / "bin" / "dbt"
-    if not command.is_file():
-        raise Permanent("Spark is not installed", where=str(command), todo="run `make spark`")
-    return command
+def _tables(build: Build) -> Path:
+    return made_in(build) / "tables"
 
 
-def _environment(build: Build, folder: Path) -> dict[str, str]:
-    server = os.environ.get(SERVER)
+def selected(node: Node, tables: Path) -> str:
+    """Return DuckDB's SQL for the rows that Spark made of a model; of those whose dates have other rows as well, what changed."""
+    typed = [column for column in node["columns"].values() if column.get("data_type")]
+    columns = ", ".join(f'cast("{one["name"]}" as {one["data_type"]}) as "{one["name"]}"' for one in typed) or "*"
+    folder = tables / CHANGED / node["name"]
+    if not folder.is_dir():
+        folder = tables / node["schema"] / node["alias"]
+    return f"select {columns} from read_parquet({literal(folder / '*.parquet')}, hive_partitioning = false)"
+
+
+def _in_spark(file: Path) -> str:
+    """Return a model's SQL in Spark for the rows in a file."""
+    return f"select {{{{ typed_columns(model.columns) }}}} from parquet.`{file}`"
+
+
+def _write_table(build: Build, node: Node) -> Path:
+    """Write a table that DuckDB made, for Spark."""
+    file = _handed(build) / f"{node['name']}.parquet"
+    with state.connect(build.file) as connection, attached(connection, build.scratch, "scratch"):
+        database = "scratch." if node["schema"] == "staging" else ""
+        _write(connection, f"select * from {database}{node['schema']}.{node['alias']}", file)
+    return file
+
+
+def _write_state(build: Build, turn: Turn, nodes: Nodes) -> dict[str, dict[str, str]]:
+    """Write what the models of a turn read of the state, and return the files: by model, then by table; empty if it has none.
+
+    A whole build reads nothing of the state but the list of its batches.
+    """
+    if build.plan().is_whole:
+        queries = {(EVERY_MODEL, "previous.ops.batches"): "select batch_id from state.ops.batches"}
+    else:
+        with state.connect(build.file) as connection:
+            queries = {
+                (name, f"state.{table['schema']}.{table['alias']}"): _touched(connection, nodes[name], table, nodes)
+                for name in turn.models
+                for table in (nodes[one] for one in sorted(state_read(nodes[name])))
+            }
+    files: dict[str, dict[str, str]] = {name: {} for name, _ in queries}
+    with (
+        state.connect(build.empty) as connection,
+        attached(connection, build.home.state, "state"),
+        attached(connection, build.file, "build") if build.file.exists() else nullcontext(),
+    ):
+        for (name, table), query in queries.items():
+            _, schema, alias = table.split(".")
+            files[name][table] = ""
+            if state.has_table(connection, schema, alias, "state"):
+                file = _handed(build) / f"{name}.{table}.parquet"
+                _write(connection, query, file)
+                files[name][table] = str(file)
+    return files
+
+
+def state_read(node: Node) -> set[str]:
+    """Return the models whose tables in the state a model reads: the SQL of the models names them, or is of one pattern by layer."""
+    sql = node.get("raw_code") or ""
+    found = {*_TABLE.findall(sql), *(f"records_{dataset}" for dataset, _ in _RECORDS.findall(sql))}
+    found |= {model for macro, model in _IN_MACRO.items() if macro in sql}
+    if node["config"]["materialized"] == CHANGES:
+        found.add(node["name"])
+    if node["schema"] == "staging":
+        found.add("records_decisions")
+    return found
+
+
+def _touched(connection: duckdb.DuckDBPyConnection, reader: Node, table: Node, nodes: Nodes) -> str:
+    """Return the query for the rows of the state's table that a model may read. The plan is in the connected file."""
+    apply = reader["config"]["meta"].get("apply")
+    match = nodes[apply["match"]] if apply else None
+    dates: list[date] = []
+    if match and (named := date_of(reader)):
+        found = connection.execute(
+            f"select distinct {named} from {match['schema']}.{match['alias']} where {named} is not null"
+        )
+        dates = looked_back([day for (day,) in found.fetchall()], reader["config"]["meta"].get("reach") or [0, 0])
+    return touched_rows(reader, table, match, dates)
+
+
+def looked_back(dates: Collection[date], reach: Sequence[int]) -> list[date]:
+    """Return the dates that must be read to make some dates of a model. See macros/reach.sql."""
+    first, last = (int(days) for days in reach)
+    return sorted({day - timedelta(days) for day in dates for days in range(first, last + 1)})
+
+
+def date_of(node: Node) -> str:
+    """Return the date among the columns by which a model's rows are replaced; empty if there is none."""
+    return next((name for name in replaced_by(node) if name.endswith("_date")), "")
+
+
+def replaced_by(node: Node) -> dict[str, str]:
+    """Return the columns by which a model's rows are replaced, each with its expression over the table."""
+    by = node["config"]["meta"].get("apply", {}).get("by", {})
+    return dict(by) if isinstance(by, Mapping) else {name: name for name in by}
+
+
+def touched_rows(reader: Node, table: Node, match: Node | None, dates: Sequence[date]) -> str:
+    """Return the query for the rows of the state's table that a model may read: those on some dates, and with touched keys.
+
+    Of a dataset that a model reads in every build, such as all known customers, it is the columns that the model names.
+    """
+    name = f"state.{table['schema']}.{table['alias']}"
+    sql = reader.get("raw_code") or ""
+    if not match:
+        return f"select * from {name}"
+    if (table["name"].removeprefix("records_"), True) in {(one, bool(only)) for one, only in _RECORDS.findall(sql)}:
+        columns = [
+            column
+            for column in table["columns"]
+            if column in {*replaced_by(table), *_STANDING} or re.search(rf"\b{column}\b", sql)
+        ]
+        return f"select {', '.join(columns)} from {name}"
+    if not date_of(reader) or not date_of(table):
+        raise Permanent(
+            f"{reader['name']} cannot be built on Spark: it reads more of {table['name']} than the dates that a build touches",
+            where=str(reader["original_file_path"]),
+            todo=f"add the tag {BESIDE_STATE} to {reader['name']} in dbt_project.yml",
+        )
+    on = replaced_by(table)[date_of(table)]
+    among = ", ".join(f"'{day}'" for day in dates) or "select null where false"
+    query = f"select * from {name} as had"
+    keys = [key for key in replaced_by(reader) if key in table["columns"] and not key.endswith("_date")]
+    # of a model that makes the changed rows of a date, the date's other rows are read
+    if keys and not (reader is table and reader["config"]["materialized"] == CHANGES):
+        same = " and ".join(f"had.{key} is not distinct from touched.{key}" for key in keys)
+        query += f" semi join (select distinct {', '.join(keys)} from build.{match['schema']}.{match['alias']}) as touched on {same}"
+    return f"{query} where {on} in ({among}) or {on} is null"
+
+
+def _handed(build: Build) -> Path:
+    return made_in(build) / "handed"
+
+
+def _write(connection: duckdb.DuckDBPyConnection, query: str, file: Path) -> None:
+    """Write the rows of a query as Parquet."""
+    described = connection.execute(f"describe {query}").fetchall()
+    casts = [
+        f'cast("{name}" as {_WRITTEN_AS[kind]}) as "{name}"' for name, kind, *_ in described if kind in _WRITTEN_AS
+    ]
+    columns = f"* replace ({', '.join(casts)})" if casts else "*"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"copy (select {columns} from ({query})) to {literal(file)} (format parquet)")
+
+
+@contextmanager
+def _session(build: Build) -> Iterator[Run]:
+    """Start the process that runs dbt on Spark, and yield what gives it a turn. At the end it and Spark are gone."""
+    folder, log = made_in(build), build.folder / "logs" / "spark.log"
+    command = python()
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "temporary").mkdir(parents=True)
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [command, "-P", spark_session.__file__, *arguments(folder)],
+            cwd=folder,
+            env=_environment(build),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        )
+        try:
+            yield lambda turn, given, files: _run(process, build, turn, given, files, log)
+            process.communicate("\n", timeout=_PATIENCE_SECONDS)
+        finally:
+            # without its standard input it ends, and so does its Java process
+            process.kill() if process.poll() is None else None
+            process.communicate()
+    shutil.rmtree(folder / "temporary", ignore_errors=True)
+
+
+def _run(
+    process: "subprocess.Popen[str]",
+    build: Build,
+    turn: Turn,
+    given: Mapping[str, str],
+    files: Mapping[str, Mapping[str, str]],
+    log: Path,
+) -> None:
+    """Give Spark a turn. A model that fails is Permanent, a process that ends Transient."""
+    assert process.stdin and process.stdout
+    told = {"models": turn.models, "given": given, "vars": {**dbt.variables(build), "handed": files}}
+    try:
+        process.stdin.write(json.dumps(told) + "\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline() or "{}")
+    except (BrokenPipeError, ValueError):
+        answer = {}
+    if not answer.get("is_alive"):
+        raise Transient(
+            "Spark ended in the middle of a build",
+            where=str(log),
+            todo="run the same command again; if it ends again, read the log: Spark may need more memory",
+        )
+    if answer["failed"]:
+        raise Permanent(
+            f"Spark could not build {answer['failed'][0]}",
+            where=str(log),
+            todo="read the log and fix the cause; or run the same build without --engine spark",
+        )
+
+
+def arguments(folder: Path) -> list[str]:
+    """Return the part of dbt's command line that is the same in each turn."""
+    return [
+        *("--target", "spark"),
+        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+        *("--target-path", str(folder / "target"), "--log-path", str(folder), "--log-level-file", "none"),
+        *("--no-use-colors", "--no-version-check", "--no-partial-parse"),
+    ]
+
+
+def python() -> Path:
+    """Return the Python of the environment that has Spark. If there is none, that is Permanent."""
+    folder = Path(os.environ.get(FOLDER) or PROJECT.parent / ".venv-spark") / "bin"
+    if not (folder / "dbt").is_file():
+        raise Permanent(
+            "Spark is not installed", where=str(folder / "dbt"), todo=f"run `make spark`, or choose the engine {DUCKDB}"
+        )
+    return folder / "python"
+
+
+def _environment(build: Build) -> dict[str, str]:
+    server, temporary = os.environ.get(SERVER), made_in(build) / "temporary"
     return {
         **os.environ,
         **({"SPARK_REMOTE": server} if server else {}),
         "CLEARWELL_HOME": str(build.home.root),
-        "CLEARWELL_SPARK_TABLES": str(folder / "tables"),
+        "CLEARWELL_SPARK_TABLES": str(_tables(build)),
+        # a killed process leaves its temporary files, which go with the build
+        "TMPDIR": str(temporary),
+        "SPARK_LOCAL_DIRS": str(temporary),
+        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={temporary} -XX:-UsePerfData {os.environ.get('SPARK_SUBMIT_OPTS', '')}",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }
-
-
-def _given(build: Build, folder: Path) -> dict[str, str]:
-    """Write what the models read of the state before a whole build: the list of its batches."""
-    table = "ops.batches"
-    file = folder / f"previous.{table}.parquet"
-    with state.connect(build.home.state) as connection:
-        if not connection.execute(
-            "select 1 from duckdb_tables() where schema_name || '.' || table_name = ?", [table]
-        ).fetchall():
-            return {}
-        connection.execute(f"copy (select batch_id from {table}) to {literal(file)} (format parquet)")
-    return {f"previous.{table}": str(file)}
-
-
-def failures(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the name and the message of each failed model of dbt's results."""
-    for one in results["results"]:
-        if one["status"] not in ("success", "skipped"):
-            lines = [line.strip() for line in str(one["message"]).splitlines() if line.strip()]
-            # Spark's own message is one line among those of dbt, and a plan of the query may follow
-            said = next((line for line in lines if line.startswith("[")), lines[-1])
-            yield f"{one['unique_id'].split('.')[-1]}: {said}"
-
-
-def _hand_over(build: Build, tables: Path, nodes: Mapping[str, dict[str, Any]]) -> None:
-    """Copy Spark's tables into the build's file, with the types of their models; staging is only looked at."""
-    made = [node for _, node in sorted(nodes.items()) if (tables / node["schema"] / node["alias"]).is_dir()]
-    with state.connect(build.file, read_only=False) as connection:
-        for node in made:
-            if node["schema"] not in ("staging", "default"):
-                connection.execute(f"create schema if not exists {node['schema']}")
-                for statement in copied(node, tables):
-                    connection.execute(statement)
-    with state.connect(build.scratch, read_only=False) as connection:
-        connection.execute("create schema if not exists staging")
-        for node in made:
-            if node["schema"] == "staging":
-                connection.execute(f"create view staging.{node['alias']} as {_selected(node, tables)}")
-
-
-def copied(node: Mapping[str, Any], tables: Path) -> list[str]:
-    """Return the statements that make a model's table in DuckDB of the one that Spark made."""
-    name, columns = f"{node['schema']}.{node['alias']}", node["columns"].values()
-    if not all(column.get("data_type") for column in columns) or not columns:
-        return [f"create table {name} as {_selected(node, tables)}"]
-    declared = (
-        f'"{column["name"]}" {column["data_type"]}'
-        + (" not null" if any(one["type"] == "not_null" for one in column.get("constraints") or []) else "")
-        for column in columns
-    )
-    return [f"create table {name} ({', '.join(declared)})", f"insert into {name} {_selected(node, tables)}"]
-
-
-def _selected(node: Mapping[str, Any], tables: Path) -> str:
-    typed = [column for column in node["columns"].values() if column.get("data_type")]
-    columns = ", ".join(f'cast("{one["name"]}" as {one["data_type"]}) as "{one["name"]}"' for one in typed) or "*"
-    files = literal(tables / node["schema"] / node["alias"] / "*.parquet")
-    return f"select {columns} from read_parquet({files}, hive_partitioning = false)"

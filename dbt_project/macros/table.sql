@@ -63,6 +63,3 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}
 {% endmaterialization %}
-
-{#- Spark makes whole tables only: a full build has no other rows. -#}
-{% materialization changes, adapter="spark" %}{{ return(materialization_table_spark()) }}{% endmaterialization %}

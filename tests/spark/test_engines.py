@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from ingestion import sources
 from ingestion.contract import PROJECT
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import hashes, ledger
+from operations import decide, hashes, ledger, listings
+from tests.pipeline.delivery import land_lines
 from warehouse.build import Request, build
 from warehouse.plan import SPARK
 
@@ -93,7 +95,7 @@ def rows_that_differ(one: Path, other: Path) -> dict[str, tuple[int, int]]:
 @pytest.fixture(scope="module")
 def homes(shop: Home) -> tuple[Home, Home]:
     """Two homes with the same bronze, one built by DuckDB and one by Spark."""
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 4), orders_per_day=60, events_per_day=600)
+    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 5), orders_per_day=60, events_per_day=600)
     odd = shop.landing / "2026-11-01" / "10" / "odd.jsonl"
     odd.parent.mkdir(parents=True, exist_ok=True)
     odd.write_bytes(odd_lines())
@@ -124,6 +126,58 @@ def test_the_next_day_is_built_by_duckdb_on_what_spark_made(homes: tuple[Home, H
     assert hashes.read(by_duckdb) == hashes.read(by_spark)
     assert ledger.recount(by_spark) == ([], True)
     assert ledger.recompute(by_spark, NOW.replace(hour=14)) == []
+
+
+def in_both(homes: tuple[Home, Home], request: Request, hour: int, engine: str) -> None:
+    """Build in both homes, the second by an engine, and compare every row."""
+    by_duckdb, by_spark = homes
+    shutil.copytree(by_duckdb.root / "bronze", by_spark.root / "bronze", dirs_exist_ok=True)
+    build(by_duckdb, request, NOW.replace(hour=hour))
+    build(by_spark, replace(request, engine=engine), NOW.replace(hour=hour))
+    assert rows_that_differ(by_duckdb.state, by_spark.state) == {}
+    assert hashes.read(by_duckdb) == hashes.read(by_spark)
+    assert rows_that_differ(by_duckdb.published, by_spark.published) == {}
+
+
+def test_the_day_after_is_built_by_spark_with_late_events_a_correction_and_a_retraction(
+    homes: tuple[Home, Home],
+) -> None:
+    home = homes[0]
+    by = decide.By("tester", NOW.replace(hour=14), "test")
+    late = [
+        EVENT.replace("2026-11-01T10", f"2026-11-0{day}T{hour:02}") % (f"late-{day}-{hour}", ',"campaign":"autumn"')
+        for day in (1, 2, 3)
+        for hour in (0, 9, 23)
+    ]
+    land(home, 4)
+    land_lines(home, datetime(2026, 11, 5, 3, tzinfo=UTC), late, NOW)
+    letter = next(
+        one for one in listings.dead_letter_records(home, "clickstream", None, 100) if '"odd-1"' in str(one["raw"])
+    )
+    file = home.root / "corrected.json"
+    file.write_text(json.dumps({"record": letter["record"], "raw": EVENT % ("odd-1", ',"quantity":1')}))
+    decide.resubmit(home, file, by)
+    decide.retract(home, batch_of(home, "clickstream", 3), by)
+    in_both(homes, Request(), 15, SPARK)
+    with duckdb.connect(str(homes[1].state), read_only=True) as state:
+        query = "select count(*) from silver.clickstream where event_id like 'late-%' or event_id = 'odd-1'"
+        assert state.execute(query).fetchall() == [(len(late) + 1,)]
+    assert [*(homes[1].builds).glob("*/spark")] == []
+
+
+def test_a_range_is_rebuilt_by_spark(homes: tuple[Home, Home]) -> None:
+    decide.restore(
+        homes[0], batch_of(homes[0], "clickstream", 3), decide.By("tester", NOW.replace(hour=16), "all is well")
+    )
+    in_both(homes, Request(date(2026, 11, 2), date(2026, 11, 4), reason="test"), 17, SPARK)
+    assert ledger.recompute(homes[1], NOW.replace(hour=18)) == []
+
+
+def batch_of(home: Home, dataset: str, day: int) -> str:
+    """Return the batch of a dataset whose window starts on a day."""
+    query = "select batch_id from ops.batches where dataset = ? and window_date = ? order by records_written desc limit 1"
+    with duckdb.connect(str(home.state), read_only=True) as state:
+        return state.execute(query, [dataset, date(2026, 11, day)]).fetchall()[0][0]
 
 
 def test_the_page_says_which_engine_makes_which_model(tmp_path: Path) -> None:

@@ -53,8 +53,12 @@
 {% macro relation_in(database, schema, table) %}{{ return(adapter.dispatch('relation_in')(database, schema, table)) }}{% endmacro %}
 {% macro duckdb__relation_in(database, schema, table) %}{{ return(adapter.get_relation(database, schema, table)) }}{% endmacro %}
 {% macro spark__relation_in(database, schema, table) %}
-    {% set file = var('handed').get([database, schema, table] | join('.')) %}
-    {{ return('parquet.`' ~ file ~ '`' if file else none) }}
+    {% set name = [database, schema, table] | join('.') %}
+    {% set files = var('handed').get('every_model') or var('handed').get(model.name) or {} %}
+    {% if var('handed') and not var('handed').get('every_model') and name not in files %}
+        {{ exceptions.raise_compiler_error(model.name ~ " reads " ~ name ~ ", which Spark was not handed. Next: add the tag beside_state to the model in dbt_project.yml") }}
+    {% endif %}
+    {{ return('parquet.`' ~ files[name] ~ '`' if files.get(name) else none) }}
 {% endmacro %}
 
 {# A table of the state before this build, with the columns of its model: see macros/state.sql. #}

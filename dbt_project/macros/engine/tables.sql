@@ -6,6 +6,30 @@
     )
 {% endmacro %}
 
+{#- The same as for DuckDB: the rows that change are a table, and the model's name is a view of them and of the others on their dates,
+    for the models that Spark makes of it. -#}
+{% materialization changes, adapter="spark" %}
+    {%- set had = relation_in('state', this.schema, this.identifier) -%}
+    {%- if had is none -%}{{ return(materialization_table_spark()) }}{%- endif -%}
+    {%- set match = ref(model.config.meta.apply.match) -%}
+    {%- set date = date_matched(model.config.meta.apply) -%}
+    {%- set kept = literals(match, date) -%}
+    {%- set names = model.columns.keys() | join(', ') -%}
+    {%- set rows = this.incorporate(path={"schema": "changed", "identifier": model.name}, type="table") -%}
+    {%- set target_relation = this.incorporate(type="view") -%}
+    {{ run_hooks(pre_hooks) }}
+    {%- call statement("schema") %}create schema if not exists {{ rows.without_identifier() }}{% endcall -%}
+    {%- call statement("rows") -%}{{ create_table_as(False, rows, compiled_code) }}{%- endcall -%}
+    {%- call statement("main") -%}
+        create or replace view {{ target_relation }} as
+        select {{ names }} from {{ rows }}
+        union all
+        select {{ names }} from {{ before(model.name) }} anti join {{ replaced(model.name, date ~ " in (" ~ kept ~ ")") }} where {{ date }} in ({{ kept }})
+    {%- endcall -%}
+    {{ run_hooks(post_hooks) }}
+    {{ return({"relations": [target_relation]}) }}
+{% endmaterialization %}
+
 {# The folder of a table. One that an earlier run left is overwritten. #}
 {% macro spark_folder(relation) %}
     {{ return(env_var('CLEARWELL_SPARK_TABLES', env_var('CLEARWELL_HOME', '../data') ~ '/spark') ~ '/' ~ relation.schema ~ '/' ~ relation.identifier) }}

@@ -1,0 +1,109 @@
+"""Run dbt on Spark, for all of a build's turns in one process. It runs in Spark's own environment and imports nothing of Clearwell.
+
+`python spark_session.py ARGUMENT...`: the arguments are dbt's for each turn. Each line of standard input is a turn: JSON with
+`models` to make, `given` (the SQL of each model that is made already) and `vars`. Each is answered by a line of JSON with `failed`.
+When standard input ends, the process ends at once, and Spark with it.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from queue import Queue
+from typing import Any
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Answer turns until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what dbt and Java print is for the log
+    turns: Queue[str] = Queue()
+    threading.Thread(target=_listen, args=[turns], daemon=True).start()
+    manifest = None
+    while line := turns.get():
+        turn = json.loads(line)
+        manifest = manifest or _invoke(None, ["parse", *arguments, "--vars", json.dumps(turn["vars"])]).result
+        print(json.dumps(_run(manifest, turn, arguments)), file=answers, flush=True)
+    _stop_spark()
+    os._exit(0)
+
+
+def _listen(turns: "Queue[str]") -> None:
+    """Pass the turns on. Whoever asks may be killed: then nothing waits for the turn that runs."""
+    for line in sys.stdin:
+        if not line.strip():
+            turns.put("")
+            return
+        turns.put(line)
+    os._exit(1)
+
+
+def _run(manifest: Any, turn: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+    for node in manifest.nodes.values():
+        if node.name in turn["given"] and node.resource_type == "model":
+            node.raw_code, node.config.materialized = turn["given"][node.name], "view"
+    chosen = [*turn["given"], *turn["models"]]
+    told = [
+        "--vars",
+        json.dumps(turn["vars"]),
+        "--exclude-resource-type",
+        "test",
+        "--exclude-resource-type",
+        "unit_test",
+    ]
+    outcome = _invoke(manifest, ["build", *arguments, *told, "--select", *chosen], must=False)
+    found = list(failures(getattr(outcome.result, "results", []) or []))
+    if outcome.exception and not found:
+        found = [f"a model: {_first_line(str(outcome.exception))}"]
+    return {"failed": found, "is_alive": _is_alive()}
+
+
+def _invoke(manifest: Any, arguments: Sequence[str], *, must: bool = True) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    outcome = dbtRunner(manifest=manifest).invoke([*arguments])
+    if must and outcome.exception:
+        raise outcome.exception
+    return outcome
+
+
+def failures(results: Sequence[Any]) -> Iterator[str]:
+    """Yield the name and the message of each failed model of dbt's results."""
+    for one in results:
+        if str(one.status) not in ("success", "skipped"):
+            yield f"{one.node.name}: {_first_line(str(one.message))}"
+
+
+def _first_line(message: str) -> str:
+    """Return Spark's own message: one line among those of dbt, which a plan of the query may follow."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("[")), lines[-1] if lines else "no message")
+
+
+def _is_alive() -> bool:
+    """Say whether the Java process that this process started, if any, still runs."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    java = getattr(gateway, "proc", None)
+    return java is None or java.poll() is None
+
+
+def _stop_spark() -> None:
+    """Stop Spark, and wait until its Java process is gone."""
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session:
+        session.stop()
+    gateway = SparkContext._gateway
+    if gateway:
+        gateway.shutdown()
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
