@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup spark demo up down test test-long test-spark lint bench
+.PHONY: help setup spark demo up down test test-long test-spark test-spark-long lint bench
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
@@ -52,10 +52,13 @@ test: setup  ## every test but the long ones
 
 test-long: setup  ## the tests that take minutes
 	@echo "Some hours: 20 rounds of demo, up, down and crashes are one of them (CLEARWELL_ROUNDS=3 for fewer)"
-	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m long -n 2
+	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "long and not spark" -n 2
 
-test-spark: setup spark  ## compare every table that Spark makes with DuckDB's, row by row
-	@SPARK_CONF_DIR=$(CURDIR)/tests/spark/conf $(BIN)/pytest -m spark tests/spark
+test-spark: setup spark  ## compare every table that Spark makes with DuckDB's, row by row, and kill Spark
+	@SPARK_CONF_DIR=$(CURDIR)/tests/spark/conf $(BIN)/pytest -m "spark and not long" tests/spark
+
+test-spark-long: setup spark  ## shops in any order on both engines, for some twenty minutes
+	@SPARK_CONF_DIR=$(CURDIR)/tests/spark/conf HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "spark and long" tests/spark
 
 lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released versions
 	@$(BIN)/ruff check .

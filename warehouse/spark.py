@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ import duckdb
 
 from ingestion.contract import PROJECT
 from ingestion.database import attached, literal
-from ingestion.errors import Permanent, Transient
+from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.land import Report
 from warehouse import dbt, spark_session, state
 from warehouse.dbt import Result
@@ -295,14 +295,25 @@ def _session(build: Build) -> Iterator[Run]:
             stderr=output,
             text=True,
         )
+        is_waiting = False
         try:
             yield lambda turn, given, files: _run(process, build, turn, given, files, log)
-            process.communicate("\n", timeout=_PATIENCE_SECONDS)
+            is_waiting = True
+        except ClearwellError:
+            is_waiting = True
+            raise
         finally:
-            # without its standard input it ends, and so does its Java process
-            process.kill() if process.poll() is None else None
-            process.communicate()
+            _end(process, is_waiting=is_waiting)
     shutil.rmtree(folder / "temporary", ignore_errors=True)
+
+
+def _end(process: "subprocess.Popen[str]", *, is_waiting: bool) -> None:
+    """Let the process end, or kill it if it does not wait for a turn: without it, its Java process ends by itself."""
+    if is_waiting:
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate("\n", timeout=_PATIENCE_SECONDS)
+    process.kill()
+    process.communicate()
 
 
 def _run(

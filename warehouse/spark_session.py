@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from queue import Queue
 from typing import Any
 
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str]) -> None:
         turn = json.loads(line)
         manifest = manifest or _invoke(None, ["parse", *arguments, "--vars", json.dumps(turn["vars"])]).result
         print(json.dumps(_run(manifest, turn, arguments)), file=answers, flush=True)
-    _stop_spark()
+    with suppress(Exception):  # it may have been killed
+        _stop_spark()
     os._exit(0)
 
 

@@ -5,10 +5,12 @@ restored, one that stays retracted, a dead letter that is corrected. The computa
 the pipeline.
 """
 
+import itertools
 import json
 import random
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -27,6 +29,7 @@ from operations import decide, hashes, ledger, listings
 from tests.pipeline.delivery import LINE, ORDER, Row, assert_repeats, land_lines, land_rows, pieces
 from tests.unit.ingestion.killed import killed_at
 from warehouse.build import Request, build
+from warehouse.plan import DUCKDB
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 LANDED = datetime(2026, 11, 3, tzinfo=UTC)
@@ -121,9 +124,13 @@ def event(pick: random.Random, number: int) -> str:
 # --- the pipeline, driven one way or another -------------------------------------------------------------------------
 
 
-def drive(root: Path, shop: Shop, seed: int) -> Home:
-    """Deliver the shop's records in pieces, in random order, with builds in between; make decisions and undo some."""
+def drive(root: Path, shop: Shop, seed: int, engines: Iterable[str] = (DUCKDB,)) -> Home:
+    """Deliver the shop's records in pieces, in random order, with builds in between; make decisions and undo some.
+
+    The builds use the engines in turn.
+    """
     pick = random.Random(seed)
+    engine = itertools.cycle(engines)
     home = Home(root, root / "landing")
     at = iter(NOW + timedelta(minutes=n) for n in range(1000))
 
@@ -139,7 +146,7 @@ def drive(root: Path, shop: Shop, seed: int) -> Home:
     stop = pick.randint(1, len(work) - 1)
     for number, (dataset, columns, part) in enumerate(work):
         if number == stop:
-            build(home, Request(), next(at))
+            build(home, Request(engine=next(engine)), next(at))
             decide.retract(home, restored, by())
             decide.retract(home, junk, by())
         if columns:
@@ -151,14 +158,14 @@ def drive(root: Path, shop: Shop, seed: int) -> Home:
         else:
             hour = LANDED + timedelta(hours=pick.randrange(24))
             land_lines(home, hour, part, NOW + timedelta(days=1))
-    build(home, Request(), next(at))
+    build(home, Request(engine=next(engine)), next(at))
     decide.restore(home, restored, by())
     letters = listings.dead_letter_records(home, "order_items", None, 100)
     letter = next(one for one in letters if '"line_number":"9"' in one["raw"].replace(": ", ":"))
     file = root / "mended.json"
     file.write_text(json.dumps({"record": letter["record"], "raw": shop.mended_line}))
     decide.resubmit(home, file, by())
-    build(home, Request(), next(at))
+    build(home, Request(engine=next(engine)), next(at))
     return home
 
 
