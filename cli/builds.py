@@ -13,7 +13,7 @@ from ingestion.home import Home
 from operations import decide, listings
 from operations.output import say, show, tell, with_first
 from warehouse.build import Outcome, Request
-from warehouse.plan import DUCKDB, SPARK, default_engine
+from warehouse.engines import DUCKDB, SPARK, default_engine
 
 _DRY_RUN_ROWS = 40
 # The columns for which a narrow terminal has room.

@@ -40,7 +40,7 @@ from dags.common import (
 )
 from ingestion.errors import Permanent
 from ingestion.window import parse_time
-from warehouse.plan import DUCKDB, SPARK, default_engine
+from warehouse.engines import DUCKDB, SPARK, default_engine
 
 DAG_ID = "build_warehouse"
 

@@ -21,7 +21,8 @@ from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdic
 from warehouse.audit import audit as audit_build
 from warehouse.build_events import model_events, stage_events
 from warehouse.difference import Difference, differences
-from warehouse.plan import SPARK, Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
+from warehouse.engines import SPARK
+from warehouse.plan import Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
 from warehouse.publish import catch_up, pinned
 from warehouse.publish import publish as publish_build
 from warehouse.state import connect, drop, lock, lock_aside, lock_build

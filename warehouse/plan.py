@@ -1,7 +1,6 @@
 """Plan a build: the batches that enter, those that leave, and the state it starts from."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
@@ -17,21 +16,7 @@ from ingestion.land import Report, silent
 from ingestion.manifest import OF_PLAN, Manifest
 from ingestion.sources import decisions
 from warehouse import state
-
-# What runs the models of a build.
-DUCKDB, SPARK = "duckdb", "spark"
-# The variable that says which of them builds that name none use.
-ENGINE = "CLEARWELL_ENGINE"
-
-
-def default_engine() -> str:
-    """Read CLEARWELL_ENGINE: duckdb if it is empty or unset. Anything but an engine's name is Permanent."""
-    engine = os.environ.get(ENGINE) or DUCKDB
-    if engine not in (DUCKDB, SPARK):
-        raise Permanent(
-            f"{ENGINE} is {engine!r}, which is no engine", todo=f"set it to {DUCKDB} or {SPARK}, or unset it"
-        )
-    return engine
+from warehouse.engines import DUCKDB
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,12 @@ from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.land import Report
 from warehouse import dbt, spark_session, state
 from warehouse.dbt import Result
-from warehouse.plan import DUCKDB, SPARK, Build
+from warehouse.engines import DUCKDB, SPARK
+from warehouse.plan import Build
 from warehouse.shape import CHANGED
 
-# The address of a Spark Connect server; without it, Spark runs in a process of its own on this machine.
+# The address of a Spark Connect server, such as sc://host:15002; without it, Spark runs on this machine, or at the master that
+# its own settings name.
 SERVER = "CLEARWELL_SPARK"
 # The folder of the environment that has Spark.
 FOLDER = "CLEARWELL_SPARK_VENV"
@@ -68,6 +70,7 @@ def run_models(build: Build, report: Report, ended: Callable[[list[Result]], Non
     makers = engines(nodes, is_whole=is_whole)
     made: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
     handed: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
+    report(f"transform: Spark runs at {os.environ.get(SERVER) or 'its master, on this machine unless set'}")
     with _session(build) as run:
         for turn in turns(nodes, makers, first=SPARK if is_whole else DUCKDB):
             report(f"transform: {'Spark' if turn.engine == SPARK else 'DuckDB'} makes {len(turn.models)} models")
@@ -310,10 +313,13 @@ def _session(build: Build) -> Iterator[Run]:
 def _end(process: "subprocess.Popen[str]", *, is_waiting: bool) -> None:
     """Let the process end, or kill it if it does not wait for a turn: without it, its Java process ends by itself."""
     if is_waiting:
-        with suppress(subprocess.TimeoutExpired):
+        with suppress(subprocess.TimeoutExpired, BrokenPipeError):  # it may have ended by itself
             process.communicate("\n", timeout=_PATIENCE_SECONDS)
     process.kill()
-    process.communicate()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):
+            pipe.close() if pipe else None
 
 
 def _run(

@@ -24,9 +24,12 @@ def main(arguments: Sequence[str]) -> None:
     manifest = None
     while line := turns.get():
         turn = json.loads(line)
-        manifest = manifest or _invoke(None, ["parse", *arguments, "--vars", json.dumps(turn["vars"])]).result
+        if not manifest:
+            manifest = _invoke(None, ["parse", *arguments, "--vars", json.dumps(turn["vars"])]).result
+            _forget_tables(manifest)
         print(json.dumps(_run(manifest, turn, arguments)), file=answers, flush=True)
     with suppress(Exception):  # it may have been killed
+        _forget_tables(manifest)
         _stop_spark()
     os._exit(0)
 
@@ -59,6 +62,17 @@ def _run(manifest: Any, turn: Mapping[str, Any], arguments: Sequence[str]) -> di
     if outcome.exception and not found:
         found = [f"a model: {_first_line(str(outcome.exception))}"]
     return {"failed": found, "is_alive": _is_alive()}
+
+
+def _forget_tables(manifest: Any) -> None:
+    """Drop the names of all tables at a server, which keeps those of earlier builds. The files of the tables stay."""
+    if "SPARK_REMOTE" in os.environ:
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.builder.getOrCreate()
+        made = {node.schema for node in manifest.nodes.values() if node.resource_type == "model"}
+        for schema in sorted({*made, "changed"}):
+            session.sql(f"drop schema if exists {schema} cascade")
 
 
 def _invoke(manifest: Any, arguments: Sequence[str], *, must: bool = True) -> Any:

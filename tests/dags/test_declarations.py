@@ -102,6 +102,21 @@ def test_the_warehouse_is_built_in_order(bag):
     assert [task.task_id for task in order] == TASKS["build_warehouse"]
 
 
+def test_the_engine_of_a_build_is_a_parameter(bag, monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    from ingestion.errors import Permanent
+
+    dag = bag.dags["build_warehouse"]
+    engine = dag.params.get_param("engine")
+    assert (engine.value, engine.schema["enum"]) == ("duckdb", ["duckdb", "spark"])
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    monkeypatch.setenv("CLEARWELL_SPARK_VENV", str(tmp_path))
+    asked = {"from": None, "to": None, "full": False, "reason": None, "engine": "spark"}
+    with pytest.raises(Permanent, match=r"Spark is not installed.*make spark.*or choose the engine duckdb"):
+        dag.get_task("plan").python_callable(params=asked, dag_run=SimpleNamespace(triggering_user_name=None))
+
+
 def test_every_source_is_swept_before_the_recount(bag):
     dag = bag.dags["sweep_sources"]
     for source in ("orders", "clickstream", "exchange_rates"):

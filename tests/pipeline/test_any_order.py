@@ -29,7 +29,7 @@ from operations import decide, hashes, ledger, listings
 from tests.pipeline.delivery import LINE, ORDER, Row, assert_repeats, land_lines, land_rows, pieces
 from tests.unit.ingestion.killed import killed_at
 from warehouse.build import Request, build
-from warehouse.plan import DUCKDB
+from warehouse.engines import DUCKDB
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 LANDED = datetime(2026, 11, 3, tzinfo=UTC)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from operations import ledger
 from tests.pipeline.test_any_order import accounts, drive, expected, found, make_shop, table_hashes
-from warehouse.plan import DUCKDB, SPARK
+from warehouse.engines import DUCKDB, SPARK
 
 pytestmark = pytest.mark.spark
 

@@ -18,7 +18,7 @@ from operations import hashes
 from tests.pipeline.delivery import LINE, ORDER, land_lines, land_rows
 from tests.pipeline.test_any_order import make_shop
 from warehouse.build import Request, build
-from warehouse.plan import SPARK
+from warehouse.engines import SPARK
 
 pytestmark = pytest.mark.spark
 

@@ -12,7 +12,8 @@ from ingestion.home import Home
 from ingestion.land import silent
 from warehouse import build as building
 from warehouse import dbt, spark
-from warehouse.plan import DUCKDB, SPARK, Build, Request, make_trial_plan
+from warehouse.engines import DUCKDB, SPARK
+from warehouse.plan import Build, Request, make_trial_plan
 
 NOW = datetime(2026, 11, 3, tzinfo=UTC)
 
