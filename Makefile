@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup spark demo up down test test-long test-spark test-spark-long lint bench
+.PHONY: help setup spark warehouses demo up down test test-long test-spark test-spark-long lint bench
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
@@ -53,6 +53,14 @@ test: setup  ## every test but the long ones
 test-long: setup  ## the tests that take minutes
 	@echo "Some hours: 20 rounds of demo, up, down and crashes are one of them (CLEARWELL_ROUNDS=3 for fewer)"
 	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "long and not spark" -n 2
+
+# A fake of Snowflake, and ClickHouse in a process.
+warehouses: .venv-snowflake/.ready .venv-clickhouse/.ready  ## for the tests of other warehouses' dialects
+
+.venv-snowflake/.ready .venv-clickhouse/.ready: .venv-%/.ready: requirements-%.txt
+	@test -x .venv-$*/bin/pip || $(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/pip install --quiet --no-cache-dir --no-deps -r requirements-$*.txt
+	@touch $@
 
 test-spark: setup spark  ## compare every table that Spark makes with DuckDB's, row by row, and kill Spark
 	@SPARK_CONF_DIR=$(CURDIR)/tests/spark/conf $(BIN)/pytest -m "spark and not long" tests/spark
