@@ -14,13 +14,17 @@ from contextlib import suppress
 from queue import Queue
 from typing import Any
 
+_LOOK_SECONDS = 0.5
+
 
 def main(arguments: Sequence[str]) -> None:
     """Answer turns until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what dbt and Java print is for the log
     turns: Queue[str] = Queue()
+    is_over = threading.Event()
     threading.Thread(target=_listen, args=[turns], daemon=True).start()
+    threading.Thread(target=_watch, args=[is_over], daemon=True).start()
     manifest = None
     while line := turns.get():
         turn = json.loads(line)
@@ -28,6 +32,7 @@ def main(arguments: Sequence[str]) -> None:
             manifest = _invoke(None, ["parse", *arguments, "--vars", json.dumps(turn["vars"])]).result
             _forget_tables(manifest)
         print(json.dumps(_run(manifest, turn, arguments)), file=answers, flush=True)
+    is_over.set()
     with suppress(Exception):  # it may have been killed
         _forget_tables(manifest)
         _stop_spark()
@@ -42,6 +47,13 @@ def _listen(turns: "Queue[str]") -> None:
             return
         turns.put(line)
     os._exit(1)
+
+
+def _watch(is_over: threading.Event) -> None:
+    """End with Spark's Java process: a call to it that was not answered would wait for ever."""
+    while not is_over.wait(_LOOK_SECONDS):
+        if not _is_alive():
+            os._exit(1)
 
 
 def _run(manifest: Any, turn: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
@@ -92,9 +104,10 @@ def failures(results: Sequence[Any]) -> Iterator[str]:
 
 
 def _first_line(message: str) -> str:
-    """Return Spark's own message: one line among those of dbt, which a plan of the query may follow."""
+    """Return Spark's own message: one line among those of dbt, which a plan of the query or Java's stack may follow."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return next((line for line in lines if line.startswith("[")), lines[-1] if lines else "no message")
+    own = [line for begin in ("[", "Caused by") for line in lines if line.startswith(begin)]
+    return (own or lines[-1:] or ["no message"])[0]
 
 
 def _is_alive() -> bool:
