@@ -24,6 +24,7 @@ pytestmark = pytest.mark.spark
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PATIENCE_SECONDS = 300
+TABLES = "*/spark/tables/*/*/*.parquet"
 
 
 def eventually(holds: Callable[[], object]) -> None:
@@ -66,14 +67,15 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Home
 
 
 def start(home: Home) -> "subprocess.Popen[bytes]":
-    """Start a build on Spark, and wait until Spark has made a table of it."""
+    """Start a build on Spark, and wait until Spark has made a table of it, besides those that a killed build left."""
+    left = {*home.builds.glob(TABLES)}
     process = subprocess.Popen(
         [sys.executable, "-c", "from cli.main import main; main()", "build", "--engine", "spark"],
         env={**os.environ, "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    eventually(lambda: process.poll() is not None or [*home.builds.glob("*/spark/tables/*/*/*.parquet")])
+    eventually(lambda: process.poll() is not None or {*home.builds.glob(TABLES)} - left)
     assert process.poll() is None, process.communicate()[0].decode()
     return process
 
@@ -93,8 +95,8 @@ def test_spark_is_killed(homes: tuple[Home, Home]) -> None:
     home = homes[1]
     before = hashes.read(home)
     process = start(home)
-    for pid in processes(home, "java"):
-        os.kill(pid, signal.SIGKILL)
+    (java,) = processes(home, "java")
+    os.kill(java, signal.SIGKILL)
     said = process.communicate(timeout=PATIENCE_SECONDS)[0].decode()
     assert process.returncode and "Spark ended in the middle of a build" in said, said
     assert "run the same command again" in said
