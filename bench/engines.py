@@ -108,7 +108,9 @@ def measure(home: Home, engine: str) -> list[dict[str, object]]:
 def told_to_log(folder: Path, events: Path) -> Path:
     """Return a folder of settings by which Spark logs its tasks."""
     folder.mkdir(exist_ok=True)
-    (folder / "spark-defaults.conf").write_text(f"spark.eventLog.enabled true\nspark.eventLog.dir file://{events}\n")
+    (folder / "spark-defaults.conf").write_text(
+        f"spark.eventLog.enabled true\nspark.eventLog.compress false\nspark.eventLog.dir file://{events}\n"
+    )
     return folder
 
 

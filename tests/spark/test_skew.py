@@ -30,6 +30,7 @@ spark.sql.sortMergeJoinExec.buffer.spill.threshold {rows}
 spark.sql.autoBroadcastJoinThreshold -1
 spark.sql.shuffle.partitions 4
 spark.eventLog.enabled true
+spark.eventLog.compress false
 spark.eventLog.dir file://{events}
 """
 
