@@ -68,7 +68,12 @@ def test_every_module_has_its_test_in_the_same_place() -> None:
 
 
 # The one module that runs dbt, the one that takes short ways through it, and the one that keeps what it parsed.
-RUN_DBT = (Path("warehouse/dbt.py"), Path("warehouse/dbt_shortcuts.py"), Path("warehouse/parsed.py"), Path("warehouse/spark_session.py"))
+RUN_DBT = (
+    Path("warehouse/dbt.py"),
+    Path("warehouse/dbt_shortcuts.py"),
+    Path("warehouse/parsed.py"),
+    Path("warehouse/spark_session.py"),
+)
 
 
 def test_only_what_airflow_loads_imports_it_and_only_one_module_runs_dbt() -> None:
