@@ -220,7 +220,8 @@ def test_the_page_says_which_engine_makes_which_model(tmp_path: Path) -> None:
             check=True,
         )
         listed[name] = {json.loads(line)["name"] for line in done.stdout.splitlines() if line.startswith("{")}
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", ENGINES.read_text(), re.M)
+    section = ENGINES.read_text().partition("\n## Models\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", section, re.M)
     assert {name for name, *_ in rows} == listed["all"] and len(rows) == len(listed["all"])
     assert {name for name, engine, _ in rows if engine == "Spark"} == listed["whole"]
     assert {name for name, _, engine in rows if engine == "Spark"} == listed["any other"]
