@@ -109,7 +109,7 @@ def _walk(home: Home, folders: Iterable[Path]) -> Iterator[Listed]:
         for at, _, names in os.walk(folder):
             for name in sorted(names):
                 path = Path(at, name)
-                mark = _mark(path)
+                mark = mark_of(path)
                 if mark:
                     shown = os.fsencode(path.relative_to(home.landing)).decode("utf-8", "backslashreplace")
                     yield Listed(shown, path, mark)
@@ -138,7 +138,7 @@ def _count_day(day: date, listed: Iterable[Listed], home: Home) -> Count:
         if above & waiting or not landing_names.may_be_data(file.path.name):
             continue
         lines, sha256 = _lines_of(file.path)
-        if _mark(file.path) != file.mark:
+        if mark_of(file.path) != file.mark:
             continue  # it grew, moved or vanished meanwhile: the next count includes it
         records += lines
         if (file.name, sha256) in landed:
@@ -169,7 +169,7 @@ def _folders(landing: Path, window: Window) -> dict[date, list[Path]]:
     return found
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def mark_of(path: Path) -> tuple[int, int, int] | None:
     """Return what changes when a file changes; None for anything that is not a file."""
     try:
         found = path.stat()

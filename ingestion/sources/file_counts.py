@@ -28,7 +28,7 @@ from ingestion.file_settings import PARTS, Dialect
 from ingestion.land import Run
 from ingestion.manifest import Manifest, still_waiting
 from ingestion.sources import landing_names, locations
-from ingestion.sources.counts import Count
+from ingestion.sources.counts import Count, mark_of
 from ingestion.window import Window
 
 _NAMED_FILES = 5
@@ -64,16 +64,8 @@ def _listed(location: str, day: Window) -> Iterator[Listed]:
     is_open = location.rpartition("/")[2].startswith("*")
     for found in sorted(glob.glob(str(Path(pattern).expanduser()))):  # noqa: PTH207 (Path.glob() takes no whole path)
         path = Path(found)
-        if (mark := _mark(path)) and landing_names.may_be_data(path.name) and not (is_open and path.name[0] in "._"):
+        if (mark := mark_of(path)) and landing_names.may_be_data(path.name) and not (is_open and path.name[0] in "._"):
             yield Listed(locations.name_below(location, found), path, mark)
-
-
-def _mark(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns) if path.is_file() else None
 
 
 def count(run: Run, contracts: Mapping[str, Contract], listing: Listing) -> list[Count]:
@@ -99,7 +91,7 @@ def _count_day(contract: Contract, day: date, files: Sequence[Listed], manifests
             continue
         stored = file.path.read_bytes()
         here = _records(stored, contract)
-        if here is None or _mark(file.path) != file.mark:
+        if here is None or mark_of(file.path) != file.mark:
             continue
         records += here
         if (key := (file.name, sha256(stored).hexdigest())) in landed:
