@@ -23,7 +23,7 @@ from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.manifest import File, Manifest
 from ingestion.names import BRONZE_BATCH, RECORD_NO
-from ingestion.parquet import options
+from ingestion.parquet import encodings, options
 
 # A file of this size is small, and one with so many of them is large enough. Both are in bytes on disk.
 SMALL, ENOUGH = 2_000_000, 16_000_000
@@ -113,7 +113,7 @@ def _write(home: Home, group: Group, folder: Path) -> Compacted | None:
     if any(not one.equals(schemas[0]) for one in schemas) or BRONZE_BATCH in schemas[0].names:
         return None
     made = folder / group.manifests[0].files[0].name
-    dictionary, numbered = _encodings(paths.values())
+    dictionary, numbered = encodings(map(pq.read_metadata, paths.values()))
     encoded = options([BRONZE_BATCH, *dictionary], [RECORD_NO, BRONZE_BATCH, *dictionary], numbered)
     with pq.ParquetWriter(made, _with_batch(schemas[0]), **encoded) as writer:
         tables = [_add_batch(_read(path), batch_id) for batch_id, path in paths.items()]
@@ -154,19 +154,6 @@ def _of_batch(table: pa.Table, batch_id: str) -> pa.Table:
 def _same(one: pa.Table, other: pa.Table) -> bool:
     """Say whether two tables hold equal records in the same order, whatever their chunks and dictionaries."""
     return one.schema.equals(other.schema) and (one.equals(other) or one.to_pylist() == other.to_pylist())
-
-
-def _encodings(paths: Iterable[Path]) -> tuple[list[str], list[str]]:
-    """List the columns of files that are written with a dictionary, and those that are written as differences."""
-    found: dict[str, set[str]] = {}
-    for groups in map(pq.read_metadata, paths):
-        for number in range(groups.num_row_groups):
-            for place in range(groups.num_columns):
-                column = groups.row_group(number).column(place)
-                for encoding in column.encodings:
-                    found.setdefault(encoding, set()).add(column.path_in_schema)
-    dictionary = found.get("RLE_DICTIONARY", set()) - {BRONZE_BATCH}
-    return sorted(dictionary), sorted(found.get("DELTA_BINARY_PACKED", set()) - dictionary)
 
 
 def finish(home: Home, day: Path) -> None:
@@ -257,7 +244,9 @@ def unpack(home: Home, day: Path) -> None:
             if bronze.describe(one.folder / one.file.name) != one.file:
                 raise Broken("a file of compacted batches is damaged", where=str(one.folder), todo="clearwell repair")
             table = _read(one.folder / one.file.name) if table is None else table
-            made = _write_own(_of_batch(table, batch_id), own, *_encodings([one.folder / one.file.name]))
+            dictionary, numbered = encodings([pq.read_metadata(one.folder / one.file.name)])
+            dictionary.remove(BRONZE_BATCH)
+            made = _write_own(_of_batch(table, batch_id), own, dictionary, numbered)
             if made != was:
                 bronze.write_manifest(own.parent, replace(manifest, files=(made,)))
         _remove(home, one.folder)

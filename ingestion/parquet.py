@@ -3,7 +3,7 @@
 Row groups are compressed in a second thread, one at a time, while the first one reads what comes next.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,19 @@ class _RowGroups:
             self._being_written = None
 
 
+def encodings(files: Iterable[pq.FileMetaData]) -> tuple[list[str], list[str]]:
+    """Return the columns of files that are written with a dictionary, and those that are written as differences."""
+    found: dict[str, set[str]] = {}
+    for groups in files:
+        for number in range(groups.num_row_groups):
+            for place in range(groups.num_columns):
+                column = groups.row_group(number).column(place)
+                for encoding in column.encodings:
+                    found.setdefault(encoding, set()).add(column.path_in_schema)
+    dictionary = found.get("RLE_DICTIONARY", set())
+    return sorted(dictionary), sorted(found.get("DELTA_BINARY_PACKED", set()) - dictionary)
+
+
 def rewrite(path: Path, target: Path, change: Callable[[pa.Table], pa.Table]) -> None:
     """Write a changed copy of a Parquet file, one row group at a time, with the same encodings. `change` keeps the rows' number.
 
@@ -169,11 +182,8 @@ def rewrite(path: Path, target: Path, change: Callable[[pa.Table], pa.Table]) ->
         groups = source.num_row_groups
         columns = [source.metadata.row_group(0).column(n) for n in range(source.metadata.num_columns)] if groups else []
         schema = change(source.schema_arrow.empty_table()).schema
-        same = options(
-            [one.path_in_schema for one in columns if "RLE_DICTIONARY" in one.encodings],
-            [one.path_in_schema for one in columns if one.is_stats_set],
-            [one.path_in_schema for one in columns if "DELTA_BINARY_PACKED" in one.encodings],
-        )
+        dictionary, numbered = encodings([source.metadata])
+        same = options(dictionary, [one.path_in_schema for one in columns if one.is_stats_set], numbered)
         with pq.ParquetWriter(target, schema, **same) as writer:
             for number in range(groups):
                 table = source.read_row_group(number)

@@ -326,9 +326,7 @@ def _declared(node: dict[str, Any]) -> Declared:
     meta = node["config"]["meta"]
     apply, grain = meta["apply"], meta.get("grain") or []
     columns = node["columns"]
-    by = apply.get("by", {})
-    by = by.values() if isinstance(by, dict) else by
-    named = {word for expression in by for word in re.findall(r"\w+", expression)}
+    named = {word for expression in replaced_by(node).values() for word in re.findall(r"\w+", expression)}
     reads_itself = re.search(rf"(before|whole)\(['\"]{node['name']}['\"]\)", node["raw_code"])
     return Declared(
         name=(node["schema"], node["alias"]),
@@ -422,20 +420,25 @@ def _loaded(path: Path, changed: int) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes()))
 
 
+def replaced_by(node: Mapping[str, Any]) -> dict[str, str]:
+    """Return the columns by which a model's rows are replaced, each with its expression over the table."""
+    by = node["config"]["meta"].get("apply", {}).get("by", {})
+    return dict(by) if isinstance(by, Mapping) else {name: name for name in by}
+
+
 def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:
     meta = node["config"].get("meta", {})
     apply = meta.get("apply")
     if not apply:
         return None
     match = models[apply["match"]] if "match" in apply else {"schema": "", "alias": ""}
-    by = apply.get("by", {})
     return Change(
         model=node["name"],
         schema=node["schema"],
         table=node["alias"],
         match_schema=match["schema"],
         match_table=match["alias"],
-        by=by if isinstance(by, dict) else {name: name for name in by},
+        by=replaced_by(node),
         columns=tuple(node["columns"]),
         types=tuple(column["data_type"] for column in node["columns"].values()),
         view_sql=compiled_sql(build, node) if apply.get("view") else "",

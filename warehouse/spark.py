@@ -22,7 +22,8 @@ from ingestion.database import attached, literal
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.land import Report
 from warehouse import dbt, spark_session, state
-from warehouse.dbt import Result
+from warehouse.applied import is_on
+from warehouse.dbt import Result, replaced_by
 from warehouse.engines import DUCKDB, SPARK
 from warehouse.plan import Build
 from warehouse.shape import CHANGED
@@ -226,12 +227,6 @@ def date_of(node: Node) -> str:
     return next((name for name in replaced_by(node) if name.endswith("_date")), "")
 
 
-def replaced_by(node: Node) -> dict[str, str]:
-    """Return the columns by which a model's rows are replaced, each with its expression over the table."""
-    by = node["config"]["meta"].get("apply", {}).get("by", {})
-    return dict(by) if isinstance(by, Mapping) else {name: name for name in by}
-
-
 def touched_rows(reader: Node, table: Node, match: Node | None, dates: Sequence[date]) -> str:
     """Return the query for the rows of the state's table that a model may read: those on some dates, and with touched keys.
 
@@ -255,14 +250,13 @@ def touched_rows(reader: Node, table: Node, match: Node | None, dates: Sequence[
             todo=f"add the tag {BESIDE_STATE} to {reader['name']} in dbt_project.yml",
         )
     on = replaced_by(table)[date_of(table)]
-    among = ", ".join(f"'{day}'" for day in dates) or "select null where false"
     query = f"select * from {name} as had"
     keys = [key for key in replaced_by(reader) if key in table["columns"] and not key.endswith("_date")]
     # of a model that makes the changed rows of a date, the date's other rows are read
     if keys and not (reader is table and reader["config"]["materialized"] == CHANGES):
         same = " and ".join(f"had.{key} is not distinct from touched.{key}" for key in keys)
         query += f" semi join (select distinct {', '.join(keys)} from build.{match['schema']}.{match['alias']}) as touched on {same}"
-    return f"{query} where {on} in ({among}) or {on} is null"
+    return f"{query} where {is_on(on, [*dates, None])}"
 
 
 def _handed(build: Build) -> Path:

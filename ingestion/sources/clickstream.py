@@ -177,7 +177,7 @@ class _Folders(LineBatch[Path]):
         return LineFile(item)
 
     def _open_ahead(self, item: Path) -> LineFile:
-        return LineFile(item)
+        return self._open(item)
 
     def _size(self, item: Path) -> int:
         return item.stat().st_size if item.exists() else 0
