@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
 from ingestion import faults
 from ingestion.contract import PROJECT
-from ingestion.database import MEMORY, attached, connect, memory
+from ingestion.database import MEMORY, attached, connect, is_small, memory
 from ingestion.errors import ClearwellError, Permanent
 from warehouse import compiled, garbage
 from warehouse.error_texts import without_values
@@ -558,13 +558,15 @@ def _count_models(built: Callable[[int, int], None], event: Any) -> None:
 @contextmanager
 def _surroundings(build: Build) -> Iterator[None]:
     """Set the environment of a build for dbt, and restore this process's environment and folder afterwards."""
+    threads = threads_of(build)
     environment = {
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
         "CLEARWELL_SCRATCH": str(build.scratch),
         "CLEARWELL_STATE": str(build.start_state()),
         MEMORY: memory(),
-        "CLEARWELL_THREADS": str(threads(build)),
+        "CLEARWELL_MODELS_AT_ONCE": str(threads.models),
+        "CLEARWELL_THREADS": str(threads.duckdb),
         "CLEARWELL_PREVIOUS": str(build.home.state if build.plan().full else build.empty),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
@@ -573,18 +575,29 @@ def _surroundings(build: Build) -> Iterator[None]:
         yield
 
 
-# Below both, hardly a table has more rows than DuckDB gives to one thread: 122,880.
-_FEW_RECORDS, _SMALL_STATE = 100_000, 32_000_000
+_FEW_RECORDS = 100_000
 
 
-def threads(build: Build) -> int:
-    """Return how many threads DuckDB may use for a build. In a small one a second thread finds no work, and takes CPU time."""
+class Threads(NamedTuple):
+    """How a build uses the machine's cores."""
+
+    models: int  # how many models dbt makes at once
+    duckdb: int  # DuckDB's setting `threads`, which counts one thread of a caller
+
+
+def threads_of(build: Build) -> Threads:
+    """Return how many models a build makes at once, and DuckDB's threads, so that together they keep all cores busy.
+
+    Two models on two cores take less time than one model with two threads, which wait for each other. In a small build, most of
+    the time is dbt's own Python, and a second thread of either kind only costs CPU time.
+    """
     entering = sum(json.loads(line)["records_written"] for line in build.batches.read_text().splitlines())
-    state = build.home.state.stat().st_size if build.home.state.exists() else 0
-    if entering < _FEW_RECORDS and state < _SMALL_STATE:
-        return 1
+    has_small_state = not build.home.state.exists() or is_small(build.home.state)
+    if entering < _FEW_RECORDS and has_small_state:
+        return Threads(1, 1)
     with duckdb.connect() as connection:
-        return int(connection.execute("select current_setting('threads')").fetchall()[0][0])
+        (cores,) = connection.execute("select current_setting('threads')").fetchall()[0]
+    return Threads(2, cores - 1) if cores > 1 else Threads(1, 1)
 
 
 def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:

@@ -50,3 +50,18 @@ def test_a_file_that_is_let_go_is_read(path: Path, other: subprocess.Popen[str])
             assert connection.execute("select n from there.t").fetchone() == (1,)
         with pytest.raises(duckdb.CatalogException):
             connection.execute("select n from there.t")
+
+
+@pytest.mark.parametrize(("bytes_", "threads"), [(None, "all"), (31_999_999, "one"), (32_000_000, "all")])
+def test_a_small_file_is_read_by_one_thread(tmp_path: Path, bytes_: int | None, threads: str):
+    path = tmp_path / "a.duckdb"
+    if bytes_:
+        with database.connect(path, read_only=False) as connection:
+            connection.execute("create table a as select 1 as b")
+        with path.open("ab") as file:
+            file.truncate(bytes_)
+    with duckdb.connect() as connection:
+        (all_of_them,) = connection.execute("select current_setting('threads')").fetchall()[0]
+    with database.connect(path, read_only=False) as connection:
+        (found,) = connection.execute("select current_setting('threads')").fetchall()[0]
+    assert found == {"all": all_of_them, "one": 1}[threads]
