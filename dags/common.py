@@ -19,9 +19,10 @@ from airflow.sdk import (
     task,
 )
 from airflow.sdk.definitions.callback import SyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRescheduleException
 
+from dags.deadlines import FirstQueuedAt
 from ingestion import log
 from ingestion.connections import needed, needed_to_publish, variable
 from ingestion.contract import CADENCES, read_contracts, say_duration, source_ends
@@ -84,9 +85,9 @@ def _tell(what: Callable[..., None], *about: Any) -> None:
 
 
 def deadline(limit: timedelta, owner: str) -> DeadlineAlert:
-    """Return the deadline of a DAG's runs, counted from when a run is queued."""
+    """Return the deadline of a DAG's runs, counted from when a run is queued for the first time."""
     return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        reference=FirstQueuedAt(),
         interval=limit,
         callback=SyncCallback(tell_deadline, kwargs={"owner": owner}),
     )

@@ -1,6 +1,6 @@
-"""Airflow's plugin: the control room in the navigation of Airflow's UI.
+"""Airflow's plugin: the control room in the navigation of Airflow's UI, and from when the deadlines of DAGs count.
 
-Every process of Airflow imports this file, so it imports next to nothing. The page itself is imported when it is first asked for.
+Every process of Airflow imports this file, so it imports little. The page itself is imported when it is first asked for.
 """
 
 import asyncio
@@ -8,6 +8,8 @@ import importlib
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+from dags.deadlines import FirstQueuedAt
 
 # Where the page is, below the address of Airflow.
 PREFIX = "/control-room"
@@ -20,10 +22,11 @@ async def page(scope: Any, receive: Any, send: Any) -> None:
 
 
 class ControlRoom(AirflowPlugin):
-    """The page, and its entry in the navigation."""
+    """The page, its entry in the navigation, and the reference of deadlines."""
 
     name = "clearwell"
-    # Airflow declares both as plain attributes.
+    # Airflow declares all three as plain attributes.
+    deadline_references = [FirstQueuedAt]  # noqa: RUF012
     fastapi_apps = [{"name": "Clearwell control room", "app": page, "url_prefix": PREFIX}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

@@ -47,7 +47,6 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
     {%- if is_view %}
-        {%- call statement("schema") %}create schema if not exists {{ rows.without_identifier() }}{% endcall -%}
         {%- call statement("main") -%}{{ create_table_as(False, rows, compiled_code) }}{%- endcall -%}
         {%- call statement("view") -%}
             create view {{ target_relation }} as
