@@ -13,6 +13,14 @@
     where fate = 'current' and not is_deleted and {{ within }} and {{ untouched }}
 {% endmacro %}
 
+{# The current records of a dataset before this build, of the keys that it touches. #}
+{% macro current_before(dataset, only) %}
+    {% set keys = ref('plan_keys_' ~ dataset) %}
+    select {{ only | join(', ') }} from {{ before('records_' ~ dataset) }} as state
+    semi join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
+    where fate = 'current' and not is_deleted and record_date in ({{ literals(keys, 'record_date') }})
+{% endmacro %}
+
 {# The dates of a dataset whose rows in the state another version of the models made: if one of them is touched, all of its rows
    are made again. #}
 {% macro stale_dates(dataset) -%}

@@ -28,6 +28,7 @@ ORDER = [
     "updated_at",
 ]
 LINE = ["order_id", "line_number", "product_id", "quantity", "unit_price", "discount_amount", "updated_at"]
+RATE = ["rate_date", "currency", "rate", "updated_at"]
 
 
 def pieces(pick: random.Random, things: list) -> list[list]:

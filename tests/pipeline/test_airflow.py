@@ -103,7 +103,9 @@ def test_backfills_through_the_scheduler_end_in_the_truth(shop: Home) -> None:
 def clear_before_the_deadline(home: Home) -> None:
     """Clear a task of a run that has a deadline, as after a failure: some references of deadlines have Airflow refuse it."""
     api = airflow._Api(home)
-    run = api.ask("POST", "/dags/build_warehouse/dagRuns", {"logical_date": None, "conf": {}})  # queued: the DAG is paused
+    run = api.ask(
+        "POST", "/dags/build_warehouse/dagRuns", {"logical_date": None, "conf": {}}
+    )  # queued: the DAG is paused
     with psycopg.connect(airflow._server(home).url) as database:
         query = "select deadline_time from deadline join dag_run on dag_run.id = dagrun_id where run_id = %s"
         deadlines = database.execute(query, [run["dag_run_id"]]).fetchall()

@@ -15,7 +15,7 @@ import pytest
 
 from ingestion.home import Home
 from tests.pipeline import plain_orders, plain_visitors
-from tests.pipeline.delivery import LINE, ORDER, Row, assert_repeats, land_lines, land_rows, pieces
+from tests.pipeline.delivery import LINE, ORDER, RATE, Row, assert_repeats, land_lines, land_rows, pieces
 from tests.pipeline.restated import build_and_compare
 from warehouse.build import Request, build
 from warehouse.lineage import read_gold
@@ -25,7 +25,6 @@ DAYS = 16
 NOW = datetime(2021, 2, 1, tzinfo=UTC)
 CUSTOMER = ["customer_id", "email", "full_name", "country", "created_at", "updated_at"]
 PRODUCT = ["product_id", "name", "category", "unit_price", "currency", "stock_quantity", "updated_at"]
-RATE = ["rate_date", "currency", "rate", "updated_at"]
 COLUMNS = {"orders": ORDER, "order_items": LINE, "customers": CUSTOMER, "products": PRODUCT, "exchange_rates": RATE}
 LANDED = datetime(2021, 1, 20, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from ingestion.contract import PROJECT
 from ingestion.database import attached
 from ingestion.home import Home
 from ingestion.window import Window
-from tests.pipeline.delivery import LINE, ORDER, Row, land_lines, land_rows
+from tests.pipeline.delivery import LINE, ORDER, RATE, Row, land_lines, land_rows
 from warehouse import build as warehouse
 from warehouse import compiled, dbt, shape, state
 from warehouse.apply import replacements
@@ -70,12 +70,13 @@ def test_a_model_reads_no_more_of_a_long_history(made: Build, tmp_path: Path) ->
 
 
 def test_late_records_write_few_rows(tmp_path: Path) -> None:
-    """A click, an order with its line, and a new version of an order come late to dates with many others."""
+    """A click, an order with its line, a new version of an order, and the same rate come late to dates with many others."""
     home = Home(tmp_path, tmp_path / "landing")
     clicks = [click(f"e{number}", f"v{number % 40}") for number in range(2000)]
     orders = [order(f"o{number}", "paid") for number in range(400)]
     lines = [line(f"o{number}", n) for number in range(400) for n in (1, 2)]
-    rows = {"orders": (ORDER, orders), "order_items": (LINE, lines)}
+    rate = dict(zip(RATE, [FIRST, "USD", "1.1", f"{FIRST}T16:00:00Z"], strict=True))
+    rows = {"orders": (ORDER, orders), "order_items": (LINE, lines), "exchange_rates": (RATE, [rate])}
     for dataset, (columns, values) in rows.items():
         land_rows(home, dataset, columns, values, NOW)
     land_lines(home, WINDOW.start, clicks, NOW)
@@ -85,10 +86,12 @@ def test_late_records_write_few_rows(tmp_path: Path) -> None:
     land_lines(home, WINDOW.start, [click("late", "v1")], later)
     land_rows(home, "orders", ORDER, [order("late", "paid"), order("o7", "shipped")], later)
     land_rows(home, "order_items", LINE, [line("late", 1)], later)
+    land_rows(home, "exchange_rates", RATE, [rate | {"rate": "1.10", "updated_at": f"{SECOND}T16:00:00Z"}], later)
     planned = warehouse.plan(home, warehouse.Request(), later)
     assert planned
     warehouse.transform(home, planned.build_id)
     written = rows_written(Build(home, planned.build_id))
+    assert written["records.exchange_rates"] == 2
     assert {name: written[name] for name in ("records.clickstream", "silver.clickstream")} == {
         "records.clickstream": 1,
         "silver.clickstream": 1,

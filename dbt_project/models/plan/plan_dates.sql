@@ -2,11 +2,8 @@
 -- the dates that silver and gold rebuild: those whose current rows differ after this build, and those of replayed batches
 with
 {% for dataset in datasets() %}
-{% set keys = ref('plan_keys_' ~ dataset) %}
 {{ dataset }}_before as (
-    select record_date, batch_id, record_no from {{ before('records_' ~ dataset) }} as state
-    semi join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
-    where fate = 'current' and not is_deleted and record_date in ({{ literals(keys, 'record_date') }})
+    {{ current_before(dataset, only=['record_date', 'batch_id', 'record_no']) }}
 ),
 
 {{ dataset }}_after as (

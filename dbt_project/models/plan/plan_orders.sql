@@ -1,5 +1,5 @@
 -- An order's rows are made again if the order or one of its lines changes, if their customer or product becomes known or unknown,
--- if the exchange rate of its date changes, or if its date is touched and another version of the models made its rows. Lines
+-- if the exchange rate of its date changes (rates that land again do not), or if its date is touched and another version of the models made its rows. Lines
 -- without an order have no date: they are few, and made again in each build.
 with lines as (
     select distinct order_id from {{ ref('plan_keys_order_items') }}
@@ -33,13 +33,24 @@ orders_of_{{ thing }}s as (
 ),
 
 {% endfor -%}
+{% set rate = ['rate_date', 'currency', 'rate'] -%}
+rates_before as (
+    {{ current_before('exchange_rates', only=rate) }}
+),
+
+rates_after as (
+    select {{ rate | join(', ') }} from {{ ref('records_exchange_rates') }} where fate = 'current' and not is_deleted
+),
+
+rates as (
+    {{ differing('rates_before', 'rates_after', rate) }}
+),
+
 -- a rate applies to its own date and, if none follows, to the five days after it
 orders_of_rates as (
     select order_id, order_date from {{ before('silver_orders') }}
     where order_date in (
-        select record_date + cast(days as integer)
-        from {{ ref('plan_dates') }}, range({{ var('rate_days') }} + 1) as later (days)
-        where dataset = 'exchange_rates'
+        select rate_date + cast(days as integer) from rates, range({{ var('rate_days') }} + 1) as later (days)
     )
 ),
 
