@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow.configuration import conf
 from airflow.sdk import (
     Asset,
     Connection,
@@ -19,7 +20,7 @@ from airflow.sdk import (
     task,
 )
 from airflow.sdk.definitions.callback import SyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRescheduleException
 
 from dags.deadlines import FirstQueuedAt
@@ -85,9 +86,13 @@ def _tell(what: Callable[..., None], *about: Any) -> None:
 
 
 def deadline(limit: timedelta, owner: str) -> DeadlineAlert:
-    """Return the deadline of a DAG's runs, counted from when a run is queued for the first time."""
+    """Return the deadline of a DAG's runs, counted from when a run is queued for the first time.
+
+    Without the plugin, Airflow could not read the own reference. It then takes Airflow's, with the fault that `FirstQueuedAt` names.
+    """
+    has_plugin = Path(conf.get("core", "plugins_folder"), "clearwell.py").exists()
     return DeadlineAlert(
-        reference=FirstQueuedAt(),
+        reference=FirstQueuedAt() if has_plugin else DeadlineReference.DAGRUN_QUEUED_AT,
         interval=limit,
         callback=SyncCallback(tell_deadline, kwargs={"owner": owner}),
     )

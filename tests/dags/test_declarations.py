@@ -266,6 +266,18 @@ def test_scheduled_dags_have_the_deadline_of_the_service_level(bag, dag_id, limi
     assert deadline.callback.kwargs == {"owner": bag.dags[dag_id].tasks[0].owner}
 
 
+def test_a_deadline_counts_from_when_its_run_is_first_queued_if_the_plugin_can_tell_airflow(monkeypatch, tmp_path):
+    from airflow.plugins_manager import get_deadline_references_plugins
+    from airflow.sdk.definitions.deadline import DeadlineReference
+
+    from dags.common import deadline
+
+    own = deadline(timedelta(hours=1), "somebody").reference
+    assert get_deadline_references_plugins() == {"dags.deadlines.FirstQueuedAt": type(own)}
+    monkeypatch.setenv("AIRFLOW__CORE__PLUGINS_FOLDER", str(tmp_path))
+    assert deadline(timedelta(hours=1), "somebody").reference is DeadlineReference.DAGRUN_QUEUED_AT
+
+
 def test_a_deadline_survives_the_way_to_the_scheduler(bag):
     """The scheduler reads DAGs from the database: what cannot be serialized would never be told."""
     from airflow.serialization.serialized_objects import DagSerialization
