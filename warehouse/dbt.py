@@ -575,7 +575,7 @@ def _surroundings(build: Build) -> Iterator[None]:
         yield
 
 
-_FEW_RECORDS = 100_000
+_FEW_RECORDS, _MANY_RECORDS = 100_000, 3_000_000
 
 
 class Threads(NamedTuple):
@@ -588,8 +588,9 @@ class Threads(NamedTuple):
 def threads_of(build: Build) -> Threads:
     """Return how many models a build makes at once, and DuckDB's threads, so that together they keep all cores busy.
 
-    Two models on two cores take less time than one model with two threads, which wait for each other. In a small build, most of
-    the time is dbt's own Python, and a second thread of either kind only costs CPU time.
+    Two models on two cores take less time than one model with two threads, which wait for each other, unless the tables are large:
+    then two models only take more memory. In a small build, most of the time is dbt's own Python, and a second thread of either
+    kind only costs CPU time.
     """
     entering = sum(json.loads(line)["records_written"] for line in build.batches.read_text().splitlines())
     has_small_state = not build.home.state.exists() or is_small(build.home.state)
@@ -597,7 +598,7 @@ def threads_of(build: Build) -> Threads:
         return Threads(1, 1)
     with duckdb.connect() as connection:
         (cores,) = connection.execute("select current_setting('threads')").fetchall()[0]
-    return Threads(2, cores - 1) if cores > 1 else Threads(1, 1)
+    return Threads(2, cores - 1) if cores > 1 and entering < _MANY_RECORDS else Threads(1, cores)
 
 
 def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:

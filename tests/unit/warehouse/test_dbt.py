@@ -104,11 +104,18 @@ def test_other_failures_of_a_model_say_what_they_are(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("entering", "of_state", "is_small"),
-    [([], 0, True), ([60_000, 39_999], 31_999_999, True), ([60_000, 40_000], 0, False), ([1], 32_000_000, False)],
+    ("entering", "of_state", "models"),
+    [
+        ([], 0, 0),
+        ([60_000, 39_999], 31_999_999, 0),
+        ([60_000, 40_000], 0, 2),
+        ([1], 32_000_000, 2),
+        ([2_999_999], 0, 2),
+        ([3_000_000], 0, 1),
+    ],
 )
 def test_a_small_build_has_one_thread_and_others_use_every_core_once(
-    tmp_path: Path, entering: list[int], of_state: int, is_small: bool
+    tmp_path: Path, entering: list[int], of_state: int, models: int
 ) -> None:
     made = Build(Home(tmp_path, tmp_path), "build-1")
     made.folder.mkdir(parents=True)
@@ -119,5 +126,5 @@ def test_a_small_build_has_one_thread_and_others_use_every_core_once(
     with duckdb.connect() as connection:
         (cores,) = connection.execute("select current_setting('threads')").fetchall()[0]
     # each model has the thread that calls DuckDB; `threads` counts the first of them
-    models, threads = dbt.threads_of(made)
-    assert models - 1 + threads == (1 if is_small else cores)
+    expected = dbt.Threads(min(models, cores), max(cores - models + 1, 1)) if models else dbt.Threads(1, 1)
+    assert dbt.threads_of(made) == expected
