@@ -231,8 +231,9 @@ def _is_all_of(table: pa.Table, manifest: Manifest) -> bool:
 def unpack(home: Home, day: Path) -> None:
     """Give the compacted batches of a day files of their own again, and remove their common one.
 
-    Such a file has the bytes that the batch landed with. If another version of the Parquet library writes it differently, its
-    manifest gets its new size and checksum.
+    Such a file has the batch's records in their order. It is written as one row group, with the encodings of the common file, so it
+    usually has the bytes that the batch landed with. Where it has not (the batch had several row groups or other encodings than those
+    it was compacted with, or another version of the Parquet library writes it), the batch's manifest gets its new size and checksum.
     """
     for one in compacted.of_day(day):
         table = None
@@ -253,6 +254,7 @@ def unpack(home: Home, day: Path) -> None:
 
 
 def _write_own(table: pa.Table, path: Path, dictionary: list[str], numbered: list[str]) -> File:
+    """Write a batch's records with these encodings, and rename the file into place; return its size and checksum."""
     part = path.with_name(f".{path.name}.part")
     table = table.combine_chunks().unify_dictionaries()
     encoded = options(dictionary, [RECORD_NO, *dictionary], numbered)

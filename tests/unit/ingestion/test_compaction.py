@@ -117,6 +117,19 @@ def test_unpacked_files_have_the_bytes_that_they_landed_with(home: Home) -> None
     assert not list(home.bronze.rglob(f"{compacted.PREFIX}*"))
 
 
+def test_an_unpacked_file_with_other_encodings_has_the_same_records_and_a_new_checksum(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, records, landed_as = as_clearwell_reads(home), manifests(home), parquet(home)
+    compact_all(home)
+    monkeypatch.setattr(compaction, "encodings", lambda _: ([compaction.BRONZE_BATCH], []))
+    compaction.unpack(home, home.bronze / "clickstream" / "2026-11-01")
+    assert as_clearwell_reads(home) == before and parquet(home).keys() == landed_as.keys()
+    assert parquet(home) != landed_as and manifests(home) != records
+    for one in bronze.committed(home):
+        bronze.verify(home, one)
+
+
 def test_a_batch_that_lands_again_is_the_same_and_one_that_is_new_is_added(home: Home) -> None:
     compact_all(home)
     landed(home, 0)
