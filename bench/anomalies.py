@@ -2,10 +2,12 @@
 
 python -m bench.anomalies --shops 10 --days 180
 python -m bench.anomalies --shape weekdays     # shops of a shape that no limit was chosen by
+python -m bench.anomalies --age 10             # shops that are ten days old when they have their only incident
+python -m bench.anomalies --quiet              # shops without incidents
 
 The judgement is that of the models (dbt_project/macros/unusual.sql). The numbers are drawn here: a weekly and a daily pattern,
 growth, days and hours that vary more than chance, amounts with a long tail. From the ninth week on, each shop has one incident
-of each kind.
+of each kind, unless it is young: then it has one.
 """
 
 import argparse
@@ -58,6 +60,8 @@ SHAPES = {
     "holidays": Shape(holidays=(66, 67, 101, 144)),
     "restless": Shape(noise=0.3),
 }
+# How long a young shop is looked at from the day of its incident on.
+_YOUNG_DAYS = 3
 NAMES = ("dataset", "subject", "measure", "kind", "period", "period_start", "amount", "base")
 
 
@@ -76,13 +80,20 @@ class Shop:
             self.rows.append(("shop", "simulated", measure, kind, period, start, float(amount), base))
 
 
-def make_shop(seed: int, size: float, days: int, shape: Shape = SHAPES["usual"]) -> Shop:
-    """Draw a shop of a size, with one incident of each kind from day 60 on, none of them on a day that is always closed."""
+def make_shop(
+    seed: int,
+    size: float,
+    days: int,
+    shape: Shape = SHAPES["usual"],
+    incidents: Sequence[str] = INCIDENTS,
+    eventful: range | None = None,
+) -> Shop:
+    """Draw a shop of a size. Its incidents begin on the days of `eventful`, by default from day 60 on, and not on one that is closed."""
     draw = np.random.default_rng(seed)
-    open_days = [day for day in range(60, days - 15) if shape.week[day % 7]]
-    starts = draw.choice(np.array(open_days), size=len(INCIDENTS), replace=False)
+    open_days = [day for day in eventful or range(60, days - 15) if shape.week[day % 7]]
+    starts = draw.choice(np.array(open_days), size=len(incidents), replace=False)
     shop = Shop()
-    for name, start in zip(INCIDENTS, starts, strict=True):
+    for name, start in zip(incidents, starts, strict=True):
         length = int(draw.integers(2, 15)) if "days" in name else 1
         shop.incidents[name] = {FIRST + timedelta(days=int(start) + more) for more in range(length)}
     for number in range(days):
@@ -124,8 +135,11 @@ def _add_day(shop: Shop, draw: np.random.Generator, today: date, level: float, n
     orders = 0 if is_empty else int(draw.poisson(200 * level))
     refunded = 0.06 * (4 if "four times as many refunds" in now else 1)
     shop.add("orders", "count", start, orders)
-    shop.add("gross_amount", "sum", start, round(float(draw.lognormal(3.5, 1, orders).sum()), 2), orders)
-    shop.add("refunded_share", "ratio", start, draw.binomial(orders, refunded), orders)
+    amounts = draw.lognormal(3.5, 1, orders)
+    shop.add("gross_amount", "sum", start, round(float(amounts.sum()), 2), orders)
+    if orders:
+        share = float(amounts[draw.random(orders) < refunded].sum() / amounts.sum())
+        shop.add("refunded_share", "ratio", start, round(share * orders, 4), orders)
 
 
 @dataclass(frozen=True)
@@ -174,6 +188,10 @@ def main() -> None:
         default="usual",
         help="holidays are not named to the judgement: each is a false alarm",
     )
+    parser.add_argument(
+        "--age", type=int, help="days of history before the only incident of a shop; each kind has shops of its own"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no incidents")
     parser.add_argument("--seed", type=int, default=0, help="of the first shop")
     parser.add_argument(
         "--sizes", type=float, nargs="+", default=[0.05, 0.3, 1, 5], help="1 has 25,000 events and 200 orders a day"
@@ -181,22 +199,42 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["unusual"]
     for size in arguments.sizes:
-        found, alarms, false, quiet = Counter[str](), 0, 0, 0
-        for seed in range(arguments.seed, arguments.seed + arguments.shops):
-            shop = make_shop(seed, size, arguments.days, SHAPES[arguments.shape])
-            alerts = judge(shop.rows, FIRST, arguments.days, settings)
-            told = {day for alert in alerts for day in days_of(alert)}
-            found.update(name for name, when in shop.incidents.items() if when & told)
-            broken = set().union(*shop.incidents.values())
-            wrong = {alert.start.date() for alert in alerts if not days_of(alert) & broken}
-            alarms, false, quiet = alarms + len(told & broken), false + len(wrong), quiet + arguments.days - len(broken)
-        total = arguments.shops * len(INCIDENTS)
-        print(
-            f"size {size:g}: {sum(found.values())} of {total} incidents found (recall {sum(found.values()) / total:.2f}), "
-            f"precision {alarms / max(alarms + false, 1):.2f} by days, a false alarm on {false} of {quiet} days"
-        )
-        for name in INCIDENTS:
-            print(f"  {found[name]:>3} of {arguments.shops}  {name}")
+        kinds, days = INCIDENTS, arguments.days
+        shape, seeds = SHAPES[arguments.shape], range(arguments.seed, arguments.seed + arguments.shops)
+        if arguments.age:
+            days = arguments.age + _YOUNG_DAYS
+            shops = [
+                # other numbers for each incident: with a week of history, one draw says little
+                make_shop(
+                    seed * len(kinds) + place, size, days, shape, (kind,), range(arguments.age, arguments.age + 1)
+                )
+                for seed in seeds
+                for place, kind in enumerate(kinds)
+            ]
+        else:
+            shops = [make_shop(seed, size, days, shape, () if arguments.quiet else kinds) for seed in seeds]
+        report(size, shops, days, settings)
+
+
+def report(size: float, shops: Sequence[Shop], days: int, settings: Mapping[str, Any]) -> None:
+    """Judge shops of one size, and print what is found, and how often there is a false alarm."""
+    planted, found, alarms, false, quiet = Counter[str](), Counter[str](), 0, 0, 0
+    for shop in shops:
+        alerts = judge(shop.rows, FIRST, days, settings)
+        told = {day for alert in alerts for day in days_of(alert)}
+        planted.update(list(shop.incidents))
+        found.update(name for name, when in shop.incidents.items() if when & told)
+        broken = {day for when in shop.incidents.values() for day in when if day < FIRST + timedelta(days=days)}
+        wrong = {alert.start.date() for alert in alerts if not days_of(alert) & broken}
+        # nothing is judged in the first week
+        alarms, false, quiet = alarms + len(told & broken), false + len(wrong), quiet + days - 7 - len(broken)
+    total = planted.total()
+    print(
+        f"size {size:g}: {found.total()} of {total} incidents found (recall {found.total() / max(total, 1):.2f}), "
+        f"precision {alarms / max(alarms + false, 1):.2f} by days, a false alarm on {false} of {quiet} days"
+    )
+    for name in planted:
+        print(f"  {found[name]:>3} of {planted[name]}  {name}")
 
 
 if __name__ == "__main__":

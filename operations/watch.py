@@ -391,6 +391,10 @@ class Volume:
     usual: float
     basis: str
 
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
 
 def compare_volume(windows: Sequence[Landed], contract: Contract, until: datetime) -> Volume | None:
     """Compare the latest complete windows with the same time in the weeks before; None if they have enough records.
@@ -407,9 +411,13 @@ def compare_volume(windows: Sequence[Landed], contract: Contract, until: datetim
     weeks = _weeks(by_start, until, length, contract.cadence)
     if len(weeks) >= _FEWEST_WEEKS:
         usual = median(weeks)
-        if (not records and usual >= _EMPTY_FROM) or (records < _FEW * usual and usual >= _FEW_FROM):
-            basis = f"median of the same time in {len(weeks)} weeks"
-            return _empty_end(by_start, contract, until, basis) or Volume(start, until, records, usual, basis)
+        basis = f"median of the same time in {len(weeks)} weeks"
+        is_few = (not records and usual >= _EMPTY_FROM) or (records < _FEW * usual and usual >= _FEW_FROM)
+        # rows of a table that are read again fill the first window of an outage; a single empty one may be a change of clocks
+        if (empty := _empty_end(by_start, contract, until, basis)) and (is_few or empty.length >= 2 * contract.cadence):
+            return empty
+        if is_few:
+            return Volume(start, until, records, usual, basis)
     elif not records:
         days = [_sum(by_start, until - timedelta(days=day), length, contract.cadence) for day in range(1, _DAYS + 1)]
         known = [one for one in days if one is not None]

@@ -173,7 +173,7 @@ found as (
     from scored
     where
         -- zero where there are usually many
-        (kind <> 'ratio' and value = 0 and low >= {{ var('unusual').zero }} and (period = 'day' or not is_holiday))
+        (kind = 'count' and value = 0 and low >= {{ var('unusual').zero }} and (period = 'day' or not is_holiday))
         or (
             not is_holiday
             and abs(value - expected) > {{ var('unusual').spreads }} * spread * (1 + 2.0 / compared_with)
@@ -183,7 +183,8 @@ found as (
                     {{ var('unusual').records }},
                     case period when 'hour' then {{ var('unusual').hour_share }} else {{ var('unusual').share }} end * nearest
                 )
-                when 'sum' then abs(value - nearest) >= {{ var('unusual').share }} * abs(nearest)
+                -- the amounts of a few orders are anything
+                when 'sum' then base >= {{ var('unusual').records }} and abs(value - nearest) >= {{ var('unusual').share }} * abs(nearest)
                 else abs(value - nearest) * base >= {{ var('unusual').records }} and abs(value - nearest) >= {{ var('unusual').ratio_share }} * {{ rarer('expected') }}
             end
         )

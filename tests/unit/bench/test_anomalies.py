@@ -1,5 +1,7 @@
 """Simulated shops have each incident once, and what is planted is told."""
 
+from datetime import timedelta
+
 import yaml
 
 from bench.anomalies import FIRST, INCIDENTS, days_of, judge, make_shop
@@ -15,3 +17,12 @@ def test_a_shop_of_the_usual_size_has_all_its_incidents_told_and_few_other_days(
     assert all(told & when for when in shop.incidents.values())
     broken = set().union(*shop.incidents.values())
     assert len({alert.start.date() for alert in alerts if not days_of(alert) & broken}) <= 3
+
+
+def test_a_young_shop_has_its_only_incident_on_the_day_that_is_asked_for() -> None:
+    day = FIRST + timedelta(days=10)
+    shop = make_shop(1, 1, 13, incidents=("a day without records",), eventful=range(10, 11))
+    assert shop.incidents == {"a day without records": {day}}
+    counted = {row[5].date() for row in shop.rows if row[2] == "orders"}
+    assert counted == {FIRST + timedelta(days=one) for one in range(13) if one != 10}
+    assert make_shop(1, 1, 40, incidents=()).incidents == {}

@@ -208,6 +208,17 @@ def test_a_ratio_of_negative_sales_is_not_judged_and_one_above_one_is() -> None:
     assert [one["period_start"] for one in found if one["period"] == "day"] == [at(80)]
 
 
+def test_amounts_of_a_few_orders_are_anything_and_of_many_they_are_told() -> None:
+    """A shop with an order or two a day has days without one, and an order may be ten times as dear as another."""
+    few = [[0, 20, 35, 0, 400, 60, 25][day % 7] * (1 + day % 3) for day in range(120)]
+    orders = [[0, 1, 2, 0, 1, 2, 1][day % 7] for day in range(120)]
+    few[80], few[94], orders[94] = 9_000, 0, 0
+    assert told(series("gross_amount", "sum", few, orders), 120) == set()
+    many = [3000 + 40 * (day % 9) for day in range(120)]
+    many[80] = 900
+    assert told(series("gross_amount", "sum", many, [400] * 120), 120) == {("gross_amount", 80)}
+
+
 def test_a_holiday_without_a_record_is_told() -> None:
     values: list[float | None] = [*weekly()]
     values[80] = None

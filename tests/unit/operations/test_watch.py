@@ -376,6 +376,17 @@ def test_nights_of_a_small_shop_are_empty_and_no_fault() -> None:
     assert watch.compare_volume(windows, contract, until) is None
 
 
+@pytest.mark.parametrize(("empty", "is_told"), [(1, False), (2, True), (3, True)])
+def test_the_first_window_of_an_outage_may_have_rows_that_were_read_again(empty: int, is_told: bool) -> None:
+    """A small shop: few records are nothing, but two empty windows in a row are. When clocks change, one may be empty."""
+    until = FAULT.replace(minute=0)
+    past = [Landed(until - (n + 1) * HOUR, until - n * HOUR, 25 if n >= empty else 0) for n in range(29 * 24)]
+    volume = watch.compare_volume(past, replace(CONTRACTS["orders"], expect_records_every=None), until)
+    assert bool(volume) is is_told
+    if volume:
+        assert (volume.start, volume.records, volume.usual) == (until - empty * HOUR, 0, 25 * empty)
+
+
 def test_no_records_where_the_contract_expects_some_is_told_from_the_first_day() -> None:
     until = FAULT.replace(minute=0)
     windows = [Landed(until - (n + 1) * HOUR, until - n * HOUR, 0 if n < 24 else 5) for n in range(30)]
