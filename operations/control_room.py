@@ -43,6 +43,8 @@ _LINES = 8
 _MARKS = 5
 # The builds and models of which the time per model is listed.
 _BUILDS, _MODELS = 5, 20
+# The datasets that an answer names, and of how many characters.
+_NAMED, _NAMED_LENGTH = 4, 48
 _STAGES = ("plan", "transform", "audit", "apply", "publish")
 
 
@@ -136,24 +138,26 @@ def _glance(room: Room) -> str:
     unreconciled = sum(len(row["unreconciled_dates"] or ()) for row in rows)
     off = [row["dataset"] for row in ledger if row["difference"] or row["counted_by_source"] != row["bronze"]]
     off += [row["dataset"] for row in (*room.tables["money"], *room.tables["unbalanced"])]
-    failing = [one for one in room.findings if one.result == "fail" and one.consequence != "accepted"]
-    held = len(room.tables["held"])
+    failing = len([one for one in room.findings if _is_failing(one.result, one.consequence)])
+    if found := room.tables["findings"]:  # not all of them are listed
+        failing += found[0]["failing"] - len([row for row in found if _is_failing(row["result"], row["consequence"])])
+    held = _of_all(room.tables["held"])
     records, refused = (sum(row[name] for row in ledger) for name in ("bronze", "dead_letter"))
-    waiting = [f"{len(failing)} failed check{_s(failing)}"] if failing else []
-    waiting += [f"{held} held batch{'es' if held > 1 else ''}"] if held else []
-    found = tiles(
+    waiting = [f"{failing:,} failed check{_s(range(failing))}"] if failing else []
+    waiting += [f"{held:,} held batch{'es' if held > 1 else ''}"] if held else []
+    answers = tiles(
         [
             _answer(
                 "Fresh",
                 not room.late and bool(rows),
-                f"late: {', '.join(room.late)}" if room.late else "no dataset is late",
+                f"late: {_some(room.late)}" if room.late else "no dataset is late",
                 "complete",
             ),
             _answer("Complete", not holes and not held, _complete_says(holes, held), "complete"),
             _answer(
                 "Balanced",
                 not off,
-                f"off: {', '.join(sorted(set(off)))}" if off else "every record has one fate",
+                f"off: {_some(sorted(set(off)))}" if off else "every record has one fate",
                 "ledger",
             ),
             _answer(
@@ -198,7 +202,7 @@ def _glance(room: Room) -> str:
     return section(
         "Is everything fresh, complete and balanced?",
         "Each answer leads to its details.",
-        found,
+        answers,
         anchor="glance",
     ) + section(
         "How far it is complete",
@@ -214,9 +218,31 @@ def _answer(name: str, is_so: bool, note: str, link: str) -> Tile:
 
 
 def _complete_says(holes: Sequence[str], held: int) -> str:
-    said = [f"holes: {', '.join(holes)}"] if holes else []
-    said += [f"{held} held"] if held else []
+    said = [f"holes: {_some(holes)}"] if holes else []
+    said += [f"{held:,} held"] if held else []
     return "; ".join(said) or "no window is missing between others"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name the first of many, each in few characters, and say how many others there are."""
+    said = [name if len(name) <= _NAMED_LENGTH else f"{name[: _NAMED_LENGTH - 1]}…" for name in names[:_NAMED]]
+    return ", ".join(said) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+
+
+def _is_failing(result: str, consequence: str) -> bool:
+    return result == "fail" and consequence != "accepted"
+
+
+def _of_all(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many rows there are, listed or not."""
+    return int(rows[0]["of_all"]) if rows else 0
+
+
+def _rest(rows: Sequence[Mapping[str, Any]], command: str) -> str:
+    """Say that a list is not whole, and what shows all of it."""
+    if len(rows) >= _of_all(rows):
+        return ""
+    return f"<p>The first {len(rows):,} of {_of_all(rows):,} are listed. All of them: {code(command)}</p>"
 
 
 def _behind(at: datetime, until: datetime | None) -> str:
@@ -225,7 +251,7 @@ def _behind(at: datetime, until: datetime | None) -> str:
 
 def _flow(room: Room) -> str:
     sources = {row["dataset"]: row["source"] for row in room.tables["sources"]}
-    held: dict[str, int] = {row["dataset"]: row["in_dataset"] for row in room.tables["held"]}
+    held: dict[str, int] = {row["dataset"]: row["records"] for row in room.tables["held_records"]}
     rows = room.tables["ledger"]
     drawn = flow.draw(
         [
@@ -482,11 +508,12 @@ def _marks(days: Sequence[Day]) -> list[list[Any]]:
 
 
 def _findings(room: Room) -> str:
-    parts = [_finding(one) for one in room.findings]
+    parts, found = [_finding(one) for one in room.findings], room.tables["findings"]
     return section(
         "Open findings",
         "What the checks of the published build found, failures first, with the first rows. Columns that may hold what a record holds are left out.",
-        "".join(parts) or markup.NOTHING,
+        ("".join(parts) or markup.NOTHING)
+        + _rest(found, f"clearwell builds show {found[0]['build_id']}" if found else ""),
         "ops.findings",
         "findings",
     )
@@ -533,7 +560,7 @@ def _unusual(room: Room, desk: Desk | None) -> str:
     return section(
         "Unusual numbers",
         "Numbers that lie far from what is usual for their day or hour of the week; the distance is in usual spreads.",
-        listed + _type(todo),
+        listed + _rest(rows, 'clearwell sql "from ops.anomalies order by period_start desc"') + _type(todo),
         "ops.anomalies",
         "unusual",
     )
@@ -578,7 +605,7 @@ def _dead_letters(room: Room, desk: Desk | None) -> str:
             [[("discard", row["reason"], row["dataset"])] for row in room.refused],
             numbers=(2,),
             caption="Dead letters by reason",
-        )
+        ) + _rest(room.refused, "clearwell dead-letters list")
     ways = [
         ("clearwell dead-letters suggest", "says what would rescue them: a value in a contract, or a correction"),
         ("clearwell dead-letters resubmit FILE --reason TEXT", "lands corrected records"),
@@ -622,7 +649,7 @@ def _held(room: Room, desk: Desk | None) -> str:
     return section(
         "Held batches",
         "Batches that fail a check, and those that belong to them. They wait for a person, and no other number counts them.",
-        listed + (_type(ways) if rows else ""),
+        listed + _rest(rows, 'clearwell sql "from ops.held where is_open"') + (_type(ways) if rows else ""),
         "ops.held",
         "held",
     )
@@ -660,7 +687,7 @@ def _restatements(room: Room) -> str:
     return section(
         "Restatements",
         "Numbers that had been published and that one of the last ten builds changed.",
-        listed + _type(todo),
+        listed + _rest(rows, 'clearwell sql "from ops.restatements"') + _type(todo),
         "ops.restatements",
         "restatements",
     )

@@ -185,7 +185,7 @@ def _refused(home: Home) -> list[state.Row] | None:
 
 def _finding(row: state.Row, allowed: frozenset[str]) -> Finding:
     kept, hidden = shown(row["examples"], allowed)
-    told = {name: value for name, value in row.items() if name != "examples"}
+    told = {name: value for name, value in row.items() if name not in ("examples", "of_all", "failing")}
     return Finding(**told, rows=tuple(kept), hidden=tuple(hidden))
 
 
@@ -322,7 +322,9 @@ _QUERIES: dict[str, tuple[tuple[str, ...], str]] = {
     "findings": (
         ("ops.builds", "ops.findings"),
         """
-        select build_id, check_name, result, failed_rows, consequence, message, examples
+        select
+            build_id, check_name, result, failed_rows, consequence, message, examples,
+            count(*) over () as of_all, count(*) filter (where result = 'fail' and consequence <> 'accepted') over () as failing
         from ops.findings
         where result <> 'pass' and build_id = (select max_by(build_id, build_number) from ops.builds)
         order by result, consequence desc, check_name
@@ -402,20 +404,24 @@ _QUERIES: dict[str, tuple[tuple[str, ...], str]] = {
         ("ops.held",),
         """
         select
-            dataset, batch_id, window_start, window_end, refused_records, records, cause,
-            sum(records) over (partition by dataset)::bigint as in_dataset
+            dataset, batch_id, window_start, window_end, refused_records, records, cause, count(*) over () as of_all
         from ops.held
         where is_open
         order by batch_id <> broken_batch_id, dataset, window_start
         limit 40
         """,
     ),
+    "held_records": (
+        ("ops.held",),
+        "select dataset, sum(records)::bigint as records from ops.held where is_open group by dataset",
+    ),
     "restatements": (
         ("ops.builds", "ops.restatements"),
         f"""
         select
             build_id, gold_table, count(distinct row_key)::bigint as changed, min(gold_date) as first_date, max(gold_date) as last_date,
-            count(distinct row_key) filter (where is_late)::bigint as late, sum(difference) filter (where measure = 'net_usd') as net_usd
+            count(distinct row_key) filter (where is_late)::bigint as late, sum(difference) filter (where measure = 'net_usd') as net_usd,
+            count(*) over () as of_all
         from ops.restatements
         where build_id in {_LAST_BUILDS}
         group by build_id, gold_table
@@ -426,7 +432,7 @@ _QUERIES: dict[str, tuple[tuple[str, ...], str]] = {
     "anomalies": (
         ("ops.anomalies",),
         """
-        select anomaly, value, expected, score, is_alert, is_accepted
+        select anomaly, value, expected, score, is_alert, is_accepted, count(*) over () as of_all
         from ops.anomalies
         order by period_start desc, abs(score) desc nulls last, anomaly
         limit 30
@@ -510,7 +516,8 @@ _QUERIES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 _DEAD_LETTERS = """
-    select dataset, reason, count(*) as records, min(record_date) as first_date, max(record_date) as last_date
+    select
+        dataset, reason, count(*) as records, min(record_date) as first_date, max(record_date) as last_date, count(*) over () as of_all
     from silver.dead_letters, unnest(reasons) as reasons (reason)
     group by dataset, reason order by records desc, dataset, reason limit 40
 """

@@ -122,7 +122,7 @@ def _source(name: str, box: _Box) -> str:
     lines = name.replace("_", "_\n").split("\n")[:4]
     top = box.middle + 4 - 6 * (len(lines) - 1)
     return _box(box) + "".join(
-        _text(box.left + 6, top + 12 * number, line, 12, "name") for number, line in enumerate(lines)
+        _text(box.left + 6, top + 12 * number, line, 10, "name") for number, line in enumerate(lines)
     )
 
 
@@ -133,8 +133,8 @@ def _dataset(one: Dataset, box: _Box) -> str:
     below = " · ".join(bad) or "none refused or held"
     return (
         _box(box)
-        + _text(left, top + 14, one.name, 21, "name")
-        + _text(left, top + 27, f"{one.records:,} records", 24)
+        + _text(left, top + 14, one.name, 19, "name")
+        + _text(left, top + 27, f"{one.records:,} records", 22)
         + _bar(one, left, top + 33, width)
         + _text(left, top + 52, below, 26, "bad" if bad else "")
     )

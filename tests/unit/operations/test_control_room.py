@@ -21,8 +21,10 @@ from ingestion.home import Home
 from operations import control_room, control_room_facts
 from operations.control_room_facts import Room
 from operations.markup import MISSING
+from tests.dags import chromium
 from tests.unit.cli.commands import COMMANDS
-from tests.unit.operations.planted import CANARY, LAST_BUILD, NOW, plant
+from tests.unit.operations.planted import CANARY, LAST_BUILD, MARKUP, NOW, plant
+from tests.unit.operations.ugly import uglify
 from warehouse.build import DOCS
 from warehouse.publish import Pin
 
@@ -337,3 +339,34 @@ def test_it_is_written_however_a_build_ends_and_the_build_fails_as_it_did(tmp_pa
     with pytest.raises(KeyboardInterrupt), control_room.rewritten(home, lambda: NOW, print):
         raise KeyboardInterrupt
     assert not path.exists()
+
+
+@pytest.fixture(scope="module")
+def ugly(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    home = plant(tmp_path_factory.mktemp("ugly"))
+    uglify(home)
+    return control_room_facts.read(home, NOW)
+
+
+def test_long_lists_are_cut_and_still_counted(ugly: Room) -> None:
+    text = control_room.render(ugly)
+    # of 40 datasets eight of twelve checks fail, and six batches are held; there are a failed check and two held batches besides
+    assert "321 failed checks, 242 held batches" in text
+    # findings, held batches, unusual numbers, reasons of dead letters, restatements
+    for first, of_all in ((50, 482), (40, 242), (30, 645), (40, 308), (40, 41)):
+        assert f"The first {first} of {of_all} are listed." in text
+    assert "and 37 more; 242 held" in text
+    assert MARKUP not in text and "\u202e" not in text
+    assert [tag for tag, _ in Page(text).elements if tag == "script"] == ["script"] * 3
+    assert len(text) < 3_000_000
+
+
+@pytest.mark.skipif(not chromium.PROGRAM, reason="Chromium is not installed: apt-get install chromium")
+def test_no_name_makes_the_page_wider_than_the_window(ugly: Room, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(control_room.render(ugly))
+    with chromium.browser(tmp_path / "chromium") as tab:
+        tab.open(path.as_uri())
+        for width in (1200, 360):
+            tab.size(width)
+            assert tab.ask("document.documentElement.scrollWidth") <= width
