@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from cli.context import now
 from cli.options import json_option
+from ingestion.fields import say_age
 from ingestion.home import Home
 from operations import damage, status
 from operations.output import say, show, show_one, tell, with_first
@@ -16,13 +18,16 @@ from operations.output import say, show, show_one, tell, with_first
 _FIRST = "clearwell run --from DATE --to DATE, or clearwell demo"
 # The number of refusal causes listed here; `dead-letters list` shows all.
 _CAUSES = 5
+# The watchdog looks every five minutes.
+_UNWATCHED = timedelta(minutes=15)
 
 
 @click.command("status")
 @json_option
 def show_status(as_json: bool) -> None:
     """Say how far the data is complete, what the last build found, and whether all is well (exit status 0)."""
-    found = status.read(Home.from_environment(), now())
+    at = now()
+    found = status.read(Home.from_environment(), at)
     if as_json:
         show_one(found, as_json=True)
     else:
@@ -33,6 +38,8 @@ def show_status(as_json: bool) -> None:
         else:
             _show_data(found)
             _show_open(found)
+            if found["builds"]:
+                _show_watchdog(found["watched_at"], at)
             tell(_verdict(found))
     sys.exit(0 if found["healthy"] else 1)
 
@@ -69,6 +76,18 @@ def _show_data(found: dict[str, Any]) -> None:
             title += f"; the {_CAUSES} most frequent of {len(letters)}"
         show(letters[:_CAUSES], as_json=False, title=title)
         say("Next: clearwell dead-letters list")
+
+
+def _show_watchdog(watched_at: datetime | None, at: datetime) -> None:
+    """Say if no watchdog looks: then nobody is told when nothing new comes."""
+    if watched_at is None:
+        say(
+            "No watchdog looks at this home, so nobody is told when nothing new comes. Next: run clearwell watch every five minutes"
+        )
+    elif at - watched_at > _UNWATCHED:
+        say(
+            f"The watchdog last looked {say_age(at - watched_at)} ago. Next: see that its timer runs; by hand, clearwell watch"
+        )
 
 
 def _show_open(found: dict[str, Any]) -> None:

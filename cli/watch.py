@@ -1,5 +1,6 @@
 """Look at what is published, and tell people what is wrong."""
 
+import os
 import sys
 from typing import Any
 
@@ -55,7 +56,17 @@ def watch_published(test_alert: bool, as_json: bool) -> None:
     for one in endpoints:
         if why := outcome.failed.get(one.id):
             say(f"alerts do not reach {one.name}: {why}")
+    for line in _nobody(endpoints):
+        say(line)
     sys.exit(_status(outcome))
+
+
+def _nobody(endpoints: list[notify.Endpoint]) -> list[str]:
+    """Say whom alerts do not reach because a variable is not set: without both, the watchdog may be silent and nobody notices."""
+    found = [f"{notify.VARIABLE} is not set: alerts go to the log only"] if len(endpoints) == 1 else []
+    if not os.environ.get(notify.PING_VARIABLE, "").strip():
+        found.append(f"{notify.PING_VARIABLE} is not set: nobody is told if this watchdog stops")
+    return found
 
 
 def _status(outcome: Outcome) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingestion.contract import Contract, read_contracts, source_ends
 from ingestion.home import Home
-from operations import damage, decide, heal, letters
+from operations import clocks, damage, decide, heal, letters
 from warehouse import dbt, publish, service_levels, state
 from warehouse.audit import last_refused
 from warehouse.plan import waiting_batches
@@ -91,6 +91,7 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
         "findings": [*refused, *findings],
         "refused": letters.ask(home, _REFUSED),
         "batches_waiting": len(waiting_batches(home)),
+        "watched_at": seen.clock.now if (seen := clocks.read(home)) else None,
     }
 
 
@@ -176,5 +177,6 @@ _UNKNOWN: dict[str, Any] = {
     "findings": [],
     "refused": [],
     "batches_waiting": 0,
+    "watched_at": None,
 }
 _SHOWN = ("check_name", "result", "failed_rows", "examples")

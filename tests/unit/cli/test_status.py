@@ -1,6 +1,7 @@
 """The first line of `status` names the home; the last says whether all is well, what is not, and what to do."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,32 @@ def test_the_verdict(found: dict, said: str, exit_code: int, tmp_path: Path, mon
     shown = CliRunner().invoke(main, ["status"])
     lines = shown.stdout.splitlines()
     assert (lines[0], lines[-1], shown.exit_code) == (f"home: {tmp_path}", said, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        (None, "No watchdog looks at this home"),
+        (timedelta(minutes=6), ""),
+        (timedelta(days=3), "The watchdog last looked 3 d ago"),
+    ],
+)
+def test_a_watchdog_that_does_not_look_is_told(
+    ago: timedelta | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        status,
+        "read",
+        lambda home, now: {
+            "home": str(home.root),
+            **WELL,
+            "builds": [{"build_id": "b"}],
+            "watched_at": None if ago is None else now - ago,
+        },
+    )
+    shown = CliRunner().invoke(main, ["status"])
+    assert shown.exit_code == 0 and ("atchdog l" in shown.output) == bool(said) and said in shown.output
 
 
 def test_a_person_who_is_not_forgotten_yet_is_told_by_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
