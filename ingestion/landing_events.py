@@ -62,7 +62,7 @@ def _emit(
             log.ids()["run_id"],
             job_type="INGEST",
             run_facets=facets,
-            inputs=[_input(one, run) for one in contracts],
+            inputs=[_input(one, _new(found, one.dataset), run) for one in contracts],
             outputs=[_output(one.dataset, _new(found, one.dataset), run) for one in contracts],
         )
         events.emit(run.home, [event])
@@ -77,13 +77,22 @@ def _new(found: Sequence[Landing], dataset: str) -> list[Manifest]:
     ]
 
 
-def _input(contract: Contract, run: Run) -> "InputDataset":
+def _input(contract: Contract, new: Sequence[Manifest], run: Run) -> "InputDataset":
+    """Return a table or the files of a source, with how many records it counted itself of those that are new."""
     from openlineage.client.event_v2 import InputDataset
+    from openlineage.client.facet_v2 import input_statistics_input_dataset
 
     from ingestion import lineage_events as events
 
     columns = [(contract.at_source(one.name)[0], one.type, one.description) for one in contract.columns]
-    return InputDataset(*dataset_names.of_source(contract, run.home), facets=events.schema_facets(columns))
+    counts = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
+        rowCount=sum(one.counted_by_source for one in new)
+    )
+    return InputDataset(
+        *dataset_names.of_source(contract, run.home),
+        facets=events.schema_facets(columns),
+        inputFacets={"inputStatistics": counts} if new else {},
+    )
 
 
 def _output(dataset: str, new: Sequence[Manifest], run: Run) -> "OutputDataset":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion import dataset_names, lineage, log
 from ingestion.contract import PROJECT
 from ingestion.home import Home
-from warehouse import dbt, parsed
+from warehouse import dbt, parsed, state
 from warehouse.audit import Refused, Verdict, read_verdict
 from warehouse.column_lineage import AGGREGATION, INDIRECT, Origin, column_lineage
 from warehouse.dbt import Result
@@ -70,7 +70,10 @@ def model_events(build: Build, results: Sequence[Result]) -> None:
                 f"{ended and ended.strftime('%Y-%m')} {parsed.project_key(PROJECT)}",
             )
             with_facets = not marker.is_file() or marker.read_text() != version
-            found = [one for result in results for one in _model_events(build, result, known, with_facets=with_facets)]
+            rows = _rows(build)
+            found = [
+                one for result in results for one in _model_events(build, result, known, rows, with_facets=with_facets)
+            ]
             if found:
                 events.emit(build.home, found)
                 marker.parent.mkdir(exist_ok=True)
@@ -113,8 +116,29 @@ def _emit_stage(
         events.emit(build.home, found)
 
 
-def _model_events(build: Build, result: Result, known: Mapping[str, Any], *, with_facets: bool) -> Iterator["RunEvent"]:
+def _rows(build: Build) -> dict[tuple[str, str], int]:
+    """Count the rows of each table that the build has made: those of the dates that it touches."""
+    found: dict[tuple[str, str], int] = {}
+    for path in (build.file, build.scratch):
+        if path.exists():
+            with state.connect(path) as connection:
+                tables = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+                counts = ", ".join(f'(select count(*) from "{schema}"."{table}")' for schema, table in tables)
+                if tables:
+                    found |= zip(tables, connection.execute(f"select {counts}").fetchone() or (), strict=True)
+    return found
+
+
+def _model_events(
+    build: Build,
+    result: Result,
+    known: Mapping[str, Any],
+    rows: Mapping[tuple[str, str], int],
+    *,
+    with_facets: bool,
+) -> Iterator["RunEvent"]:
     from openlineage.client.event_v2 import InputDataset, OutputDataset
+    from openlineage.client.facet_v2 import output_statistics_output_dataset
 
     from ingestion import lineage_events as events
 
@@ -135,13 +159,21 @@ def _model_events(build: Build, result: Result, known: Mapping[str, Any], *, wit
     ]
     schema, table = model["table"]
     output = dataset_names.of_table(schema, table, build.home)
+    written = rows.get((schema, table)) if is_made else None
+    counts = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=written)
     yield of_model(events.START, result.began.replace(tzinfo=UTC), run_facets=facets)
     yield of_model(
         events.COMPLETE if is_made else events.FAIL,
         result.ended.replace(tzinfo=UTC),
         run_facets=facets if is_made else {**facets, **events.message_facets(_kind(result.message))},
         inputs=inputs,
-        outputs=[OutputDataset(*output, facets=model["facets"] if with_facets else {})],
+        outputs=[
+            OutputDataset(
+                *output,
+                facets=model["facets"] if with_facets else {},
+                outputFacets={} if written is None else {"outputStatistics": counts},
+            )
+        ],
     )
 
 

@@ -1,11 +1,23 @@
 """The lineage of a small shop: events of landings and builds, by OpenLineage's own classes, with every column of silver and gold."""
 
 import json
+import os
+import pkgutil
 from collections import defaultdict
 from datetime import UTC, date, datetime
+from importlib import import_module
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import attr
+import duckdb
 import pytest
-from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+from jsonschema import Draft202012Validator
+from openlineage.client import generated
+from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent, RunState
+from openlineage.client.generated.base import BaseFacet
+from referencing import Registry, Resource
 
 from demo import simulate
 from ingestion import bronze, lineage_events, run_log, sources
@@ -40,6 +52,46 @@ EXPECTED = {
 CONSTANT: set[str] = set()
 
 
+# The client's class of each facet, by the address of its schema.
+FACETS = {
+    one._get_schema(): one
+    for module in pkgutil.iter_modules(generated.__path__)
+    for one in vars(import_module(f"{generated.__name__}.{module.name}")).values()
+    if isinstance(one, type) and issubclass(one, BaseFacet)
+}
+
+
+def odd(kind: Any, value: Any, name: str = "") -> list[str]:
+    """Return what a value of JSON has that the client's class of it does not, or the other way round."""
+    if kind is Any or isinstance(kind, str):
+        return []
+    if get_origin(kind) in (Union, UnionType):
+        ways = [odd(one, value, name) for one in get_args(kind)]
+        return [] if [] in ways else ways[0]
+    if get_origin(kind) is list:
+        return (
+            [one for item in value for one in odd(get_args(kind)[0], item, name)]
+            if isinstance(value, list)
+            else [f"{name} is no list"]
+        )
+    if get_origin(kind) is dict:
+        return [one for key in value for one in odd(get_args(kind)[1], value[key], f"{name}.{key}")]
+    if not attr.has(kind):
+        return [] if isinstance(value, kind) else [f"{name} is {value!r}"]
+    hints, fields = get_type_hints(kind), {one.name: one for one in attr.fields(kind)}
+    given = {key: item for key, item in value.items() if key not in ("_producer", "_schemaURL", "schemaURL")}
+    inner = f"{name}." if name else ""
+    return [
+        *(f"{inner}{key} is unknown" for key in given if key not in fields),
+        *(
+            f"{inner}{key} is missing"
+            for key, one in fields.items()
+            if one.init and one.default is attr.NOTHING and key not in given
+        ),
+        *(one for key, item in given.items() if key in fields for one in odd(hints[key], item, f"{inner}{key}")),
+    ]
+
+
 @pytest.fixture(scope="module")
 def told(shop: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, list[dict]]:
     """Land a day, build it twice, and return the home and its events."""
@@ -57,26 +109,80 @@ def told(shop: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, li
     return shop, [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
-def test_each_event_is_what_the_client_accepts(told: tuple[Home, list[dict]]) -> None:
+def test_each_event_has_what_the_official_client_knows_and_of_its_types(told: tuple[Home, list[dict]]) -> None:
+    """The client's classes are generated from the standard's schemas, each with the address of its own."""
     _, events = told
     assert len(events) > 200
+    seen = set()
     for one in events:
-        RunEvent(
-            eventType=RunState[one["eventType"]],
-            eventTime=one["eventTime"],
-            run=Run(one["run"]["runId"]),
-            job=Job(one["job"]["namespace"], one["job"]["name"]),
-            producer=one["producer"],
-        )
-        parts = [one["run"], one["job"], *one["inputs"], *one["outputs"]]
-        facets = [
-            facet
-            for part in parts
-            for kind in ("facets", "inputFacets", "outputFacets")
-            for facet in part.get(kind, {}).values()
-        ]
-        assert all(facet["_schemaURL"].startswith("https://openlineage.io/spec/facets/") for facet in facets)
-        assert all(part["namespace"] and part["name"] for part in parts[2:])
+        outer = {**one, "run": {**one["run"], "facets": {}}, "job": {**one["job"], "facets": {}}}
+        parts = [("inputs", InputDataset), ("outputs", OutputDataset)]
+        for name, _ in parts:
+            outer[name] = [{key: part[key] for key in ("namespace", "name")} for part in one[name]]
+        assert odd(RunEvent, {**outer, "eventType": RunState[one["eventType"]]}) == []
+        for part in (one["run"], one["job"], *one["inputs"], *one["outputs"]):
+            assert all(part["namespace"] and part["name"] for _ in [0] if "name" in part)
+            for kind in ("facets", "inputFacets", "outputFacets"):
+                for facet in part.get(kind, {}).values():
+                    assert odd(FACETS[facet["_schemaURL"]], facet) == []
+                    seen.add(facet["_schemaURL"].rpartition("/")[2])
+    assert {
+        "OutputStatisticsOutputDatasetFacet",
+        "InputStatisticsInputDatasetFacet",
+        "ColumnLineageDatasetFacet",
+    } <= seen
+
+
+def test_what_is_no_event_is_found_by_the_same_comparison() -> None:
+    url = "OutputStatisticsOutputDatasetFacet.json#/$defs/OutputStatisticsOutputDatasetFacet"
+    (statistics,) = [one for address, one in FACETS.items() if address.endswith(url)]
+    assert odd(statistics, {"rowCount": 3}) == []
+    assert odd(statistics, {"rowCount": "3"}) == ["rowCount is '3'"]
+    assert odd(statistics, {"rows": 3}) == ["rows is unknown"]
+    (schema,) = [one for address, one in FACETS.items() if address.endswith("/SchemaDatasetFacet")]
+    assert odd(schema, {"fields": [{"type": "text"}]}) == ["fields.name is missing"]
+
+
+@pytest.mark.skipif("OPENLINEAGE_SPEC" not in os.environ, reason="needs the folder spec/ of OpenLineage's repository")
+def test_each_event_is_valid_by_the_schemas_of_the_standard(told: tuple[Home, list[dict]]) -> None:
+    """The schemas are not part of the client: OPENLINEAGE_SPEC names a folder that has them."""
+    spec = Path(os.environ["OPENLINEAGE_SPEC"])
+    bodies = [
+        json.loads(path.read_text()) for path in [spec / "OpenLineage.json", *sorted((spec / "facets").glob("*.json"))]
+    ]
+    known = Registry().with_resources((one["$id"], Resource.from_contents(one)) for one in bodies)
+    # facets name the version that the client knows, which may be older than the folder's
+    newest = {one["$id"].rpartition("/")[2]: one["$id"] for one in bodies}
+    event = Draft202012Validator({"$ref": f"{newest['OpenLineage.json']}#/$defs/RunEvent"}, registry=known)
+    for one in told[1]:
+        event.validate(one)
+        for part in (one["run"], one["job"], *one["inputs"], *one["outputs"]):
+            for kind in ("facets", "inputFacets", "outputFacets"):
+                for facet in part.get(kind, {}).values():
+                    file, _, place = facet["_schemaURL"].rpartition("/spec/facets/")[2].partition("/")[2].partition("#")
+                    Draft202012Validator({"$ref": f"{newest[file]}#{place}"}, registry=known).validate(facet)
+
+
+def test_each_model_says_how_many_rows_it_wrote(told: tuple[Home, list[dict]]) -> None:
+    """After the first build, which touched all dates, the state has these rows."""
+    home, events = told
+    written: dict[str, list[int]] = defaultdict(list)
+    for one in events:
+        for output in one["outputs"] if one["job"]["name"].startswith("build.") else ():
+            written[output["name"].removeprefix("warehouse.")].append(
+                output["outputFacets"]["outputStatistics"]["rowCount"]
+            )
+    with duckdb.connect(str(home.state), read_only=True) as connection:
+        for table in (
+            "silver.orders",
+            "silver.clickstream",
+            "gold.daily_revenue",
+            "gold.daily_funnel",
+            "gold.customers",
+        ):
+            (there,) = connection.execute(f"select count(*) from {table}").fetchone() or (0,)
+            assert there and written[table][0] == there, table
+    assert len(written) > 50 and all(len(found) <= 2 for found in written.values())
 
 
 def test_each_run_begins_and_ends_once(told: tuple[Home, list[dict]]) -> None:
@@ -97,6 +203,12 @@ def test_a_landing_says_what_it_added(told: tuple[Home, list[dict]]) -> None:
     for output in landed["outputs"]:
         batch = batches[output["name"].rsplit("/", 1)[1]]
         counts = output["outputFacets"]["outputStatistics"]
+        (counted,) = [
+            one["inputFacets"]["inputStatistics"]["rowCount"]
+            for one in landed["inputs"]
+            if one["name"].endswith(f".shop.{batch.dataset}")
+        ]
+        assert counted == batch.counted_by_source
         assert (counts["rowCount"], counts["size"]) == (batch.records_written, batch.bytes)
         assert [one["value"] for one in output["facets"]["tags"]["tags"]] == [batch.batch_id]
     lines = {line.run_id.split("/")[0] for line in run_log.read(home) if line.stage == "ingest"}

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ingestion import lineage_events, log
@@ -107,6 +108,15 @@ def test_models_are_told_with_the_kind_of_their_error(build: Build) -> None:
     assert failed["run"]["facets"]["errorMessage"]["message"] == "Runtime Error: Conversion Error"
     assert (made["eventTime"], made["inputs"][0]["name"]) == ("2026-11-03T04:02:00Z", "warehouse.silver.orders")
     assert failed["outputs"][0]["facets"] and not made["outputs"][0]["facets"]  # told once a month
+
+
+def test_a_model_that_was_made_says_how_many_rows_it_wrote(build: Build) -> None:
+    with duckdb.connect(str(build.file)) as file:
+        file.execute("create schema gold; create table gold.daily as from range(3)")
+    with log.bound(run_id=log.run_id("a"), stage="transform"):
+        model_events(build, [result("gold_daily"), result("gold_daily", "error", FAILED)])
+    outputs = [output for one in told(build) for output in one["outputs"]]
+    assert [one.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount") for one in outputs] == [3, None]
 
 
 def test_no_event_stops_a_build(
