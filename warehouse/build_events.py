@@ -21,6 +21,7 @@ from warehouse.audit import Refused, Verdict, read_verdict
 from warehouse.column_lineage import AGGREGATION, INDIRECT, Origin, column_lineage
 from warehouse.dbt import Result
 from warehouse.plan import Build
+from warehouse.shape import CHANGED
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, RunEvent
@@ -159,7 +160,8 @@ def _model_events(
     ]
     schema, table = model["table"]
     output = dataset_names.of_table(schema, table, build.home)
-    written = rows.get((schema, table)) if is_made else None
+    # where the table is a view of changed rows and others of the state, those that changed; any other view has none
+    written = rows.get((CHANGED, result.name), rows.get((schema, table))) if is_made else None
     counts = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=written)
     yield of_model(events.START, result.began.replace(tzinfo=UTC), run_facets=facets)
     yield of_model(
