@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ingestion.fields import Fields, bad, guess, mapping, text_of
-from ingestion.names import is_path
+from ingestion.names import PLAIN_STEP, QUOTED_STEP, is_path
 
 # What is said of a column that the source has.
 _OF_THE_SOURCE = (
@@ -54,7 +54,9 @@ _COUNTS = (*EPOCHS, EXCEL)
 DIRECTIVES = "YymdHIMSfbBaApz"
 _TYPES = "varchar, json, bigint, integer, boolean, date, timestamp, decimal(<digits>,<decimals>)"
 _TYPE = re.compile(r"varchar|json|bigint|integer|boolean|date|timestamp|decimal\((\d+), ?(\d+)\)")
-_PATH = re.compile(r"\$(\.[\w@-]+|\[\d+\])*(\[\w+=[^\[\]'=]+\])?(\.[\w@-]+|\[\d+\])*")
+# A step of a path: a name, a name with other signs in quotes, or a place in a list. The first step is a plain name.
+_STEP = rf"(?:\.{PLAIN_STEP}|\['{QUOTED_STEP}'\]|\[\d+\])"
+_PATH = re.compile(rf"\$(?!\['){_STEP}+(\[\w+=[^\[\]'=]+\]{_STEP}*)?")
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ def read_names(reader: Fields, of: str = "from") -> tuple[str, ...]:
             raise bad(
                 reader.path,
                 field,
-                f"is {name!r}: write a path in a line as $.context.page, $.items[0].id, or $.params[key=page].value",
+                f"is {name!r}: write a path in a line as $.context.page, $.items[0].id, $.params[key=page].value, or $.properties['utm.source']",
             )
     if not names:
         raise bad(reader.path, field, "is empty: name what the source calls the column, or leave it out")

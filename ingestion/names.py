@@ -13,6 +13,11 @@ IS_DELETED = "is_deleted"
 NOT_UTF8 = "not_utf8"
 BAD_ROW = "bad_row"
 BRONZE_BATCH = "bronze_batch"
+# The names that a path may have as they are, and those that it may have in quotes. `=` is the sign of a search in a list, and
+# dbt reads braces as a template.
+PLAIN_STEP = r"[\w@$:-]+"
+QUOTED_STEP = r"[^'\"\\={}]+"
+_QUOTED = re.compile(rf"\['({QUOTED_STEP})'\]")
 # A step of a path that looks for an object in a list.
 _SEARCH = re.compile(r"\[(\w+)=([^\]]+)\]")
 # Bronze's own Parquet columns: the record's number, whether the row says that its key is gone, the exact bytes of values
@@ -109,7 +114,19 @@ def is_path(name: str) -> bool:
 
 def path_of(name: str) -> str:
     """Return a name at the source as a path for JSON functions."""
-    return name if is_path(name) else f'$."{name}"'
+    return _QUOTED.sub(r'."\1"', name) if is_path(name) else f'$."{name}"'
+
+
+def step(name: str) -> str | None:
+    """Return a name as a step of a path; None if no path can have it."""
+    if re.fullmatch(PLAIN_STEP, name):
+        return f".{name}"
+    return f"['{name}']" if re.fullmatch(QUOTED_STEP, name) and name.isprintable() and name.strip() else None
+
+
+def top_of(path: str) -> str:
+    """Return the name at the top of a line that a path begins with."""
+    return re.split(r"[.\[]", path, maxsplit=2)[1]
 
 
 def text_in_raw(names: Sequence[str], raw: str = "raw") -> str:
@@ -121,10 +138,13 @@ def text_in_raw(names: Sequence[str], raw: str = "raw") -> str:
 def _at(name: str, raw: str) -> str:
     """Return SQL for the text at a name or path, as the macro `in_line` does."""
     if is_path(name) and (searched := _SEARCH.search(name)):
-        before, after = name[: searched.start()], name[searched.end() :]
+        before, after = (
+            path_of(name[: searched.start()]),
+            path_of(f"${name[searched.end() :]}") if searched.end() < len(name) else "$",
+        )
         return (
             f"json_extract_string(list_filter(from_json(json_extract({raw}, '{before}'), '[\"JSON\"]'),"
-            f" lambda one: json_extract_string(one, '$.\"{searched[1]}\"') = '{searched[2]}')[1], '${after}')"
+            f" lambda one: json_extract_string(one, '$.\"{searched[1]}\"') = '{searched[2]}')[1], '{after}')"
         )
     return f"json_extract_string({raw}, '{path_of(name).replace(chr(39), chr(39) * 2)}')"
 

@@ -24,7 +24,7 @@ from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import is_path, source_columns, unfit
+from ingestion.names import is_path, source_columns, top_of, unfit
 from ingestion.sources import database_tables, locations, s3
 from ingestion.times import clock_of
 from ingestion.window import DAY, Window, parse_time
@@ -38,7 +38,6 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # A name of the SQL that is made for every dataset.
 _TAKEN = ("final", "state", "touched")
 _BLOCK = re.compile(r"{% docs (\w+) %}")
-_PATH_START = re.compile(r"[.\[]")
 _EXAMPLES = 3
 # The kind of source that lands each dataset by itself.
 _FILES = "file"
@@ -325,9 +324,7 @@ def _checked(
 
 def _found_at_source(contract: Contract, columns: Sequence[str]) -> dict[str, str]:
     """Map the contract's columns to the source's; one that is read from a path to the name that the path begins with."""
-    starts = {
-        one.name: [_PATH_START.split(name)[1] for name in one.at_source if is_path(name)] for one in contract.columns
-    }
+    starts = {one.name: [top_of(name) for name in one.at_source if is_path(name)] for one in contract.columns}
     plain = contract.in_source([one.name for one in contract.columns], columns)
     return {**{name: start for name, found in starts.items() for start in found if start in columns}, **plain}
 
@@ -335,7 +332,7 @@ def _found_at_source(contract: Contract, columns: Sequence[str]) -> dict[str, st
 def _read_beside(contract: Contract, columns: Sequence[str]) -> set[str]:
     """Return the source's columns that say which rows are meant, or that others are joined of."""
     names = [*(one.names for one in contract.where), *((part,) for one in contract.columns for part in one.joined)]
-    starts = {_PATH_START.split(name)[1] for several in names for name in several if is_path(name)}
+    starts = {top_of(name) for several in names for name in several if is_path(name)}
     return starts | set(source_columns({str(place): one for place, one in enumerate(names)}, columns).values())
 
 

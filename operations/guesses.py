@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from ingestion.columns import Column
 from ingestion.names import is_path, unfit
 from ingestion.times import clock_of
-from operations.numbers import number
+from operations.numbers import APOSTROPHES, BLANKS, number
 
 MONEY = "decimal(18,4)"
 NAIVE = "those without an offset are read as UTC"
@@ -73,7 +73,7 @@ _WITH_SIGN = re.compile(
     rf"(?P<open>\()?[+-]?\s?(?P<before>{_SIGN})?\s?(?P<inner>\()?(?P<number>[+-]?[0-9][0-9.,'\s\u2019]*|[+-]?[.,][0-9]+)(?<!\s)"
     rf"(?(inner)\))(?P<last>-)?\s?(?P<behind>{_SIGN})?(?(open)\))"
 )
-_MINUS_LAST = re.compile(r"[0-9.,]+-")
+_MINUS_LAST = re.compile(r"[0-9.,' \u00a0\u202f\u2019]*[0-9.,]-")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # How dates are written, and how the times of a day follow them. A column that fits two of the first group stays text.
 _DATES = (
@@ -143,6 +143,7 @@ _ID_WORDS = {
     "isbn",
     "ref",
     "hash",
+    "oid",
 }
 _CODE_WORDS = {
     "zip",
@@ -370,14 +371,17 @@ def type_of(name: str, values: Collection[str], kinds: Collection[str] = (TEXT,)
     """Propose a type that reads all of these values, of these kinds."""
     if not values:
         return Type("varchar", "there is no value in the sample") if set(kinds) <= {TEXT, STRING} else _json(set(kinds))
-    if set(kinds) <= {TEXT}:
-        found = _type_of_texts(name, values)
-        rest = set(values).difference(_NO_VALUE)
+    if set(kinds) <= {TEXT} or set(kinds) == {STRING}:
+        read = _type_of_texts if set(kinds) <= {TEXT} else _type_of_strings
+        found = read(name, values)
+        # a file of texts has nothing in place of an empty one, and a line has it
+        rest = set(values).difference(_NO_VALUE, [""])
         if found.is_text and rest and len(rest) < len(set(values)):
-            other = _type_of_texts(name, rest)
+            other = read(name, rest)
             if other.name != "varchar":
                 marks = sorted(set(values) - rest)
-                return Type(other.name, f"{other.why}, but for {', '.join(marks)}", {**other.options, "missing": marks})
+                said = ", ".join(one or '""' for one in marks)
+                return Type(other.name, f"{other.why}, but for {said}", {**other.options, "missing": marks})
         return found
     return _type_of_json(name, values, set(kinds))
 
@@ -387,9 +391,12 @@ def _type_of_texts(name: str, values: Collection[str]) -> Type:
         return found
     if all(_INTEGER.fullmatch(one) for one in values):
         return _type_of_integers(name, values)
+    if found := _ids_as_floats(name, values):
+        return found
+    if _names_a_thing(name) and all(map(_DECIMAL.fullmatch, values)):
+        return Type("varchar", "numbers that name a thing or a version, of which no digit is left out")
     return (
-        _ids_as_floats(name, values)
-        or _serials(name, values)
+        _serials(name, values)
         or _positions(name, values)
         or _decimals(values)
         or _marked_numbers(values)
@@ -435,7 +442,7 @@ def by_days(values: Collection[str], first: str, last: str) -> Type | None:
 
 def shows_decimal_comma(values: Collection[str]) -> bool:
     """Say whether these are numbers with a decimal comma, and nothing else."""
-    numbers = _minus_first(values)
+    numbers = _minus_first({text.strip(BLANKS) for text in values})
     return bool(numbers) and all(_WITH_COMMA.fullmatch(one) for one in numbers) and not _is_unclear(numbers, ",")
 
 
@@ -445,17 +452,21 @@ def with_decimal_comma(values: Collection[str]) -> Type | None:
     return found and Type(found.name, f"{found.why}, with a decimal comma, as in other columns", {"decimal": ","})
 
 
+def _type_of_strings(name: str, values: Collection[str]) -> Type:
+    """Propose a type of the strings in lines, of which numbers and truths may have been written in quotes."""
+    found = _type_of_texts(name, values)
+    bare = {"bigint": "integer", "boolean": "boolean"}.get(str(found.name))
+    if not bare:
+        return found
+    return Type(found.name, f"{found.why}, in quotes", found.options | {"json_types": ["string", bare]})
+
+
 def _type_of_json(name: str, values: Collection[str], kinds: set[str]) -> Type:
     """A type reads only some kinds of JSON values; others would be refused."""
     if kinds <= {OBJECT, LIST}:
         return _json(kinds)
     if kinds == {BOOLEAN}:
         return Type("boolean", "all values are true or false")
-    if kinds == {STRING}:
-        counted = _counted(name, values) if all(_INTEGER.fullmatch(one) for one in values) else None
-        return (
-            counted or _times(values) or _written_times(values) or _signed_numbers(values) or Type("varchar", "texts")
-        )
     if kinds <= {NUMBER, STRING} and is_code(name):
         return Type("varchar", "numbers that name a thing", {"json_types": ["string", "integer"]})
     if kinds == {NUMBER} and all(map(_in_range, values)):
@@ -646,22 +657,40 @@ def _decimals(values: Collection[str], digits: int = 18) -> Type | None:
     return Type("decimal(38,15)", f"numbers of up to {scale} decimals") if scale <= 15 and whole <= 23 else None
 
 
-def _marked_numbers(values: Collection[str]) -> Type | None:
-    """Recognize numbers with a decimal comma, with marks between thousands, or with the minus behind them."""
-    is_behind = any(map(_MINUS_LAST.fullmatch, values))
-    values = _minus_first(values)
-    if all(_WITH_COMMA.fullmatch(one) for one in values) and not _is_unclear(values, ","):
+def _marked_numbers(texts: Collection[str]) -> Type | None:
+    """Recognize numbers with a decimal comma, with marks between thousands, with the minus behind them, or blanks around them."""
+    bare = {text.strip(BLANKS) for text in texts}
+    is_behind = any(map(_MINUS_LAST.fullmatch, bare))
+    values, sign = _without_groups(_minus_first(bare))
+    if (sign or is_behind or bare != set(texts)) and all(_INTEGER.fullmatch(one) and _in_range(one) for one in values):
+        return Type(
+            "bigint", "all values are whole numbers, with signs or blanks beside them", {"thousands": sign or ","}
+        )
+    is_comma_clear = bool(sign) and not any("." in one for one in values)
+    if all(_WITH_COMMA.fullmatch(one) for one in values) and (is_comma_clear or not _is_unclear(values, ",")):
         found = _decimals({one.replace(".", "").replace(",", ".") for one in values})
         options: dict[str, object] = {"decimal": ","}
-        options |= {"thousands": "."} if any("." in one for one in values) else {}
+        thousands = sign or ("." if any("." in one for one in values) else "")
+        options |= {"thousands": thousands} if thousands else {}
         return found and Type(found.name, f"{found.why}, with a decimal comma", options)
-    if all(_WITH_GROUPS.fullmatch(one) for one in values) and not _is_unclear(values, "."):
+    if sign and (found := _decimals(values)):
+        return Type(found.name, f"{found.why}, with {sign!r} between thousands", {"thousands": sign})
+    if not sign and all(_WITH_GROUPS.fullmatch(one) for one in values) and not _is_unclear(values, "."):
         found = _decimals({one.replace(",", "") for one in values})
-        written = "a minus behind" if is_behind else "commas between thousands"
+        written = (
+            "a minus behind" if is_behind else "blanks around" if bare != set(texts) else "commas between thousands"
+        )
         return found and Type(found.name, f"{found.why}, with {written}", {"thousands": ","})
-    if is_behind and all(_INTEGER.fullmatch(one) and _in_range(one) for one in values):
-        return Type("bigint", "all values are whole numbers, some with a minus behind", {"thousands": ","})
     return None
+
+
+def _without_groups(values: Collection[str]) -> tuple[set[str], str]:
+    """Take the blanks or apostrophes between thousands out of numbers; return which sign that is, or none if no number has one."""
+    for alike in (BLANKS, APOSTROPHES):
+        grouped = re.compile(rf"[+-]?[0-9]{{1,3}}([{alike}][0-9]{{3}})+([.,][0-9]*)?|[^{alike}]*")
+        if any(one in text for text in values for one in alike) and all(map(grouped.fullmatch, values)):
+            return {re.sub(f"[{alike}]", "", text) for text in values}, alike[0]
+    return set(values), ""
 
 
 def _signs(values: Collection[str]) -> set[str]:
@@ -728,12 +757,20 @@ def is_code(name: str) -> bool:
     said = words(name)
     if said[:1] in (["line"], ["row"], ["position"], ["sequence"]):
         return False
-    return bool(said) and (said[-1] in _ID_WORDS or bool(set(said) & _CODE_WORDS) or bool(_GLUED_ID.search(said[-1])))
+    return bool(said) and (
+        said[-1] in _ID_WORDS or said[0] == "id" or bool(set(said) & _CODE_WORDS) or bool(_GLUED_ID.search(said[-1]))
+    )
 
 
 _GLUED_ID = re.compile(
     r"(kunden|bestell|artikel|rechnungs|beleg|order|customer|product|invoice|user)(id|nr|nummer|no)$"
 )
+
+
+def _names_a_thing(name: str) -> bool:
+    """Say whether a name is that of an id or a version, of which 1.10 is not 1.1."""
+    said = words(name)
+    return bool(said) and not is_position(name) and (said[-1] in _ID_WORDS or "version" in said)
 
 
 def are_codes(values: Collection[str]) -> bool:
@@ -779,12 +816,17 @@ def personal(name: str, values: Iterable[str]) -> str:
         return "its name"
     listed = list(values)
     for pattern, what in ((_EMAIL, "email addresses"), (_PHONE, "telephone numbers"), (_IP, "IP addresses")):
-        if pattern is _PHONE and is_code(name):
+        if pattern is _PHONE and (is_code(name) or _are_padded(listed)):
             continue
         found = sum(bool(pattern.fullmatch(one)) for one in listed)
         if listed and found >= max(1, len(listed) // 20):
             return what
     return ""
+
+
+def _are_padded(values: Collection[str]) -> bool:
+    """Say whether values are numbers with zeros in front to one length, such as SAP's ids."""
+    return len({len(one) for one in values}) == 1 < len(values) and all(map(str.isdecimal, values))
 
 
 def is_amount(name: str) -> bool:

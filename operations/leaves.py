@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ingestion.names import PLAIN_STEP, step
+
 DEPTH = 6
 LEAVES = 150
 # An object with more names than that is a map from values to values.
 _MOST_NAMES = 60
-_STEP = re.compile(r"[\w@-]+")
 _SEARCHED = re.compile(r"[\w .:/@-]*[\w:/@-]")
 # The names under which a list of keys and values has its keys; the values are under `value`.
 _KEYS, _VALUE = ("key", "name"), "value"
@@ -58,7 +59,7 @@ class _Node:
     # both are asked for again and again, once all lines are seen
     @cached_property
     def is_object(self) -> bool:
-        are_named = 0 < len(self.names) <= _MOST_NAMES and all(map(_STEP.fullmatch, self.names))
+        are_named = 0 < len(self.names) <= _MOST_NAMES and all(map(step, self.names))
         return 0 < self.objects == self.count and are_named
 
     @cached_property
@@ -97,7 +98,7 @@ def find_leaves(lines: Sequence[dict[str, Any]]) -> Leaves:
     for line in lines:
         for name, value in line.items():
             top.setdefault(name, _Node()).see(value, 1)
-    splits = {name: node for name, node in top.items() if _is_split(node) and _STEP.fullmatch(name)}
+    splits = {name: node for name, node in top.items() if _is_split(node) and re.fullmatch(PLAIN_STEP, name)}
     below = {name: list(_below(node, f"$.{name}", (name,), can_search=True)) for name, node in splits.items()}
     found = [leaf for leaves in below.values() for leaf in leaves]
     kept = sorted(found, key=lambda leaf: -leaf.node.count)[:LEAVES]
@@ -123,7 +124,7 @@ def _below(node: _Node, path: str, words: tuple[str, ...], *, can_search: bool) 
     by = node.searched_by
     if node.is_object:
         for name, one in node.names.items():
-            yield from _below(one, f"{path}.{name}", (*words, name), can_search=can_search)
+            yield from _below(one, f"{path}{step(name)}", (*words, name), can_search=can_search)
     elif by and can_search:
         for key, one in node.keys.items():
             yield from _below(one, f"{path}[{by}={key}].{_VALUE}", (*words, key), can_search=False)
@@ -156,7 +157,7 @@ def _values(value: Any, node: _Node, path: str, paths: set[str]) -> Iterator[tup
     elif isinstance(value, dict) and node.is_object:
         for name, one in value.items():
             if name in node.names:
-                yield from _values(one, node.names[name], f"{path}.{name}", paths)
+                yield from _values(one, node.names[name], f"{path}{step(name)}", paths)
     elif isinstance(value, list) and (by := node.searched_by):
         for one in value:
             if one[by] in node.keys:

@@ -22,6 +22,9 @@ from operations.samples import JSON_LINES, TABLE, Row, Sample, table_of
 _TOLERATED = 0.01
 # Fewer rows prove nothing about a key whose name does not speak for it.
 _PROVING_ROWS = 100
+# So many values with several rows prove that another column counts their rows, from the same number in this share of them.
+_COUNTED = 10
+_BEGUN = 0.9
 _SHOWN_CANDIDATES = 3
 _SHOWN_TIMES = 6
 # What the user says if no column identifies a row.
@@ -407,7 +410,9 @@ def _key(
     ]
     codes = [one for one in singles if one not in named and not one.missing and guesses.are_codes(one.values)]
     positions = [one for one in parts if guesses.is_position(one.label)]
-    for first, second in chain(_pairs(named, parts), _pairs_of(codes, positions)):
+    counted = _pairs_of([*named, *codes], [one for one in columns if one not in positions])
+    by_count = (pair for pair in counted if _is_counted(*pair))
+    for first, second in chain(_pairs(named, parts), _pairs_of(codes, positions), by_count):
         collide, _ = _collisions([first, second], rows, sample)
         if not collide:
             notes.decided.append(f"key {_said([first, second])}: together, different in each record of the sample")
@@ -415,6 +420,20 @@ def _key(
             return first.name, second.name
         tried.append(_Candidate(collide, 0, (first, second)))
     raise _no_key(asked, tried, len(rows))
+
+
+def _is_counted(first: _Column, second: _Column) -> bool:
+    """Say whether one column counts the rows of each value of the other one, as lines of an order are, whatever it is called."""
+    if second.missing or not all(map(str.isdecimal, second.values)):
+        return False
+    begin = min(map(int, second.values))
+    counts: dict[str | None, list[int]] = {}
+    for text, number in zip(first.texts, second.texts, strict=True):
+        counts.setdefault(text, []).append(int(number or 0))
+    several = [one for one in counts.values() if len(one) > 1]
+    steps = {after - before for one in several for before, after in pairwise(sorted(one))}
+    is_begun = sum(min(one) == begin for one in counts.values()) >= _BEGUN * len(counts)
+    return len(several) >= _COUNTED and len(steps) == 1 and is_begun and begin in (0, 1, *steps)
 
 
 def _pairs(named: Sequence[_Column], parts: Sequence[_Column]) -> Iterable[tuple[_Column, _Column]]:
@@ -600,7 +619,7 @@ def _say_the_rest(
 
 
 def _listed(marks: object) -> str:
-    return ", ".join(map(str, marks)) if isinstance(marks, list) else str(marks)
+    return ", ".join(str(one) or '""' for one in marks) if isinstance(marks, list) else str(marks)
 
 
 def _refused(

@@ -45,7 +45,10 @@
 
 {# Whether a name at the source is a path into a line, and that path, as JSON functions take it. #}
 {% macro is_path(name) %}{{ return(name[:2] in ('$.', '$[')) }}{% endmacro %}
-{% macro path_of(name) %}{{ return(name if is_path(name) else '$."' ~ name ~ '"') }}{% endmacro %}
+{% macro path_of(name) %}{{ return(modules.re.sub("\\['([^']+)'\\]", '."\\1"', name) if is_path(name) else '$."' ~ name ~ '"') }}{% endmacro %}
+
+{# The name at the top of a line under which a name at the source is. #}
+{% macro top_of(name) %}{{ return(modules.re.split('[.[]', name)[1] if is_path(name) else name) }}{% endmacro %}
 
 {# What `where` says of the rows that are a dataset's records. #}
 {% macro conditions(dataset) %}{{ return(contract(dataset).meta.get('where') or []) }}{% endmacro %}
@@ -121,12 +124,11 @@
     {% set names = [] %}
     {% for column in contract(dataset).columns if is_at_source(column) %}
         {% for name in names_at_source(column) %}
-            {#- of a path, the line's own name -#}
-            {% do names.append(modules.re.split('[.[]', name)[1] if is_path(name) else name) %}
+            {% do names.append(top_of(name)) %}
         {% endfor %}
     {% endfor %}
     {% for condition in conditions(dataset) %}
-        {% for name in as_list(condition['from']) %}{% do names.append(modules.re.split('[.[]', name)[1] if is_path(name) else name) %}{% endfor %}
+        {% for name in as_list(condition['from']) %}{% do names.append(top_of(name)) %}{% endfor %}
     {% endfor %}
     {{ return(names) }}
 {% endmacro %}

@@ -107,15 +107,16 @@
     {%- if meta.get('constant') is not none -%}{{ return(literal(as_text(meta.constant))) }}{%- endif -%}
     {%- set found = namespace(sql=text) -%}
     {%- set has_signs = meta.get('symbol') or meta.get('percent') or meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
-    {%- set signed = with_minus(text, meta) if has_signs else text -%}
+    {#- where the signs of numbers are said, blanks around a number do not count: SAP writes one where a minus would be -#}
+    {%- set signed = with_minus("trim(" ~ text ~ ", '" ~ blanks() ~ "')", meta) if has_signs else text -%}
     {%- set found.sql = number_in(signed, meta) if meta.get('symbol') or meta.get('percent') else signed -%}
     {%- set number = found.sql -%}
     {%- if meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
-        {%- set thousands, comma = modules.re.escape(meta.get('thousands', '')), modules.re.escape(meta.get('decimal', '.')) -%}
-        {%- set whole = '(\\d+|\\d{1,3}(' ~ thousands ~ '\\d{3})+)' if thousands else '\\d+' -%}
+        {%- set thousands, comma = signs_between(meta.get('thousands', '')), modules.re.escape(meta.get('decimal', '.')) -%}
+        {%- set whole = '(\\d+|\\d{1,3}([' ~ thousands ~ ']\\d{3})+)' if thousands else '\\d+' -%}
         {%- set digits = '(' ~ whole ~ '(' ~ comma ~ '\\d*)?|' ~ comma ~ '\\d+)' -%}
         {#- a text of another shape stays, with a mark that no number has, so that it is refused -#}
-        {%- set bare = "replace(" ~ number ~ ", " ~ literal(meta.thousands) ~ ", '')" if thousands else number -%}
+        {%- set bare = "translate(" ~ number ~ ", " ~ literal(thousands) ~ ", '')" if thousands else number -%}
         {%- set plain = "replace(" ~ bare ~ ", " ~ literal(meta.get('decimal', '.')) ~ ", '.')" -%}
         {#- where the signs of numbers are said, the minus may be behind them, as SAP writes it -#}
         {%- set found.sql = "case when regexp_full_match(" ~ number ~ ", " ~ literal('[+-]?' ~ digits) ~ ") then " ~ plain
@@ -152,9 +153,18 @@
 {# A text with a minus in place of parentheses around its number, as accountants write it. Any other text stays. #}
 {% macro with_minus(text, meta) -%}
     {%- set signs = symbols_of(meta) + (['%'] if meta.get('percent') else []) -%}
-    {%- set sign = '(?:' ~ signs | join('|') ~ ')?' -%}
-    regexp_replace({{ text }}, {{ literal('^(' ~ sign ~ ' ?)\\((' ~ sign ~ ' ?' ~ digits_and_marks() ~ ' ?' ~ sign ~ ')\\)( ?' ~ sign ~ ')$') }}, '-\1\2\3')
+    {%- set sign, blank = '(?:' ~ signs | join('|') ~ ')?', '[' ~ blanks() ~ ']?' -%}
+    regexp_replace({{ text }}, {{ literal('^(' ~ sign ~ blank ~ ')\\((' ~ sign ~ blank ~ digits_and_marks() ~ blank ~ sign ~ ')\\)(' ~ blank ~ sign ~ ')$') }}, '-\1\2\3')
 {%- endmacro %}
+
+{# What is a blank beside a number or between its digits: spreadsheets write those that do not break. #}
+{% macro blanks() %}{{ return(" \u00a0\u202f") }}{% endmacro %}
+
+{# The signs that may stand between thousands where a contract says one: of blanks and of apostrophes, all that look alike. #}
+{% macro signs_between(thousands) %}
+    {% if thousands and thousands in blanks() %}{{ return(blanks()) }}{% endif %}
+    {{ return("'\u2019" if thousands in ("'", "\u2019") else thousands) }}
+{% endmacro %}
 
 {# The contract's symbols, as parts of a pattern. #}
 {% macro symbols_of(meta) %}
@@ -164,18 +174,18 @@
 {% endmacro %}
 
 {# The pattern of what is between the signs of a number. #}
-{% macro digits_and_marks() %}{{ return("[0-9.,'_ \u00a0\u202f\u2019]*[0-9.,]") }}{% endmacro %}
+{% macro digits_and_marks() %}{{ return("[0-9.,'_\u2019" ~ blanks() ~ "]*[0-9.,]") }}{% endmacro %}
 
 {# A text without the contract's symbol, or the sign of a percentage, before or behind its number. Any other text stays. #}
 {% macro number_in(text, meta) -%}
     {%- set signs = symbols_of(meta) -%}
     {%- set behind = signs + ['%'] if meta.get('percent') else signs -%}
-    {%- set digits = digits_and_marks() -%}
+    {%- set digits, blank = digits_and_marks(), '[' ~ blanks() ~ ']?' -%}
     {%- set bare = text -%}
     {%- if signs -%}
-        {%- set bare = "regexp_replace(" ~ bare ~ ", " ~ literal('^([+-]?) ?(?:' ~ signs | join('|') ~ ') ?([+-]?' ~ digits ~ '-?)$') ~ ", '\\1\\2')" -%}
+        {%- set bare = "regexp_replace(" ~ bare ~ ", " ~ literal('^([+-]?)' ~ blank ~ '(?:' ~ signs | join('|') ~ ')' ~ blank ~ '([+-]?' ~ digits ~ '-?)$') ~ ", '\\1\\2')" -%}
     {%- endif -%}
-    regexp_replace({{ bare }}, {{ literal('^([+-]?' ~ digits ~ '-?) ?(?:' ~ behind | join('|') ~ ')$') }}, '\1')
+    regexp_replace({{ bare }}, {{ literal('^([+-]?' ~ digits ~ '-?)' ~ blank ~ '(?:' ~ behind | join('|') ~ ')$') }}, '\1')
 {%- endmacro %}
 
 {# A percentage as a share: its number, with the point two digits to the left. A number that does not say that it is one is refused. #}
@@ -247,7 +257,7 @@
     {%- else -%}
         {%- set list, search, rest = modules.re.split('\\[(\\w+=[^\\]]+)\\]', path, maxsplit=1) -%}
         {%- set key, _, value = search.partition('=') -%}
-        {{ function }}(list_filter(from_json(json_extract({{ line }}, {{ literal(list) }}), '["JSON"]'), lambda one: json_extract_string(one, {{ literal('$."' ~ key ~ '"') }}) = {{ literal(value) }})[1], {{ literal('$' ~ rest) }})
+        {{ function }}(list_filter(from_json(json_extract({{ line }}, {{ literal(path_of(list)) }}), '["JSON"]'), lambda one: json_extract_string(one, {{ literal('$."' ~ key ~ '"') }}) = {{ literal(value) }})[1], {{ literal(path_of('$' ~ rest) if rest else '$') }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -469,7 +479,7 @@ shaped as (
         {%- if paths %},
         {%- set line = 'case when unreadable is null then coalesce(marked, raw) end' %}
         list_concat(
-            json_extract_string({{ line }}, [{{ listed(paths[:paths | length - searched | length]) }}]::varchar[]),
+            json_extract_string({{ line }}, [{% for path in paths if path not in searched %}{{ literal(path_of(path)) }}{{ ', ' if not loop.last }}{% endfor %}]::varchar[]),
             [{% for path in searched %}{{ in_line('json_extract_string', line, path) }}{{ ', ' if not loop.last }}{% endfor %}]::varchar[]
         ) as at_paths
         {%- endif %}

@@ -14,7 +14,23 @@ from ingestion.names import is_path, text_in_raw
 from operations import leaves
 from operations.leaves import find_leaves
 
-NAMES = st.sampled_from(["a", "b", "page", "x-y", "@id", "Größe", "with blank", "a.b", ""])
+NAMES = st.sampled_from(
+    [
+        "a",
+        "b",
+        "page",
+        "x-y",
+        "@id",
+        "Größe",
+        "with blank",
+        "a.b",
+        "",
+        "$browser",
+        "[Amplitude] City",
+        "it's",
+        "{{ x }}",
+    ]
+)
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(0, 9), st.sampled_from(["", "x", "2026-11-01"]))
 PAIRS = st.dictionaries(st.sampled_from(["url", "id", "x y", "a=b"]), SCALARS, max_size=3).map(
     lambda found: [{"key": key, "value": {"string_value": value}} for key, value in found.items()]
@@ -83,8 +99,14 @@ def test_what_is_no_object_in_each_line_stays_one_column() -> None:
     assert found.columns == ("a", "$.b.k") and [row["a"] for row in found.rows] == [{"x": 1}, "text"]
     repeated = [{"p": [{"key": "a", "value": 1}, {"key": "a", "value": 2}]}]
     assert find_leaves(repeated).columns == ("p",)
-    odd = [{"_id": {"$oid": "x"}, "all": {"a b": 1, "c": 2}, "more": {"d": {"$date": "x"}, "e": 1}}]
+    odd = [{"_id": {"it's": "x"}, "all": {"a=b": 1, "c": 2}, "more": {"d": {"{{ x }}": "x"}, "e": 1}}]
     assert find_leaves(odd).columns == ("_id", "all", "$.more.d", "$.more.e")
+
+
+def test_names_with_other_signs_are_in_quotes_where_they_have_to_be() -> None:
+    exported = [{"_id": {"$oid": "x"}, "properties": {"$current_url": "/a", "Total Price": 1, "utm.source": "b"}}]
+    names = ("$._id.$oid", "$.properties.$current_url", "$.properties['Total Price']", "$.properties['utm.source']")
+    assert find_leaves(exported).columns == names
     by_date = [{"days": {f"2026-11-{day:02}": day for day in range(1, 29)} | {f"d{n}": n for n in range(40)}}]
     assert find_leaves(by_date).columns == ("days",)
 

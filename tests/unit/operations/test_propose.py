@@ -68,6 +68,17 @@ def test_a_pair_may_be_the_key() -> None:
         proposed(["sku", "date", "note"], [["a", time, "x"] for time in times(5)], "sales")
 
 
+def test_what_counts_the_rows_of_a_document_is_a_key_with_it_whatever_they_are_called() -> None:
+    rows = [[f"F{number // 3}", str(number % 3 + 1), f"{number % 7},50"] for number in range(60)]
+    assert proposed(["Facture", "Ligne", "Montant"], rows).key == ("facture", "ligne")
+    tens = [[f"{9000 + number // 3:010}", f"{number % 3 * 10 + 10:06}", "x"] for number in range(60)]
+    assert proposed(["VBELN", "ETENR", "X"], tens).key == ("vbeln", "etenr")
+    # numbers that differ within a document by chance count nothing
+    by_chance = [[f"F{number // 3}", str(number * 7 % 60), "x"] for number in range(60)]
+    with pytest.raises(Permanent, match="identifies a record"):
+        proposed(["Facture", "Stock", "X"], by_chance)
+
+
 def test_a_number_sign_is_a_number_and_what_never_changes_is_no_version() -> None:
     rows = [[f"#{1001 + number // 3}", str(number % 3), "2", "x"] for number in range(120)]
     found = proposed(["Order #", "Line", "version", "note"], rows)

@@ -33,12 +33,30 @@ NUMBERS = [
         "$(1)",
     ),
     *("$ (1)", "(1 $)", "(1) $", "$($1)", "((1))", "(-1)", "-(1)", "(1,5)", "(1.5)", "(1", "1)", "(1-)", "(1,234.5)"),
+    *(
+        "1 234,50",
+        "1\u202f234,50\u00a0€",
+        "1\u00a0234",
+        "1 23",
+        " 1,5 ",
+        "1.5 ",
+        " 1 234- ",
+        "1\u2019234.5",
+        "1  234",
+        "$\u00a01 ",
+    ),
     *("5%", "5 %", "-5%", "5.125%", "12345.60%", "5%%", "(5%)", "(5)%", "5,5%", "1.234,5%", "$5%"),
 ]
 SIGNS: list[dict[str, Any]] = [
     *({}, {"thousands": ","}, {"decimal": ","}, {"decimal": ",", "thousands": "."}, {"symbol": "$"}),
     *({"symbol": "$", "thousands": ","}, {"symbol": ["€", "EUR"], "decimal": ",", "thousands": "."}, {"percent": True}),
-    *({"percent": True, "decimal": ",", "thousands": "."}, {"thousands": "'"}, {"missing": ["-", "1"], "symbol": "$"}),
+    *({"decimal": ",", "thousands": " "}, {"decimal": ",", "thousands": "\u00a0", "symbol": "€"}),
+    *(
+        {"percent": True, "decimal": ",", "thousands": "."},
+        {"thousands": "'"},
+        {"thousands": "\u2019"},
+        {"missing": ["-", "1"], "symbol": "$"},
+    ),
 ]
 TIMES = [
     "2026-11-01",
