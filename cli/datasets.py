@@ -39,6 +39,9 @@ def dataset_group() -> None:
 )
 @click.option("--event-time", default="", metavar="COL", help="The column that says when a record happened.")
 @click.option("--version", default="", metavar="COL", help="The column that says when a record last changed.")
+@click.option(
+    "--each", default="", metavar="PATH", help="In lines of JSON, the list of which each element is a record."
+)
 @click.option("--dry-run", is_flag=True, help="Show the proposal, and write nothing.")
 @click.option("--yes", is_flag=True, help="Write without asking, as if no terminal is there.")
 @json_option

@@ -24,7 +24,7 @@ from ingestion.fields import (
 from ingestion.kinds import FIELDS as SOURCE_FIELDS
 from ingestion.kinds import KINDS, kind_of
 from ingestion.names import fold, is_path, source_columns, unfit
-from ingestion.selection import Condition, read_where
+from ingestion.selection import Condition, of_each, read_where
 from ingestion.service_level import FIELD as SERVICE_LEVEL
 from ingestion.service_level import ServiceLevel, read_service_level
 from ingestion.switch import is_on, sources_on
@@ -85,6 +85,11 @@ class Contract:
     where: tuple[Condition, ...] = ()
     # Whether the published file contains the personal columns.
     publish_personal: bool = False
+
+    @property
+    def each(self) -> str:
+        """The path of the list in a line of which each element is a record; empty if each line is one."""
+        return getattr(self.settings, "each", "")
 
     def column(self, name: str | None) -> Column | None:
         """Return a column by its name."""
@@ -219,12 +224,13 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
     if twice or not names:
         raise bad(path, f"{dataset}.columns", f"names {twice[0]} twice" if twice else "is empty or missing")
     cadence, breaker_share = _cadence(reader), _breaker_share(reader)
+    settings = KINDS[kind].settings(reader, names) if kind else None
     contract = Contract(
         dataset=dataset,
         version=reader.whole("contract_version"),
         source=reader.text("source"),
         kind=kind,
-        settings=KINDS[kind].settings(reader, names) if kind else None,
+        settings=settings,
         format=reader.one_of("format", FORMATS),
         key=reader.names("key", names),
         version_column=reader.column_or_none("version_column", names),
@@ -241,7 +247,7 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
         record_date=reader.column_or_none("record_date", names),
         part_of=reader.text_or_none("part_of"),
         breaker_share=breaker_share,
-        where=read_where(reader),
+        where=(*read_where(reader), *of_each(settings)),
         publish_personal=reader.flag("publish_personal"),
     )
     _check_source_names(contract, path)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingestion.fields import Fields, bad, guess, items, mapping, text_of
+from ingestion.names import steps_of
 from ingestion.sftp_servers import connection_in
 
 
@@ -32,12 +33,14 @@ _PART = re.compile(r"(?<!\$)\{([^{}:]*)\}")
 class Files:
     """Where the files of a `file` source are (`location`), and how they are written.
 
-    `unpivot` names the three columns of one that has a column per kind, `csv` how a CSV differs from commas and quotes.
+    `unpivot` names the three columns of one that has a column per kind, `csv` how a CSV differs from commas and quotes, and
+    `each` the path of the list in a line of which each element is a record.
     """
 
     location: str
     unpivot: tuple[str, ...] = ()
     csv: Dialect = COMMAS
+    each: str = ""
 
     @property
     def connection(self) -> str | None:
@@ -80,7 +83,18 @@ def read_files(reader: Fields, columns: list[str]) -> Files:
         location,
         _unpivot(reader, columns) if reader.has("unpivot") else (),
         _dialect(reader) if reader.has("csv") else COMMAS,
+        _each(reader) if reader.has("each") else "",
     )
+
+
+def _each(reader: Fields) -> str:
+    path = reader.text("each")
+    if reader.text("format") != "json_lines":
+        raise bad(reader.path, f"{reader.name}.each", "is for lines of JSON: rows have no lists")
+    if not steps_of(path):
+        what = f"is {path}, and must be the path of a list by its names, such as $.line_items or $.order.lines"
+        raise bad(reader.path, f"{reader.name}.each", what)
+    return path
 
 
 def _dialect(reader: Fields) -> Dialect:

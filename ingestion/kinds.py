@@ -88,7 +88,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "file": Kind(
         "ingestion.sources.files",
-        ("location", "unpivot", "csv"),
+        ("location", "unpivot", "csv", "each"),
         read_files,
         implied_by=("location",),
         formats=("rows", "json_lines"),

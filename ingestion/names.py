@@ -18,6 +18,7 @@ BRONZE_BATCH = "bronze_batch"
 PLAIN_STEP = r"[\w@$:-]+"
 QUOTED_STEP = r"[^'\"\\={}]+"
 _QUOTED = re.compile(rf"\['({QUOTED_STEP})'\]")
+_NAMED = re.compile(rf"\.({PLAIN_STEP})|{_QUOTED.pattern}")
 # A step of a path that looks for an object in a list.
 _SEARCH = re.compile(r"\[(\w+)=([^\]]+)\]")
 # Bronze's own Parquet columns: the record's number, whether the row says that its key is gone, the exact bytes of values
@@ -122,6 +123,12 @@ def step(name: str) -> str | None:
     if re.fullmatch(PLAIN_STEP, name):
         return f".{name}"
     return f"['{name}']" if re.fullmatch(QUOTED_STEP, name) and name.isprintable() and name.strip() else None
+
+
+def steps_of(path: str) -> tuple[str, ...]:
+    """Return the names of a path that has no others, such as $.order.lines; none of any other path."""
+    found = re.fullmatch(rf"\$(\.{PLAIN_STEP}(?:\.{PLAIN_STEP}|\['{QUOTED_STEP}'\])*)", path)
+    return tuple(plain or quoted for plain, quoted in _NAMED.findall(found[1])) if found else ()
 
 
 def top_of(path: str) -> str:

@@ -21,7 +21,7 @@ from ingestion.contract import (
 from ingestion.errors import Permanent
 
 # The fields that decide which thing a record describes and which date it has. A change of one makes other records of them.
-_IDENTITY = ("key", "dated_key", "version_column", "event_time", "record_date", "part_of", "format")
+_IDENTITY = ("key", "dated_key", "version_column", "event_time", "record_date", "part_of", "format", "each")
 _WORDS = ("dataset", "version", "owner", "service_level")
 
 

@@ -34,6 +34,12 @@ def read_where(reader: Fields) -> tuple[Condition, ...]:
     return found
 
 
+def of_each(settings: object) -> tuple[Condition, ...]:
+    """Return the condition that a line has an element of its list, where each of them is a record."""
+    path = getattr(settings, "each", "")
+    return (Condition((path,), is_none_of=("", "[]")),) if path else ()
+
+
 def _condition(reader: Fields) -> Condition:
     reader.only(("from", "is", "is_not"))
     if not reader.has("from"):

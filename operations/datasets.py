@@ -24,12 +24,13 @@ from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import is_path, source_columns, top_of, unfit
+from ingestion.names import is_path, source_columns, steps_of, top_of, unfit
 from ingestion.sources import database_tables, locations, s3
 from ingestion.times import clock_of
 from ingestion.window import DAY, Window, parse_time
 from operations import samples
 from operations.dataset_files import PROJECT_FILE, datasets_of, files, with_dataset
+from operations.guesses import plain_names
 from operations.propose import Asked, Proposal, propose
 from warehouse import state
 from warehouse.build import parse_aside
@@ -78,7 +79,13 @@ def propose_dataset(asked: Asked, now: datetime, project: Path = PROJECT) -> Pro
     if asked.source and not _NAME.fullmatch(asked.source):
         raise Permanent(f"a source cannot be called {asked.source!r}", todo="use lower-case letters, digits and _")
     asked = replace(asked, place=_place(asked.place))
-    return propose(asked, samples.read_sample(asked.place), now)
+    if asked.each and not is_path(asked.each):
+        asked = replace(asked, each=f"$.{asked.each}")
+    if asked.each and not steps_of(asked.each):
+        raise Permanent(
+            f"--each names {asked.each}, which is no path of a list", todo="write it by its names, such as $.line_items"
+        )
+    return propose(asked, samples.read_sample(asked.place, each=asked.each), now)
 
 
 def _place(place: str) -> str:
@@ -101,13 +108,20 @@ def _check_name(name: str, project: Path) -> None:
     if not _NAME.fullmatch(name) or unfit(name) or name in _TAKEN:
         raise Permanent(
             f"a dataset cannot be called {name!r}",
-            todo="use lower-case letters, digits and _, and no word of SQL or of Clearwell's own columns",
+            todo=f"use lower-case letters, digits and _, and no word of SQL or of Clearwell's own columns{_near(name)}",
         )
     if name in datasets_of((project / PROJECT_FILE).read_text()):
         raise Permanent(
             f"there is a dataset {name} already",
             todo=f"use another name; or have {name} read your data, as docs/your-data.md shows: its contract says where and how",
         )
+
+
+def _near(name: str) -> str:
+    """Suggest a name like one that a dataset cannot have."""
+    (plain,) = plain_names([name])
+    plain = plain if plain not in _TAKEN else f"{plain}_data"
+    return f", such as {plain}" if plain != name and _NAME.fullmatch(plain) else ""
 
 
 def write(proposal: Proposal, project: Path = PROJECT) -> tuple[Path, ...]:

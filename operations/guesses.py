@@ -145,6 +145,7 @@ _ID_WORDS = {
     "hash",
     "oid",
 }
+_NUMBER_WORDS = ("nr", "no", "number", "nummer", "num")
 _CODE_WORDS = {
     "zip",
     "plz",
@@ -755,7 +756,7 @@ def id_rank(name: str, dataset: str) -> int:
 def is_code(name: str) -> bool:
     """Say whether a name is that of ids, numbers or codes which name things."""
     said = words(name)
-    if said[:1] in (["line"], ["row"], ["position"], ["sequence"]):
+    if said[:1] in (["line"], ["row"], ["position"], ["sequence"]) and said[-1] in {said[0], *_NUMBER_WORDS}:
         return False
     return bool(said) and (
         said[-1] in _ID_WORDS or said[0] == "id" or bool(set(said) & _CODE_WORDS) or bool(_GLUED_ID.search(said[-1]))
@@ -780,7 +781,7 @@ def are_codes(values: Collection[str]) -> bool:
 
 def is_position(name: str) -> bool:
     """Say whether a name is that of a position within something that has an id."""
-    return bool(set(words(name)) & _POSITION_WORDS)
+    return bool(set(words(name)[-2:]) & _POSITION_WORDS)
 
 
 def is_part_of_key(name: str) -> bool:

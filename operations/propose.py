@@ -9,11 +9,11 @@ from itertools import chain, combinations, pairwise
 from ingestion.addresses import shown
 from ingestion.errors import Permanent
 from ingestion.fields import guess
-from ingestion.names import fold
+from ingestion.names import fold, is_path, step, steps_of
 from ingestion.times import joined
 from operations import guesses
 from operations.dialects import OTHER_ENCODINGS
-from operations.guesses import Type, is_currency, plain_names
+from operations.guesses import LIST, Type, is_currency, plain_names
 from operations.numbers import listed
 from operations.readings import as_read
 from operations.samples import JSON_LINES, TABLE, Row, Sample, table_of
@@ -43,6 +43,7 @@ class Asked:
     key: tuple[str, ...] = ()
     event_time: str = ""
     version: str = ""
+    each: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ def settings(proposal: Proposal) -> dict[str, object]:
                 found[setting] = column
         return found
     found = {"location": proposal.sample.place}
+    found |= {"each": proposal.asked.each} if proposal.asked.each else {}
     return found | ({"csv": dict(proposal.sample.csv)} if proposal.sample.csv else {})
 
 
@@ -587,6 +589,12 @@ def _say_the_rest(
     for one in columns:
         if "missing" in one.options:
             notes.to_decide.append(f"{one.name}: whether {_listed(one.options['missing'])} means no value")
+        if one.header and LIST in sample.kinds_of(one.header) and (is_path(one.header) or step(one.header)):
+            path = one.header if is_path(one.header) else f"${step(one.header)}"
+            if steps_of(path):
+                notes.to_decide.append(
+                    f"{one.name}: a list; `--each {path}` would make a record of each of its elements"
+                )
         if one.why.startswith("texts: ") or "are refused" in one.why:
             notes.to_decide.append(f"{one.name}: {one.why}")
         if guesses.NAIVE in one.why and one.header:

@@ -25,7 +25,7 @@ from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.file_settings import COMMAS, Dialect, parts_of
 from ingestion.home import Home
-from ingestion.names import text_in_raw
+from ingestion.names import steps_of, text_in_raw
 from ingestion.sources import avro_records, csv_records, files, locations, parquet_records, places, s3
 from ingestion.sources.copied import Copied, copy
 from ingestion.sources.csv_records import Table
@@ -87,20 +87,25 @@ class Sample:
         return self.kinds.get(column, frozenset() if self.kinds else frozenset({TEXT}))
 
 
-def read_sample(place: str, rows: int = ROWS) -> Sample:
+def read_sample(place: str, rows: int = ROWS, each: str = "") -> Sample:
     """Read a sample of a place: of any location that a contract may have, or CONNECTION.schema.table.
 
-    A place that has nothing to read is Permanent.
+    `each` is the path of the list in a line of which each element is a record. A place that has nothing to read is Permanent.
     """
     location = locations.resolved(place, "the place")
     if found := table_of(location):
+        _check_has_lists("", each)
         return _sample_of_table(place, *found, rows)
     ends = _ends(location)
     found_files, days = [file for file, _ in ends], [day for _, day in ends]
     with ExitStack() as opened:
         begun = [_Begun.of(file.place, _BYTES // len(found_files), opened) for file in found_files]
         _check_alike(begun)
-        taken = _READERS[begun[0].format](begun, rows // len(begun))
+        _check_has_lists(begun[0].format, each)
+        if begun[0].format == JSON_LINES:
+            taken = _read_lines(begun, rows // len(begun), each)
+        else:
+            taken = _READERS[begun[0].format](begun, rows // len(begun))
     is_whole = (
         taken.is_whole
         and all(one.is_all for one in begun)
@@ -177,7 +182,7 @@ def _texts_in_lines(place: str, contract: Contract, column: str) -> Iterator[str
             path = Path(folder) / "copy"
             places.copy(place, path)
         try:
-            for lines in LineFile(path, compression_of(path)).tables(""):
+            for lines in LineFile(path, compression_of(path), contract.each).tables(""):
                 connection.register("lines", lines.select(["raw"]))
                 said = contract.column(column)
                 parts: list[tuple[str, ...]] = [(one,) for one in said.joined] if said else []
@@ -373,11 +378,16 @@ class _Number(str):
     """A number as JSON has it."""
 
 
-def _read_lines(begun: list[_Begun], rows: int) -> _Taken:
+def _check_has_lists(format: str, each: str) -> None:
+    if each and format != JSON_LINES:
+        raise Permanent("only lines of JSON have lists", where=each, todo="leave out --each")
+
+
+def _read_lines(begun: list[_Begun], rows: int, each: str) -> _Taken:
     taken = _Taken()
     lines: list[dict[str, Any]] = []
     for one in begun:
-        found = list(islice(_objects(one.body, taken.unread), rows + 1))
+        found = list(islice(_objects(one.body, taken.unread, each), rows + 1))
         taken.is_whole &= len(found) <= rows
         lines += found[:rows]
     leaves = find_leaves(lines)
@@ -389,8 +399,11 @@ def _read_lines(begun: list[_Begun], rows: int) -> _Taken:
     return taken
 
 
-def _objects(body: bytes, unread: Counter[str]) -> Iterator[dict[str, Any]]:
-    """Yield the objects of lines, and count the other lines by the reason for which they are refused."""
+def _objects(body: bytes, unread: Counter[str], each: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of lines, and count the other lines by the reason for which they are refused.
+
+    Of lines with a list at the path `each`, yield one for each of its elements, and none of lines without one.
+    """
     lines = body.split(b"\n")
     for line in lines[: len(lines) - (not lines[-1])]:
         try:
@@ -399,9 +412,19 @@ def _objects(body: bytes, unread: Counter[str]) -> Iterator[dict[str, Any]]:
             unread[csv_records.INVALID_UTF8] += 1
             continue
         if isinstance(found, dict):
-            yield found
+            yield from _elements(found, steps_of(each)) if each else (found,)
         else:
             unread["broken_json" if found is _BROKEN else "not_an_object"] += 1
+
+
+def _elements(found: dict[str, Any], steps: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Yield an object once for each element of the list below some names, with the element in its place."""
+    name, rest = steps[0], steps[1:]
+    value = found.get(name)
+    if rest and isinstance(value, dict):
+        yield from ({**found, name: one} for one in _elements(value, rest))
+    elif not rest and isinstance(value, list):
+        yield from ({**found, name: one} for one in value)
 
 
 _BROKEN = object()
@@ -444,7 +467,7 @@ def _read_tables(begun: list[_Begun], rows: int) -> _Taken:
     return taken
 
 
-_READERS = {CSV: _read_csv, JSON_LINES: _read_lines, PARQUET: _read_tables, AVRO: _read_tables}
+_READERS = {CSV: _read_csv, PARQUET: _read_tables, AVRO: _read_tables}
 
 
 def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Sample:

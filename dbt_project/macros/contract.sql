@@ -50,8 +50,11 @@
 {# The name at the top of a line under which a name at the source is. #}
 {% macro top_of(name) %}{{ return(modules.re.split('[.[]', name)[1] if is_path(name) else name) }}{% endmacro %}
 
-{# What `where` says of the rows that are a dataset's records. #}
-{% macro conditions(dataset) %}{{ return(contract(dataset).meta.get('where') or []) }}{% endmacro %}
+{# What `where` says of the rows that are a dataset's records; and that a line has an element of its list, where `each` makes records of them. #}
+{% macro conditions(dataset) %}
+    {% set meta = contract(dataset).meta %}
+    {{ return((meta.get('where') or []) + ([{'from': meta.each, 'is_not': ['', '[]']}] if meta.get('each') else [])) }}
+{% endmacro %}
 
 {# Whether a row, whose texts for the conditions are selecting_1 and so on, is a record of its dataset. A row that only says
    that its key is gone has no other column. #}

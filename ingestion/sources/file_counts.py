@@ -9,12 +9,14 @@ import csv
 import glob
 import gzip
 import io
+import json
 import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from ingestion.contract import Contract
 from ingestion.file_settings import PARTS, Dialect
 from ingestion.land import Run
 from ingestion.manifest import Manifest, still_waiting
+from ingestion.names import steps_of
 from ingestion.sources import landing_names, locations
 from ingestion.sources.counts import Count, mark_of
 from ingestion.window import Window
@@ -108,7 +111,10 @@ def _records(stored: bytes, contract: Contract) -> int | None:
     try:
         body = _unpacked(stored)
         if contract.format == "json_lines":
-            return body.count(b"\n") + (bool(body) and not body.endswith(b"\n"))
+            lines = body.count(b"\n") + (bool(body) and not body.endswith(b"\n"))
+            return lines + sum(
+                map(partial(_further, steps=steps_of(contract.each)), body.split(b"\n") if contract.each else ())
+            )
         if body.startswith(_PARQUET):
             rows: int = pq.ParquetFile(pa.BufferReader(body)).metadata.num_rows
             return rows
@@ -124,6 +130,22 @@ def _records(stored: bytes, contract: Contract) -> int | None:
         csv.Error,
     ):
         return None
+
+
+def _further(line: bytes, steps: Sequence[str]) -> int:
+    """Count the elements of a line's list after the first one, each of which is a record of its own."""
+    try:
+        found = json.loads(line.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return 0
+    for step in steps:
+        values = [value for name, value in found if name == step] if isinstance(found, tuple) else []
+        found = values[0] if len(values) == 1 else None
+    return max(len(found) - 1, 0) if isinstance(found, list) else 0
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _unpacked(body: bytes) -> bytes:

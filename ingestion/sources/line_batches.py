@@ -131,13 +131,13 @@ class LineBatch(ABC, Generic[Item]):
         file = upcoming.take(name) or self._open(item)
         for table in file.tables(name):
             writer.add(table)
-        landed = Input(name, file.size, file.sha256, file.lines, file.mtime_ns)
+        landed = Input(name, file.size, file.sha256, file.records, file.mtime_ns)
         if (landed.path, landed.bytes, landed.sha256) in self._landed_content:
             writer.drop()
             return None
         self._check_complete(file)
-        if writer.records - before != file.lines:
-            raise Permanent(f"{file.lines} lines were read but {writer.records - before} were written", where=name)
+        if writer.records - before != file.records:
+            raise Permanent(f"{file.records} records were read but {writer.records - before} were written", where=name)
         writer.keep()
         return landed
 

@@ -146,7 +146,7 @@ class _Files(LineBatch[Found]):
             if faults.is_of_process(error):
                 raise
             raise Unreadable(explain(error)) from None
-        return LineFile(path, kind)
+        return LineFile(path, kind, self.contract.each)
 
     def _open_ahead(self, item: Found) -> LineFile | None:
         if not locations.is_path(item.place):

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from isal import igzip, igzip_lib
 
 from ingestion import faults
+from ingestion.sources import elements
 from ingestion.sources.read_ahead import Ahead, ReadAhead
 
 CHUNK_BYTES = 1 << 20
@@ -87,9 +88,11 @@ def compression_of(path: Path) -> str:
 class LineFile:
     """Read one file once, from start to end. Its size, checksum and number of lines are known afterwards."""
 
-    def __init__(self, path: Path, kind: str | None = None) -> None:
-        """`kind` is how the file is compressed; without it, its name says so."""
+    def __init__(self, path: Path, kind: str | None = None, each: str = "") -> None:
+        """`kind` is how the file is compressed; without it, its name says so. `each` is the path of a list: see `elements`."""
         self.path = path
+        self.each = each
+        self._more = 0
         self.kind = kind or compression(path.name)
         self.lines = 0
         self.ends_with_newline = True
@@ -97,6 +100,11 @@ class LineFile:
         self._stored: _Hashing
         self._before: os.stat_result | None = None
         self._parts: Ahead[_Part] | None = None
+
+    @property
+    def records(self) -> int:
+        """The number of records that its lines are."""
+        return self.lines + self._more
 
     @property
     def size(self) -> int:
@@ -134,15 +142,22 @@ class LineFile:
                 yield from self._tables(name, own.start(self._read(Memory())))
 
     def _tables(self, name: str, parts: Iterator["_Part"]) -> Iterator[pa.Table]:
-        line_number = 0
+        line_number = self._more = 0
         names = _one_text(name)
         for text, other in parts:
             rows = len(text)
             numbers = pa.arange(line_number + 1, line_number + rows + 1)
             zeros = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(bytes(4 * rows))])
             files = pa.DictionaryArray.from_arrays(zeros, names)
-            yield pa.Table.from_arrays([text, other, files, numbers], schema=SCHEMA)
+            table = pa.Table.from_arrays([text, other, files, numbers], schema=SCHEMA)
             line_number += rows
+            if not self.each:
+                yield table
+                continue
+            for some in elements.expanded(table, self.each):
+                self._more += len(some)
+                yield some
+            self._more -= rows
         with _naming_faults():
             self._check_unchanged()
 

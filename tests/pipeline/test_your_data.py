@@ -23,6 +23,7 @@ PAGE = (ROOT / "docs" / "your-data.md").read_text()
 SHOP, TRACKER = "## A web shop's export", "## Events in a tracker's own shape"
 DATABASE = "## A database with other tables"
 TOTALS = "## An ERP's lines with totals and postage"
+LISTS = "## Orders in JSON with their lines, and Google Analytics 4"
 
 
 def section(title: str) -> str:
@@ -235,6 +236,60 @@ def test_lines_with_totals_are_in_gold_to_the_cent_and_postage_is_accounted_for(
     ]
     fates = {row["fate"]: row["records"] for row in json.loads(checked)["fates"]}
     assert fates == {"current": 4, "withdrawn": 1} and json.loads(checked)["unknown"] == ["Curr", "Customer", "Ctry"]
+
+
+def lines_of(checkout: Path, pattern: str) -> list[dict]:
+    return [json.loads(line) for path in sorted(checkout.glob(pattern)) for line in path.read_text().splitlines()]
+
+
+def test_orders_in_json_and_googles_events_are_in_gold(tmp_path: Path) -> None:
+    checkout, text = make_checkout(tmp_path / "checkout", PAGE), section(LISTS)
+    change_contracts(checkout, text)
+    more = {
+        "CLEARWELL_SOURCES": "shop_api, analytics, exchange_rates",
+        "SHOP_API": str(checkout / "shop"),
+        "ANALYTICS": str(checkout / "analytics"),
+    }
+    *typed, revenue, traffic = commands(text)
+    answers = type_in(
+        checkout,
+        *typed,
+        *(one.replace("clearwell sql", "clearwell sql --json") for one in (revenue, traffic)),
+        'clearwell sql --json "select line_number, line_amount::varchar as amount from silver.order_items where is_counted order by all"',
+        'clearwell sql --json "select dataset, reasons, fate, count(*) as records from records.refused group by all order by all"',
+        'clearwell sql --json "select sum(view_sessions)::int as views, sum(cart_sessions)::int as carts,'
+        ' sum(purchase_sessions)::int as bought, max(campaign) as campaign from gold.daily_funnel where view_sessions > 0"',
+        "clearwell hash --json",
+        "clearwell ingest shop_api --from 2024-03-11 --to 2024-03-12",
+        "clearwell ingest analytics --from 2024-03-10 --to 2024-03-11",
+        "clearwell build",
+        "clearwell hash --json",
+        "clearwell ledger --recount",
+        **more,
+    )
+    assert [status for _, status in answers] == [0] * len(answers), answers
+    of_orders, of_events, of_lines, refused, funnel, before, *_, after, _ = (
+        answer for answer, _ in answers[len(typed) :]
+    )
+    tables = [json.loads(one) for one in (of_orders, of_events)]
+    assert [row for rows in tables for row in [list(rows[0]), *([*map(str, row.values())] for row in rows)]] == shown(
+        text
+    )
+    # the same in plain Python: of each line of an order, the last version counts
+    orders = {one["id"]: one for one in lines_of(checkout, "shop/*.jsonl")}
+    expected = {
+        line["id"]: (line["quantity"] * Decimal(line["price"]) - Decimal(line["total_discount"]))
+        for order in orders.values()
+        if order["financial_status"] != "voided"
+        for line in order["line_items"]
+    }
+    assert {row["line_number"]: Decimal(row["amount"]) for row in json.loads(of_lines)} == expected
+    assert sum(Decimal(row["net_amount"]) for row in tables[0]) == sum(expected.values())
+    assert sum(row["events"] for row in tables[1]) == len(lines_of(checkout, "analytics/*/*.json"))
+    # an order without lines has none, and is accounted for
+    assert [tuple(row.values()) for row in json.loads(refused)] == [("order_items", ["not_selected"], "withdrawn", 1)]
+    assert json.loads(funnel) == [{"views": 1, "carts": 1, "bought": 1, "campaign": "spring"}]
+    assert before == after
 
 
 def test_a_database_with_other_tables_is_in_gold(shop: Home, tmp_path: Path) -> None:

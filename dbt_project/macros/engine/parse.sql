@@ -96,8 +96,8 @@ texts as (
 
 {# What a contract may say that Spark does not read: an error, never another value. #}
 {% macro assert_spark_reads(the) %}
-    {% if execute and the.meta.get('where') %}
-        {{ exceptions.raise_compiler_error('the contract says `where`, which Spark does not read. Next: build on one machine, without --engine spark') }}
+    {% if execute and (the.meta.get('where') or the.meta.get('each')) %}
+        {{ exceptions.raise_compiler_error('the contract says `where` or `each`, which Spark does not read. Next: build on one machine, without --engine spark') }}
     {% endif %}
     {% for column in (the.columns if execute else []) %}
         {% set meta, names = column.config.meta or {}, names_at_source(column) %}

@@ -60,6 +60,17 @@ def test_how_rows_are_written_is_nothing_for_lines() -> None:
             settings(fields(location="here/*", format="json_lines", **{field: value}), ["a", "b", "c"])
 
 
+def test_a_list_of_records_is_named_by_its_path() -> None:
+    settings = KINDS["file"].settings
+    said = {"location": "here/*", "format": "json_lines"}
+    assert settings(fields(**said, each="$.order.line_items"), []) == Files("here/*", each="$.order.line_items")
+    for path in ("line_items", "$.items[0]", "$.params[key=a].value"):
+        with pytest.raises(Permanent, match=r"reviews\.each is .*, and must be the path of a list by its names"):
+            settings(fields(**said, each=path), [])
+    with pytest.raises(Permanent, match=r"reviews\.each is for lines of JSON"):
+        settings(fields(location="here/*", format="rows", each="$.items"), [])
+
+
 @pytest.mark.parametrize("location", ["{dat}.csv", "{day}.csv", "{date}/{hours}"])
 def test_a_wrong_date_part_names_the_field(location: str) -> None:
     with pytest.raises(Permanent, match=r"contract field reviews\.location has "):

@@ -34,6 +34,8 @@ def test_conditions_are_read(tmp_path: Path):
         Condition(("Type", "Kind"), ("item", "/credit.*/")),
         Condition(("Code",), (), ("",)),
     )
+    listed = where(tmp_path, [{"from": "a", "is": "x"}], format="json_lines", each="$.items")
+    assert listed == (Condition(("a",), ("x",)), Condition(("$.items",), (), ("", "[]")))
     lines = where(tmp_path, [{"from": "$.a.b", "is": "x"}], format="json_lines")
     assert lines == (Condition(("$.a.b",), ("x",)),)
 

@@ -128,6 +128,16 @@ def test_json_lines_have_kinds(tmp_path: Path) -> None:
     assert found.unread == {"not_an_object": 1, "broken_json": 2, "invalid_utf8": 1}
 
 
+def test_each_element_of_a_list_is_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1, "in": {"items": [{"n": "x"}, {"n": "y"}]}}\n{"id": 2, "in": {"items": []}}\n{"id": 3}\n')
+    found = read_sample(str(path), each="$.in.items")
+    assert (found.columns, found.rows) == (("id", "$.in.items.n"), (("1", "x"), ("1", "y")))
+    (tmp_path / "a.csv").write_text("id,items\n1,2\n")
+    with pytest.raises(Permanent, match="only lines of JSON have lists"):
+        read_sample(str(tmp_path / "a.csv"), each="$.items")
+
+
 def test_parquet_is_read_as_texts(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     duckdb.sql("select 1 as id, 1.50::decimal(9,2) as amount, timestamp '2026-11-01 10:00:00' as at").write_parquet(

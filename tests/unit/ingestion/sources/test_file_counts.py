@@ -102,6 +102,16 @@ def test_lines_are_counted_too_and_an_hour_is_part_of_its_day(home: Home, tmp_pa
     assert counted(home) == [("2026-11-10", "7", "7", None)]
 
 
+def test_the_elements_of_a_list_are_counted_where_each_is_a_record(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "2026-11-10"
+    folder.mkdir(parents=True)
+    odd = '{"items": []}\n{"items": [1], "items": [2, 3]}\n{"items": [NaN, 1]}\n{"items": [1, 2]\n\n[[1, 2]]\n'
+    (folder / "a.jsonl").write_text('\ufeff{"items": [{"a": [1, 2]}, 2]}\r\n' + odd + '{"items": [1, 2, 3]}')
+    landing = sweep(home, tmp_path, f'{tmp_path}/in/{{date}}/*", each: "$.items', "json_lines")
+    assert sum(one.records_written for one in landing.manifests if one.dataset == "reviews") == 2 + 6 + 3
+    assert counted(home) == [("2026-11-10", "11", "11", None)]
+
+
 def test_a_file_that_a_landing_does_not_find_is_a_difference(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -31,14 +32,15 @@ LINE = b'{"event_id": "e1"}\n'
 Land = Callable[..., Landing]
 
 
-def events(location: str, lateness: timedelta = timedelta(days=1)) -> Contract:
-    return replace(CLICKS, dataset="events", source="events", kind="file", settings=Files(location), lateness=lateness)
+def events(location: str, lateness: timedelta = timedelta(days=1), each: str = "") -> Contract:
+    settings = Files(location, each=each)
+    return replace(CLICKS, dataset="events", source="events", kind="file", settings=settings, lateness=lateness)
 
 
 @pytest.fixture
 def land(home: Home, tmp_path: Path) -> Land:
     def do(
-        location: str, start: str = "2026-11-02", end: str = "2026-11-03", at: datetime = NOW, **more: timedelta
+        location: str, start: str = "2026-11-02", end: str = "2026-11-03", at: datetime = NOW, **more: Any
     ) -> Landing:
         contract = events(f"{tmp_path}/in/{location}", **more)
         return sources.ingest("events", Window.parse(start, end), home, at, contracts={"events": contract})
@@ -96,6 +98,27 @@ def test_a_day_is_a_batch_of_all_its_files(home: Home, land: Land, put: Put) -> 
         ("/c.whatever", 2),
     ]
     again = land("dt={date}/*")
+    assert again.manifests == first.manifests and not again.new
+
+
+def test_each_element_of_a_list_is_a_record(home: Home, land: Land, put: Put) -> None:
+    put(
+        "2026-11-02/a.jsonl.gz",
+        gzip.compress(b'{"id":1,"items":[{"n":1},{"n":2}]}\n{"id":2,"items":[]}\n\xff\nbroken\n'),
+    )
+    put("2026-11-02/b.jsonl", b'{"id":3,"items":[{"n":3}]}')
+    first = land("{date}/*", each="$.items")
+    assert records(home, first) == [
+        ("2026-11-02/a.jsonl.gz", 1, b'{"id":1,"items":{"n":1}}\n'),
+        ("2026-11-02/a.jsonl.gz", 1, b'{"id":1,"items":{"n":2}}\n'),
+        ("2026-11-02/a.jsonl.gz", 2, b'{"id":2,"items":[]}\n'),
+        ("2026-11-02/a.jsonl.gz", 3, b"\xff\n"),
+        ("2026-11-02/a.jsonl.gz", 4, b"broken\n"),
+        ("2026-11-02/b.jsonl", 1, b'{"id":3,"items":{"n":3}}'),
+    ]
+    (manifest,) = first.manifests
+    assert [one.records for one in manifest.inputs] == [5, 1] and manifest.records_written == 6
+    again = land("{date}/*", each="$.items")
     assert again.manifests == first.manifests and not again.new
 
 

@@ -1,0 +1,114 @@
+"""Make several records of a line with a list: where a contract says `each`, a line lands once for each element of its list.
+
+An order with `"line_items": [{…}, {…}]` lands as two lines, with `"line_items": {…}` in each, and every other byte as it was. So the
+paths of a contract reach what the order and what its line says, and a refused line is reported alone.
+
+A line without such a list, with an empty one, or that cannot be read lands as it is.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from ingestion.names import steps_of
+
+# What the other parts of a line are copied to at most; a line that needs more lands as it is, and is refused.
+COPIED_BYTES = 64 << 20
+# Tables are handed over when they have so many characters.
+_PART = 4 << 20
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_MARK = "\ufeff"
+
+
+class _Unfit(ValueError):
+    """Raised where a line is not to be split."""
+
+
+def _refuse(constant: str) -> None:
+    raise _Unfit(constant)
+
+
+# Return the value at a place, and where it ends. NaN is no JSON.
+_scan = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse).raw_decode
+
+
+def split(line: str, path: str) -> list[str]:
+    """Return a line once for each element of the list at a path, with the element in place of the list."""
+    try:
+        start, ends = _elements(line, steps_of(path))
+    except (ValueError, RecursionError):
+        return [line]
+    if not ends:
+        return [line]
+    head, tail = line[:start], line[_after(line, ends[-1][1]) + 1 :]
+    if len(ends) * (len(head) + len(tail)) > COPIED_BYTES:
+        return [line]
+    return [f"{head}{line[begin:end]}{tail}" for begin, end in ends]
+
+
+def expanded(table: pa.Table, path: str) -> Iterator[pa.Table]:
+    """Yield the lines of a table, each once for each element of its list. Lines that are no text stay."""
+    texts: list[str | None] = []
+    places: list[int] = []
+    size = 0
+    for place, line in enumerate(table["raw"].to_pylist()):
+        for one in [None] if line is None else split(line, path):
+            texts.append(one)
+            places.append(place)
+            size += len(one or "")
+            if size >= _PART:
+                yield _taken(table, places, texts)
+                texts, places, size = [], [], 0
+    yield _taken(table, places, texts)
+
+
+def _taken(table: pa.Table, places: list[int], texts: list[str | None]) -> pa.Table:
+    lines = table.take(pa.array(places, pa.int64()))
+    return lines.set_column(
+        table.schema.get_field_index("raw"), table.schema.field("raw"), [pa.array(texts, pa.string())]
+    )
+
+
+def _elements(line: str, steps: tuple[str, ...]) -> tuple[int, list[tuple[int, int]]]:
+    """Return where the list below the names of a path begins in a line, and where each of its elements begins and ends."""
+    start = _after(line, len(_MARK) if line.startswith(_MARK) else 0)
+    end = _scan(line, start)[1]
+    if _BLANKS.fullmatch(line, end) is None:
+        raise _Unfit("more than one value")
+    for name in steps:
+        start = _value_of(line, start, name)
+    if line[start] != "[":
+        raise _Unfit("no list")
+    ends: list[tuple[int, int]] = []
+    at = _after(line, start + 1)
+    while line[at] != "]":
+        at = _after(line, at + (line[at] == ","))
+        end = _scan(line, at)[1]
+        ends.append((at, end))
+        at = _after(line, end)
+    return start, ends
+
+
+def _value_of(line: str, start: int, name: str) -> int:
+    """Return where the value of a name begins in the object at a place. A name that is there twice, or never, is unfit."""
+    if line[start] != "{":
+        raise _Unfit("no object")
+    found = []
+    at = _after(line, start + 1)
+    while line[at] != "}":
+        at = _after(line, at + (line[at] == ","))
+        key, end = _scan(line, at)
+        at = _after(line, _after(line, end) + 1)
+        if key == name:
+            found.append(at)
+        at = _after(line, _scan(line, at)[1])
+    if len(found) != 1:
+        raise _Unfit("not there once")
+    return found[0]
+
+
+def _after(line: str, at: int) -> int:
+    """Return the next place that is no blank."""
+    return _BLANKS.match(line, at).end()  # type: ignore[union-attr]

@@ -1,0 +1,103 @@
+"""A line with a list is a record for each element, and every byte of it lands."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion.contract import read_contracts
+from ingestion.file_settings import Files
+from ingestion.names import steps_of
+from ingestion.sources import elements
+from ingestion.sources.elements import expanded, split
+from ingestion.sources.file_counts import _records
+from ingestion.sources.lines import SCHEMA
+
+PATH = "$.in['the list']"
+CONTRACT = replace(read_contracts()["clickstream"], settings=Files("x", each=PATH))
+LINE = '{"id": 1.50, "items" : [ {"sku": "a\\u00e9]"} ,{"sku":"b","n":[1, 2]},3 ], "note":"[x]"}\r\n'
+
+
+def test_each_element_stands_in_place_of_its_list_and_the_rest_stays_as_it_is() -> None:
+    assert split(LINE, "$.items") == [
+        '{"id": 1.50, "items" : {"sku": "a\\u00e9]"}, "note":"[x]"}\r\n',
+        '{"id": 1.50, "items" : {"sku":"b","n":[1, 2]}, "note":"[x]"}\r\n',
+        '{"id": 1.50, "items" : 3, "note":"[x]"}\r\n',
+    ]
+    deep = '\ufeff{"order":{"a b":{"lines":[1,2]}}}'
+    assert split(deep, "$.order['a b'].lines") == [
+        '\ufeff{"order":{"a b":{"lines":1}}}',
+        '\ufeff{"order":{"a b":{"lines":2}}}',
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "x", "[1, 2]", '{"items":', '{"items": [1, 2]', '{"items": [1, 2],}', '{"items": [NaN, 1]}', "{}"),
+        *('{"items": []}', '{"items": null}', '{"items": {"a": 1}}', '{"other": [1, 2]}', '{"items": [1, 2]} {}'),
+        *('{"items": [1], "items": [2, 3]}', "[" * 100_000, '{"items": [1, 2], "n": "a\tb"}'),
+    ],
+)
+def test_what_has_no_list_to_split_lands_as_it_is(line: str) -> None:
+    assert split(line, "$.items") == [line]
+
+
+def test_a_line_that_would_be_copied_too_often_lands_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elements, "COPIED_BYTES", 40)
+    assert len(split('{"items":[1,2]}', "$.items")) == 2
+    assert len(split('{"items":[1,2],"note":"0123456789"}', "$.items")) == 1
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.floats(allow_nan=False)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@given(
+    before=st.dictionaries(st.text(max_size=3), VALUES, max_size=2),
+    found=st.lists(VALUES, max_size=4),
+    after=VALUES,
+    indent=st.booleans(),
+    is_ascii=st.booleans(),
+)
+def test_any_line_is_split_as_its_values_are(
+    before: dict[str, Any], found: list[Any], after: Any, indent: bool, is_ascii: bool
+) -> None:
+    whole = {**before, "in": {"x": before, "the list": found}, "after": after}
+    line = json.dumps(whole, ensure_ascii=is_ascii, separators=None if indent else (",", ":"))
+    pieces = split(line, PATH)
+    if not found:
+        assert pieces == [line]
+    else:
+        assert [json.loads(one) for one in pieces] == [{**whole, "in": {"x": before, "the list": one}} for one in found]
+    # the count of a sweep, which shares no code with it, finds as many
+    assert _records(line.encode(), CONTRACT) == len(pieces)
+
+
+def test_a_table_keeps_the_file_and_the_number_of_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elements, "_PART", 20)
+    rows = [
+        {"raw": '{"items":[1,2,3]}\n', "raw_bytes": None, "file": "f", "line_number": 1},
+        {"raw": None, "raw_bytes": b"\xff\n", "file": "f", "line_number": 2},
+        {"raw": '{"items":[4]}\n', "raw_bytes": None, "file": "f", "line_number": 3},
+    ]
+    tables = list(expanded(pa.Table.from_pylist(rows, SCHEMA), "$.items"))
+    assert len(tables) > 1 and all(one.schema == SCHEMA for one in tables)
+    assert [(row["raw"], row["raw_bytes"], row["line_number"]) for one in tables for row in one.to_pylist()] == [
+        *((f'{{"items":{number}}}\n', None, 1) for number in (1, 2, 3)),
+        (None, b"\xff\n", 2),
+        ('{"items":4}\n', None, 3),
+    ]
+
+
+def test_the_path_of_a_list_has_names_alone() -> None:
+    assert steps_of("$.order.line_items") == ("order", "line_items")
+    assert steps_of("$.order['line items'].$x") == ("order", "line items", "$x")
+    assert steps_of("$['a'].b") == steps_of("$.items[0]") == steps_of("items") == steps_of("$.a[key=b].c") == ()
