@@ -57,6 +57,8 @@ _TABLE = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_][\w$ -]*)\.([A-Za-z_][\w$ -]*)")
 # Such a table is large enough to take its rows from all of it, and not from its start.
 _LARGE = 2
 _FEWEST_ROWS = 1000
+# So many files are looked at for one that has bytes.
+_LOOKED_AT = 5
 Row = tuple[str | None, ...]
 
 
@@ -166,7 +168,7 @@ def last_texts(contract: Contract, location: str, column: str) -> Iterator[str]:
         yield from _texts_in_lines(found.place, contract, column)
         return
     body = places.fetch(found.place)[0]
-    table = files.read(body, found.place, contract.settings.csv)
+    table = files.read(body, found.place, contract.settings)
     # a file with a column per kind has its dates in the first one
     first = table.columns[: bool(contract.settings.unpivot)]
     at = contract.places(column, table.columns) or tuple(range(len(first)))
@@ -209,7 +211,7 @@ def _ends(location: str) -> list[tuple[Found, str | None]]:
             todo="name the address of one day, and write {date} into `location` of the contract afterwards",
         )
     try:
-        found = [next(locations.of_any_time(location, newest_first=newest), None) for newest in (False, True)]
+        found = [_first_with_bytes(location, newest_first=newest) for newest in (False, True)]
     except (OSError, ValueError, RuntimeError):
         found = []
     if files := list(dict.fromkeys(one for one in found if one)):
@@ -221,6 +223,12 @@ def _ends(location: str) -> list[tuple[Found, str | None]]:
             "no file matches the pattern", where=shown(location), todo="correct it; {date} stands for 2026-11-01"
         )
     raise _nothing_at(location)
+
+
+def _first_with_bytes(location: str, *, newest_first: bool) -> tuple[Found, str | None] | None:
+    """Return the first file that is not empty, of some; else the first one."""
+    some = list(islice(locations.of_any_time(location, newest_first=newest_first), _LOOKED_AT))
+    return next((one for one in some if one[0].size), some[0] if some else None)
 
 
 def _nothing_at(location: str) -> Permanent:

@@ -8,7 +8,7 @@ import codecs
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,12 +58,15 @@ class Table:
     is_cut: bool = False
 
 
-def read(body: bytes, where: str, dialect: Dialect = COMMAS) -> Table:
-    """Read the header at once and the records lazily. A header without names is Permanent."""
+def read(body: bytes, where: str, dialect: Dialect = COMMAS, *, are_kinds: bool = False) -> Table:
+    """Read the header at once and the records lazily. A file without a header is Permanent.
+
+    `are_kinds` says that the header's names are values, of which none may be missing or repeated.
+    """
     _check_mark(body, where, dialect.encoding)
     lines = _Lines(body, dialect.encoding)
     _skip_separator(lines, where, dialect)
-    header = dialect.header or _header(lines, where, dialect)
+    header = dialect.header or _header(lines, where, dialect, are_kinds=are_kinds)
     return Table(header, _records(lines, header, where, dialect), not lines.body.endswith(lines.encoding.ends))
 
 
@@ -209,7 +212,7 @@ def _parser(lines: _Lines, dialect: Dialect) -> Iterator[list[str]]:
     )
 
 
-def _header(lines: _Lines, where: str, dialect: Dialect) -> tuple[str, ...]:
+def _header(lines: _Lines, where: str, dialect: Dialect, *, are_kinds: bool) -> tuple[str, ...]:
     why: object = None
     try:
         header = [name.strip() for name in next(_parser(lines, dialect), [])]
@@ -227,18 +230,30 @@ def _header(lines: _Lines, where: str, dialect: Dialect) -> tuple[str, ...]:
     # The ECB ends each line with a comma.
     while header and not header[-1]:
         header.pop()
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if not header or twice or "" in header:
-        what = (
-            f"names {twice[0]} twice"
-            if twice
-            else "is empty"
-            if not header
-            else f"has no name for column {header.index('') + 1}"
+    twice = [name for name in header if not name or header.count(name) > 1]
+    if are_kinds and twice:
+        what = f"names {twice[0]} twice" if twice[0] else f"has no name for column {header.index('') + 1}"
+        raise Permanent(f"the header {what}", where=where, todo="correct the file's first line")
+    if not header:
+        what = "the file is empty" if not lines.body else "the header is empty"
+        raise Permanent(
+            what, where=where, todo="deliver it with the names of its columns as the first line, or delete it"
         )
-        by_pandas = "; pandas leaves it out with `to_csv(index=False)`" if header and not header[0] else ""
-        raise Permanent(f"the header {what}", where=where, todo=f"correct the file's first line{by_pandas}")
-    return tuple(header)
+    return _distinct(header)
+
+
+def _distinct(header: Sequence[str]) -> tuple[str, ...]:
+    """Name columns without a name by their place, and number those that share one, so that a contract means none of them by chance."""
+    names: list[str] = []
+    for place, name in enumerate(header, 1):
+        number = header[:place].count(name) if name else place
+        made = name
+        if not name or header.count(name) > 1:
+            while not made or made in header or made in names:
+                made = f"{name or 'column'} {number}"
+                number += 1
+        names.append(made)
+    return tuple(names)
 
 
 def _records(lines: _Lines, header: tuple[str, ...], where: str, dialect: Dialect) -> Iterator[Record]:

@@ -25,7 +25,7 @@ from ingestion.addresses import shown
 from ingestion.contract import Contract
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.fields import guess
-from ingestion.file_settings import COMMAS, Dialect
+from ingestion.file_settings import Files
 from ingestion.home import Home
 from ingestion.kinds import Problem
 from ingestion.land import Landing, Run, Written, describe, expect_records, landed, staging
@@ -93,13 +93,13 @@ def check(source: str, contracts: Sequence[Contract], _home: Home) -> list[Probl
     return problems
 
 
-def read(body: bytes, place: str, dialect: Dialect = COMMAS) -> csv_records.Table:
+def read(body: bytes, place: str, settings: Files) -> csv_records.Table:
     """Read a file of rows, in the format that its first bytes or its name say: Parquet, Avro, or else CSV."""
     if parquet_records.is_parquet(body, place):
         return parquet_records.read(body, shown(place))
     if avro_records.is_avro(body, place):
         return avro_records.read(body, shown(place))
-    return csv_records.read(body, shown(place), dialect)
+    return csv_records.read(body, shown(place), settings.csv, are_kinds=bool(settings.unpivot))
 
 
 class _Rows:
@@ -241,7 +241,7 @@ class _File:
         name = locations.name_below(locations.location_of(contract), found.place)
         self.input = Input(name, fetched.size, fetched.sha256, 0, found.mtime_ns)
         self._published_at = fetched.published_at
-        table = read(fetched.body, found.place, contract.settings.csv)
+        table = read(fetched.body, found.place, contract.settings)
         del fetched
         if table.is_cut and locations.may_grow(found.place):
             _check_complete(run, self._where, self._published_at)

@@ -166,7 +166,7 @@ def test_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (".", "is a folder"),
         ("x-{date}.csv", "no file matches"),
         ("y**z", "no file matches"),
-        ("empty.csv", "header"),
+        ("empty.csv", "file is empty"),
         ("header.csv", "has no record"),
         ("a.zip", "cannot be opened as one"),
         ("\0", "does not exist"),
@@ -394,9 +394,13 @@ def test_a_title_before_the_header_is_said(tmp_path: Path) -> None:
         read_sample(str(tmp_path / "a.csv"))
     assert "header as the first line" in caught.value.todo
     (tmp_path / "b.csv").write_text(",id\n0,1\n")
-    with pytest.raises(Permanent, match="no name for column 1") as caught:
-        read_sample(str(tmp_path / "b.csv"))
-    assert "index=False" in caught.value.todo
+    assert read_sample(str(tmp_path / "b.csv")).columns == ("column 1", "id")
+
+
+def test_an_empty_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    for name, body in (("1.csv", "id\n1\n"), ("2.csv", "id\n2\n"), ("3.csv", "")):
+        (tmp_path / name).write_text(body)
+    assert read_sample(f"{tmp_path}/*.csv").rows == (("1",), ("2",))
 
 
 def test_avro_is_read_as_texts(tmp_path: Path) -> None:

@@ -53,11 +53,29 @@ def test_a_mark_at_the_start_and_commas_at_the_ends_are_none_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(b"", "is empty"), (b"\n", "is empty"), (b"a,a\n", "a twice"), (b"a,,b\n", "column 2"), (b"\xff\n", "UTF-8")],
+    [(b"", "the file is empty"), (b"\n", "header is empty"), (b",,\n", "header is empty"), (b"\xff\n", "UTF-8")],
 )
 def test_a_header_without_names_is_an_error(body: bytes, said: str) -> None:
     with pytest.raises(Permanent, match=said):
         read(body, "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("a,a,b", ("a 1", "a 2", "b")),
+        (",a,b", ("column 1", "a", "b")),
+        ("a,,,b", ("a", "column 2", "column 3", "b")),
+        ("a,a,a 1,column 5,,a", ("a 2", "a 3", "a 1", "column 5", "column 6", "a 4")),
+    ],
+)
+def test_columns_that_share_a_name_or_have_none_get_one_of_their_own(header: str, columns: tuple[str, ...]) -> None:
+    width = len(columns)
+    table = read(f"{header}\n{','.join(map(str, range(width)))}\n".encode(), "x.csv")
+    assert table.columns == columns and [one.fields for one in table.records] == [tuple(map(str, range(width)))]
+    # where the header's names are values, such as currencies, one of them would be another value
+    with pytest.raises(Permanent, match=r"twice|has no name for column"):
+        read(f"{header}\n".encode(), "x.csv", are_kinds=True)
 
 
 DIALECTS = [

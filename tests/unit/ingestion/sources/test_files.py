@@ -496,7 +496,7 @@ def test_a_zip_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "the header is empty"),
+        ("", "the file is empty"),
         ("a,a\n1,2\n", "the header names a twice"),
         ("rate_date,,rate\n1,2,3\n", "the header has no name for column 2"),
         ("rate_date,currency,quote\n2026-11-02,USD,1\n", "it has no rate; did you mean rate_date"),
