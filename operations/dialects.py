@@ -30,7 +30,7 @@ def guess_dialect(body: bytes, where: str) -> Dialect:
     text = start.decode(encoding, "replace")
     line, _, rest = text.removeprefix("\ufeff").partition("\n")
     said = csv_records.separator_of(line)
-    first = rest if said else f"{line}\n{rest}"
+    first = (rest if said else f"{line}\n{rest}").lstrip("\r\n")
     tried = []
     for dialect in _choices(first, said, encoding):
         headed = _with_header(first, dialect)

@@ -784,6 +784,11 @@ def is_position(name: str) -> bool:
     return bool(set(words(name)[-2:]) & _POSITION_WORDS)
 
 
+def is_index(name: str) -> bool:
+    """Say whether a name is that of a column without one, which numbers the rows of its file if it is pandas' index."""
+    return bool(re.fullmatch(r"column \d+|Unnamed: \d+", name))
+
+
 def is_part_of_key(name: str) -> bool:
     """Say whether a name is that of what often identifies a record together with an id: a position, a date, a currency."""
     return bool(set(words(name)) & _PART_WORDS)

@@ -480,7 +480,7 @@ def _distinct(rows: Sequence[Row]) -> list[Row]:
 
 def _may_identify(column: _Column, ranks: dict[str, int]) -> bool:
     """Say whether a column can be a key by itself. Amounts, times and texts of words may differ by chance."""
-    if column.type.name not in ("varchar", "bigint") or not column.values:
+    if column.type.name not in ("varchar", "bigint") or not column.values or guesses.is_index(column.label):
         return False
     if ranks[column.name] >= 2:
         return True

@@ -215,7 +215,7 @@ def _parser(lines: _Lines, dialect: Dialect) -> Iterator[list[str]]:
 def _header(lines: _Lines, where: str, dialect: Dialect, *, are_kinds: bool) -> tuple[str, ...]:
     why: object = None
     try:
-        header = [name.strip() for name in next(_parser(lines, dialect), [])]
+        header = [name.strip() for name in next((row for row in _parser(lines, dialect) if row), [])]
     except csv.Error as error:
         why = error
     name = dialect.encoding.upper()

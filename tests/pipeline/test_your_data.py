@@ -322,3 +322,13 @@ def test_a_database_with_other_tables_is_in_gold(shop: Home, tmp_path: Path) -> 
         ("AT", 1, "5.0000"),
     ]
     assert recount[1] == 0
+
+
+def test_what_the_page_says_of_queries_is_what_postgres_reads(shop: Home) -> None:
+    rows = [
+        line for line in PAGE.splitlines() if line.startswith(("| a key of a database's", "| SAP's date and time in a"))
+    ]
+    said = [one for row in rows for one in re.findall(r"`([^`]+ as \w+)`", row)]
+    with psycopg.connect(shop.database_url()) as database:
+        query = f"""select {", ".join(said)} from (values ('K1   ', '000010', '20240131', '235959')) as t ("NR", "POSNR", "ERDAT", "ERZET")"""
+        assert database.execute(query).fetchall() == [("K1", 10, datetime(2024, 1, 31, 23, 59, 59))]

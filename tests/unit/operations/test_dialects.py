@@ -67,7 +67,7 @@ def test_a_few_ragged_rows_do_not_hide_the_delimiter() -> None:
 
 
 def test_names_that_repeat_do_not_hide_the_delimiter() -> None:
-    assert guess_dialect(b"id;name;name;\n1;a;b;\n2;a;b;\n", "x.csv") == Dialect(delimiter=";")
+    assert guess_dialect(b"\r\nid;name;name;\n1;a;b;\n2;a;b;\n", "x.csv") == Dialect(delimiter=";")
 
 
 def test_a_header_that_no_dialect_reads_is_an_error() -> None:

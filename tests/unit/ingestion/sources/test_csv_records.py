@@ -47,8 +47,8 @@ def test_a_record_that_cannot_be_read_costs_itself_alone(line: bytes, reason: st
 
 
 def test_a_mark_at_the_start_and_commas_at_the_ends_are_none_of_it() -> None:
-    table = read(b"\xef\xbb\xbfa,b,\n1,2,\n\n", "x.csv")
-    assert table.columns == ("a", "b") and [one.fields for one in table.records] == [("1", "2")]
+    table = read(b"\xef\xbb\xbf\r\na,b,\n1,2,\n\n", "x.csv")
+    assert table.columns == ("a", "b") and [(one.line, one.fields) for one in table.records] == [(3, ("1", "2"))]
 
 
 @pytest.mark.parametrize(
