@@ -42,6 +42,8 @@ _FLOAT_ID = re.compile(r"(\d+)\.0")
 _ZERO_FIRST = re.compile(r"0[0-9]+|\+.*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"(\+|00)[1-9][0-9 ()/-]{6,20}")
+# The length of a telephone number that begins with 00.
+_WITH_COUNTRY = range(11, 18)
 _IP = re.compile(r"((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)")
 _CODE = re.compile(r"(?=\S*\d)\S+")
 # A number with a sign beside it: of a currency, of its name, or of a percentage. Parentheses are a minus.
@@ -831,8 +833,9 @@ def personal(name: str, values: Iterable[str]) -> str:
 
 
 def _are_padded(values: Collection[str]) -> bool:
-    """Say whether values are numbers with zeros in front to one length, such as SAP's ids."""
-    return len({len(one) for one in values}) == 1 < len(values) and all(map(str.isdecimal, values))
+    """Say whether values are numbers with zeros in front to one length, such as SAP's ids. A telephone number with 00 has another."""
+    lengths = {len(one) for one in values}
+    return len(lengths) == 1 < len(values) and lengths.isdisjoint(_WITH_COUNTRY) and all(map(str.isdecimal, values))
 
 
 def is_amount(name: str) -> bool:

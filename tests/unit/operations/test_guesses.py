@@ -394,6 +394,7 @@ def test_why_values_stay_text(values: list[str], said: str) -> None:
 
 def test_numbers_padded_with_zeros_are_no_telephone_numbers() -> None:
     assert guesses.personal("Kunde", ["0000004711", "0004500000"]) == ""
+    assert guesses.personal("kontakt", ["00491701234567", "00491709876543"]) == "telephone numbers"
     assert guesses.personal("VBELN", ["0090000121", "0090000004"]) == ""
     assert guesses.personal("kontakt", ["0049 30 123456"]) == "telephone numbers"
     assert guesses.personal("host", ["10.0.0.1", "192.168.1.254"]) == "IP addresses"
