@@ -217,8 +217,9 @@ def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterato
     patterns: dict[str, Window] = {}
     for unit in locations.units(location, span):
         patterns.setdefault(locations.filled(location, unit), unit)
+    once = locations.ListedOnce()
     for pattern, unit in patterns.items():
-        listing, period = locations.find(pattern), locations.period(location, unit)
+        listing, period = locations.find(pattern, once), locations.period(location, unit)
         taken.skipped += listing.skipped
         if not listing.files and (pattern != location or locations.has_wildcard(location)):
             run.report(f"{contract.dataset} {unit.date}: {shown(pattern)} does not exist yet")

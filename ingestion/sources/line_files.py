@@ -6,7 +6,7 @@ part. Without them, it holds what is new since any batch before it. A file is la
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,20 +76,21 @@ def _part(run: Run, location: str, unit: Window) -> _Part:
 
 @dataclass(frozen=True)
 class _Landing:
-    """Land the parts of one run; `copies` is a folder for copies of files."""
+    """Land the parts of one run; `copies` is a folder for copies of files, and `once` keeps what was listed."""
 
     run: Run
     contract: Contract
     location: str
     batches: Batches
     copies: Path
+    once: locations.ListedOnce = field(default_factory=locations.ListedOnce)
 
     def land(self, part: _Part) -> None:
         with hold(
             self.run.home.staging / f"{self.contract.dataset}.lock", f"lands {self.contract.dataset}", self.run.report
         ):
             holding = _holding(self.run, self.contract, part)
-            more = (part, self.location, self.batches.told, self.copies)
+            more = (part, self.location, self.batches.told, self.copies, self.once)
             batch = _Files.of(self.run, self.contract, part.window, holding, *more)
             is_landed = self.batches.land(batch, if_quiet=bool(part.hours))
         for hour in () if is_landed else part.hours:
@@ -115,11 +116,12 @@ class _Files(LineBatch[Found]):
     location: str
     skipped: list[str]
     copies: Path
+    once: locations.ListedOnce
 
     def _look(self) -> tuple[list[Found], list[Waiting]]:
         found: list[Found] = []
         for pattern in self.part.patterns:
-            listing = locations.find(pattern)
+            listing = locations.find(pattern, self.once)
             self.skipped.extend(listing.skipped)
             found += listing.files
             if not listing.files and pattern == self.location and not locations.has_wildcard(pattern):

@@ -46,6 +46,27 @@ class _Entry:
 
 # List what a folder has under the names that a pattern means.
 _Entries = Callable[[str, str], Iterator[_Entry]]
+# So many names of a folder are kept.
+_KEPT_NAMES = 100_000
+
+
+class ListedOnce:
+    """What the folders of a store have, as they are first listed: a folder of a year is then not listed again for each of its hours."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, list[_Entry]] = {}
+
+    def entries(self, folder: str, pattern: str) -> Iterator[_Entry]:
+        """List a folder, or what is kept of it. One with very many names is listed each time, as memory is bounded."""
+        kept: list[_Entry] | None = []
+        for entry in self._folders.get(folder) or _objects(folder, "*"):
+            if kept is not None:
+                kept.append(entry)
+                kept = kept if len(kept) <= _KEPT_NAMES else None
+            if matches(entry.name, pattern):
+                yield entry
+        if kept is not None:
+            self._folders[folder] = kept
 
 
 @dataclass(frozen=True)
@@ -136,15 +157,21 @@ def name_below(location: str, place: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def find(location: str) -> Listing:
-    """List the files that a location without date parts means. An address is not asked whether it exists."""
+def find(location: str, once: ListedOnce | None = None) -> Listing:
+    """List the files that a location without date parts means. An address is not asked whether it exists.
+
+    `once` is for the many locations of a run: it keeps what the folders of a store have.
+    """
     if not _is_listed(location):
         return Listing((Found(location),))
     if not has_wildcard(location):
         found = _object(location) if s3.is_s3(location) else _remote(location) if is_sftp(location) else _file(location)
         return Listing((found,) if found else ())
     skipped: list[str] = []
-    return Listing(tuple(sorted(_walk(*_top(location), skipped=skipped))), tuple(sorted(skipped)))
+    entries, folder, parts = _top(location)
+    if once and s3.is_s3(location):
+        entries = once.entries
+    return Listing(tuple(sorted(_walk(entries, folder, parts, skipped))), tuple(sorted(skipped)))
 
 
 def of_any_time(location: str, *, newest_first: bool = False) -> Iterator[tuple[Found, str | None]]:

@@ -116,7 +116,7 @@ def test_a_file_that_a_landing_does_not_find_is_a_difference(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records, find = fill(tmp_path / "in" / "2026-11-10"), locations.find
-    monkeypatch.setattr(locations, "find", lambda at: replace(find(at), files=find(at).files[1:]))
+    monkeypatch.setattr(locations, "find", lambda at, _: replace(find(at), files=find(at).files[1:]))
     sweep(home, tmp_path, f"{tmp_path}/in/{{date}}/*")
     assert counted(home) == [("2026-11-10", str(records), str(records - 6), "not read: 2026-11-10/a.csv (6 records)")]
     monkeypatch.undo()

@@ -63,6 +63,20 @@ def test_a_pattern_lists_its_folders_alone_page_by_page(store: Store) -> None:
     assert "is not read: it is a folder" in locations.find("s3://exports/in/dt=2026-11-10/*").skipped[0]
 
 
+def test_a_folder_of_many_hours_is_listed_once_for_all_of_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.objects |= {f"in/log-{hour:02}-{part}.gz": b"x" for hour in range(4) for part in range(2)}
+    once = locations.ListedOnce()
+    patterns = [f"s3://exports/in/log-{hour:02}-*.gz" for hour in range(5)]
+    found = [[one.place[-5:] for one in locations.find(pattern, once).files] for pattern in patterns]
+    assert found == [["-0.gz", "-1.gz"]] * 4 + [[]]
+    assert store.asked == ["GET in/"] * 3
+    # what is too much to be kept is listed again, and found as well
+    monkeypatch.setattr(locations, "_KEPT_NAMES", 7)
+    once = locations.ListedOnce()
+    assert [len(locations.find(pattern, once).files) for pattern in patterns] == [2, 2, 2, 2, 0]
+    assert store.asked == ["GET in/"] * (3 + 5 * 3)
+
+
 def test_one_object_is_asked_for_by_name(store: Store) -> None:
     store.objects["in/a.csv"] = b"abc"
     (found,) = locations.find("s3://exports/in/a.csv").files
