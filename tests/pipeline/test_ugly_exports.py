@@ -86,7 +86,7 @@ def analytics(path: Path) -> Rows:
                 "event_date": date(2026, 11, 1),
                 "event_timestamp": at.replace(tzinfo=None),
                 "event_params_page_location": f"https://shop.example/{number}",
-                "event_params_session": str(number // 7),
+                "event_params_session": number // 7,
                 "event_params_value": Decimal(str(12.5 + number)) if name == "purchase" else None,
                 "device_category": "mobile",
                 "device_web_info_browser": "Chrome" if number % 2 else None,
