@@ -152,7 +152,7 @@ def test_a_line_that_gets_lost_stops_the_landing(
     (tmp_path / "a").write_bytes(b"1\n2\n")
     tables = LineFile.tables
     monkeypatch.setattr(LineFile, "tables", lambda file, name: (one.slice(1) for one in tables(file, name)))
-    with pytest.raises(Permanent, match="2 lines were read but 1 were written"):
+    with pytest.raises(Permanent, match="2 records were read but 1 were written"):
         land("a")
     assert bronze.list_batches(home) == []
 
