@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -72,28 +72,30 @@ class World:
     differs: str = ""
     odd: tuple[str, str] = ("", "")
     shop: Shop = SHOPS["demo"]
+    # What landed in each window, and what the last build was told of: they are the same in every pass.
+    windows: dict[tuple[str, datetime], Landed | None] = field(default_factory=dict, init=False)
+    last: tuple[datetime, Published] | None = field(default=None, init=False)
 
     def facts(self, at: datetime) -> Facts:
         """What a pass sees at a time; `at` is right, whatever the clock says."""
         built = next(one for n in range(10000) if (one := self._slot(at) - n * HOUR) <= at and self.builds(one))
+        if not self.last or self.last[0] != built:
+            self.last = built, self._published(built)
+        clock = Clock(self.wrong(at), (at - START).total_seconds(), "boot")
+        return Facts(clock, self.disk(at), self.last[1], published_bytes=10**8)
+
+    def _published(self, built: datetime) -> Published:
         windows: dict[str, tuple[Landed, ...]] = {}
         progress = {}
         for dataset, contract in DATASETS.items():
-            length, found = contract.cadence, []
+            length = contract.cadence
             end = (built - 8 * MINUTE).replace(hour=built.hour if length == HOUR else 0, minute=0)
             while end + 2 * MINUTE > built - 7 * MINUTE:
                 end -= length
             broken = [one for n in range(60) if not self.lands(contract.source, one := end - n * length)]
             until = min([one - length for one in broken], default=end)
-            for n in range(round(29 * DAY / length)):
-                start = end - (n + 1) * length
-                if self.lands(contract.source, start + length):
-                    found.append(
-                        Landed(
-                            start, start + length, round(usual(self.shop, dataset, start) * self.share(dataset, start))
-                        )
-                    )
-            windows[dataset] = tuple(found)
+            starts = (end - (n + 1) * length for n in range(round(29 * DAY / length)))
+            windows[dataset] = tuple(one for start in starts if (one := self._landed(dataset, start)))
             progress[dataset] = Progress(dataset, until, START)
         published = Published("build-1", built, Measures(progress, {}, {}), windows, newest_landing=built - 8 * MINUTE)
         if built.date() > FAULT.date():
@@ -104,8 +106,16 @@ class World:
                 unreconciled={self.differs: (FAULT.date(),)} if self.differs else {},
                 unusual=(row,) if name else (),
             )
-        clock = Clock(self.wrong(at), (at - START).total_seconds(), "boot")
-        return Facts(clock, self.disk(at), published, published_bytes=10**8)
+        return published
+
+    def _landed(self, dataset: str, start: datetime) -> Landed | None:
+        """What landed in a window, if it did."""
+        if (dataset, start) not in self.windows:
+            end = start + DATASETS[dataset].cadence
+            records = round(usual(self.shop, dataset, start) * self.share(dataset, start))
+            lands = self.lands(DATASETS[dataset].source, end)
+            self.windows[dataset, start] = Landed(start, end, records) if lands else None
+        return self.windows[dataset, start]
 
     @staticmethod
     def _slot(at: datetime) -> datetime:
