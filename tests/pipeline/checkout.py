@@ -11,6 +11,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from tests.pipeline.children import LIBRARIES
+
 ROOT = Path(__file__).parents[2]
 CODE = ("cli", "dags", "dbt_project", "demo", "ingestion", "operations", "warehouse")
 # Run each line of standard input as a command, and answer with a line of JSON: its output and exit status.
@@ -41,11 +43,10 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 # Import what takes seconds and is not of the checkout; then run each job, a line of JSON, in a child, and answer with its status.
 SERVER = """
-import gc, importlib, json, os, sys, traceback
-for name in sys.argv[1:]:
+import importlib, json, os, runpy, sys, traceback
+for name in sys.argv[2:]:
     importlib.import_module(name)
-gc.freeze()
-gc.set_threshold(100_000, 10, 10)
+runpy.run_path(sys.argv[1])
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()
@@ -73,17 +74,17 @@ sys.stdout.flush()
 sys.stderr.flush()
 os._exit(status)  # the libraries' threads stayed in the server, and an ordinary exit would wait for them
 """
-IMPORTED = (
-    *("click", "duckdb", "numpy", "psycopg", "pyarrow.dataset", "pyarrow.parquet", "rich.console", "sqlglot", "yaml"),
-    *("dbt.cli.main", "dbt.adapters.duckdb", "great_expectations"),
-)
 
 
 @cache
 def server() -> subprocess.Popen[str]:
     """Start the process that forks the checkouts' processes. It ends with this one, or as its input ends."""
     started = subprocess.Popen(
-        [sys.executable, "-c", SERVER, *IMPORTED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
+        [sys.executable, "-c", SERVER, str(Path(__file__).with_name("set_aside.py")), *LIBRARIES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd="/",
     )
     atexit.register(started.communicate)
     return started
