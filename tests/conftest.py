@@ -2,8 +2,11 @@
 
 import gc
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -16,6 +19,15 @@ settings.register_profile("explore", deadline=None, max_examples=200, derandomiz
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "clearwell"))
 # Tests with models of their own would read the lineage of all columns again, for seconds; the tests of lineage turn it on.
 os.environ["OPENLINEAGE_DISABLED"] = "true"
+# What tests write is in memory where there is room for it, unless TMPDIR says otherwise: a build waits 250 times for the disk.
+MEMORY, ROOM_BYTES = "/dev/shm", 8 * 10**9
+if (
+    "TMPDIR" not in os.environ
+    and os.path.ismount(MEMORY)
+    and os.access(MEMORY, os.W_OK)
+    and min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) > ROOM_BYTES
+):
+    os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
 # With all that tests import, collecting garbage as often as usual takes a tenth of a build's time.
 gc.set_threshold(100_000, 10, 10)
 

@@ -159,8 +159,8 @@ def replica(postgres: str, tmp_path: Path) -> Iterator[str]:
     log = tmp_path / "standby.log"
     log.touch()
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
-            folder.chmod(0o755)
+        if folder.stat().st_uid == os.getuid():
+            folder.chmod(folder.stat().st_mode | 0o055)
     server.give(data, log)
     data.chmod(0o700)
     where = ["-h", "127.0.0.1", "-p", str(primary["port"]), "-U", "postgres"]
