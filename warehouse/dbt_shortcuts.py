@@ -16,6 +16,7 @@ from typing import Any
 import parsedatetime
 from dbt.compilation import Compiler
 from dbt.contracts.graph.nodes import ModelNode
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients.jinja import MacroFuzzEnvironment
 from dbt_common.dataclass_schema import dbtClassMixin
 from dbt_common.events.base_types import BaseEvent
@@ -81,6 +82,8 @@ def _replaced(templates: Templates) -> list[tuple[Any, str, Any]]:
         (BaseEvent, "__getattr__", _fill_and_read(BaseEvent.__init__, BaseEvent.__getattr__)),
         (MacroFuzzEnvironment, "compile", _compile_once(MacroFuzzEnvironment.compile, templates)),
         (Compiler, "_compile_code", _leave_final(Compiler._compile_code)),
+        # dbt names the module that declares a flag, for which Python reads the source of every module in the process
+        (BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt")),
         # dbt makes a parser of dates in English for each result of a query, and reads no date by it
         (parsedatetime, "Constants", lru_cache(parsedatetime.Constants)),
         # the project and the profile are validated when they are parsed, and are the same since then

@@ -1,5 +1,6 @@
 """The short ways through dbt against dbt's own: what comes out is the same, and afterwards dbt is as it was."""
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -14,6 +15,7 @@ from dbt.compilation import Compiler
 from dbt.contracts.graph.nodes import ModelNode
 from dbt.contracts.project import Project
 from dbt.events.types import LogModelResult
+from dbt_common.behavior_flags import Behavior
 from dbt_common.clients import agate_helper
 from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template, render_template
 from dbt_common.dataclass_schema import ValidationError
@@ -112,6 +114,19 @@ def test_a_model_without_jinja_is_its_own_sql(monkeypatch: pytest.MonkeyPatch, s
         assert (outcome.compiled_code, outcome.compiled) == (sql, True)
     else:
         assert outcome == "compiled by dbt"
+
+
+def test_a_flag_is_set_as_dbt_sets_it_and_nobody_looks_for_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    flags: Any = [{"name": name, "default": name == "on", "description": "x"} for name in ("on", "off", "said")]
+
+    def seen() -> list[bool]:
+        behavior = Behavior(flags, {"said": True})
+        return [bool(getattr(behavior, flag["name"]).setting) for flag in flags]
+
+    own = seen()
+    monkeypatch.setattr(inspect, "stack", lambda: pytest.fail("the stack was read"))
+    with dbt_shortcuts.taken({}):
+        assert seen() == own == [True, False, True]
 
 
 def test_a_foreign_key_is_left_to_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
