@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup spark warehouses demo up down test test-long test-spark test-spark-long lint bench
+.PHONY: help setup spark lake warehouses demo up down test test-long test-spark test-spark-long test-lake lint bench
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
@@ -37,6 +37,18 @@ spark: .venv-spark/.ready  ## Spark and dbt-spark, in an environment of their ow
 	@.venv-spark/bin/pip install --quiet --no-cache-dir --no-deps -r requirements-spark.txt
 	@touch $@
 
+lake: $(VENV)/.lake  ## DuckDB's extensions for a state in a lake
+
+$(VENV)/.lake: requirements-lake.txt $(VENV)/.ready
+	@$(BIN)/pip install --quiet --no-cache-dir --no-deps -r requirements-lake.txt
+	@touch $@
+
+# A server that speaks as S3 does.
+.venv-s3/.ready: requirements-s3.txt
+	@test -x .venv-s3/bin/pip || $(PYTHON) -m venv .venv-s3
+	@.venv-s3/bin/pip install --quiet --no-cache-dir --no-deps -r requirements-s3.txt
+	@touch $@
+
 demo: setup  ## simulate three days of a shop and take them to gold through Airflow
 	@$(BIN)/clearwell demo
 
@@ -48,11 +60,11 @@ down: setup  ## stop what `make up` started
 
 test: setup  ## every test but the long ones
 	@echo "Over twenty minutes on two quiet cores; the last column says how much is done"
-	@$(BIN)/pytest -m "not long and not spark" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not long and not spark and not lake" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: setup  ## the tests that take minutes
 	@echo "Some hours: 20 rounds of demo, up, down and crashes are one of them (CLEARWELL_ROUNDS=3 for fewer)"
-	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "long and not spark" -n 2
+	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "long and not spark and not lake" -n 2
 
 # A fake of Snowflake, and ClickHouse in a process.
 warehouses: .venv-snowflake/.ready .venv-clickhouse/.ready  ## for the tests of other warehouses' dialects
@@ -67,6 +79,9 @@ test-spark: setup spark  ## compare every table that Spark makes with DuckDB's, 
 
 test-spark-long: setup spark  ## shops in any order on both engines, for some twenty minutes
 	@SPARK_CONF_DIR=$(CURDIR)/tests/spark/conf HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "spark and long" tests/spark
+
+test-lake: setup lake .venv-s3/.ready  ## a state in a lake: equal to a file row by row, three builders at once, kills, S3
+	@$(BIN)/pytest -m lake -n 2 --dist loadfile tests/lake
 
 lint: setup  ## ruff, mypy, sqlfluff, and that contracts keep their released versions
 	@$(BIN)/ruff check .

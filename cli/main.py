@@ -37,6 +37,7 @@ COMMANDS = {
     "hash": ("ledger:show_hash", "Show the content hash of each silver and gold table."),
     "heal": ("sources:heal_windows", "Ingest the windows that are missing, then build."),
     "ingest": ("sources:ingest", "Land one window of a source in bronze."),
+    "lake": ("lake:lake", "Keep the state in a DuckLake that several machines share."),
     "ledger": ("ledger:show_ledger", "Show what became of every record, and of the money."),
     "maintain": ("maintain:maintain_home", "Remove old logs and leftovers; put small files together."),
     "metrics": ("metrics:show_metrics", "Print or serve numbers for Prometheus."),

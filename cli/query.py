@@ -25,30 +25,37 @@ _AT_ONCE = 1 << 16
     help=f"Show the first rows only: {TERMINAL_ROWS} on a terminal, if not given. --csv and --json print all, if not given.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")
+@click.option(
+    "--build",
+    "build_id",
+    default="",
+    metavar="BUILD",
+    help="Ask the state as it was after this build, if it is in a lake.",
+)
 @json_option
-def sql(question: str, limit: int | None, as_csv: bool, as_json: bool) -> None:
+def sql(question: str, limit: int | None, as_csv: bool, build_id: str, as_json: bool) -> None:
     """Run QUERY over the state, read-only. Readers are given the published file: the same gold, ops and some of silver."""
     if as_csv and as_json:
         raise click.UsageError("give --csv or --json, not both")
     home = Home.from_environment()
     if as_csv or as_json:
-        _print_all(home, question, limit, as_csv=as_csv)
+        _print_all(home, question, limit, as_csv=as_csv, build_id=build_id)
         return
     if limit is None and not output.has_width():
-        names, rows = query.run(home, question)
+        names, rows = query.run(home, question, build_id=build_id)
     else:
         limit = limit or TERMINAL_ROWS
-        names, rows = query.first(home, question, limit + 1)
-    say(f"asked {home.state}")
+        names, rows = query.first(home, question, limit + 1, build_id=build_id)
+    say(f"asked {home.state}" + (f" as of build {build_id}" if build_id else ""))
     show([dict(zip(names, row, strict=True)) for row in rows[:limit]], as_json=False, nothing="no rows")
     if limit and len(rows) > limit:
         say(f"these are the first {limit:,} rows; --limit N shows more, --csv and --json print all")
 
 
-def _print_all(home: Home, question: str, limit: int | None, *, as_csv: bool) -> None:
+def _print_all(home: Home, question: str, limit: int | None, *, as_csv: bool, build_id: str) -> None:
     """Print an answer of any size. It is written to a file first, so that a slow reader does not keep builds from applying."""
     with TemporaryFile("w+", encoding="utf-8", newline="") as file:
-        with query.ask(home, question) as (names, rows):
+        with query.ask(home, question, build_id=build_id) as (names, rows):
             rows = islice(rows, limit)
             if as_csv:
                 output.write_csv(names, rows, file)

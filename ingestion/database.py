@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from ingestion import faults, locks
+from ingestion import faults, lake, locks
 from ingestion.errors import Permanent
 
 Row = dict[str, Any]
@@ -43,16 +43,22 @@ def connect(
     read_only: bool = True,
     patience: float = _PATIENCE_SECONDS,
     settings: Mapping[str, str] | None = None,
+    snapshot: int | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file in UTC. Wait while another process holds it, `patience` seconds at most; then Transient.
 
-    `settings` are DuckDB's own, beside the memory it may use.
+    `settings` are DuckDB's own, beside the memory it may use. The path may name a lake, and `snapshot` one of its snapshots.
     """
     if read_only:
         _let_writers_go_first(path, patience)
     config: dict[str, Any] = {"memory_limit": memory(), **(settings or {})}
     one_thread = is_small(path)  # a new file may become of any size
-    connection = _when_free(lambda: duckdb.connect(str(path), read_only=read_only, config=config), path, patience)
+    if lake.is_lake(path):
+        connection = lake.connected(
+            path, read_only=read_only, config=config, spill=spill_folder(path), snapshot=snapshot
+        )
+    else:
+        connection = _when_free(lambda: duckdb.connect(str(path), read_only=read_only, config=config), path, patience)
     try:
         with _reading(path, read_only):
             connection.execute("set TimeZone = 'UTC'")
@@ -66,18 +72,21 @@ def connect(
 def is_small(path: Path) -> bool:
     """Say whether hardly a table in a DuckDB file has more rows than a thread takes at once, 122,880.
 
-    A second thread then finds nothing to do, and takes a tenth more CPU time.
+    A second thread then finds nothing to do, and takes a tenth more CPU time. A lake may have tables of any size.
     """
-    return path.exists() and path.stat().st_size < _SMALL_FILE
+    return path.exists() and not lake.is_lake(path) and path.stat().st_size < _SMALL_FILE
 
 
 @contextmanager
 def attached(
     connection: duckdb.DuckDBPyConnection, path: Path, name: str, *, patience: float = _PATIENCE_SECONDS
 ) -> Iterator[None]:
-    """Let a connection read a DuckDB file under a name. Wait while another process holds it, as `connect` does."""
+    """Let a connection read a DuckDB file, or a lake, under a name. Wait while another process holds it, as `connect` does."""
     _let_writers_go_first(path, patience)
-    _when_free(lambda: connection.execute(f"attach {literal(path)} as {name} (read_only)"), path, patience)
+    if lake.is_lake(path):
+        lake.attach(connection, path, name)
+    else:
+        _when_free(lambda: connection.execute(f"attach {literal(path)} as {name} (read_only)"), path, patience)
     try:
         with _reading(path):
             yield

@@ -10,6 +10,8 @@ from ingestion.errors import Permanent
 
 # DuckDB reads the first four as a pattern, which other files may match. dbt ends a path at `#`, and renders braces.
 _NO_PART_OF_A_PATH = frozenset("*?[\\#{")
+# How the name of the file ends that says in which lake the state is.
+LAKE = ".ducklake"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,14 @@ class Home:
 
     @property
     def state(self) -> Path:
-        return self.root / "warehouse.duckdb"
+        """The state's file; or, if the state is in a lake, the file that names it."""
+        lake = self.lake
+        return lake if lake.exists() else self.root / "warehouse.duckdb"
+
+    @property
+    def lake(self) -> Path:
+        """The file that names the state's lake: see `clearwell lake`."""
+        return self.root / f"warehouse{LAKE}"
 
     @property
     def published(self) -> Path:

@@ -24,7 +24,7 @@ from typing import Any
 
 import duckdb
 
-from ingestion import bronze, compacted, compaction, faults, forgotten
+from ingestion import bronze, compacted, compaction, faults, forgotten, lake
 from ingestion.contract import Contract, read_contracts
 from ingestion.database import attached, literal, spill_folder
 from ingestion.errors import Permanent, Transient
@@ -125,6 +125,12 @@ def preview(home: Home, person: Person) -> Outcome:
 def forget(home: Home, person: Person, by: By, report: Report, clock: Callable[[], datetime] | None = None) -> Outcome:
     """Forget a person; go on if that was interrupted. An id that no record has, and that was not forgotten, is Permanent."""
     _check_column(person.column)
+    if lake.is_lake(home.state):
+        raise Permanent(
+            "nobody can be forgotten while the state is in a lake: its older snapshots would keep the person",
+            where=str(home.lake),
+            todo="delete this file and the lake, and `clearwell build`: the state is then one file again",
+        )
     if publish.pinned(home):
         raise Permanent(
             "readers are shown an older state, which would keep the person",

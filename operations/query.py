@@ -21,7 +21,7 @@ import duckdb
 from ingestion.database import MEMORY, memory
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from warehouse import state
+from warehouse import lakehouse, state
 
 ALLOWED = "type one SELECT over the state's own tables: no other statement, no file, no extension, no setting"
 ALLOWED_CONDITION = (
@@ -103,14 +103,15 @@ class Limits:
 
 
 @contextmanager
-def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the state for typed queries. A query over a limit is Permanent, and says how to raise the limit."""
+def session(home: Home, limits: Limits | None = None, *, build_id: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the state for typed queries, or what it was after a build. A query over a limit is Permanent, and says how to raise it."""
     state.need(home)
+    snapshot = lakehouse.find(home.state, build_id) if build_id else None
     limits = limits or Limits.from_environment()
     settings = {**_SAFE, "memory_limit": limits.memory}
     with (
         _bounded(limits.bytes),
-        state.connect(home.state, settings=settings) as connection,
+        state.connect(home.state, settings=settings, snapshot=snapshot) as connection,
         _clock(connection, limits.seconds),
     ):
         connection.execute("set lock_configuration = true")
@@ -129,12 +130,14 @@ def session(home: Home, limits: Limits | None = None) -> Iterator[duckdb.DuckDBP
 
 
 @contextmanager
-def ask(home: Home, query: str, limits: Limits | None = None) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
+def ask(
+    home: Home, query: str, limits: Limits | None = None, *, build_id: str = ""
+) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
     """Run one query over the state; give its column names and an iterator of rows. A refused or failed query is Permanent.
 
     No build can be applied while this is open: read the rows at once, and close it.
     """
-    with session(home, limits) as connection:
+    with session(home, limits, build_id=build_id) as connection:
         statement = _checked(connection, query)
         with _failures():
             result = connection.execute(statement)
@@ -176,10 +179,12 @@ def _way_out(error: Exception) -> str:
     return "correct the query"
 
 
-def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+def run(
+    home: Home, query: str, limits: Limits | None = None, *, build_id: str = ""
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Run one query over the state; return column names and rows. More rows than the limit are Permanent."""
     limits = limits or Limits.from_environment()
-    names, rows = first(home, query, limits.rows + 1, limits)
+    names, rows = first(home, query, limits.rows + 1, limits, build_id=build_id)
     if len(rows) > limits.rows:
         raise Permanent(
             f"the result has more than {limits.rows:,} rows",
@@ -188,9 +193,11 @@ def run(home: Home, query: str, limits: Limits | None = None) -> tuple[list[str]
     return names, rows
 
 
-def first(home: Home, query: str, count: int, limits: Limits | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+def first(
+    home: Home, query: str, count: int, limits: Limits | None = None, *, build_id: str = ""
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Run one query over the state; return column names and at most the first so many rows."""
-    with ask(home, query, limits) as (names, rows):
+    with ask(home, query, limits, build_id=build_id) as (names, rows):
         return names, list(islice(rows, count))
 
 

@@ -16,6 +16,7 @@ from ingestion.bronze import BatchRef
 from ingestion.contract import read_contracts
 from ingestion.errors import Broken, ClearwellError, Permanent
 from ingestion.home import Home
+from ingestion.lake import is_lake
 from ingestion.land import Report
 from ingestion.manifest import Manifest
 from ingestion.sources import counts, decisions
@@ -61,12 +62,14 @@ def _is_decision(one: Damage) -> bool:
 def _clear_state(home: Home, found: Sequence[Damage]) -> list[Path]:
     """Move a damaged state aside first: landings read the state, and it is better to have none than a damaged one."""
     with state.lock(home):
-        return [set_aside(home, one.path, one.what) for one in found if one.kind == "state"]
+        return [set_aside(home, one.path, one.what) for one in found if one.kind == "state" and not is_lake(one.path)]
 
 
 def _repair_one(home: Home, one: Damage, asides: Sequence[Path], now: datetime, report: Report) -> str:
     if one.ref:
         return _Batch(home, one.ref, one.what, now, report).repair()
+    if one.kind == "state" and is_lake(one.path):
+        return f"the state's lake is damaged: {one.what}. Restore its files or its catalog; or delete {one.path}, and use a new lake"
     if one.kind == "state":
         return _build_state(home, asides[0], now, report)
     if one.kind == "published":

@@ -5,12 +5,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
+from ingestion import lake
 from ingestion.database import attached
 from ingestion.errors import Permanent
-from warehouse import applied, comments, complete_views, dbt, shape, state
+from warehouse import applied, comments, complete_views, dbt, lakehouse, shape, state
 from warehouse.applied import Replacement, is_on
 from warehouse.dbt import Change
 from warehouse.plan import Build
@@ -21,28 +23,32 @@ HISTORY = (*KEPT, "restatements")
 
 
 def apply(build: Build) -> None:
-    """Apply the build to the state, or change nothing. A state that has changed since the plan is Permanent."""
+    """Apply the build to the state, or change nothing. A state that has changed since the plan is Overtaken."""
     if is_applied(build):
         return
-    if build.plan().is_whole:
+    is_whole, is_in_lake = build.plan().is_whole, lake.is_lake(build.home.state)
+    if is_whole and not is_in_lake:
         _become_state(build)
-    else:
-        with state.writing(build.home.state) as connection:
-            change_tables(connection, build, dbt.changes(build), is_state=True)
+        return
+    changes = dbt.changes(build)
+    with state.writing(build.home.state) as connection:
+        change_tables(connection, build, [_whole(one) for one in changes] if is_whole else changes, is_state=True)
 
 
 def is_applied(build: Build) -> bool:
-    """Say whether the build is applied to the state. A build planned over an older state than today's is Permanent."""
+    """Say whether the build is applied to the state. A build planned over an older state than today's is Overtaken."""
     query = "select build_id from ops.builds where build_id = $1"
     if state.read(build.home.state, "ops.builds", query, [build.build_id]):
         return True
     found = state.last_build(build.home.state)
     if found != build.plan().base:
-        raise Permanent(
-            f"build {found} has changed the state since build {build.build_id} was planned, so the latter is out of date",
-            todo="`clearwell build` plans again and builds what is left to do",
-        )
+        raise lakehouse.overtaken(build.build_id, found)
     return False
+
+
+def _whole(change: Change) -> Change:
+    """Return the change that replaces all rows of a table, unless it only grows."""
+    return change if change.is_history else replace(change, match_schema="", match_table="")
 
 
 def _become_state(build: Build) -> None:
@@ -54,7 +60,7 @@ def _become_state(build: Build) -> None:
     build.made.unlink(missing_ok=True)  # from now on, only `apply` can use the file
     with state.connect(build.file, read_only=False) as connection:
         if state.has_table(connection, "plan", "batches"):
-            with attached(connection, build.home.state, "previous"), _transaction(connection):
+            with attached(connection, build.home.state, "previous"), _transaction(connection, build):
                 _drop_all_but(
                     connection, {*((one.schema, one.table) for one in changes), *(("ops", name) for name in KEPT)}
                 )
@@ -111,14 +117,16 @@ def change_tables(
     changes = [*changes]
     # DuckDB takes a table filled in this transaction for empty, and would load all of it into memory to find its rows.
     connection.execute("set disabled_optimizers = 'build_side_probe_side'")
-    with attached(connection, build.file, "build"), _transaction(connection):
+    with attached(connection, build.file, "build"), _transaction(connection, build):
+        if is_state and lake.is_lake(build.home.state):
+            lakehouse.claim(connection, build.plan().base, build.build_id)
         had, built = shape.read(connection), shape.read(connection, "build")
         changes += [_kept(name, built["ops", name]) for name in KEPT if ("ops", name) in built]
         for table in left_over(changes, had):
             connection.execute(f"drop {'table' if had.pop(table) else 'view'} {'.'.join(table)}")
         replaced = replacements(connection, changes, built)
         for one in replaced:
-            for statement in statements(one, had, built):
+            for statement in statements(one, had, built, lake.KEPT_AS if lake.is_connected(connection) else {}):
                 connection.execute(statement)
         # all rows of a new table are the build's
         applied.check_tables(
@@ -137,7 +145,7 @@ def change_tables(
 
 
 @contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def _transaction(connection: duckdb.DuckDBPyConnection, build: Build) -> Iterator[None]:
     connection.execute("begin")
     try:
         yield
@@ -145,7 +153,12 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         with suppress(duckdb.Error):  # the connection may be broken by then: the first error is the one to report
             connection.execute("rollback")
         raise
-    connection.execute("commit")
+    try:
+        connection.execute("commit")
+    except duckdb.TransactionException as error:
+        if lakehouse.is_conflict(error):
+            raise lakehouse.overtaken(build.build_id) from error
+        raise
 
 
 def _kept(name: str, columns: Mapping[str, str]) -> Change:
@@ -240,10 +253,12 @@ def _scope(change: Change, match: str, dates: Mapping[tuple[str, str], Sequence[
     return f"semi join (select {renamed} from {match}) as touched on {same}" + (f" where {where}" if where else "")
 
 
-def statements(replacement: Replacement, had: shape.Shape, built: shape.Shape) -> list[str]:
+def statements(
+    replacement: Replacement, had: shape.Shape, built: shape.Shape, kept_as: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
     """Return the SQL of one change, given the tables that the file has.
 
-    Columns are added and dropped as in the model; a changed type is Permanent.
+    Columns are added and dropped as in the model; a changed type is Permanent. `kept_as` are types that a lake keeps as others.
     """
     change, rows = replacement.change, replacement.source
     table = f"{change.schema}.{change.table}"
@@ -256,10 +271,13 @@ def statements(replacement: Replacement, had: shape.Shape, built: shape.Shape) -
     columns_built = built.get((shape.CHANGED, change.model)) or built[change.schema, change.table]
     after = {column: columns_built[column] for column in change.columns}
     if before is None or (not change.match_table and before != after):
-        return [*made, f"create or replace table {table} as select {columns} from {rows}"]
+        kept = ", ".join(
+            f"cast({name} as {kept_as[kind]}) as {name}" if kind in kept_as else name for name, kind in after.items()
+        )
+        return [*made, f"create or replace table {table} as select {kept} from {rows}"]
     for column, kind in zip(change.columns, change.types, strict=True):
         if column not in before:
-            made.append(f"alter table {table} add column {column} {kind}")
+            made.append(f"alter table {table} add column {column} {kept_as.get(kind, kind)}")
         elif before[column] != after[column] and change.is_history:
             made.append(f"alter table {table} alter column {column} type {kind} using try_cast({column} as {kind})")
         elif before[column] != after[column]:

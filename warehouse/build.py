@@ -22,6 +22,7 @@ from warehouse.audit import audit as audit_build
 from warehouse.build_events import model_events, stage_events
 from warehouse.difference import Difference, differences
 from warehouse.engines import SPARK
+from warehouse.lakehouse import Overtaken
 from warehouse.plan import Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
 from warehouse.publish import catch_up, pinned
 from warehouse.publish import publish as publish_build
@@ -49,6 +50,8 @@ __all__ = [
 ]
 
 
+# How often a build is planned that builds of other machines overtake.
+_TRIES = 10
 # The page with the documentation of the models.
 DOCS = "models.html"
 # The name of a build that is only compared and never applied; a build's id is longer.
@@ -119,26 +122,40 @@ def build(
     report: Report = silent,
     clock: Callable[[], datetime] | None = None,
 ) -> Outcome:
-    """Do all steps. `clock` gives the time at which the audit ends; without it, that is `now` as well."""
+    """Do all steps. `clock` gives the time at which the audit ends; without it, that is `now` as well.
+
+    If the state is in a lake and another machine changes it meanwhile, plan again, some times at most.
+    """
     with lock_build(home, report):
-        with run_log.logged(home, "plan", now):
-            planned = _plan(home, request, now, report)
-        if not planned:
-            report("nothing to build: no new batches")
-            return Outcome(None)
-        made = Build(home, planned.build_id)
-        report(f"plan: build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
-        with _logged(made, "transform"):
-            _transform(made, report)
-        with _logged(made, "audit"):
-            verdict = _audit(made, now, report, clock)
-        if request.dry_run:
-            outcome = Outcome(
-                planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"]))
-            )
-            shutil.rmtree(made.folder)
-            return outcome
-        _publish(made, report)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return _build(home, request, now, report, clock)
+            except Overtaken as error:
+                if not tries_left:
+                    raise
+                report(f"{error.what}: planning again")
+    raise AssertionError("the last try returns or raises")
+
+
+def _build(
+    home: Home, request: Request, now: datetime, report: Report, clock: Callable[[], datetime] | None
+) -> Outcome:
+    with run_log.logged(home, "plan", now):
+        planned = _plan(home, request, now, report)
+    if not planned:
+        report("nothing to build: no new batches")
+        return Outcome(None)
+    made = Build(home, planned.build_id)
+    report(f"plan: build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
+    with _logged(made, "transform"):
+        _transform(made, report)
+    with _logged(made, "audit"):
+        verdict = _audit(made, now, report, clock)
+    if request.dry_run:
+        outcome = Outcome(planned, verdict, dates=touched_dates(made), differences=tuple(differences(made, ["gold"])))
+        shutil.rmtree(made.folder)
+        return outcome
+    _publish(made, report)
     if pinned(home):
         report("not published: an older state is pinned")
         return Outcome(planned, verdict)

@@ -6,6 +6,7 @@ of their own, so that they are true whenever `ops.gold_completeness` is.
 
 import duckdb
 
+from ingestion import lake
 from ingestion.database import literal
 from warehouse import state
 
@@ -25,7 +26,9 @@ def write(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(
             _VIEW.format(schema=SCHEMA, table=row["gold_table"], name=literal(row["gold_table"]), date=row["row_date"])
         )
-        connection.execute(_COMMENTS.format(schema=SCHEMA, table=row["gold_table"]))
+        connection.execute(_COMMENT.format(schema=SCHEMA, table=row["gold_table"]))
+        if not lake.is_connected(connection):  # a lake has no comments on columns of views
+            connection.execute(_COMMENTS.format(schema=SCHEMA, table=row["gold_table"]))
 
 
 _DATED = """
@@ -48,8 +51,10 @@ _VIEW = """
     ) as of_table
 """
 # All other columns are those of the gold table, whose comments are beside them.
-_COMMENTS = """
+_COMMENT = """
     comment on view {schema}.{table} is 'The rows of gold.{table}, and whether their dates are complete.';
+"""
+_COMMENTS = """
     comment on column {schema}.{table}.is_complete is 'Whether all records of the row''s date have landed.';
     comment on column {schema}.{table}.is_reconciled is 'Whether the date is complete and agrees with the count of the source.';
 """

@@ -146,10 +146,11 @@ def _columns_of_state(build: Build) -> list[tuple[str, ...]]:
     Where a model's SQL is the same in each build, it depends on nothing else but the project.
     """
     query = (
-        "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal order by all"
+        "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+        "where database_name = current_database() and not internal order by all"
     )
     attached_as = "previous" if build.plan().full else "state"
-    with connect(build.home.state) as connection:
+    with connect(build.state) as connection:
         return [(attached_as, *row) for row in connection.execute(query).fetchall()]
 
 
@@ -567,7 +568,7 @@ def _surroundings(build: Build) -> Iterator[None]:
         MEMORY: memory(),
         "CLEARWELL_MODELS_AT_ONCE": str(threads.models),
         "CLEARWELL_THREADS": str(threads.duckdb),
-        "CLEARWELL_PREVIOUS": str(build.home.state if build.plan().full else build.empty),
+        "CLEARWELL_PREVIOUS": str(build.state if build.plan().full else build.empty),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }

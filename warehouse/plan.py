@@ -8,14 +8,14 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from ingestion import bronze
+from ingestion import bronze, lake
 from ingestion.bronze import BatchRef
 from ingestion.errors import Broken, Permanent
-from ingestion.home import Home
+from ingestion.home import LAKE, Home
 from ingestion.land import Report, silent
 from ingestion.manifest import OF_PLAN, Manifest
 from ingestion.sources import decisions
-from warehouse import state
+from warehouse import lakehouse, state
 from warehouse.engines import DUCKDB
 
 
@@ -154,7 +154,17 @@ class Build:
 
     def start_state(self) -> Path:
         """The file that the transform reads as the state: an empty one for a full build."""
-        return self.empty if self.plan().full else self.home.state
+        return self.empty if self.plan().full else self.state
+
+    @property
+    def state(self) -> Path:
+        """The state as it is read for this build: other machines may change a lake meanwhile, so it is read as it was planned."""
+        return self.pinned if lake.is_lake(self.home.state) else self.home.state
+
+    @property
+    def pinned(self) -> Path:
+        """The file that names the snapshot of a lake which the build was planned over."""
+        return self.folder / f"state{LAKE}"
 
     @property
     def empty(self) -> Path:
@@ -200,8 +210,10 @@ def pending(home: Home) -> bool:
 def make_plan(home: Home, request: Request, now: datetime, report: Report = silent) -> Plan | None:
     """Write the plan of the next build; None if there is nothing to do.
 
-    A damaged batch is left out. If it is in the state and must be read again, it is Broken.
+    A damaged batch is left out. If it is in the state and must be read again, it is Broken. Overtaken if another machine
+    changes the state meanwhile.
     """
+    base = state.last_build(home.state)
     waiting = look(home)
     for ref, why in waiting.broken.items():
         report(f"batch {ref.batch_id} of {ref.dataset}, {ref.date}, stays out: {why}. Next: clearwell repair")
@@ -215,7 +227,6 @@ def make_plan(home: Home, request: Request, now: datetime, report: Report = sile
         replayed += [manifest for manifest in decided if manifest.batch_id not in new]
     if not new and not replayed:
         return None
-    base = state.last_build(home.state)
     entering = tuple(sorted([*new, *(manifest.batch_id for manifest in replayed)]))
     plan = Plan(
         build_id=f"{now:%Y%m%dT%H%M%SZ}-{_fingerprint(base, entering, request)}",
@@ -242,12 +253,15 @@ def make_trial_plan(build: Build, manifests: Iterable[Manifest], now: datetime) 
     """Write a plan for some batches that will never be applied."""
     listed = list(manifests)
     entering = tuple(sorted(manifest.batch_id for manifest in listed))
-    _save(build.home, Plan(build.build_id, "", 0, True, "trial", now.isoformat(), entering, ()), listed)
+    base = state.last_build(build.home.state)
+    _save(build.home, Plan(build.build_id, base, 0, True, "trial", now.isoformat(), entering, ()), listed)
 
 
 def _save(home: Home, plan: Plan, manifests: Iterable[Manifest]) -> None:
     build = Build(home, plan.build_id)
     build.folder.mkdir(parents=True, exist_ok=True)
+    if lake.is_lake(home.state):
+        lakehouse.pin(home.state, plan.base, plan.build_id, build.pinned)
     build.batches.write_text("".join(batch_lines(home, manifests, frozenset(plan.leaving))))
     plan.save(build.folder)
 

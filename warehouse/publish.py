@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from ingestion import faults
+from ingestion import faults, lake
 from ingestion.aside import set_aside
 from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
-from warehouse import applied, comments, complete_views, dbt, keyed_hashes, state
+from warehouse import applied, comments, complete_views, dbt, keyed_hashes, shape, state
 from warehouse.apply import change_tables
 from warehouse.comments import Comment
 from warehouse.personal import SILVER, for_readers, hidden, left_out, published_layers, published_silver
@@ -67,14 +67,22 @@ def _copy(source: Path, aside: Path) -> None:
             for row in state.rows(connection, _TABLES, [list(published_layers()), list(published_silver())])
             for away in [hidden(row["table_schema"], row["table_name"], without)]
         ]
+        kinds = shape.read(connection) if lake.is_lake(source) else {}
     with state.connect(aside, read_only=False) as connection:
         with attached(connection, source, "source"):
             said = comments.read(connection, "source")
             for schema, table, columns in tables:
                 connection.execute(f"create schema if not exists {schema}")
                 of_columns = said[schema, table].columns if (schema, table) in said else {}
+                of_lake = kinds.get((schema, table), {})
+                meant = [f"{name}::{kind} as {name}" for name, kind in of_lake.items() if kind in lake.KEPT_AS]
+                rows = (
+                    f"(select * replace ({', '.join(meant)}) from source.{schema}.{table})"
+                    if meant
+                    else f"source.{schema}.{table}"
+                )
                 chosen = ", ".join(keyed_hashes.expression(name, keys, of_columns.get(name, "")) for name in columns)
-                query = f"create table {schema}.{table} as select {chosen} from source.{schema}.{table}"
+                query = f"create table {schema}.{table} as select {chosen} from {rows}"
                 connection.execute(query, keyed_hashes.parameters(query, keys))
             comments.write(connection, {key: _with_hashes(one, keys) for key, one in said.items()})
         complete_views.write(connection)

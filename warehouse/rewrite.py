@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from ingestion import lake
 from ingestion.database import attached, literal
 from ingestion.errors import Permanent
 from ingestion.home import Home
@@ -31,8 +32,8 @@ class Usage:
 
 
 def usage(path: Path) -> Usage:
-    """Measure a DuckDB file; one that does not exist has no bytes."""
-    if not path.exists():
+    """Measure a DuckDB file; one that does not exist, or names a lake, has no bytes."""
+    if not path.exists() or lake.is_lake(path):
         return Usage(0, 0)
     with state.connect(path) as connection:
         found = state.rows(connection, "select block_size, free_blocks from pragma_database_size()")[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from ingestion import lake
 from ingestion.errors import Permanent
 from warehouse import dbt, state
 from warehouse.dbt import Declared
@@ -84,10 +85,12 @@ def check_built(build: Build) -> None:
 def read(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[Name, dict[str, str]]:
     """Read the tables and views of the layers, of the connected file or one that is attached."""
     found: dict[Name, dict[str, str]] = {}
+    meant = {kept: kind for kind, kept in lake.KEPT_AS.items()}
     for row in state.rows(connection, _COLUMNS, [database, [*LAYERS, CHANGED]]):
         columns = found.setdefault((row["schema_name"], row["table_name"]), {})
         if not row["is_view"]:
-            columns[row["column_name"]] = row["data_type"]
+            kind = str(row["data_type"])
+            columns[row["column_name"]] = meant.get(kind, kind) if row["is_in_lake"] else kind
     return found
 
 
@@ -191,7 +194,11 @@ _COLUMNS = """
             where
                 views.database_name = columns.database_name and views.schema_name = columns.schema_name
                 and views.view_name = columns.table_name
-        ) as is_view
+        ) as is_view,
+        exists (
+            select 1 from duckdb_databases() as databases
+            where databases.database_name = columns.database_name and databases.type = 'ducklake'
+        ) as is_in_lake
     from duckdb_columns() as columns
     where database_name = coalesce($1, current_database()) and list_contains($2, schema_name)
     order by schema_name, table_name, column_index

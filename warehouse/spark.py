@@ -178,7 +178,7 @@ def _write_state(build: Build, turn: Turn, nodes: Nodes) -> dict[str, dict[str, 
     files: dict[str, dict[str, str]] = {name: {} for name, _ in queries}
     with (
         state.connect(build.empty) as connection,
-        attached(connection, build.home.state, "state"),
+        attached(connection, build.state, "state"),
         attached(connection, build.file, "build") if build.file.exists() else nullcontext(),
     ):
         for (name, table), query in queries.items():

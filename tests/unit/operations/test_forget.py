@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from ingestion import bronze, compaction, forgotten, sources
+from ingestion import bronze, compaction, forgotten, lake, sources
 from ingestion.contract import read_contracts
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
@@ -284,3 +284,12 @@ def test_the_command_says_what_it_did(home: Home, monkeypatch: pytest.MonkeyPatc
     assert done.exit_code == 0 and "The receipt: " in done.output and "A source still has the person" in done.output
     assert _receipt(home)["reason"] == "asked by [forgotten]"
     assert run(main, ["forget", "7", "--check", "--value", "ann.lee@shop.example"]).exit_code == 0
+
+
+def test_nobody_is_forgotten_while_the_state_is_in_a_lake(home: Home) -> None:
+    before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
+    lake.write(home.lake, lake.Lake("lakes", "/files"))
+    with pytest.raises(Permanent, match="older snapshots would keep the person"):
+        forget.forget(home, Person("7"), BY)
+    home.lake.unlink()
+    assert {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()} == before

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingestion import bronze
+from ingestion import bronze, lake
 from ingestion.bronze import BatchRef
 from ingestion.home import Home
 from ingestion.land import silent
@@ -272,3 +272,10 @@ def test_damage_is_repaired_in_the_order_in_which_things_are_made(home: Home, mo
     monkeypatch.setattr(repair, "_repair_one", lambda _, one, *__: order.append(one.name) or "")
     assert run(home, *found) == []
     assert order == ["pin", "build", "d1", "b1", "state", "published", "kept"]
+
+
+def test_a_damaged_lake_is_left_where_it_is_and_told(home: Home) -> None:
+    lake.write(home.lake, lake.Lake("lakes", "/files"))
+    assert repair._clear_state(home, [Damage("state", home.state, "a file is gone")]) == []
+    told = repair._repair_one(home, Damage("state", home.state, "a file is gone"), [], HOUR, silent)
+    assert "a file is gone" in told and str(home.lake) in told and home.lake.exists()

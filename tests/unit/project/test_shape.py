@@ -67,9 +67,10 @@ def test_every_module_has_its_test_in_the_same_place() -> None:
     assert modules and alone == set()
 
 
-# The one module that runs dbt, the one that takes short ways through it, and the one that keeps what it parsed.
+# The one module that runs dbt, the one that attaches a lake for it, the one that takes short ways through it, and the one that keeps what it parsed.
 RUN_DBT = (
     Path("warehouse/dbt.py"),
+    Path("warehouse/dbt_lake.py"),
     Path("warehouse/dbt_shortcuts.py"),
     Path("warehouse/parsed.py"),
     Path("warehouse/spark_session.py"),

@@ -1,5 +1,6 @@
 """What one change does to a table, and how a build that holds every table becomes the state, without dbt."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -8,6 +9,7 @@ import pytest
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from warehouse import apply, shape
+from warehouse.applied import Replacement
 from warehouse.dbt import Change
 from warehouse.plan import Build, Plan
 
@@ -69,6 +71,24 @@ def test_a_match_may_be_an_expression(connection: duckdb.DuckDBPyConnection) -> 
 
 def test_no_match_replaces_the_table(connection: duckdb.DuckDBPyConnection) -> None:
     assert rows(connection, change({}, match="")) == [("b", "2026-01-02")]
+
+
+def test_a_lake_keeps_some_types_as_others() -> None:
+    one = replace(change({}, match=""), columns=("a", "b"), types=("HUGEINT", "BIGINT"))
+    replacement, table = Replacement(one, "build.records.orders"), ("records", "orders")
+    built = {table: {"a": "HUGEINT", "b": "BIGINT"}}
+    kept = {"HUGEINT": "DECIMAL(38,0)"}
+    (made,) = apply.statements(replacement, {("records", "other"): {}}, built, kept)
+    assert made.endswith("as select cast(a as DECIMAL(38,0)) as a, b from build.records.orders")
+    added = apply.statements(replace(replacement, scope="x"), {table: {"b": "BIGINT"}}, built, kept)
+    assert any(
+        statement.endswith("as select cast(a as DECIMAL(38,0)) as a, b from build.records.orders")
+        for statement in added
+    )
+    matched = replace(replacement, change=replace(one, match_table="keys"))
+    assert "alter table records.orders add column a DECIMAL(38,0)" in apply.statements(
+        matched, {table: {"b": "BIGINT"}}, built, kept
+    )
 
 
 def test_a_change_without_rows_on_either_side_takes_no_statement(

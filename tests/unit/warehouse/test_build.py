@@ -15,7 +15,7 @@ from ingestion.home import Home
 from ingestion.locks import hold
 from tests.pipeline.delivery import ORDER, land_rows
 from warehouse import build as building
-from warehouse import publish, state
+from warehouse import lakehouse, publish, state
 from warehouse.audit import Finding, Refused, Verdict
 from warehouse.build import Request
 from warehouse.difference import Difference
@@ -291,3 +291,31 @@ def test_what_is_built_aside_is_removed_also_after_an_error(
         with pytest.raises(Permanent, match="a broken model"):
             call()
         assert folders(home) == before
+
+
+def test_a_build_that_another_machine_overtakes_is_planned_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[str] = []
+    left = [building.Outcome(None), lakehouse.overtaken("b", "a"), lakehouse.overtaken("c", "b")]
+
+    def step(*_given: Any) -> building.Outcome:
+        result = left.pop()
+        if isinstance(result, building.Outcome):
+            return result
+        raise result
+
+    monkeypatch.setattr(building, "_build", step)
+    assert building.build(home, Request(), NOW, reported.append) == building.Outcome(None)
+    assert [one.endswith("planning again") for one in reported] == [True, True] and not left
+
+
+def test_a_build_that_is_overtaken_each_time_ends(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def step(*_given: Any) -> building.Outcome:
+        tried.append(1)
+        raise lakehouse.overtaken("b", "a")
+
+    monkeypatch.setattr(building, "_build", step)
+    with pytest.raises(Permanent, match="`clearwell build` plans again"):
+        building.build(home, Request(), NOW)
+    assert len(tried) == building._TRIES

@@ -1,0 +1,191 @@
+"""Open a DuckLake: tables in Parquet files, listed by a catalog in Postgres, which several machines change and read at once.
+
+A home whose state is in a lake has a small file in the place of the state, which names the lake. The catalog's address is that
+of a connection, and never written to a file.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+
+from ingestion import connections
+from ingestion.errors import Broken, Permanent, Transient
+from ingestion.home import LAKE, Home
+
+S3 = "s3://"
+# Types that Parquet does not have, and the ones that they are kept as. No model declares one of the latter.
+KEPT_AS = {"HUGEINT": "DECIMAL(38,0)"}
+# What a session that people type SQL in turns off, and a lake needs until it is attached.
+_AFTERWARDS = ("enable_external_access", "temp_directory")
+_INSTALL = "install it: `make lake`, or pip install 'clearwell[lake]'"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A lake: the connection of its catalog, the folder or S3 address of its files, and one of its snapshots, or none for the last."""
+
+    catalog: str
+    files: str
+    snapshot: int | None = None
+
+    @property
+    def is_in_s3(self) -> bool:
+        return self.files.startswith(S3)
+
+
+def is_lake(path: Path) -> bool:
+    """Say whether a path is that of a file that names a lake, and not of a DuckDB file."""
+    return path.suffix == LAKE
+
+
+def read(path: Path) -> Lake:
+    """Read the file that names a lake."""
+    try:
+        return Lake(**json.loads(path.read_text()))
+    except (TypeError, ValueError) as error:
+        raise Broken(
+            "the file that names the state's lake cannot be read",
+            where=str(path),
+            todo="delete it and run `clearwell lake use CONNECTION FILES` again",
+        ) from error
+
+
+def write(path: Path, lake: Lake) -> None:
+    """Write the file that names a lake."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(asdict(lake), indent=1) + "\n")
+    part.replace(path)
+
+
+def create(lake: Lake) -> None:
+    """Create the lake in its catalog's database, unless it is there. Other files than those the catalog names are Permanent."""
+    with duckdb.connect() as connection:
+        _attach(connection, lake, "lake", f"data_path {_literal(lake.files)}")
+
+
+def connected(
+    path: Path, *, read_only: bool, config: Mapping[str, str], spill: Path, snapshot: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Connect to a lake, whose tables are then those of the connection. A reader sees one snapshot: the last, if none is given."""
+    later = {name: config[name] for name in _AFTERWARDS if name in config}
+    connection = duckdb.connect(
+        config={"temp_directory": str(spill), **{k: v for k, v in config.items() if k not in later}}
+    )
+    try:
+        attach(connection, path, path.stem, read_only=read_only, snapshot=snapshot)
+        connection.execute(f"use {path.stem}")
+        if later:
+            connection.execute(f"set allowed_directories = [{_literal(read(path).files)}]")
+        for name, value in later.items():
+            connection.execute(f"set {name} = {_literal(value)}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool = True, snapshot: int | None = None
+) -> None:
+    """Attach a lake under a name. A reader sees one snapshot: that of the file or the one given, else the last."""
+    lake = read(path)
+    if not read_only:
+        _attach(connection, lake, name)
+        return
+    snapshot = lake.snapshot if snapshot is None else snapshot
+    if snapshot is None:
+        _attach(connection, lake, name, "read_only")
+        ((snapshot,),) = connection.execute(f"select id from {name}.current_snapshot()").fetchall()
+        connection.execute(f"detach {name}")
+    _attach(connection, lake, name, "read_only", f"snapshot_version {snapshot}")
+
+
+def is_connected(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Say whether the connection's own tables are those of a lake."""
+    query = "select type from duckdb_databases() where database_name = current_database()"
+    return bool(connection.execute(query).fetchall()[0][0] == "ducklake")
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, *options: str) -> None:
+    address = connections.find(lake.catalog, Home.from_environment())
+    with _told(lake, address):
+        for extension in ("ducklake", "postgres_scanner", *(["httpfs"] if lake.is_in_s3 else [])):
+            connection.execute(f"load {_literal(_extension(extension))}")
+        if lake.is_in_s3:
+            connection.execute(_s3_secret(os.environ))
+        connection.execute(
+            f"attach {_literal(f'ducklake:postgres:{address.url}')} as {name}"
+            + (f" ({', '.join(options)})" if options else "")
+        )
+
+
+def _extension(name: str) -> str:
+    """Return the file of an extension of DuckDB, which a package of the same version brings: nothing is downloaded."""
+    found = find_spec(f"duckdb_extension_{name}")
+    folders = found.submodule_search_locations if found else None
+    file = Path(next(iter(folders or [""]))) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    if not folders or not file.is_file():
+        raise Permanent(
+            f"the state is in a lake, but DuckDB's extension {name} {duckdb.__version__} is not installed",
+            todo=_INSTALL,
+        )
+    return str(file)
+
+
+def _s3_secret(env: Mapping[str, str]) -> str:
+    """Return the statement that gives DuckDB the usual variables of S3. Without a key, that is Permanent."""
+    given = {
+        "key_id": env.get("AWS_ACCESS_KEY_ID"),
+        "secret": env.get("AWS_SECRET_ACCESS_KEY"),
+        "session_token": env.get("AWS_SESSION_TOKEN"),
+        "region": env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION"),
+    }
+    if not given["key_id"] or not given["secret"]:
+        raise Permanent(
+            "the lake's files are in S3, but there is no key for it",
+            where="AWS_ACCESS_KEY_ID",
+            todo="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: a lake reads no profile and no role",
+        )
+    parts = [f"{name} {_literal(value)}" for name, value in given.items() if value]
+    endpoint = urlsplit(env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or "")
+    if endpoint.netloc:
+        parts += [f"endpoint {_literal(endpoint.netloc)}", "url_style 'path'", f"use_ssl {endpoint.scheme == 'https'}"]
+    return f"create or replace secret lake (type s3, {', '.join(parts)})"
+
+
+@contextmanager
+def _told(lake: Lake, address: connections.Address) -> Iterator[None]:
+    """Report what DuckDB cannot open, without its message: it repeats the catalog's address, with the password."""
+    try:
+        yield
+    except duckdb.Error as error:
+        said = str(error).replace(address.url, "…")
+        if "does not match existing data path" in said:
+            raise Permanent(
+                "the lake of this catalog has its files elsewhere",
+                where=lake.files,
+                todo="name the place that the other machines name, or another database for another lake",
+            ) from None
+        if "Unable to connect to Postgres" in said:
+            raise Transient(
+                "the catalog of the state's lake did not answer",
+                where=address.given_as,
+                todo=f"check {address.given_as} and that its server runs, and run the same command again",
+            ) from None
+        raise Permanent(
+            f"the state's lake cannot be opened: {said.splitlines()[0]}",
+            where=f"{lake.catalog}, {lake.files}",
+            todo="`clearwell lake use CONNECTION FILES` creates a lake that does not exist yet",
+        ) from None
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
