@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
@@ -23,7 +24,7 @@ S3 = "s3://"
 # Types that Parquet does not have, and the ones that they are kept as. No model declares one of the latter.
 KEPT_AS = {"HUGEINT": "DECIMAL(38,0)"}
 # What a session that people type SQL in turns off, and a lake needs until it is attached.
-_AFTERWARDS = ("enable_external_access", "temp_directory")
+_ACCESS = "enable_external_access"
 _INSTALL = "install it: `make lake`, or pip install 'clearwell[lake]'"
 
 
@@ -75,17 +76,16 @@ def connected(
     path: Path, *, read_only: bool, config: Mapping[str, str], spill: Path, snapshot: int | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Connect to a lake, whose tables are then those of the connection. A reader sees one snapshot: the last, if none is given."""
-    later = {name: config[name] for name in _AFTERWARDS if name in config}
-    connection = duckdb.connect(
-        config={"temp_directory": str(spill), **{k: v for k, v in config.items() if k not in later}}
-    )
+    given: dict[str, Any] = {"temp_directory": str(spill), **config}
+    access = given.pop(_ACCESS, "true")
+    connection = duckdb.connect(config=given)
     try:
+        connection.execute("set enable_progress_bar = false")
         attach(connection, path, path.stem, read_only=read_only, snapshot=snapshot)
         connection.execute(f"use {path.stem}")
-        if later:
+        if access == "false":
             connection.execute(f"set allowed_directories = [{_literal(read(path).files)}]")
-        for name, value in later.items():
-            connection.execute(f"set {name} = {_literal(value)}")
+            connection.execute(f"set {_ACCESS} = false")
     except BaseException:
         connection.close()
         raise

@@ -60,7 +60,7 @@ def builds(path: Path) -> list[Snapshot]:
         raise Permanent(
             "only a state that is in a lake has earlier builds",
             where=str(path),
-            todo="`clearwell builds list` and `clearwell builds restore` show readers one of the last published states; "
+            todo="`clearwell builds restore ID --reason TEXT` shows readers one of the last published states; "
             "docs/lakehouse.md says how to use a lake",
         )
     with state.connect(path) as connection:

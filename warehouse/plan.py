@@ -268,6 +268,7 @@ def _save(home: Home, plan: Plan, manifests: Iterable[Manifest]) -> None:
 
 def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
     """Write a plan for a full build of exactly the state's batches, held ones included. Its result must equal the state."""
+    base = state.last_build(home.state)
     # The ledger as well: a row lost from the list of batches must not go unnoticed.
     taken = {
         row["batch_id"]
@@ -278,7 +279,7 @@ def make_same_plan(home: Home, build_id: str, now: datetime) -> Plan:
     entering = tuple(sorted(manifest.batch_id for manifest in manifests))
     query = "select batch_id, cause from ops.held where batch_id = broken_batch_id and cause <> 'refused_records'"
     held = {row["batch_id"]: row["cause"] for row in state.read(home.state, "ops.held", query)}
-    plan = Plan(build_id, state.last_build(home.state), 0, True, "recount", now.isoformat(), entering, (), held)
+    plan = Plan(build_id, base, 0, True, "recount", now.isoformat(), entering, (), held)
     _save(home, plan, manifests)
     return plan
 

