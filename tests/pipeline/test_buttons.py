@@ -190,7 +190,8 @@ class Desk:
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Yield a home whose Airflow runs a checkout with the stopping check, and whose first build is published."""
     checkout = tmp_path / "checkout"
-    for folder in ("cli", "dags", "dbt_project", "demo", "ingestion", "operations", "warehouse"):
+    folders = ("cli", "control_room", "dags", "dbt_project", "demo", "ingestion", "operations", "plugins", "warehouse")
+    for folder in folders:
         shutil.copytree(
             ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("target", "logs", "__pycache__")
         )
