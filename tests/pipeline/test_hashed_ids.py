@@ -91,6 +91,7 @@ def test_nothing_that_readers_get_or_that_is_told_has_an_id_or_the_key(built: tu
     assert not [path for path in home.root.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
+@pytest.mark.long
 def test_published_tables_agree_with_the_state_and_a_full_build_with_both(built: tuple[Home, Told]) -> None:
     home, told = built
     assert ledger.recount(home) == ([], True)

@@ -212,6 +212,7 @@ def test_one_step_of_the_funnel_breaks(weeks: tuple[Home, Clicks], home: Home) -
     assert found == pytest.approx((clicks.bought_share(DAYS), expected), abs=2e-6)
 
 
+@pytest.mark.long
 def test_half_of_the_clicks_are_missing(weeks: tuple[Home, Clicks], home: Home) -> None:
     _, usual = weeks
     clicks = Clicks(home.landing, share=0.45)
@@ -238,6 +239,7 @@ def test_landings_of_orders_succeed_with_nothing(shop: Home, home: Home) -> None
     assert "empty:order_items" in {one.key for one in group.implied}
 
 
+@pytest.mark.long
 def test_amounts_are_off_by_one_percent(shop: Home, home: Home) -> None:
     """The copy that is read has other amounts than the primary. The clicks of the day are as ever."""
     home = replace(home, shop_url=database(shop, "dear", "copy"), primary_url=home.shop_url)
