@@ -181,6 +181,16 @@ def sold(shop: Home) -> Home:
     return shop
 
 
+@pytest.fixture(scope="module")
+def published(sold: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with a published day, and the batches of the next."""
+    home = Home(tmp_path_factory.mktemp("published"), sold.landing, sold.database_url())
+    land(home, FIRST, SECOND)
+    warehouse.build(home, warehouse.Request(), NOW)
+    land(home, SECOND, END)
+    return home
+
+
 @pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
 def test_an_ingest_killed_anywhere_lands_the_same_batches(sold: Home, tmp_path: Path, spread: int) -> None:
     window, report = Window.parse(FIRST, SECOND), tmp_path / "steps"
@@ -228,8 +238,8 @@ def records(home: Home) -> Counter[str]:
 
 
 @pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
-def test_a_publish_killed_anywhere_ends_in_the_same_state(sold: Home, tmp_path: Path, spread: int) -> None:
-    home, build_id = audited(sold, tmp_path, warehouse.Request())
+def test_a_publish_killed_anywhere_ends_in_the_same_state(published: Home, tmp_path: Path, spread: int) -> None:
+    home, build_id = audited(published, tmp_path, warehouse.Request())
     expected = killed_and_failed(home, build_id, tmp_path, spread)
     hit = copied(home, tmp_path / "committed")
     dies_once_committed(hit, build_id)
@@ -243,18 +253,15 @@ def test_a_publish_killed_anywhere_ends_in_the_same_state(sold: Home, tmp_path: 
 
 @pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
 def test_a_full_build_killed_anywhere_while_it_becomes_the_state_ends_in_the_same_state(
-    sold: Home, tmp_path: Path, spread: int
+    published: Home, tmp_path: Path, spread: int
 ) -> None:
-    home, build_id = audited(sold, tmp_path, warehouse.Request(full=True, reason="test"))
+    home, build_id = audited(published, tmp_path, warehouse.Request(full=True, reason="test"))
     killed_and_failed(home, build_id, tmp_path, spread)
 
 
-def audited(sold: Home, tmp_path: Path, request: warehouse.Request) -> tuple[Home, str]:
+def audited(published: Home, tmp_path: Path, request: warehouse.Request) -> tuple[Home, str]:
     """Return a home with a published day, and an audited build of the next, whose transform and audit were killed once each."""
-    home = Home(tmp_path / "home", sold.landing, sold.database_url())
-    land(home, FIRST, SECOND)
-    warehouse.build(home, warehouse.Request(), NOW)
-    land(home, SECOND, END)
+    home = copied(published, tmp_path / "home")
     planned = warehouse.plan(home, request, NOW.replace(hour=13))
     assert planned
     kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.transform, home, planned.build_id)
