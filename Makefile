@@ -59,7 +59,7 @@ down: setup  ## stop what `make up` started
 	@$(BIN)/clearwell down
 
 test: setup  ## every test but the long ones
-	@echo "Over twenty minutes on two quiet cores; the last column says how much is done"
+	@echo "Some twenty minutes on two quiet cores; the last column says how much is done"
 	@$(BIN)/pytest -m "not long and not spark and not lake" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: setup  ## the tests that take minutes
