@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ingestion import bronze, faults
 from ingestion.addresses import shown
@@ -28,9 +27,10 @@ from ingestion.window import DAY, Window
 def land(run: Run, contract: Contract) -> Batches:
     """Land what is new in a window, and in the days before it that may still get late files."""
     location = locations.location_of(contract)
-    with Upcoming() as upcoming, TemporaryDirectory(prefix="clearwell-") as copies:
+    # copies of a landing that is killed are deleted with its other strays
+    with Upcoming() as upcoming, bronze.staged(run.home, f"{contract.dataset}-copies") as copies:
         batches = Batches(run, contract, shown(location), upcoming)
-        files = _Landing(run, contract, location, batches, Path(copies))
+        files = _Landing(run, contract, location, batches, copies)
         for part in _parts(run, contract, location):
             files.land(part)
     batches.expect_records()
