@@ -305,11 +305,23 @@ def test_airflow_loads_the_plugin_and_the_page_only_when_it_is_asked_for():
     (view,) = ours.external_views
     assert view in plugins_manager._get_ui_plugins()[0]
     assert view["href"] == page["url_prefix"].lstrip("/") + "/"
-    # each process of Airflow imports the file
-    tree = ast.parse(Path(inspect.getfile(type(ours))).read_text())
-    names = {one.name for node in tree.body if isinstance(node, ast.Import) for one in node.names}
-    names |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert names == {"asyncio", "importlib", "typing", "airflow.plugins_manager"}
+    # each process of Airflow imports the file, and what it imports at its top
+    assert imported(Path(inspect.getfile(type(ours)))) == {
+        "asyncio",
+        "importlib",
+        "typing",
+        "airflow.plugins_manager",
+        "dags.deadlines",
+    }
+    deadlines = Path(inspect.getfile(ours.deadline_references[0]))
+    assert imported(deadlines) == {"datetime", "typing", "airflow.sdk.definitions.deadline"}
+
+
+def imported(path: Path) -> set[str]:
+    """Return the names of the modules that a file imports at its top."""
+    body = ast.parse(path.read_text()).body
+    names = {one.name for node in body if isinstance(node, ast.Import) for one in node.names}
+    return names | {str(node.module) for node in body if isinstance(node, ast.ImportFrom)}
 
 
 def test_the_plugin_passes_requests_on_to_the_page(client):
