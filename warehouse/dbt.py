@@ -464,7 +464,9 @@ def _invoke(
     given: Mapping[str, str] | None = None,
     built: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
-    return [_result(one) for one in _run(build, command, *more, project=project, given=given, built=built)]
+    results = [_result(one) for one in _run(build, command, *more, project=project, given=given, built=built)]
+    # dbt_project.yml has a hook, which precedes models and tests
+    return [one for one in results if one.kind != "operation"]
 
 
 def _run(
