@@ -70,7 +70,8 @@ def event(at: datetime = AT, **facets: object) -> events.RunEvent:
 
 
 def written(home: Home) -> list[dict]:
-    return [json.loads(line) for path in events.folder(home).glob("*.jsonl") for line in path.read_text().splitlines()]
+    files = sorted(events.folder(home).glob("*.jsonl"))
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
 def test_events_are_lines_of_their_month(home: Home) -> None:
