@@ -13,6 +13,7 @@ import duckdb
 
 from ingestion import faults, lake, locks
 from ingestion.errors import Permanent
+from ingestion.sql import literal
 
 Row = dict[str, Any]
 Opened = TypeVar("Opened")
@@ -95,11 +96,6 @@ def attached(
             connection.execute(f"detach {name}")
         raise
     connection.execute(f"detach {name}")
-
-
-def literal(path: Path) -> str:
-    """Quote a path as an SQL literal, for a statement that takes no parameters."""
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 @contextmanager

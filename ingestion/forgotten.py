@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 
 from ingestion import bronze
 from ingestion.contract import Contract, read_contracts
-from ingestion.database import literal
 from ingestion.home import Home
 from ingestion.locks import hold, share
 from ingestion.manifest import Manifest
 from ingestion.names import BAD_ROW, RECORD_NO, text_in_raw
 from ingestion.parquet import rewrite
+from ingestion.sql import literal
 
 # The text that stands for a record begins so; the receipt's id follows. The macro `forgotten_mark` has it too.
 MARK = '"forgotten: receipt '

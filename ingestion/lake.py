@@ -19,6 +19,7 @@ import duckdb
 from ingestion import connections
 from ingestion.errors import Broken, Permanent, Transient
 from ingestion.home import LAKE, Home
+from ingestion.sql import literal
 
 S3 = "s3://"
 # Types that Parquet does not have, and the ones that they are kept as. No model declares one of the latter.
@@ -69,7 +70,7 @@ def write(path: Path, lake: Lake) -> None:
 def create(lake: Lake) -> None:
     """Create the lake in its catalog's database, unless it is there. Other files than those the catalog names are Permanent."""
     with duckdb.connect() as connection:
-        _attach(connection, lake, "lake", f"data_path {_literal(lake.files)}")
+        _attach(connection, lake, "lake", f"data_path {literal(lake.files)}")
 
 
 def connected(
@@ -84,7 +85,7 @@ def connected(
         attach(connection, path, path.stem, read_only=read_only, snapshot=snapshot)
         connection.execute(f"use {path.stem}")
         if access == "false":
-            connection.execute(f"set allowed_directories = [{_literal(read(path).files)}]")
+            connection.execute(f"set allowed_directories = [{literal(read(path).files)}]")
             connection.execute(f"set {_ACCESS} = false")
     except BaseException:
         connection.close()
@@ -103,9 +104,14 @@ def attach(
     snapshot = lake.snapshot if snapshot is None else snapshot
     if snapshot is None:
         _attach(connection, lake, name, "read_only")
-        ((snapshot,),) = connection.execute(f"select id from {name}.current_snapshot()").fetchall()
+        snapshot = current_snapshot(connection, name)
         connection.execute(f"detach {name}")
     _attach(connection, lake, name, "read_only", f"snapshot_version {snapshot}")
+
+
+def current_snapshot(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Return the snapshot of a lake that a connection sees under a name."""
+    return int(connection.execute(f"select id from {name}.current_snapshot()").fetchall()[0][0])
 
 
 def is_connected(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -118,11 +124,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, *optio
     address = connections.find(lake.catalog, Home.from_environment())
     with _told(lake, address):
         for extension in ("ducklake", "postgres_scanner", *(["httpfs"] if lake.is_in_s3 else [])):
-            connection.execute(f"load {_literal(_extension(extension))}")
+            connection.execute(f"load {literal(_extension(extension))}")
         if lake.is_in_s3:
             connection.execute(_s3_secret(os.environ))
         connection.execute(
-            f"attach {_literal(f'ducklake:postgres:{address.url}')} as {name}"
+            f"attach {literal(f'ducklake:postgres:{address.url}')} as {name}"
             + (f" ({', '.join(options)})" if options else "")
         )
 
@@ -154,10 +160,10 @@ def _s3_secret(env: Mapping[str, str]) -> str:
             where="AWS_ACCESS_KEY_ID",
             todo="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: a lake reads no profile and no role",
         )
-    parts = [f"{name} {_literal(value)}" for name, value in given.items() if value]
+    parts = [f"{name} {literal(value)}" for name, value in given.items() if value]
     endpoint = urlsplit(env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or "")
     if endpoint.netloc:
-        parts += [f"endpoint {_literal(endpoint.netloc)}", "url_style 'path'", f"use_ssl {endpoint.scheme == 'https'}"]
+        parts += [f"endpoint {literal(endpoint.netloc)}", "url_style 'path'", f"use_ssl {endpoint.scheme == 'https'}"]
     return f"create or replace secret lake (type s3, {', '.join(parts)})"
 
 
@@ -185,7 +191,3 @@ def _told(lake: Lake, address: connections.Address) -> Iterator[None]:
             where=f"{lake.catalog}, {lake.files}",
             todo="`clearwell lake use CONNECTION FILES` creates a lake that does not exist yet",
         ) from None
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

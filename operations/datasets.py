@@ -19,13 +19,13 @@ import duckdb
 from ingestion import bronze, connections, releases, sources
 from ingestion.addresses import is_http, is_sftp, shown, split_http
 from ingestion.contract import PROJECT, Contract, read_contracts, say_duration
-from ingestion.database import literal
 from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.names import is_path, source_columns, steps_of, top_of, unfit
 from ingestion.sources import database_tables, locations, s3
+from ingestion.sql import literal
 from ingestion.times import clock_of
 from ingestion.window import DAY, Window, parse_time
 from operations import samples

@@ -26,7 +26,7 @@ import duckdb
 
 from ingestion import bronze, compacted, compaction, faults, forgotten, lake
 from ingestion.contract import Contract, read_contracts
-from ingestion.database import attached, literal, spill_folder
+from ingestion.database import attached, spill_folder
 from ingestion.errors import Permanent, Transient
 from ingestion.forgotten import Changes
 from ingestion.home import Home
@@ -36,6 +36,7 @@ from ingestion.manifest import Manifest
 from ingestion.names import BAD_ROW, BRONZE_BATCH, RECORD_NO
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Target
+from ingestion.sql import literal
 from operations.decide import By
 from operations.traces import LONG, Traces, blank_file, blank_tables, search
 from warehouse import build as builds
@@ -475,7 +476,7 @@ def _is_person(contract: Contract, layout: Manifest, traces: Traces) -> str:
     tests = []
     for column, values in traces.ids.items():
         if text := forgotten.id_text(contract, layout, column):
-            listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+            listed = ", ".join(map(literal, values))
             tests.append(f"coalesce({text} in ({listed}), false)")
     return f"({' or '.join(tests) or 'false'})"
 

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from ingestion import faults
 from ingestion.bronze import force_to_disk
 from ingestion.forgotten import BLANK
+from ingestion.sql import literal
 from warehouse import state
 
 # A shorter value may stand for something else in a text.
@@ -135,12 +136,12 @@ class _Look:
 
     def sql(self, text: str) -> str:
         """Return the condition that an SQL text matches."""
-        matches = f"regexp_matches({text}, {_quoted(self.pattern)})"
+        matches = f"regexp_matches({text}, {literal(self.pattern)})"
         if len(self._parts) > _FEW:
             return matches
         folded = f"lower({text})" if self.ignores_case else text
         parts = (one.decode().lower() if self.ignores_case else one.decode() for one in self._parts)
-        return f"(({' or '.join(f'contains({folded}, {_quoted(one)})' for one in parts)}) and {matches})"
+        return f"(({' or '.join(f'contains({folded}, {literal(one)})' for one in parts)}) and {matches})"
 
 
 def _written(values: Iterable[str]) -> frozenset[str]:
@@ -168,10 +169,6 @@ def _written(values: Iterable[str]) -> frozenset[str]:
 
 def _either(texts: Iterable[str]) -> str:
     return "|".join(re.escape(one) for one in sorted(texts, key=lambda one: (-len(one), one)))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 # --- search ---
@@ -225,7 +222,7 @@ def conditions(connection: duckdb.DuckDBPyConnection, traces: Traces) -> Iterato
             found = columns.setdefault((schema, table), [])
             found.append(traces.sql(f'"{name}"::varchar'))
             if kind == "VARCHAR" and (ids := traces.ids.get(name.lower())):
-                found.append(f'"{name}" in ({", ".join(map(_quoted, ids))})')
+                found.append(f'"{name}" in ({", ".join(map(literal, ids))})')
     for (schema, table), found in columns.items():
         yield schema, table, " or ".join(f"({one})" for one in found)
 
@@ -294,7 +291,7 @@ def blank_tables(connection: duckdb.DuckDBPyConnection, schema: str, tables: Ite
         for name in names:
             new = f'"{name}"'
             for pattern in traces.patterns * 2:
-                new = f"regexp_replace({new}, {_quoted(pattern)}, '\\1{BLANK}\\2', 'g')"
+                new = f"regexp_replace({new}, {literal(pattern)}, '\\1{BLANK}\\2', 'g')"
             where = traces.sql(f'"{name}"')
             found = connection.execute(f'update {schema}."{table}" set "{name}" = {new} where {where}').fetchone()
             changed += found[0] if found else 0

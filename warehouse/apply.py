@@ -118,7 +118,8 @@ def change_tables(
     # DuckDB takes a table filled in this transaction for empty, and would load all of it into memory to find its rows.
     connection.execute("set disabled_optimizers = 'build_side_probe_side'")
     with attached(connection, build.file, "build"), _transaction(connection, build):
-        if is_state and lake.is_lake(build.home.state):
+        is_in_lake = is_state and lake.is_lake(build.home.state)
+        if is_in_lake:
             lakehouse.claim(connection, build.plan().base, build.build_id)
         had, built = shape.read(connection), shape.read(connection, "build")
         changes += [_kept(name, built["ops", name]) for name in KEPT if ("ops", name) in built]
@@ -126,7 +127,7 @@ def change_tables(
             connection.execute(f"drop {'table' if had.pop(table) else 'view'} {'.'.join(table)}")
         replaced = replacements(connection, changes, built)
         for one in replaced:
-            for statement in statements(one, had, built, lake.KEPT_AS if lake.is_connected(connection) else {}):
+            for statement in statements(one, had, built, lake.KEPT_AS if is_in_lake else {}):
                 connection.execute(statement)
         # all rows of a new table are the build's
         applied.check_tables(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from ingestion.sql import literal
 from warehouse.dbt import Change
 
 
@@ -58,14 +59,10 @@ def _statements(there: Comments, comments: Comments) -> Iterator[str]:
             continue
         schema, table = key
         if comment.table and comment.table != there[key].table:
-            yield f"comment on table {schema}.{table} is {_literal(comment.table)}"
+            yield f"comment on table {schema}.{table} is {literal(comment.table)}"
         for name, said in there[key].columns.items():
             if (wanted := comment.columns.get(name.lower())) and wanted != said:
-                yield f'comment on column {schema}.{table}."{name}" is {_literal(wanted)}'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+                yield f'comment on column {schema}.{table}."{name}" is {literal(wanted)}'
 
 
 _TABLES = """

@@ -7,7 +7,7 @@ of their own, so that they are true whenever `ops.gold_completeness` is.
 import duckdb
 
 from ingestion import lake
-from ingestion.database import literal
+from ingestion.sql import literal
 from warehouse import state
 
 SCHEMA = "gold_complete"
@@ -22,12 +22,13 @@ def write(connection: duckdb.DuckDBPyConnection) -> None:
     if "row_date" not in columns:
         return
     connection.execute(f"create schema {SCHEMA}")
+    has_comments = not lake.is_connected(connection)  # a lake has none on columns of views
     for row in state.rows(connection, _DATED):
         connection.execute(
             _VIEW.format(schema=SCHEMA, table=row["gold_table"], name=literal(row["gold_table"]), date=row["row_date"])
         )
         connection.execute(_COMMENT.format(schema=SCHEMA, table=row["gold_table"]))
-        if not lake.is_connected(connection):  # a lake has no comments on columns of views
+        if has_comments:
             connection.execute(_COMMENTS.format(schema=SCHEMA, table=row["gold_table"]))
 
 

@@ -84,7 +84,7 @@ def pin(path: Path, base: str, build_id: str, pinned: Path) -> None:
     with state.connect(path) as connection:
         if (last := _last(connection)) != base:
             raise overtaken(build_id, last)
-        ((snapshot,),) = connection.execute(f"select id from {_name(connection)}.current_snapshot()").fetchall()
+        snapshot = lake.current_snapshot(connection, _name(connection))
     lake.write(pinned, replace(lake.read(path), snapshot=snapshot))
 
 

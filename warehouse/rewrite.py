@@ -9,10 +9,11 @@ from pathlib import Path
 import duckdb
 
 from ingestion import lake
-from ingestion.database import attached, literal
+from ingestion.database import attached
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import Report, silent
+from ingestion.sql import literal
 from warehouse import comments, state
 
 # A state that is restated every day has a quarter of free blocks: the next build fills them.

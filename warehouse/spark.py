@@ -18,9 +18,10 @@ from typing import Any
 import duckdb
 
 from ingestion.contract import PROJECT
-from ingestion.database import attached, literal
+from ingestion.database import attached
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.land import Report
+from ingestion.sql import literal
 from warehouse import dbt, spark_session, state
 from warehouse.applied import is_on
 from warehouse.dbt import Result, replaced_by

@@ -21,6 +21,7 @@ from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.names import BRONZE_BATCH, IS_DELETED, RECORD_NO, text_in_raw
 from ingestion.sources.decisions import Target
+from ingestion.sql import literal
 from ingestion.window import Window
 
 Key = tuple[str, ...]
@@ -84,7 +85,7 @@ class Known:
         batches = self._batches_of(dataset)
         found = {one.window for one in batches.manifests}
         if batches.entered:
-            query = _WINDOWS.format(*map(_literal, (dataset, _naive(span.start), _naive(span.end))))
+            query = _WINDOWS.format(*map(literal, (dataset, _naive(span.start), _naive(span.end))))
             rows = self._connection.execute(query).fetchall()
             found |= {Window(*(moment.replace(tzinfo=UTC) for moment in row)) for row in rows}
         return sorted(one for one in found if one.start < span.end and one.end > span.start)
@@ -94,7 +95,7 @@ class Known:
         batches = self._batches_of(dataset)
         found = [one for one in batches.manifests if not one.part]
         if batches.entered:
-            rows = self._connection.execute(_LATEST.format(_literal(dataset))).fetchall()
+            rows = self._connection.execute(_LATEST.format(literal(dataset))).fetchall()
             refs = [bronze.BatchRef(dataset, day, batch_id) for day, batch_id in rows]
             found += bronze.readable(self._home, refs, partial(bronze.verify, self._home, anew=False))
         return max(found, key=lambda one: (one.landed_at, one.batch_id), default=None)
@@ -142,7 +143,7 @@ class Known:
         if not self._has(held):
             return []
         if on:
-            where = f"record_date >= {_literal(on.start.date())} and record_date < {_literal(on.end.date())}"
+            where = f"record_date >= {literal(on.start.date())} and record_date < {literal(on.end.date())}"
         elif of:
             as_ours = ", ".join(
                 f"{_quoted(theirs)} as {_quoted(ours)}" for ours, theirs in zip(of.columns, of.names, strict=True)
@@ -251,7 +252,7 @@ class Known:
             tables = {f"{schema}.{name}" for schema, name in self._connection.execute(_TABLES).fetchall()}
             is_in_state = f"records.{dataset}" in tables
             entered, unparsed = (
-                {row[0] for row in self._connection.execute(query.format(_literal(dataset))).fetchall()}
+                {row[0] for row in self._connection.execute(query.format(literal(dataset))).fetchall()}
                 if is_in_state
                 else set()
                 for query in (_ENTERED, _UNPARSED)
@@ -275,12 +276,12 @@ class Known:
         )
         day = f"cast({event_time} as date)"
         deleted = IS_DELETED if manifest.part == "gone" else "false"
-        batch_id, is_of_source = _literal(manifest.batch_id), manifest.source not in _NOT_OF_THE_SOURCE
+        batch_id, is_of_source = literal(manifest.batch_id), manifest.source not in _NOT_OF_THE_SOURCE
         for path in bronze.parquet_files(self._home, manifest):
             self._connection.execute(
                 f"insert into waiting_{contract.dataset} "
                 f"select {key}, {version}, {deleted}, {is_current}, {is_of_source}, {day}, {batch_id}, {RECORD_NO} "
-                f"from read_parquet({_literal(path)}) {f'where {BRONZE_BATCH} = {batch_id}' if compacted.is_shared(path) else ''}"
+                f"from read_parquet({literal(path)}) {f'where {BRONZE_BATCH} = {batch_id}' if compacted.is_shared(path) else ''}"
             )
 
 
@@ -323,12 +324,8 @@ def _of_state(contract: Contract) -> str:
     """
 
 
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
-
-
 def _rows_of(files: Sequence[str]) -> str:
-    return f"read_parquet([{', '.join(map(_literal, files))}], union_by_name = true)"
+    return f"read_parquet([{', '.join(map(literal, files))}], union_by_name = true)"
 
 
 def _without(table: str, key: Key, here: Sequence[str], names: Names) -> str:

@@ -21,6 +21,7 @@ from ingestion.sources import copied, counts
 from ingestion.sources.counts import Count
 from ingestion.sources.database_rows import quoted
 from ingestion.sources.table_queries import OpenTable
+from ingestion.sql import literal
 from ingestion.window import Window
 
 # Records and money by date and currency. All text, as in bronze.
@@ -233,7 +234,7 @@ def _currency_at_source(way: Counting) -> str:
     name = _currency(table.contract) if way.amount else None
     column = table.contract.column(name)
     if column and column.constant is not None:
-        return _text(column.constant).replace("%", "%%")
+        return literal(column.constant).replace("%", "%%")
     if not name or name not in table.named:
         return "null::text"
     # C: another collation may take different texts for equal. A char(3) has blanks at its end.
@@ -244,7 +245,7 @@ def _typed_at_source(table: OpenTable, name: str) -> str:
     """Return a column's value as the contract's type has it: a number is rounded to its decimals, and null if it does not fit."""
     column = next(one for one in table.contract.columns if one.name == name)
     if column.constant is not None:
-        text = _text(column.constant).replace("%", "%%")
+        text = literal(column.constant).replace("%", "%%")
     elif name in table.named:
         text = f"r0.{quoted(table.named[name])}::text"
     else:
@@ -302,7 +303,7 @@ def _in_files(way: Counting, taken: Mapping[str, Taken]) -> str:
     column = table.contract.column(name)
     currency = "cast(null as varchar)"
     if column and column.constant is not None:
-        currency = _text(column.constant)
+        currency = literal(column.constant)
     elif name and name in table.named:
         currency = f"rtrim({at(way.currency_at, table.named[name])}, ' ')"
     columns = [f"{day} as clearwell_day", f"{currency} as clearwell_currency"]
@@ -334,7 +335,7 @@ def _in_files(way: Counting, taken: Mapping[str, Taken]) -> str:
 def _typed(table: OpenTable, name: str, at: Any) -> str:
     column = next(one for one in table.contract.columns if one.name == name)
     if column.constant is not None:
-        text = _text(column.constant)
+        text = literal(column.constant)
     elif name in table.named:
         text = at(0, table.named[name])
     else:
@@ -416,10 +417,6 @@ def _duckdb_type(data_type: str) -> str:
         return "varchar" if data_type == "json" else data_type
     digits, decimals = _digits(data_type)
     return f"decimal({digits}, {decimals})"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:
