@@ -69,7 +69,7 @@ def test_a_model_reads_no_more_of_a_long_history(made: Build, tmp_path: Path) ->
     assert ("plan_keys_orders", "records.orders") in grown, "the comparison does not see what is known to grow"
 
 
-def test_late_records_write_few_rows(tmp_path: Path) -> None:
+def test_late_records_write_few_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A click, an order with its line, a new version of an order, and the same rate come late to dates with many others."""
     home = Home(tmp_path, tmp_path / "landing")
     clicks = [click(f"e{number}", f"v{number % 40}") for number in range(2000)]
@@ -104,6 +104,11 @@ def test_late_records_write_few_rows(tmp_path: Path) -> None:
         tables = ("clickstream", "orders", "order_items")
         counts = [connection.execute(f"select count(*) from silver.{name}").fetchall()[0][0] for name in tables]
         assert counts == [2001, 401, 801], "models read the whole date"
+
+    # a build that is not small makes two models at once
+    monkeypatch.setattr(dbt, "_FEW_RECORDS", 0)
+    warehouse.transform(home, planned.build_id)
+    assert rows_written(Build(home, planned.build_id)) == written
 
     with duckdb.connect(str(home.state)) as connection:
         connection.execute("update ops.dates set model_version = 'older'")
