@@ -198,7 +198,7 @@ def _plan_keys_yml(proposal: Proposal) -> str:
     return _text(
         ["models:", f"  - name: plan_keys_{proposal.asked.name}"],
         [
-            '    description: "One row per touched key and per date it has a record on, before or after the build."',
+            '    description: "The touched keys, each with the dates it has a record on before or after the build. A key may be there several times."',
             "    columns:",
         ],
         _contract_columns(proposal, _key_columns(proposal)),

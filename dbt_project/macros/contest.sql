@@ -1,7 +1,8 @@
 {# The contest decides which record of a key is current. A record may say that its key is gone: it competes like any version,
    wins against a record of its own version, and if it is current, the key has no row in silver. #}
 
-{# The keys that a build touches, with every date on which they have records before or after it. #}
+{# The keys that a build touches, with every date on which they have records before or after it. A key may be there several
+   times: rows are matched with them by semi and anti joins, and to make millions of them distinct takes as long as to find them. #}
 {% macro touched_keys(dataset) %}
 {% set meta = contract(dataset).meta %}
 {% set key = key_columns(dataset) %}
@@ -51,7 +52,7 @@ standing as (
 
 final as (
     select {{ columns }} from touched
-    union
+    union all
     select {{ columns }} from standing
 )
 
@@ -120,7 +121,7 @@ select * from final
 {% set dates = literals(keys, 'record_date') %}
 {% set leaving = leaving_batches(dataset) %}
 {% set is_ruled = ruled_batches(dataset) != no_values() %}
-with pool as (
+with pool as{{ read_again() }} (
     select {{ columns }} from ({{ entering(dataset) }}) where reasons is null
     union all
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state

@@ -11,7 +11,7 @@ stale as (
 final as (
     select event_id, record_date as event_date from {{ ref('plan_keys_clickstream') }}
     where record_date in (select event_date from dates)
-    union
+    union all
     select event_id, event_date from {{ before('silver_clickstream') }}
     where event_date in (select event_date from stale)
 )
