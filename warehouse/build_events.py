@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion import dataset_names, lineage, log
 from ingestion.contract import PROJECT
 from ingestion.home import Home
-from warehouse import dbt, parsed, state
+from warehouse import dbt, garbage, parsed, state
 from warehouse.audit import Refused, Verdict, read_verdict
 from warehouse.column_lineage import AGGREGATION, INDIRECT, Origin, column_lineage
 from warehouse.dbt import Result
@@ -220,7 +220,8 @@ def _known(build: Build) -> dict[str, Any]:
     name = f"{parsed.project_key(PROJECT)}.lineage"
     content = parsed.kept(build.home, PROJECT, name)
     if content is None:
-        content = _describe(build)
+        with garbage.not_collected():
+            content = _describe(build)
         parsed.keep(build.home, PROJECT, name, content)
     namespace = json.dumps(dataset_names.of_table("", "", build.home)[0])
     return dict(json.loads(content.decode().replace(json.dumps(_ANY_HOME), namespace)))

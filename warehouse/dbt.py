@@ -615,7 +615,7 @@ def _parse(build: Build, project: Path) -> Any:
 
     from warehouse.dbt_log import kept_log
 
-    with kept_log(_log(build)) as write:
+    with garbage.not_collected(), kept_log(_log(build)) as write:
         outcome = dbtRunner(callbacks=[write]).invoke(arguments(build, "parse", project=project))
     if outcome.exception:
         raise _fault_of(outcome.exception, build) or Permanent(

@@ -11,7 +11,7 @@
         {% for kind in ['page_view', 'search', 'add_to_cart', 'purchase'] -%}
         count(*) filter (where {{ recent }} and {{ event_is(kind, 'events.event_type') }}) as {{ kind }}_events_{{ suffix }},
         {% endfor -%}
-        count(distinct case when {{ recent }} then events.product_id end) as products_{{ suffix }},
+        count(distinct events.product_id) filter (where {{ recent }} and events.product_id is not null) as products_{{ suffix }},
         {% endfor -%}
         count(distinct events.event_date) as active_dates_7_days,
         max(events.event_time) as last_event_at,

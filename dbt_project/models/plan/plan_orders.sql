@@ -61,8 +61,12 @@ orders_of_lines as (
     where fate = 'current' and not is_deleted and order_id in (select order_id from lines)
 ),
 
+orders_there as (
+    select order_id from {{ ref('records_orders') }} where fate = 'current' and not is_deleted
+),
+
 undated_lines as (
-    select order_id, cast(null as date) as order_date from lines
+    select order_id, cast(null as date) as order_date from lines anti join orders_there using (order_id)
     union all
     select order_id, order_date from {{ before('silver_order_items') }} where order_date is null
 ),
@@ -91,7 +95,7 @@ final as (
     select order_id, order_date from {{ before('silver_orders') }} where order_date in (select order_date from stale)
     union
     -- the lines of an order that goes have no date
-    select order_id, cast(null as date) as order_date from changed
+    select order_id, cast(null as date) as order_date from changed anti join orders_there using (order_id)
 )
 
 select * from final
