@@ -1,11 +1,16 @@
 {# Whether an order counts as one: a credit note takes money back, and nobody ordered anything. #}
 {% macro is_an_order(status) -%} {{ status }} is distinct from 'credit_note' {%- endmacro %}
 
+{# Whether a line takes money back: it returns units, or it has none, such as a shipping charge, and is of a credit note. #}
+{% macro is_a_return(quantity, status) -%}
+    ({{ quantity }} < 0 or ({{ quantity }} = 0 and not ({{ is_an_order(status) }})))
+{%- endmacro %}
+
 {# The price per unit of a line whose amount is known, if four decimals can say it; else null, as no price would be the right one. #}
 {% macro exact_unit_price(line_amount, discount_amount, quantity) -%}
     {%- set units = '(' ~ in_units('cast(' ~ line_amount ~ ' as decimal(38, 4)) + coalesce(' ~ discount_amount ~ ', 0)') ~ ')' -%}
     case
-            when {{ line_amount }} is not null and {{ units }} % {{ quantity }} = 0
+            when {{ line_amount }} is not null and {{ units }} % nullif({{ quantity }}, 0) = 0
                 then try_cast({{ from_units(integer_quotient(units, quantity)) }} as decimal(18, 4))
         end
 {%- endmacro %}
@@ -13,10 +18,11 @@
 {# The measures of revenue over counted lines: gross of sales, refunded of returns, and net, the difference. #}
 
 {% macro revenue_measures() -%}
+    {%- set returned = is_a_return('quantity', 'order_status') -%}
     count(distinct order_id) filter (where {{ is_an_order('order_status') }}) as orders,
         cast(sum(quantity) as bigint) as units,
-        cast(coalesce(sum(line_amount) filter (where quantity > 0), 0) as decimal(38, 4)) as gross_amount,
-        cast(coalesce(-sum(line_amount) filter (where quantity < 0), 0) as decimal(38, 4)) as refunded_amount,
+        cast(coalesce(sum(line_amount) filter (where not {{ returned }}), 0) as decimal(38, 4)) as gross_amount,
+        cast(coalesce(-sum(line_amount) filter (where {{ returned }}), 0) as decimal(38, 4)) as refunded_amount,
         cast(sum(line_amount) as decimal(38, 4)) as net_amount,
         cast(sum(line_amount_usd) as decimal(38, 4)) as net_usd,
         count(*) - count(line_amount_usd) as lines_without_usd,

@@ -9,7 +9,7 @@ lines as (
         sum(line_amount_usd) filter (where is_counted) as order_amount_usd,
         count(*) filter (where is_counted and line_amount_usd is null) > 0 as is_usd_missing,
         count(*) filter (where is_counted) as lines,
-        sum(line_amount_usd) filter (where quantity > 0) as ordered_usd
+        sum(line_amount_usd) filter (where not {{ is_a_return('quantity', 'order_status') }}) as ordered_usd
     from {{ ref('silver_order_items') }}
     where is_known_order and order_id in (select order_id from made)
     group by order_id
