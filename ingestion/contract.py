@@ -24,7 +24,7 @@ from ingestion.fields import (
 from ingestion.kinds import FIELDS as SOURCE_FIELDS
 from ingestion.kinds import KINDS, kind_of
 from ingestion.names import fold, is_path, source_columns, unfit
-from ingestion.selection import Condition, of_each, read_where
+from ingestion.selection import Condition, as_query, of_each, read_where
 from ingestion.service_level import FIELD as SERVICE_LEVEL
 from ingestion.service_level import ServiceLevel, read_service_level
 from ingestion.switch import is_on, sources_on
@@ -273,7 +273,11 @@ def _check_source_names(contract: Contract, path: Path) -> None:
         if column.json_types and contract.format != "json_lines":
             raise bad(path, f"{contract.dataset}.{column.name}.json_types", "is for lines: rows have texts only")
     if contract.where and contract.kind == "table":
-        raise bad(path, f"{contract.dataset}.where", "is for files: of a table, a `query` says which rows are meant")
+        raise Permanent(
+            f"contract field {contract.dataset}.where is for files: of a database, a `query` chooses the rows",
+            where=str(path),
+            todo=f"in place of `table` and `where`, write {as_query(contract.settings, contract.where)}",
+        )
     for name in (name for one in contract.where for name in one.names):
         if is_path(name) and contract.format != "json_lines":
             raise bad(path, f"{contract.dataset}.where.from", f"is {name}: only lines have paths")

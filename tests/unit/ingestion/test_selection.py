@@ -62,12 +62,27 @@ def test_what_cannot_be_a_condition_names_its_field(tmp_path: Path, said: Any, f
     assert f"things.{field} " in str(refused.value)
 
 
-def test_rows_of_a_table_are_chosen_by_its_query(tmp_path: Path):
-    table = {"location": None, "connection": "erp", "table": "erp.things"}
-    meta = {name: value for name, value in {**META, **table}.items() if value}
-    meta["where"] = [{"from": "a", "is": "b"}]
+@pytest.mark.parametrize(
+    ("read", "query"),
+    [
+        (
+            {"table": "My Sales.orderLines"},
+            """select * from "My Sales"."orderLines" where (coalesce("Kind"::text, '') in ('it''s', ''))"""
+            """ and not (coalesce(nullif("a"::text, ''), "b"::text, '') ~ '^(C\\d+)$')""",
+        ),
+        (
+            {"query": "select * from t"},
+            """select * from (select * from t) as rows where (coalesce("Kind"::text, '') in ('it''s', ''))"""
+            """ and not (coalesce(nullif("a"::text, ''), "b"::text, '') ~ '^(C\\d+)$')""",
+        ),
+    ],
+)
+def test_rows_of_a_table_are_chosen_by_its_query(tmp_path: Path, read: dict[str, str], query: str):
+    meta = {name: value for name, value in {**META, "connection": "erp", **read}.items() if name != "location"}
+    meta["where"] = [{"from": "Kind", "is": ["it's", ""]}, {"from": ["a", "b"], "is_not": "/C\\d+/"}]
     body = {"name": "things", "config": {"meta": meta}, "columns": [{"name": "id", "data_type": "varchar"}]}
     path = tmp_path / "staging_things.yml"
     path.write_text(yaml.safe_dump({"sources": [{"name": "bronze", "tables": [body]}]}))
-    with pytest.raises(Permanent, match="query"):
+    with pytest.raises(Permanent) as refused:
         read_contract(path)
+    assert yaml.safe_load(refused.value.todo.partition("write ")[2]) == {"query": query}
