@@ -262,6 +262,13 @@ def _check(table: OpenTable) -> None:
         if found not in _SAME_TEXT.get(declared, (found,)):
             what = f"has {table.named[name]} as {found}, but {contract.dataset}.{name} is a key and {declared}"
             raise _unfit(table.label, what, "make it varchar in the contract: keys are compared by their text")
+    for one in contract.columns:
+        is_time = one.name in (contract.event_time, contract.version_column) and one.type == "timestamp"
+        column = table.named.get(one.name)
+        if is_time and column and table.types[column] == "date":
+            what = f"has {column} as date, but {contract.dataset}.{one.name} is a timestamp"
+            cast = '"' + column.replace('"', '""') + '"::timestamp'
+            raise _unfit(table.label, what, f"convert it in a `query`, by {cast}")
     for setting, name in (("placed", settings.placed), ("changed", settings.changed)):
         if not name:
             continue

@@ -198,3 +198,15 @@ def test_a_key_that_the_state_would_write_otherwise_is_refused(
     text = contract_of("keys", "table: q.keys", "k", "k=k; v=v", "v")
     with pytest.raises(Permanent, match="make it varchar"):
         declare(text.replace("name: k, data_type: varchar", f"name: k, data_type: {declared}"))
+
+
+@pytest.mark.parametrize("read", ["event_time: placed, version_column: placed", "version_column: placed"])
+def test_a_date_is_no_time_of_a_record(database: psycopg.Connection[Any], declare: Declare, read: str) -> None:
+    database.execute("create table q.rows (a text, day date)")
+    text = contract_of("rows", f"table: q.rows, {read}", "a", "a; placed=day").replace(
+        "name: placed, data_type: varchar", "name: placed, data_type: timestamp"
+    )
+    with pytest.raises(Permanent, match='convert it in a `query`, by "day"::timestamp'):
+        declare(text)
+    converted = text.replace("table: q.rows", "query: 'select a, day::timestamp from q.rows'")
+    assert declare(converted)["rows"].types["day"] == "timestamp without time zone"
