@@ -25,6 +25,7 @@ TEXT, STRING, NUMBER, FRACTION, BOOLEAN, OBJECT, LIST = (
 # Why a column stays text although its values are more.
 DAY_OR_MONTH = "texts: the day or the month may come first, which `time_format` would say"
 COMMA = "texts: a comma may separate decimals or thousands, which `decimal` or `thousands` would say"
+JSON = "texts: JSON, into which only a contract of `format: json_lines` has paths"
 _SEVERAL = "numbers with several signs beside them, such as two currencies: have the sign in a column of its own"
 _TOO_LONG = "numbers that no type reads exactly; have them exported with 15 decimals at most"
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([.,][0-9]{3})+)([.,][0-9]+)?(e[+-]?[0-9]+)?-?", re.IGNORECASE)
@@ -206,6 +207,7 @@ _CHANGE_WORDS = {
     "revision",
     "lastmodified",
     "edited",
+    "upd",
 }
 _OTHER_TIME_WORDS = {
     *(
@@ -422,7 +424,7 @@ def _text(values: Collection[str]) -> str:
     if all(map(_NUMBER.fullmatch, values)):
         return f"texts: {_TOO_LONG}"
     if all(one[:1] in ("{", "[") and one[-1:] in ("}", "]") for one in values):
-        return "texts: JSON, into which only a contract of `format: json_lines` has paths"
+        return JSON
     return "texts"
 
 
@@ -814,7 +816,8 @@ def is_other_time(name: str) -> bool:
 
 def is_version(name: str) -> bool:
     """Say whether a name is that of a record's last change."""
-    return bool(set(words(name)) & _CHANGE_WORDS)
+    said = set(words(name))
+    return bool(said & _CHANGE_WORDS) or ("write" in said and bool(said & {"date", "time", "at"}))
 
 
 def personal(name: str, values: Iterable[str]) -> str:

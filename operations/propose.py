@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain, combinations, pairwise
 
@@ -148,6 +148,7 @@ def propose(asked: Asked, sample: Sample, now: datetime) -> Proposal:
     key = (_free("row_id", columns),) if by_row else _key(asked, columns, sample, version, notes)
     if sample.format == TABLE:
         _read_keys_as_they_are(columns, key)
+        _read_parts_by_query(columns)
     _read_without_blanks(columns, () if sample.format != TABLE else key)
     money = _money(columns, notes)
     made = [_proposed(asked, one, key, event_time, version, notes) for one in columns]
@@ -257,6 +258,16 @@ def _read_keys_as_they_are(columns: Sequence[_Column], key: tuple[str, ...]) -> 
         )
         if one.name in key and (not is_same or one.type.options):
             one.type = Type("varchar", f"{one.type.why}; as a key of a table, its text is compared")
+
+
+def _read_parts_by_query(columns: Sequence[_Column]) -> None:
+    """Say of a table's JSON and arrays how a part of them is read."""
+    for one in columns:
+        if one.type.why == guesses.JSON:
+            why = (
+                "texts: JSON or an array; a `query` in place of `table` reads a part, as by `name->>'en'` or `name[1]`"
+            )
+            one.type = replace(one.type, why=why)
 
 
 def _join_times(columns: list[_Column]) -> None:
@@ -462,6 +473,12 @@ class _Candidate:
 
 
 def _no_key(asked: Asked, tried: Sequence[_Candidate], rows: int) -> Permanent:
+    if not rows:
+        return Permanent(
+            "the source has no rows, so nothing shows what identifies a record",
+            where=shown(asked.place),
+            todo="look again when it has some, or say what does: `--key COL`",
+        )
     best = sorted(tried, key=lambda one: one.collide + one.missing)[:_SHOWN_CANDIDATES]
     near = f": of {rows:,} rows, {'; '.join(map(str, best))}" if best else ""
     option = f"--key {','.join(one.name for one in best[0].columns)}" if best else "--key COL"

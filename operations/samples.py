@@ -487,8 +487,9 @@ def _sample_of_table(place: str, connection: str, table: str, rows: int) -> Samp
     with snapshot(address.url, about=about) as database, TemporaryDirectory(prefix="clearwell-") as folder:
         found = database.execute(_COLUMNS_OF_TABLE, [schema, name]).fetchall()
         if not found:
+            others = database.execute(_TABLES_OF_DATABASE).fetchall()
             raise Permanent(
-                f"there is no table {table}",
+                f"there is no table {table}{guess(table, [other for (other,) in others])}",
                 where=shown(address.url),
                 todo="name CONNECTION.schema.table as the database does",
             )
@@ -537,6 +538,12 @@ _COLUMNS_OF_TABLE = """
     left join pg_constraint as key on key.conrelid = class.oid and key.contype = 'p'
     where namespace.nspname = %s and class.relname = %s and attribute.attnum > 0 and not attribute.attisdropped
     order by attribute.attnum
+"""
+_TABLES_OF_DATABASE = """
+    select namespace.nspname || '.' || class.relname
+    from pg_class as class
+    inner join pg_namespace as namespace on namespace.oid = class.relnamespace
+    where class.relkind in ('r', 'v', 'm', 'p', 'f') and namespace.nspname not in ('pg_catalog', 'information_schema')
 """
 # About how many rows a table has, and their bytes: of partitions together, 0 of a view. One that was never analyzed
 # has rows of 100 bytes.

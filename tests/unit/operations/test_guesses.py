@@ -324,7 +324,8 @@ def test_what_names_say() -> None:
     assert guesses.id_rank("Bestellnr", "bestellungen") == 3
     times = ("created_at", "OrderDate", "Datum", "updated_at", "birth_date", "status")
     assert [guesses.event_rank(name) for name in times] == [3, 3, 1, 0, 0, 0]
-    assert guesses.is_version("LastModified") and not guesses.is_version("created")
+    changes = ("LastModified", "write_date", "date_upd", "created", "write_uid")
+    assert [guesses.is_version(name) for name in changes] == [True, True, True, False, False]
     assert guesses.is_amount("total_amount") and not guesses.is_amount("unit_price") and guesses.is_price("unit_price")
     assert guesses.is_currency("Währung", ["EUR"]) and not guesses.is_currency("Währung", ["Euro"])
     assert guesses.is_part_of_key("Line No") and not guesses.is_part_of_key("quantity")

@@ -43,6 +43,20 @@ def test_a_key_is_unique_and_its_name_says_so() -> None:
     assert proposed(["status", "shop", "quantity"], many).key == ("status",)
 
 
+def test_of_an_empty_table_nothing_is_guessed() -> None:
+    with pytest.raises(Permanent, match="the source has no rows"):
+        proposed(["order_id", "quantity"], [], format="table")
+
+
+def test_parts_of_json_are_read_by_the_query_of_a_table() -> None:
+    rows = [[f"o{number}", '{"en": "Lamp"}', "{DE,AT}"] for number in range(3)]
+    lines = {
+        name: proposed(["order_id", "name", "countries"], rows, format=name).to_decide for name in ("table", "csv")
+    }
+    assert sum("`query` in place of `table`" in line for line in lines["table"]) == 2
+    assert not any("`query`" in line for line in lines["csv"])
+
+
 def test_equal_rows_are_duplicates_and_versions_share_their_key() -> None:
     rows = [
         ["o1", "1", "2026-11-01T10:00:00Z"],

@@ -220,8 +220,8 @@ def test_a_table_is_sampled_with_its_key(shop: Home, monkeypatch: pytest.MonkeyP
     ]
     assert found.is_whole and found.format == "table"
     assert len(read_sample("erp.erp.lines", rows=1).rows) == 1
-    with pytest.raises(Permanent, match=r"there is no table erp\.nothing"):
-        read_sample("erp.erp.nothing")
+    with pytest.raises(Permanent, match=r"there is no table erp\.Line; did you mean erp\.lines\?"):
+        read_sample("erp.erp.Line")
     with psycopg.connect(shop.database_url(), autocommit=True) as database:
         database.execute("drop schema erp cascade")
 
