@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from cli.context import NEXT, by, now
+from cli.context import NEXT, by, now, tell_held
 from cli.options import json_option, named_date, parse_date, reason_option
 from ingestion.home import Home
 from operations import decide, listings
@@ -52,6 +52,7 @@ def build(
     elif outcome.plan:
         done = "published" if outcome.is_published else "applied but not published: readers see a pinned state"
         tell(f"build {outcome.plan.build_id}: {done}")
+        tell_held(home)
 
 
 def build_and_exit(ctx: click.Context, left: Sequence[str], undone: str) -> NoReturn:
