@@ -304,11 +304,13 @@ def test_a_database_with_other_tables_is_in_gold(shop: Home, tmp_path: Path) -> 
     assert [status for _, status in answers] == [0] * len(answers), answers
     rows = json.loads(answers[-2][0])
     assert [list(rows[0]), *([str(value) for value in row.values()] for row in rows)] == shown(text)
-    # a deleted position, and an order that is no longer cancelled
+    # a deleted position, a discount that is taken back, and an order that is no longer cancelled
     with psycopg.connect(shop.database_url(), autocommit=True) as database:
         database.execute("""delete from erp."Position" where "AuftragNr" = 1""")
         database.execute("""insert into erp."Position" values (1, 2, 'A-1', 1, 10, 0, '2026-11-03 09:00')""")
-        database.execute("""update erp."Auftrag" set "Status" = 20, "Geaendert" = timestamp '2026-11-03 09:00' """)
+        database.execute(
+            """update erp."Auftrag" set "Status" = 20, "Nachlass" = 0, "Geaendert" = timestamp '2026-11-03 09:00' """
+        )
     *_, gold, recount = type_in(
         checkout,
         "clearwell ingest erp --from 2026-11-03 --to 2026-11-04",
@@ -332,3 +334,33 @@ def test_what_the_page_says_of_queries_is_what_postgres_reads(shop: Home) -> Non
     with psycopg.connect(shop.database_url()) as database:
         query = f"""select {", ".join(said)} from (values ('K1   ', '000010', '20240131', '235959')) as t ("NR", "POSNR", "ERDAT", "ERZET")"""
         assert database.execute(query).fetchall() == [("K1", 10, datetime(2024, 1, 31, 23, 59, 59))]
+
+
+def test_what_the_page_says_of_odoos_tables_is_what_postgres_reads(shop: Home) -> None:
+    def said(begin: str) -> list[str]:
+        (found,) = [line for line in PAGE.splitlines() if line.startswith(f"| {begin}")]
+        return re.findall(r"`([^`]+)`", found)
+
+    (joined,) = [one.replace("…", "o, c, p") for one in said("a currency,") if one.startswith("select")]
+    (dated,) = [one for one in said("quotations") if one.startswith("coalesce")]
+    (returned,) = [one for one in said("credit notes") if one.startswith("case")]
+    kept = [one for one in said("lines that are no goods") if one.startswith("where")]
+    tables = """
+        with o as (select 7 as id, timestamp '2026-11-02 10:00' as write_date), c as (select 'EUR' as name),
+        p as (select '{"en_US": "Desk", "fr_FR": "Bureau"}'::jsonb as name, timestamp '2026-11-03 09:00' as write_date),
+        l (move_type, quantity, display_type, invoice_date, date) as (
+            values ('out_invoice', 2, 'product', null, date '2026-11-02'), ('out_refund', 3, null, date '2026-11-03', null)
+        )
+    """
+    with psycopg.connect(shop.database_url()) as database:
+        assert database.execute(tables + joined).fetchall() == [
+            (7, datetime(2026, 11, 2, 10), "EUR", "Desk", datetime(2026, 11, 3, 9))
+        ]
+        assert database.execute(f"{tables} select {returned}, {dated}::text from l").fetchall() == [
+            (2, "2026-11-02"),
+            (-3, "2026-11-03"),
+        ]
+        found = [database.execute(f"{tables} select quantity from l {one}").fetchall() for one in kept]
+        assert found == [[(3,)], [(2,)]]
+    (status,) = [yaml.safe_load(one)["status"] for one in said("quotations") if one.startswith("status")]
+    assert status["allowed"] == [*status["values"]] and status["values"]["cancelled"] == ["draft", "sent", "cancel"]

@@ -35,6 +35,10 @@ def column_of(name: str) -> tuple[str, str]:
     raise AssertionError(name)
 
 
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def written(value: Any) -> str | None:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
@@ -73,13 +77,14 @@ def test_lines_are_read_as_the_page_says(tmp_path: Path) -> None:
     for text, name, said, _, _ in LINES:
         line = json.loads(text)
         meta = yaml.safe_load(said)
-        asked = meta["from"] if isinstance(meta["from"], list) else [meta["from"]]
+        asked = as_list(meta["from"])
         # all rows of the page are one contract: where two name a column, both ways are tried in turn
         known = columns.setdefault(name, {**meta, "from": []})
         known["from"] += [one for one in asked if one not in known["from"]]
-        texts.append(
-            json.dumps({**{key: value for key, value in EVENT.items() if key != name}, **line}).encode() + b"\n"
-        )
+        known["json_types"] = sorted({*known.get("json_types", []), *as_list(meta.get("json_types", []))})
+        rest = {key: value for key, value in EVENT.items() if key != name and key not in line}
+        texts.append(f"{json.dumps(rest)[:-1]}, {text[1:]}\n".encode())
+    columns = {name: {key: value for key, value in meta.items() if value} for name, meta in columns.items()}
     for name in ("event_type", "event_time"):
         columns[name]["from"].append(name)
     columns["event_type"]["allowed"].append("click")

@@ -38,7 +38,9 @@ def settings(**said: Any) -> Files:
 
 
 def test_each_row_is_followed() -> None:
-    followed = ("a key of", "SAP's date", "Segment's", "a bucket", "Matomo's", "Shopify's", "Snowplow's")
+    # the first rows are followed in a database, by tests/pipeline/test_your_data.py
+    followed = ("a key of", "SAP's date", "a currency,", "quotations", "credit notes", "lines that are no goods")
+    followed += ("a table without", "tables of MariaDB", "Segment's", "a bucket", "Matomo's", "Shopify's", "Snowplow's")
     assert [
         line for line in PART.splitlines()[2:] if line[:2] == "| " and not line[2:].startswith((*followed, "source"))
     ] == []
@@ -66,6 +68,27 @@ def test_a_visits_actions_are_records() -> None:
     names = re.findall(r"from: ([\w.$]+)}", row("Matomo's"))
     assert names == [f"{path}.pageId", "visitorId"]
     assert [(one["actionDetails"]["pageId"], one["visitorId"]) for one in found] == [("1", "v"), ("2", "v")]
+
+
+def test_a_table_without_a_time_of_change_is_read_whole() -> None:
+    left_out = re.findall(r"leave out `(\w+)` and `(\w+)`", row("a table without"))
+    said = {"connection": "erp", "table": "erp.orders", "placed": "ordered_at", "changed": "updated_at"}
+    read = KINDS["table"].settings
+    assert not read(Fields(said, Path("x.yml"), "x"), []).is_whole
+    less = {name: value for name, value in said.items() if name not in left_out[0]}
+    assert read(Fields(less, Path("x.yml"), "x"), []).is_whole
+
+
+def test_a_line_that_mariadb_writes_is_an_orders_lines() -> None:
+    (path,) = re.findall(r"`each: (\S+)`", row("tables of MariaDB"))
+    assert settings(format="json_lines", each=path).each == path
+    # as MariaDB 10.11 writes it
+    line = """{"name": "I-1", "modified": "2026-11-03 11:04:03.686609", "items": [{"idx": 1, "net_amount": 40470.220000000},{"idx": 2, "net_amount": -0.500000000}]}"""
+    made = [json.loads(one) for one in split(line, path)]
+    assert [(one["name"], one["items"]["idx"], one["items"]["net_amount"]) for one in made] == [
+        ("I-1", 1, 40470.22),
+        ("I-1", 2, -0.5),
+    ]
 
 
 def orders(folder: Path, where: list[dict[str, Any]]) -> Contract:
