@@ -186,5 +186,5 @@ def _not_postgres(kind: str, given_as: str) -> Permanent:
     return Permanent(
         f"a connection is of a kind that Clearwell does not read tables from: {shown}",
         where=given_as,
-        todo="name a Postgres database: postgresql://…, or conn_type postgres",
+        todo="name a Postgres database: postgresql://…, or conn_type postgres; have another one export files, as docs/tables.md says",
     )
