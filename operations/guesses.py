@@ -263,7 +263,7 @@ _PERSONAL_NAMES = {
 }
 _AMOUNT_WORDS = {"amount", "total", "betrag", "summe", "revenue", "gross", "net", "sum", "umsatz"}
 _PRICE_WORDS = {"price", "preis", "cost", "fee", "tax", "discount", "rabatt", "kosten", "shipping"}
-_POSITION_WORDS = {"line", "position", "pos", "row", "sequence", "seq", "item", "zeile", "posnr"}
+_POSITION_WORDS = {"line", "position", "pos", "row", "sequence", "seq", "item", "idx", "zeile", "posnr"}
 _PART_WORDS = {
     *_POSITION_WORDS,
     *(

@@ -407,8 +407,7 @@ def _key(
         again = ranks[one.name] == 3 and by_version and collide and not _collisions([one, by_version], rows, sample)[0]
         is_proof = ranks[one.name] >= 2 or len(rows) >= _PROVING_ROWS
         if missing <= allowed and is_proof and (not collide or again):
-            versions = f"; {collide:,} records of the sample are versions of the same keys" if collide else ""
-            notes.decided.append(f"key {one.name}: different in each record of the sample{versions}")
+            notes.decided.append(f"key {one.name}: different in each record of the sample{_versions(collide)}")
             if ranks[one.name] < 3:
                 notes.to_decide.append(f"whether {one.name} {_BY_CHANCE}")
             return (one.name,)
@@ -427,12 +426,19 @@ def _key(
     by_count = (pair for pair in counted if _is_counted(*pair))
     for first, second in chain(_pairs(named, parts), _pairs_of(codes, positions), by_count):
         collide, _ = _collisions([first, second], rows, sample)
-        if not collide:
-            notes.decided.append(f"key {_said([first, second])}: together, different in each record of the sample")
+        again = by_version and collide and second in positions
+        if not collide or (again and by_version and not _collisions([first, second, by_version], rows, sample)[0]):
+            notes.decided.append(
+                f"key {_said([first, second])}: together, different in each record of the sample{_versions(collide)}"
+            )
             notes.to_decide.append(f"whether {_said([first, second])} {_BY_CHANCE}")
             return first.name, second.name
         tried.append(_Candidate(collide, 0, (first, second)))
     raise _no_key(asked, tried, len(rows))
+
+
+def _versions(collide: int) -> str:
+    return f"; {collide:,} records of the sample are versions of the same keys" if collide else ""
 
 
 def _is_counted(first: _Column, second: _Column) -> bool:

@@ -43,6 +43,17 @@ def test_a_key_is_unique_and_its_name_says_so() -> None:
     assert proposed(["status", "shop", "quantity"], many).key == ("status",)
 
 
+def test_lines_of_an_order_that_changed_are_versions_of_their_keys() -> None:
+    columns = ["name", "idx", "modified", "qty"]
+    rows = [[f"INV-{number}", str(line), "2026-11-01 10:00:00", "1"] for number in range(9) for line in (1, 2)]
+    changed = [["INV-3", str(line), "2026-11-02 10:00:00", "2"] for line in (1, 2)]
+    found = proposed(columns, [*rows, *changed])
+    assert found.key == ("name", "idx") and any("2 records of the sample are versions" in one for one in found.decided)
+    # without a version between them, two contents are two records
+    with pytest.raises(Permanent, match="2 collide"):
+        proposed(columns, [*rows, *([*row[:2], "2026-11-01 10:00:00", "2"] for row in changed)])
+
+
 def test_of_an_empty_table_nothing_is_guessed() -> None:
     with pytest.raises(Permanent, match="the source has no rows"):
         proposed(["order_id", "quantity"], [], format="table")
