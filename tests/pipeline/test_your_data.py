@@ -336,7 +336,7 @@ def test_what_the_page_says_of_queries_is_what_postgres_reads(shop: Home) -> Non
         assert database.execute(query).fetchall() == [("K1", 10, datetime(2024, 1, 31, 23, 59, 59))]
 
 
-def test_what_the_page_says_of_odoos_tables_is_what_postgres_reads(shop: Home) -> None:
+def test_what_the_page_says_of_erps_tables_is_what_postgres_reads(shop: Home) -> None:
     def said(begin: str) -> list[str]:
         (found,) = [line for line in PAGE.splitlines() if line.startswith(f"| {begin}")]
         return re.findall(r"`([^`]+)`", found)
@@ -344,12 +344,15 @@ def test_what_the_page_says_of_odoos_tables_is_what_postgres_reads(shop: Home) -
     (joined,) = [one.replace("…", "o, c, p") for one in said("a currency,") if one.startswith("select")]
     (dated,) = [one for one in said("quotations") if one.startswith("coalesce")]
     (returned,) = [one for one in said("credit notes") if one.startswith("case")]
+    (pivoted,) = [one.replace("…", "m") for one in said("values in rows of keys") if one.startswith("select")]
     kept = [one for one in said("lines that are no goods") if one.startswith("where")]
     tables = """
         with o as (select 7 as id, timestamp '2026-11-02 10:00' as write_date), c as (select 'EUR' as name),
         p as (select '{"en_US": "Desk", "fr_FR": "Bureau"}'::jsonb as name, timestamp '2026-11-03 09:00' as write_date),
         l (move_type, quantity, display_type, invoice_date, date) as (
             values ('out_invoice', 2, 'product', null, date '2026-11-02'), ('out_refund', 3, null, date '2026-11-03', null)
+        ), m (order_item_id, meta_key, meta_value) as (
+            values (1, '_qty', '2'), (1, '_line_total', '9.5'), (1, '_line_tax', '1'), (2, 'cost', '4.90')
         )
     """
     with psycopg.connect(shop.database_url()) as database:
@@ -360,6 +363,8 @@ def test_what_the_page_says_of_odoos_tables_is_what_postgres_reads(shop: Home) -
             (2, "2026-11-02"),
             (-3, "2026-11-03"),
         ]
+        rows = database.execute(f"{tables} {pivoted}").fetchall()
+        assert sorted(rows) == [(1, "2", "9.5"), (2, None, "4.90")]
         found = [database.execute(f"{tables} select quantity from l {one}").fetchall() for one in kept]
         assert found == [[(3,)], [(2,)]]
     (status,) = [yaml.safe_load(one)["status"] for one in said("quotations") if one.startswith("status")]
