@@ -112,6 +112,8 @@ def test_an_orders_first_row_is_the_order(tmp_path: Path) -> None:
     (said,) = re.findall(r"`where: (\[.+?\])`;", row("Shopify's"))
     (condition,) = orders(tmp_path, yaml.safe_load(said)).where
     assert condition.names == ("Financial Status",) and condition.is_none_of == ("",)
+    (lines,) = re.findall(r"`(discount_amount: \{.+?\})`", row("Shopify's"))
+    assert yaml.safe_load(lines) == {"discount_amount": {"from": "Discount Amount"}}
 
 
 def test_an_event_without_a_header_is_read_by_the_names_of_the_page() -> None:
