@@ -426,8 +426,10 @@ def _key(
     by_count = (pair for pair in counted if _is_counted(*pair))
     for first, second in chain(_pairs(named, parts), _pairs_of(codes, positions), by_count):
         collide, _ = _collisions([first, second], rows, sample)
-        again = by_version and collide and second in positions
-        if not collide or (again and by_version and not _collisions([first, second, by_version], rows, sample)[0]):
+        is_changed = (
+            by_version and second in positions and not _collisions([first, second, by_version], rows, sample)[0]
+        )
+        if not collide or is_changed:
             notes.decided.append(
                 f"key {_said([first, second])}: together, different in each record of the sample{_versions(collide)}"
             )
