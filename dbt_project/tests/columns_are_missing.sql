@@ -11,6 +11,6 @@ select '{{ dataset }}' as dataset, batch_id, unnest(list_filter([
     {%- endfor %}
 ]::varchar[], lambda name: name is not null)) as column_name
 from {{ ref('plan_batches') }}
-where dataset = '{{ dataset }}' and is_entering and records_written > 0 and part <> 'gone' and source not in ('corrections', 'decisions')
+where dataset = '{{ dataset }}' and is_entering and records_written > 0 and part is distinct from 'gone' and source not in ('corrections', 'decisions')
 {{ 'union all' if not loop.last }}
 {% endfor %}
