@@ -25,6 +25,7 @@ _OF_THE_SOURCE = (
         "missing",
         "values",
         "json_types",
+        "hash",
     ),
     *("join", "row_id", "absent", "constant"),
 )
@@ -98,6 +99,8 @@ class Column:
     values: tuple[tuple[str, tuple[str, ...]], ...] = ()
     # The kinds of JSON value that a line may have here, where the type's own are too few.
     json_types: tuple[str, ...] = ()
+    # Whether it is a whole number made of the source's text, which identifies a record and is no number.
+    is_hash: bool = False
     # Whether it is no column of the source, but says which row this is: by content, and a number among equal rows.
     is_row_id: bool = False
     # The value of every record, where the source does not say it, such as the currency of a shop that has one.
@@ -111,7 +114,7 @@ class Column:
     def is_plain_number(self) -> bool:
         """Whether the source writes its numbers as SQL does."""
         return (
-            not (self.values or self.missing or self.thousands or self.symbols or self.is_percent)
+            not (self.values or self.missing or self.thousands or self.symbols or self.is_percent or self.is_hash)
             and self.decimal == "."
         )
 
@@ -172,6 +175,7 @@ def read_column(column: dict[str, Any], path: Path, dataset: str) -> Column:
         json_types=_json_types(reader) if reader.has("json_types") else (),
         constant=_value(reader, "constant", data_type) if reader.has("constant") else None,
         is_absent=reader.flag("absent"),
+        is_hash=reader.flag("hash"),
         is_row_id=reader.flag("row_id"),
         roles=_roles(reader, data_type),
         description=" ".join(str(column.get("description", "")).split()),
@@ -211,6 +215,7 @@ _TYPES_OF: Mapping[str, tuple[str, ...]] = {
     "symbol": ("decimal", "bigint", "integer"),
     "percent": ("decimal",),
     "roles": ("varchar",),
+    "hash": ("bigint",),
     "row_id": ("varchar", "bigint"),
 }
 

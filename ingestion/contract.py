@@ -256,18 +256,18 @@ def _contract(table: dict[str, Any], path: Path) -> Contract:
 
 def _check_source_names(contract: Contract, path: Path) -> None:
     """Refuse names at the source that two columns share, or that nothing reads."""
-    meant: dict[str, str] = {}
+    meant: dict[str, tuple[str, str]] = {}
     for column in contract.columns:
         field = f"{contract.dataset}.{column.name}.from"
         for name in column.at_source:
             if not column.is_at_source:
                 continue
-            # two columns of rows may say `from` the same one: a time may be both the event's and the version
-            other = contract.column(meant.get(fold(name)))
-            is_shared = other and contract.format == "rows" and _says_names(column) and _says_names(other)
-            if other and (other is column or not is_shared):
+            # two columns may say `from` the same one: a time may be both the event's and the version
+            before, other_name = meant.get(fold(name), ("", None))
+            other = contract.column(other_name)
+            if other and (other is column or not _may_share(contract, (column, name), (other, before))):
                 raise bad(path, field, f"is {name}, which {other.name} is read from already")
-            meant[fold(name)] = column.name
+            meant[fold(name)] = name, column.name
             if is_path(name) and contract.format != "json_lines":
                 raise bad(path, field, f"is {name}: only lines have paths")
         if column.json_types and contract.format != "json_lines":
@@ -283,8 +283,11 @@ def _check_source_names(contract: Contract, path: Path) -> None:
             raise bad(path, f"{contract.dataset}.where.from", f"is {name}: only lines have paths")
 
 
-def _says_names(column: Column) -> bool:
-    return bool(column.source_names or column.joined)
+def _may_share(contract: Contract, *read: tuple[Column, str]) -> bool:
+    """Say whether two columns may be read from one name. Of a line, JSON is read in another way than text, and case matters."""
+    is_said = all(column.source_names or column.joined for column, _ in read)
+    are_texts = not any(column.type == "json" for column, _ in read)
+    return is_said and (contract.format == "rows" or (are_texts and len({name for _, name in read}) == 1))
 
 
 def _cadence(reader: Fields) -> timedelta:

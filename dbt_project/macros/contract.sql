@@ -85,8 +85,11 @@
     {% set content = 'rtrim(bronze_row.raw, chr(10))' if lines else texts | join(', ') %}
     {% set among = 'batch_id, bronze_row.file' if lines else 'batch_id' %}
     {% set hash = "md5(cast(to_json([" ~ content ~ ", cast(row_number() over (partition by " ~ among ~ ", " ~ content ~ " order by record_no) as varchar)]) as varchar))" %}
-    {{ return(hash if own[0] == 'varchar' else "cast(cast('0x' || left(" ~ hash ~ ", 15) as bigint) as varchar)") }}
+    {{ return(hash if own[0] == 'varchar' else number_of_hash(hash)) }}
 {% endmacro %}
+
+{# A hash as a whole number of 60 bits, as text. #}
+{% macro number_of_hash(hash) %}{{ return("cast(cast('0x' || left(" ~ hash ~ ", 15) as bigint) as varchar)") }}{% endmacro %}
 
 {# Whether an event plays a part, such as page_view: its type has that name, or one that the contract's `roles` list for it. #}
 {% macro event_is(role, event_type='event_type') %}

@@ -10,6 +10,7 @@
     {% set said = meta.get('json_types') %}
     {% set formats = meta.get('time_format', 'iso') %}
     {% if said %}{% set types = as_list(said) %}
+    {% elif meta.get('hash') %}{% set types = ['string', 'integer'] %}
     {% elif data_type == 'bigint' or data_type == 'integer' %}{% set types = ['integer'] %}
     {% elif data_type.startswith('decimal') %}{% set types = ['string', 'number'] %}
     {% elif data_type == 'boolean' %}{% set types = ['boolean'] %}
@@ -147,6 +148,7 @@
     {%- if meta.get('missing') -%}
         {%- set found.sql = "case when " ~ text ~ " in (" ~ listed(as_list(meta.missing)) ~ ") then null else " ~ found.sql ~ " end" -%}
     {%- endif -%}
+    {%- if meta.get('hash') -%}{%- set found.sql = number_of_hash("md5(nullif(" ~ found.sql ~ ", ''))") -%}{%- endif -%}
     {{ found.sql }}
 {%- endmacro %}
 
@@ -456,22 +458,37 @@ read as (
     from looked_at
 ),
 
+{#- each step in a query of its own: DuckDB computes a column again wherever the same `select` names it, and each parse keeps
+    all lines of a chunk in memory. One call for all paths reads the line once; a search in a list is a call of its own #}
+with_kinds as (
+    select
+        *,
+        case when unreadable is null and not is_usual then json_type(raw, [{% for place in places %}{{ literal('$' if place.name in searched else path_of(place.name)) }}{{ ', ' if not loop.last }}{% endfor %}]) end as {{ all_kinds }}
+    from read
+),
+
+{% if searched %}
+with_searched as (
+    select
+        *,
+        case when unreadable is null and not is_usual then [{% for place in places %}{{ in_line('json_type', 'raw', place.name) if place.name in searched else 'found_kinds[' ~ loop.index ~ ']' }}{{ ', ' if not loop.last }}{% endfor %}] end as {{ 'kinds_in_line' if has_more_names else 'kinds' }}
+    from with_kinds
+),
+
+{% endif %}
 shaped as (
     select
         batch_id, record_no, window_date, landed_at, bronze_row, unreadable, marked, is_usual,
         case when lenient is null then parsed when marked is not null then from_json(marked, {{ shape }}) end as parsed,
         case when unreadable is null and not is_usual then json_keys(raw) end as keys,
-        {#- one call for all paths reads the line once; a search in a list is a call of its own #}
-        case when unreadable is null and not is_usual then json_type(raw, [{% for place in places %}{{ literal('$' if place.name in searched else path_of(place.name)) }}{{ ', ' if not loop.last }}{% endfor %}]) end as {{ all_kinds }}
-        {%- if searched %},
-        case when unreadable is null and not is_usual then [{% for place in places %}{{ in_line('json_type', 'raw', place.name) if place.name in searched else 'found_kinds[' ~ loop.index ~ ']' }}{{ ', ' if not loop.last }}{% endfor %}] end as {{ 'kinds_in_line' if has_more_names else 'kinds' }}
-        {%- endif %}
-        {%- if has_more_names %},
+        {%- if has_more_names %}
         case when unreadable is null and not is_usual then [
             {%- for column in the.columns %}
             coalesce({% for place in places %}{% if place.column == column.name %}nullif(kinds_in_line[{{ loop.index }}], 'NULL'), {% endif %}{% endfor %}'NULL'){{ ',' if not loop.last }}
             {%- endfor %}
         ] end as kinds
+        {%- else %}
+        kinds
         {%- endif %}
         {%- for condition in conditions(dataset) %},
         case when unreadable is null then coalesce({% for name in as_list(condition['from']) %}{{ in_line('json_extract_string', 'raw', name) }}, {% endfor %}null) end as selecting_{{ loop.index }}
@@ -483,7 +500,7 @@ shaped as (
             [{% for path in searched %}{{ in_line('json_extract_string', line, path) }}{{ ', ' if not loop.last }}{% endfor %}]::varchar[]
         ) as at_paths
         {%- endif %}
-    from read
+    from {{ 'with_searched' if searched else 'with_kinds' }}
 ),
 
 texts as (

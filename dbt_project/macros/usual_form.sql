@@ -15,7 +15,12 @@
 {% macro usual_form(dataset) %}
     {% set files = entering_files(dataset) %}
     {% if not files %}{{ return(none) }}{% endif %}
-    {# a path, or one of several names, needs parses of its own, and a value that the contract gives has no kind #}
+    {# a path, or one of several names, needs parses of its own, a value that the contract gives has no kind, and one that two columns are read from two #}
+    {% set names = [] %}
+    {% for column in contract(dataset).columns %}
+        {% if names_at_source(column)[0] in names %}{{ return(none) }}{% endif %}
+        {% do names.append(names_at_source(column)[0]) %}
+    {% endfor %}
     {% for column in contract(dataset).columns if is_path(names_at_source(column)[0]) or names_at_source(column) | length > 1 or (column.config.meta or {}).get('constant') is not none %}{{ return(none) }}{% endfor %}
     {% set seen = run_query(
         "select cast(to_json({'keys': keys, 'kinds': kinds, 'is_spaced': is_spaced, 'ends': ends}) as varchar) from (select json_keys(raw) as keys, json_type(raw, '$.*') as kinds,"

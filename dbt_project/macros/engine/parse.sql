@@ -102,7 +102,7 @@ texts as (
     {% for column in (the.columns if execute else []) %}
         {% set meta, names = column.config.meta or {}, names_at_source(column) %}
         {% set unread = [] %}
-        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'row_id', 'join') if meta.get(option) %}{% do unread.append(option) %}{% endfor %}
+        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'hash', 'row_id', 'join') if meta.get(option) %}{% do unread.append(option) %}{% endfor %}
         {% for format in as_list(meta.get('time_format') or []) if '%' in format or format in ('seconds', 'milliseconds', 'microseconds', 'excel') %}
             {% do unread.append('time_format ' ~ format) %}
         {% endfor %}

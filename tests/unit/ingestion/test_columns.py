@@ -25,6 +25,7 @@ def test_how_a_source_writes_a_column_is_read() -> None:
     assert read(allowed=["a"], unlisted="warn").warns_of_unlisted
     assert not read(allowed=["a"], unlisted="refuse").warns_of_unlisted
     assert read("bigint", row_id=True, required=True) == Column("c", "bigint", required=True, is_row_id=True)
+    assert read("bigint", hash=True, **{"from": "uuid"}) == Column("c", "bigint", is_hash=True, source_names=("uuid",))
     assert read("bigint", constant=3).constant == "3"
     assert read(roles={"purchase": "Order Completed"}).roles == (("purchase", ("Order Completed",)),)
     assert read(**{"from": ["$.a.b[0].c-d", "e"]}).at_source == ("$.a.b[0].c-d", "e")
@@ -60,6 +61,8 @@ def test_what_the_source_does_not_have_is_not_asked_for() -> None:
         ("varchar", {"json_types": ["text"]}, "must be some of string, integer"),
         ("varchar", {"roles": {"purchased": "x"}}, "did you mean purchase"),
         ("integer", {"row_id": True}, "c.row_id is for a varchar or bigint"),
+        ("varchar", {"hash": True}, "c.hash is for a bigint, and this is a varchar"),
+        ("bigint", {"hash": True, "row_id": True}, "c.hash has no effect beside row_id"),
         ("varchar", {"row_id": True, "from": "x"}, "c.from has no effect beside row_id"),
         ("varchar", {"constant": "x", "missing": "-"}, "c.missing has no effect beside constant"),
         ("bigint", {"constant": "x"}, "c.constant is no bigint"),

@@ -93,6 +93,18 @@ def test_a_line_may_have_several_names_for_a_column_but_no_two_columns_share_one
         read_contracts(write(text.replace("personal: true", "from: [State, order_id]")))
 
 
+def test_two_columns_of_a_line_may_be_read_from_one_name_if_both_say_so(write):
+    text = YAML.replace(
+        "source: orders, connection: shop, table: shop.orders, format: rows",
+        "source: clickstream, kind: hours, format: json_lines",
+    )
+    said = text.replace("personal: true", "from: ID").replace("required: true", "required: true, from: ID", 1)
+    contract = read_contracts(write(said))["orders"]
+    assert [one.name for one in contract.columns if one.at_source == ("ID",)] == ["order_id", "status"]
+    with pytest.raises(Permanent, match=r"orders.status.from is Id, which order_id is read from already"):
+        read_contracts(write(said.replace("from: ID}", "from: Id}", 2).replace("from: Id}", "from: ID}", 1)))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [

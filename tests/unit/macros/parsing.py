@@ -25,6 +25,7 @@ def parsed(
     source: str = "clickstream",
     names: Mapping[str, str] = MappingProxyType({}),
     columns: Mapping[str, Row] = MappingProxyType({}),
+    memory: str = "2GB",
     **meta: Any,
 ) -> list[Row]:
     """Parse a table of bronze as one batch of the dataset, in order.
@@ -37,6 +38,7 @@ def parsed(
     pq.write_table(table.add_column(0, "record_no", numbers), file)
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"set memory_limit = '{memory}'")
         connection.execute(
             "create table plan_batches as select $1 as dataset, 'batch-1' as batch_id, $2 as source,"
             " date '2026-11-01' as window_date, $3::timestamp as landed_at, true as is_entering, [$4] as files,"

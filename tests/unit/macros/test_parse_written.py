@@ -1,5 +1,6 @@
 """Texts that a source writes in its own way: times, numbers, names of values, missing ones, paths in lines, rows without a key."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -465,6 +466,36 @@ def test_lines_without_an_id_are_told_apart_within_their_file(tmp_path: Path):
     found = parsed("clickstream", tmp_path, table, columns={"event_id": {"row_id": True}})
     ids = [row["event_id"] for row in found]
     assert len(set(ids)) == 3 and ids[3:] == [ids[0], ids[2]] and not any(row["reasons"] for row in found)
+
+
+def test_a_text_that_identifies_a_line_becomes_a_number(tmp_path: Path):
+    texts = [LINE | {"line_number": one} for one in ("5b1c-a", "5b1c-b", "5b1c-a", "7", "")]
+    found = rows("order_items", tmp_path, texts, line_number={"hash": True})
+    numbers = [row["line_number"] for row in found]
+    # the first 60 bits of the text's MD5
+    expected = [int(hashlib.md5(one["line_number"].encode()).hexdigest()[:15], 16) for one in texts[:4]]
+    assert numbers == [*expected, None] and numbers[0] == numbers[2]
+    assert [row["reasons"] for row in found] == [*[None] * 4, ["missing:line_number"]]
+    in_lines = [event(quantity=one) for one in ("5b1c-a", 7, 1.5)]
+    found = events(tmp_path / "lines", in_lines, quantity={"hash": True})
+    assert [row["quantity"] for row in found[:2]] == [expected[0], expected[3]]
+    assert [row["reasons"] for row in found] == [None, None, ["wrong_type:quantity"]]
+
+
+def test_two_columns_of_a_line_may_have_one_name(tmp_path: Path):
+    names = {"referrer": {"from": "url"}, "url": {"from": "url"}}
+    (row,) = events(tmp_path, [event(url="/a")], **names)
+    assert (row["url"], row["referrer"], row["reasons"]) == ("/a", "/a", None)
+
+
+def test_long_lines_with_several_names_take_little_memory(tmp_path: Path):
+    others = {f"key_{number}": "x" * 20 for number in range(300)}
+    texts = [event(event_id=f"e{number}", url="/a", **others) for number in range(2048)]
+    names = {
+        name: {"from": [f"$.other.{name}", name]} for name in ("url", "referrer", "campaign", "product_id", "country")
+    }
+    found = parsed("clickstream", tmp_path, lines(texts), columns=names, memory="700MB")
+    assert len(found) == 2048 and all(row["url"] == "/a" and row["reasons"] is None for row in found)
 
 
 def test_a_repeated_key_is_refused_beside_paths(tmp_path: Path):
