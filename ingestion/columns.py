@@ -163,7 +163,7 @@ def read_column(column: dict[str, Any], path: Path, dataset: str) -> Column:
         personal=reader.flag("personal"),
         hashed_with=_hashed_with(reader, data_type),
         source_names=read_names(reader) if reader.has("from") else (),
-        joined=_joined(reader) if reader.has("join") else (),
+        joined=_joined(reader, data_type) if reader.has("join") else (),
         time_formats=_time_formats(reader) if reader.has("time_format") else ("iso",),
         timezone=_timezone(reader) if reader.has("timezone") else "UTC",
         decimal=decimal or ".",
@@ -209,7 +209,7 @@ def in_order(value: str, data_type: str) -> Any:
 _TYPES_OF: Mapping[str, tuple[str, ...]] = {
     "time_format": ("timestamp", "date"),
     "timezone": ("timestamp",),
-    "join": ("timestamp",),
+    "join": ("timestamp", "varchar", "bigint"),
     "decimal": ("decimal", "bigint", "integer"),
     "thousands": ("decimal", "bigint", "integer"),
     "symbol": ("decimal", "bigint", "integer"),
@@ -241,11 +241,13 @@ def _check_type(reader: Fields, data_type: str) -> None:
             raise bad(reader.path, f"{reader.name}.{beside[0]}", what)
 
 
-def _joined(reader: Fields) -> tuple[str, ...]:
+def _joined(reader: Fields, data_type: str) -> tuple[str, ...]:
     """Read `join`: the columns of the source that make one value."""
     names = read_names(reader, "join")
     if reader.has("from"):
         raise bad(reader.path, f"{reader.name}.from", "has no effect beside join, which names the source's columns")
+    if reader.meta.get("hash") is not True and data_type == "bigint":
+        raise bad(reader.path, f"{reader.name}.join", "of a bigint needs `hash: true`: two numbers do not make one")
     if len(names) < 2 or not isinstance(reader.meta["join"], list):
         raise bad(reader.path, f"{reader.name}.join", "must list two columns or more, such as [date, time]")
     if reader.flag("personal"):

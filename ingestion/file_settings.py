@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingestion.fields import Fields, bad, guess, items, mapping, text_of
-from ingestion.names import steps_of
+from ingestion.names import is_path_of_list
 from ingestion.sftp_servers import connection_in
 
 
@@ -91,8 +91,8 @@ def _each(reader: Fields) -> str:
     path = reader.text("each")
     if reader.text("format") != "json_lines":
         raise bad(reader.path, f"{reader.name}.each", "is for lines of JSON: rows have no lists")
-    if not steps_of(path):
-        what = f"is {path}, and must be the path of a list by its names, such as $.line_items or $.order.lines"
+    if not is_path_of_list(path):
+        what = f"is {path}, and must be the path of a list by its names, such as $.line_items or $.order.lines, or $ of a line that is a list"
         raise bad(reader.path, f"{reader.name}.each", what)
     return path
 

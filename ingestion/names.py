@@ -131,6 +131,11 @@ def steps_of(path: str) -> tuple[str, ...]:
     return tuple(plain or quoted for plain, quoted in _NAMED.findall(found[1])) if found else ()
 
 
+def is_path_of_list(path: str) -> bool:
+    """Say whether `each` may have a path: of names alone, or `$`, the line itself."""
+    return path == "$" or bool(steps_of(path))
+
+
 def top_of(path: str) -> str:
     """Return the name at the top of a line that a path begins with."""
     return re.split(r"[.\[]", path, maxsplit=2)[1]

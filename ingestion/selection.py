@@ -38,9 +38,9 @@ def read_where(reader: Fields) -> tuple[Condition, ...]:
 
 
 def of_each(settings: object) -> tuple[Condition, ...]:
-    """Return the condition that a line has an element of its list, where each of them is a record."""
+    """Return the condition that a line has an element of its list, where each of them is a record. A line that is a list has no path."""
     path = getattr(settings, "each", "")
-    return (Condition((path,), is_none_of=("", "[]")),) if path else ()
+    return (Condition((path,), is_none_of=("", "[]")),) if path not in ("", "$") else ()
 
 
 def as_query(table: Table, conditions: Sequence[Condition]) -> str:

@@ -23,7 +23,7 @@ from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.home import Home
 from ingestion.manifest import Manifest
-from ingestion.names import is_path, source_columns, steps_of, top_of, unfit
+from ingestion.names import is_path, is_path_of_list, source_columns, top_of, unfit
 from ingestion.sources import database_tables, locations, s3
 from ingestion.sql import literal
 from ingestion.times import clock_of
@@ -79,11 +79,12 @@ def propose_dataset(asked: Asked, now: datetime, project: Path = PROJECT) -> Pro
     if asked.source and not _NAME.fullmatch(asked.source):
         raise Permanent(f"a source cannot be called {asked.source!r}", todo="use lower-case letters, digits and _")
     asked = replace(asked, place=_place(asked.place))
-    if asked.each and not is_path(asked.each):
+    if asked.each and asked.each != "$" and not is_path(asked.each):
         asked = replace(asked, each=f"$.{asked.each}")
-    if asked.each and not steps_of(asked.each):
+    if asked.each and not is_path_of_list(asked.each):
         raise Permanent(
-            f"--each names {asked.each}, which is no path of a list", todo="write it by its names, such as $.line_items"
+            f"--each names {asked.each}, which is no path of a list",
+            todo="write it by its names, such as $.line_items; or $, if a line is a list itself",
         )
     return propose(asked, samples.read_sample(asked.place, each=asked.each), now)
 

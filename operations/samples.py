@@ -101,7 +101,7 @@ def read_sample(place: str, rows: int = ROWS, each: str = "") -> Sample:
     ends = _ends(location)
     found_files, days = [file for file, _ in ends], [day for _, day in ends]
     with ExitStack() as opened:
-        begun = [_Begun.of(file.place, _BYTES // len(found_files), opened) for file in found_files]
+        begun = [_Begun.of(file.place, _BYTES // len(found_files), opened, each) for file in found_files]
         _check_alike(begun)
         _check_has_lists(begun[0].format, each)
         if begun[0].format == JSON_LINES:
@@ -258,7 +258,7 @@ class _Begun:
     table: Table | None = None
 
     @classmethod
-    def of(cls, place: str, size: int, opened: ExitStack) -> "_Begun":
+    def of(cls, place: str, size: int, opened: ExitStack, each: str = "") -> "_Begun":
         if _without_packing(place).suffix.lower() in _WORKBOOKS:
             raise Permanent(
                 "a workbook is not read",
@@ -266,7 +266,7 @@ class _Begun:
                 todo="save its sheet as CSV in UTF-8, or have it exported so",
             )
         body, is_all = places.begin(place, size)
-        form = _format(place, body)
+        form = _format(place, body, each)
         if form == PARQUET:
             return cls(place, form, b"", True, parquet_records.read(_open_parquet(place, opened), shown(place)))
         if form == AVRO:
@@ -282,18 +282,24 @@ class _Begun:
         return cls(place, form, body if is_all else _whole_lines(body), is_all)
 
 
-def _format(place: str, body: bytes) -> str:
+def _format(place: str, body: bytes, each: str) -> str:
     by_name = _ENDINGS.get(_without_packing(place).suffix.lower())
     if by_name == PARQUET or parquet_records.is_parquet(body, place):
         return PARQUET
     if avro_records.is_avro(body, place):
         return AVRO
     first = body.lstrip().partition(b"\n")[0].decode(errors="replace")
+    is_list = first.startswith("[") and isinstance(_json(first.encode()), list)
+    if each and is_list:
+        return JSON_LINES
     if (by_name == JSON_LINES and first.strip() in ("[", "{")) or first.startswith("[{"):
+        made = "`jq -c '.[]' FILE` makes them of a list of records"
         raise Permanent(
             "the file is one JSON document, and not one record per line",
             where=shown(place),
-            todo="have it delivered as JSON lines; `jq -c '.[]' FILE` makes them of a list of records",
+            todo=f"have it delivered as JSON lines; {made}"
+            if not is_list
+            else "make a record of each element of its list: --each '$'; or of a list below, such as --each '$.items'",
         )
     return by_name or (JSON_LINES if isinstance(_json(first.encode()), dict) else CSV)
 
@@ -419,20 +425,23 @@ def _objects(body: bytes, unread: Counter[str], each: str) -> Iterator[dict[str,
         except UnicodeDecodeError:
             unread[csv_records.INVALID_UTF8] += 1
             continue
-        if isinstance(found, dict):
-            yield from _elements(found, steps_of(each)) if each else (found,)
-        else:
-            unread["broken_json" if found is _BROKEN else "not_an_object"] += 1
+        is_split = each and isinstance(found, dict | list)
+        for record in (_elements(found, steps_of(each)) or []) if is_split else [found]:
+            if isinstance(record, dict):
+                yield record
+            else:
+                unread["broken_json" if record is _BROKEN else "not_an_object"] += 1
 
 
-def _elements(found: dict[str, Any], steps: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Yield an object once for each element of the list below some names, with the element in its place."""
-    name, rest = steps[0], steps[1:]
-    value = found.get(name)
-    if rest and isinstance(value, dict):
-        yield from ({**found, name: one} for one in _elements(value, rest))
-    elif not rest and isinstance(value, list):
-        yield from ({**found, name: one} for one in value)
+def _elements(value: Any, steps: tuple[str, ...]) -> list[Any] | None:
+    """Return a value once for each element of the lists below some names, with the element in its place; None if it has none."""
+    if isinstance(value, list):
+        found = [(one, _elements(one, steps) if steps else [one]) for one in value]
+        return [piece for one, pieces in found for piece in (pieces or [])] if found else None
+    if not isinstance(value, dict) or not steps:
+        return None
+    below = _elements(value.get(steps[0]), steps[1:])
+    return None if below is None else [{**value, steps[0]: one} for one in below]
 
 
 _BROKEN = object()

@@ -53,7 +53,7 @@
 {# What `where` says of the rows that are a dataset's records; and that a line has an element of its list, where `each` makes records of them. #}
 {% macro conditions(dataset) %}
     {% set meta = contract(dataset).meta %}
-    {{ return((meta.get('where') or []) + ([{'from': meta.each, 'is_not': ['', '[]']}] if meta.get('each') else [])) }}
+    {{ return((meta.get('where') or []) + ([{'from': meta.each, 'is_not': ['', '[]']}] if meta.get('each', '$') != '$' else [])) }}
 {% endmacro %}
 
 {# Whether a row, whose texts for the conditions are selecting_1 and so on, is a record of its dataset. A row that only says

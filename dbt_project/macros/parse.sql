@@ -433,6 +433,10 @@ opened as (
             when raw is null
                 then case when is_cut and source <> 'corrections' and {{ stops_within_a_character('raw_bytes') }} then 'half_line' else 'invalid_utf8' end
             when not json_valid(raw) then case when is_cut and source <> 'corrections' then 'half_line' else 'broken_json' end
+            {%- if the.meta.get('each') %}
+            -- an answer of an API that has nothing to say
+            when regexp_full_match(raw, '\s*\[\s*\]\s*') then 'not_selected'
+            {%- endif %}
             when not starts_with(raw, '{') and json_type(raw) <> 'OBJECT' then 'not_an_object'
         end as unopened,
         from_json(case when unopened is null then raw end, {{ shape }}) as parsed
@@ -545,7 +549,7 @@ texts as (
 {% set dated_by = the.meta.get('event_time') or the.meta.get('record_date') %}
 {% set no_text = 'cast(null as ' ~ sql_type('varchar') ~ ')' %}
 {#- bronze keeps what is not selected -#}
-{% set is_refused = "reasons is not null" ~ (" and " ~ list_item('reasons', 1) ~ " <> 'not_selected'" if conditions(dataset) else '') %}
+{% set is_refused = "reasons is not null" ~ (" and " ~ list_item('reasons', 1) ~ " <> 'not_selected'" if conditions(dataset) or the.meta.get('each') else '') %}
 {% set written = {} %}
 {% for name, text in columns_written_otherwise(dataset).items() %}{% do written.update({'text_' ~ name: text}) %}{% endfor -%}
 meant as (

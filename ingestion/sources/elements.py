@@ -3,6 +3,9 @@
 An order with `"line_items": [{…}, {…}]` lands as two lines, with `"line_items": {…}` in each, and every other byte as it was. So the
 paths of a contract reach what the order and what its line says, and a refused line is reported alone.
 
+A list on the way to it is taken apart, too: of visits with actions with items, `$.actions.items` makes a record of each item, and one
+of each action without any. A line may be a list itself, as an API answers, and `$` is its path.
+
 A line without such a list, with an empty one, or that cannot be read lands as it is.
 """
 
@@ -35,17 +38,19 @@ _scan = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse)
 
 
 def split(line: str, path: str) -> list[str]:
-    """Return a line once for each element of the list at a path, with the element in place of the list."""
+    """Return a line once for each element of the list at a path, with the element in place of the list.
+
+    A list on the way is taken apart, too; an element of it that has no list stays as it is.
+    """
     try:
-        start, ends = _elements(line, steps_of(path))
+        start = _after(line, len(_MARK) if line.startswith(_MARK) else 0)
+        end = _scan(line, start)[1]
+        if _BLANKS.fullmatch(line, end) is None:
+            raise _Unfit("more than one value")
+        found = _pieces(line, start, end, steps_of(path))
+        return [line] if found is None else _around(line[:start], found, line[end:])
     except (ValueError, RecursionError):
         return [line]
-    if not ends:
-        return [line]
-    head, tail = line[:start], line[_after(line, ends[-1][1]) + 1 :]
-    if len(ends) * (len(head) + len(tail)) > COPIED_BYTES:
-        return [line]
-    return [f"{head}{line[begin:end]}{tail}" for begin, end in ends]
 
 
 def expanded(table: pa.Table, path: str) -> Iterator[pa.Table]:
@@ -71,30 +76,42 @@ def _taken(table: pa.Table, places: list[int], texts: list[str | None]) -> pa.Ta
     )
 
 
-def _elements(line: str, steps: tuple[str, ...]) -> tuple[int, list[tuple[int, int]]]:
-    """Return where the list below the names of a path begins in a line, and where each of its elements begins and ends."""
-    start = _after(line, len(_MARK) if line.startswith(_MARK) else 0)
-    end = _scan(line, start)[1]
-    if _BLANKS.fullmatch(line, end) is None:
-        raise _Unfit("more than one value")
-    for name in steps:
-        start = _value_of(line, start, name)
-    if line[start] != "[":
-        raise _Unfit("no list")
-    ends: list[tuple[int, int]] = []
+def _pieces(line: str, start: int, end: int, steps: tuple[str, ...]) -> list[str] | None:
+    """Return the value at a place once for each element of the lists below the names of a path; None if it has none."""
+    if line[start] == "[":
+        found: list[tuple[str, list[str] | None]] = []
+        for begin, stop in _elements(line, start):
+            text = line[begin:stop]
+            found.append((text, _pieces(line, begin, stop, steps) if steps else [text]))
+        if all(pieces is None for _, pieces in found):
+            return None
+        return [piece for text, pieces in found for piece in ([text] if pieces is None else pieces)]
+    if line[start] != "{" or not steps:
+        return None
+    at = _value_of(line, start, steps[0])
+    stop = _scan(line, at)[1] if at else 0
+    below = _pieces(line, at, stop, steps[1:]) if at else None
+    return None if below is None else _around(line[start:at], below, line[stop:end])
+
+
+def _around(head: str, pieces: list[str], tail: str) -> list[str]:
+    if len(pieces) * (len(head) + len(tail)) > COPIED_BYTES:
+        raise _Unfit("too much to copy")
+    return [f"{head}{one}{tail}" for one in pieces]
+
+
+def _elements(line: str, start: int) -> Iterator[tuple[int, int]]:
+    """Yield where each element of the list at a place begins and ends."""
     at = _after(line, start + 1)
     while line[at] != "]":
         at = _after(line, at + (line[at] == ","))
         end = _scan(line, at)[1]
-        ends.append((at, end))
+        yield at, end
         at = _after(line, end)
-    return start, ends
 
 
 def _value_of(line: str, start: int, name: str) -> int:
-    """Return where the value of a name begins in the object at a place. A name that is there twice, or never, is unfit."""
-    if line[start] != "{":
-        raise _Unfit("no object")
+    """Return where the value of a name begins in the object at a place; 0 if it is not there. One that is there twice is unfit."""
     found = []
     at = _after(line, start + 1)
     while line[at] != "}":
@@ -104,9 +121,9 @@ def _value_of(line: str, start: int, name: str) -> int:
         if key == name:
             found.append(at)
         at = _after(line, _scan(line, at)[1])
-    if len(found) != 1:
-        raise _Unfit("not there once")
-    return found[0]
+    if len(found) > 1:
+        raise _Unfit("there twice")
+    return found[0] if found else 0
 
 
 def _after(line: str, at: int) -> int:

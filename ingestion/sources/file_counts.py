@@ -133,15 +133,25 @@ def _records(stored: bytes, contract: Contract) -> int | None:
 
 
 def _further(line: bytes, steps: Sequence[str]) -> int:
-    """Count the elements of a line's list after the first one, each of which is a record of its own."""
+    """Count the elements of a line's lists after the first one, each of which is a record of its own."""
     try:
         found = json.loads(line.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_refuse)
+        return max(_elements(found, steps) - 1, 0)
     except (ValueError, RecursionError):
         return 0
-    for step in steps:
-        values = [value for name, value in found if name == step] if isinstance(found, tuple) else []
-        found = values[0] if len(values) == 1 else None
-    return max(len(found) - 1, 0) if isinstance(found, list) else 0
+
+
+def _elements(value: object, steps: Sequence[str]) -> int:
+    """Count the elements of the lists below some names; an element without such a list counts once beside those that have one."""
+    if isinstance(value, list):
+        counts = [_elements(one, steps) if steps else 1 for one in value]
+        return sum(one or 1 for one in counts) if any(counts) else 0
+    if not isinstance(value, tuple) or not steps:
+        return 0
+    named = [one for name, one in value if name == steps[0]]
+    if len(named) > 1:
+        raise ValueError(f"{steps[0]} is there twice")
+    return _elements(named[0], steps[1:]) if named else 0
 
 
 def _refuse(constant: str) -> None:

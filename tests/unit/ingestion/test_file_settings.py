@@ -64,6 +64,7 @@ def test_a_list_of_records_is_named_by_its_path() -> None:
     settings = KINDS["file"].settings
     said = {"location": "here/*", "format": "json_lines"}
     assert settings(fields(**said, each="$.order.line_items"), []) == Files("here/*", each="$.order.line_items")
+    assert settings(fields(**said, each="$"), []).each == "$"
     for path in ("line_items", "$.items[0]", "$.params[key=a].value"):
         with pytest.raises(Permanent, match=r"reviews\.each is .*, and must be the path of a list by its names"):
             settings(fields(**said, each=path), [])

@@ -97,3 +97,9 @@ def test_a_line_in_the_usual_form_is_selected_as_any_other(tmp_path: Path):
     ]
     found = parsed("clickstream", tmp_path, lines(texts), where=[{"from": "app", "is_not": "blog"}])
     assert [row["reasons"] for row in found] == [None, ["not_selected"]] * 20
+
+
+def test_an_answer_without_elements_is_not_selected(tmp_path: Path):
+    found = parsed("clickstream", tmp_path, lines([b"[]\n", b" [ ]\r\n", b"[1]\n"]), each="$")
+    assert [row["reasons"] for row in found] == [["not_selected"], ["not_selected"], ["not_an_object"]]
+    assert [row["raw"] for row in found] == [None, None, "[1]\n"]

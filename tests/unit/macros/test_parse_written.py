@@ -476,10 +476,32 @@ def test_a_text_that_identifies_a_line_becomes_a_number(tmp_path: Path):
     expected = [int(hashlib.md5(one["line_number"].encode()).hexdigest()[:15], 16) for one in texts[:4]]
     assert numbers == [*expected, None] and numbers[0] == numbers[2]
     assert [row["reasons"] for row in found] == [*[None] * 4, ["missing:line_number"]]
+    joined = rows(
+        "order_items",
+        tmp_path / "joined",
+        [LINE | {"a": "x", "b": None}, LINE | {"a": "x", "b": "y"}],
+        line_number={"join": ["a", "b"], "hash": True},
+    )
+    assert [row["line_number"] for row in joined] == [
+        int(hashlib.md5(text).hexdigest()[:15], 16) for text in (b"x", b"x y")
+    ]
     in_lines = [event(quantity=one) for one in ("5b1c-a", 7, 1.5)]
     found = events(tmp_path / "lines", in_lines, quantity={"hash": True})
     assert [row["quantity"] for row in found[:2]] == [expected[0], expected[3]]
     assert [row["reasons"] for row in found] == [None, None, ["wrong_type:quantity"]]
+
+
+def test_a_text_may_be_joined_of_several_values(tmp_path: Path):
+    texts = [
+        event(event_id=one, time=7, order=order) for one, order in (("action", "1"), ("action", None), (None, "1"))
+    ]
+    types = {"json_types": ["string", "integer"]}
+    found = events(tmp_path, texts, event_id={"join": ["event_id", "$.time", "$.order"], "required": True, **types})
+    assert [(row["event_id"], row["reasons"]) for row in found] == [
+        ("action 7 1", None),
+        ("action 7", None),
+        ("7 1", None),
+    ]
 
 
 def test_two_columns_of_a_line_may_have_one_name(tmp_path: Path):

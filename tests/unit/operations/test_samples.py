@@ -133,6 +133,17 @@ def test_each_element_of_a_list_is_a_row(tmp_path: Path) -> None:
     path.write_text('{"id": 1, "in": {"items": [{"n": "x"}, {"n": "y"}]}}\n{"id": 2, "in": {"items": []}}\n{"id": 3}\n')
     found = read_sample(str(path), each="$.in.items")
     assert (found.columns, found.rows) == (("id", "$.in.items.n"), (("1", "x"), ("1", "y")))
+    # a line that is a list, as an API answers, and a list within the elements of another one
+    (tmp_path / "b.json").write_text(
+        '[{"id": 1, "acts": [{"t": "x"}, {"t": "y", "items": [{"n": 1}, {"n": 2}]}]}, {"id": 2, "acts": []}]\n[]\n'
+    )
+    assert [row[0] for row in read_sample(str(tmp_path / "b.json"), each="$").rows] == ["1", "2"]
+    nested = read_sample(str(tmp_path / "b.json"), each="$.acts.items")
+    assert (nested.columns, nested.rows) == (
+        ("id", "$.acts.t", "$.acts.items.n"),
+        (("1", "y", "1"), ("1", "y", "2")),
+    )
+    assert nested.unread == {}
     (tmp_path / "a.csv").write_text("id,items\n1,2\n")
     with pytest.raises(Permanent, match="only lines of JSON have lists"):
         read_sample(str(tmp_path / "a.csv"), each="$.items")
@@ -326,7 +337,7 @@ def test_a_file_of_any_name_is_looked_into(tmp_path: Path, name: str, body: byte
     ("name", "body", "said", "todo"),
     [
         ("a.json", b'[\n {"a": 1}\n]\n', "one JSON document", "jq -c"),
-        ("a.json", b'[{"a": 1}, {"a": 2}]', "one JSON document", "jq -c"),
+        ("a.json", b'[{"a": 1}, {"a": 2}]', "one JSON document", "--each '$'"),
         ("a.json", b'{\n "a": 1\n}\n', "one JSON document", "jq -c"),
         ("a.xlsx", b"PK\x03\x04", "a workbook is not read", "CSV in UTF-8"),
         ("a.csv", b"a,b\n1,2\n", None, ""),

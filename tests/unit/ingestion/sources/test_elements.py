@@ -35,6 +35,54 @@ def test_each_element_stands_in_place_of_its_list_and_the_rest_stays_as_it_is() 
     ]
 
 
+def test_lists_on_the_way_are_taken_apart_and_elements_without_one_stay() -> None:
+    line = '[ {"v": 1, "acts": [{"t": 1.0}, {"t": 2, "items": [ {"s": "a"} ,{"s": "b"}]}]},{"v": 2, "acts": []} ]\n'
+    assert split(line, "$") == [
+        '{"v": 1, "acts": [{"t": 1.0}, {"t": 2, "items": [ {"s": "a"} ,{"s": "b"}]}]}\n',
+        '{"v": 2, "acts": []}\n',
+    ]
+    pieces = [
+        '{"v": 1, "acts": {"t": 1.0}}\n',
+        '{"v": 1, "acts": {"t": 2, "items": {"s": "a"}}}\n',
+        '{"v": 1, "acts": {"t": 2, "items": {"s": "b"}}}\n',
+        '{"v": 2, "acts": []}\n',
+    ]
+    assert split(line, "$.acts.items") == pieces
+    contract = replace(CONTRACT, settings=Files("x", each="$.acts.items"))
+    assert _records(line.encode(), contract) == len(pieces)
+    assert split("[]\n", "$") == ["[]\n"] and split("[1, 2]", "$") == ["1", "2"]
+
+
+NESTED = st.recursive(
+    st.one_of(st.none(), st.integers(0, 9), st.just([]), st.just({})),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+def taken_apart(value: Any, names: list[str]) -> list[Any] | None:
+    """Split a value in plain Python; None if there is no list to split."""
+    if isinstance(value, list):
+        parts = [taken_apart(one, names) if names else [one] for one in value]
+        if not any(parts):
+            return None
+        return [piece for one, part in zip(value, parts, strict=True) for piece in part or [one]]
+    if isinstance(value, dict) and names and (part := taken_apart(value.get(names[0]), names[1:])):
+        return [{**value, names[0]: one} for one in part]
+    return None
+
+
+@given(NESTED, st.sampled_from([[], ["a"], ["a", "b"], ["b", "a", "c"]]), st.booleans())
+def test_any_lists_are_taken_apart_as_in_plain_python(value: Any, names: list[str], indent: bool) -> None:
+    path = ".".join(["$", *names])
+    line = json.dumps(value, separators=None if indent else (",", ":"))
+    expected = taken_apart(value, names) or [value]
+    assert [json.loads(one) for one in split(line, path)] == expected
+    assert _records(line.encode(), replace(CONTRACT, settings=Files("x", each=path))) == len(expected)
+
+
 @pytest.mark.parametrize(
     "line",
     [
