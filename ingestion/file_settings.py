@@ -1,10 +1,12 @@
 """The settings of a source of kind `file`: where its files are, and how a CSV is written."""
 
+import calendar
 import codecs
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from ingestion.fields import Fields, bad, guess, items, mapping, text_of
 from ingestion.names import is_path_of_list
@@ -23,8 +25,21 @@ class Dialect:
 
 
 COMMAS = Dialect()
-# The date parts of a location, in UTC, as strftime writes them.
-PARTS = {"date": "%Y-%m-%d", "year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
+_FORMS = {"date": "%Y-%m-%d", "year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
+
+
+def _milliseconds(at: datetime) -> str:
+    """Write when the day of a time begins, in milliseconds since 1970."""
+    return str(calendar.timegm(at.date().timetuple()) * 1000)
+
+
+# How each date part of a location writes a time in UTC.
+PARTS: Mapping[str, Callable[[datetime], str]] = {
+    **{part: f"{{:{form}}}".format for part, form in _FORMS.items()},
+    "milliseconds": _milliseconds,
+}
+# Each of these says a day.
+_DAYS = frozenset({"date", "milliseconds"})
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _PART = re.compile(r"(?<!\$)\{([^{}:]*)\}")
 
@@ -58,6 +73,11 @@ def parts_of(location: str) -> set[str]:
     return set(_PART.findall(location))
 
 
+def is_of_days(location: str) -> bool:
+    """Say whether each day, or each hour, has files of its own."""
+    return bool(parts_of(location) & {"day", *_DAYS})
+
+
 def wrong_parts(location: str) -> str:
     """Say what is wrong with a location's date parts; empty if nothing is."""
     found = parts_of(location)
@@ -66,7 +86,7 @@ def wrong_parts(location: str) -> str:
         return f"has the part {{{name}}}, which is not known{guess(name, PARTS) or '.'} Known are: {known}"
     needs = {"hour": "day", "day": "month", "month": "year"}
     for name, larger in needs.items():
-        if name in found and not {larger, "date"} & found:
+        if name in found and not {larger, *_DAYS} & found:
             return f"has {{{name}}} without {{{larger}}}: it would be read again and again"
     return ""
 

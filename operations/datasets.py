@@ -276,9 +276,8 @@ def newest_day(home: Home, contract: Contract, now: datetime) -> Window:
         return _day(parse_time(found))
     if is_http(location) and locations.is_dated(location):
         raise _unknown_day(contract)
-    if not contract.event_time:
-        return _day(now)
-    return _day(_newest_row(contract, location, contract.event_time))
+    dated_by = contract.event_time or contract.record_date
+    return _day(_newest_row(contract, location, dated_by) if dated_by else now)
 
 
 def _unknown_day(contract: Contract) -> Permanent:
@@ -292,9 +291,9 @@ def _newest_row(contract: Contract, location: str, column: str) -> datetime:
     latest = max((at for at in times if at), default=None)
     if latest is None:
         raise Permanent(
-            f"no record of {contract.dataset} has a time in {contract.event_time}",
+            f"no record of {contract.dataset} has a time in {column}",
             where=contract.dataset,
-            todo="give --from DATE and --to DATE, or correct `event_time` in the contract",
+            todo="give --from DATE and --to DATE, or correct how the contract reads it",
         )
     return latest
 

@@ -793,6 +793,19 @@ def is_index(name: str) -> bool:
     return bool(re.fullmatch(r"column \d+|Unnamed: \d+", name))
 
 
+def has_no_name(name: str) -> bool:
+    """Say whether a name is one that a file without a header is given."""
+    return bool(re.fullmatch(r"column_\d+", name))
+
+
+def are_random(values: Collection[str]) -> bool:
+    """Say whether values are ids that are made at random: UUIDs, or hexadecimal digits of a hash's length."""
+    return bool(values) and all(map(_RANDOM.fullmatch, values))
+
+
+_RANDOM = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,128}")
+
+
 def is_part_of_key(name: str) -> bool:
     """Say whether a name is that of what often identifies a record together with an id: a position, a date, a currency."""
     return bool(set(words(name)) & _PART_WORDS)

@@ -394,10 +394,11 @@ def _key(
         if none > _TOLERATED * len(rows):
             notes.to_decide.append(
                 f"{none:,} of {len(rows):,} rows have no {_said(found)}, and are refused; where that is meant, `breaker: {{share: 1}}`"
-                " in the contract keeps them from holding the others"
+                " in the contract keeps them from holding the others; if they are no records, such as totals,"
+                f" `where: [{{from: {max(found, key=lambda one: one.missing).header}, is_not: ['']}}]` leaves them out"
             )
         return tuple(one.name for one in found)
-    ranks = {one.name: guesses.id_rank(one.label, asked.name) for one in columns}
+    ranks = {one.name: _id_rank(one, asked.name) for one in columns}
     by_version = next((one for one in columns if one.name == version), None)
     singles = sorted((one for one in columns if _may_identify(one, ranks)), key=lambda one: -ranks[one.name])
     tried: list[_Candidate] = []
@@ -436,11 +437,22 @@ def _key(
             notes.to_decide.append(f"whether {_said([first, second])} {_BY_CHANCE}")
             return first.name, second.name
         tried.append(_Candidate(collide, 0, (first, second)))
+    # rows that are no records, such as totals, have no position
+    lacking = [one for one in columns if one.missing and guesses.is_position(one.label)]
+    for first, second in _pairs_of(named, lacking):
+        tried.append(_Candidate(*_collisions([first, second], rows, sample), (first, second)))
     raise _no_key(asked, tried, len(rows))
 
 
 def _versions(collide: int) -> str:
     return f"; {collide:,} records of the sample are versions of the same keys" if collide else ""
+
+
+def _id_rank(column: _Column, dataset: str) -> int:
+    """Rank how much a column sounds like the id of the records; of one without a name, how much its values look like ids."""
+    if guesses.has_no_name(column.label):
+        return 2 * guesses.are_random(column.values)
+    return guesses.id_rank(column.label, dataset)
 
 
 def _is_counted(first: _Column, second: _Column) -> bool:

@@ -63,7 +63,7 @@ def list_files(contracts: Iterable[Contract], window: Window) -> Listing:
 def _listed(location: str, day: Window) -> Iterator[Listed]:
     pattern = glob.escape(location).replace("[*]", "*")
     for part, written in PARTS.items():
-        pattern = pattern.replace(f"{{{part}}}", "[0-9][0-9]" if part == "hour" else f"{day.start:{written}}")
+        pattern = pattern.replace(f"{{{part}}}", "[0-9][0-9]" if part == "hour" else written(day.start))
     is_open = location.rpartition("/")[2].startswith("*")
     for found in sorted(glob.glob(str(Path(pattern).expanduser()))):  # noqa: PTH207 (Path.glob() takes no whole path)
         path = Path(found)

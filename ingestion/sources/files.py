@@ -218,14 +218,17 @@ def _find(run: Run, contract: Contract, location: str, taken: _Taken) -> Iterato
     for unit in locations.units(location, span):
         patterns.setdefault(locations.filled(location, unit), unit)
     once = locations.ListedOnce()
+    missing: list[tuple[Window, str]] = []
     for pattern, unit in patterns.items():
         listing, period = locations.find(pattern, once), locations.period(location, unit)
         taken.skipped += listing.skipped
         if not listing.files and (pattern != location or locations.has_wildcard(location)):
-            run.report(f"{contract.dataset} {unit.date}: {shown(pattern)} does not exist yet")
+            missing.append((unit, pattern))
         elif not listing.files:
             yield Found(pattern), period  # reading it says what is wrong
         yield from ((found, period) for found in listing.files)
+    for line in locations.say_missing(contract.dataset, missing):
+        run.report(line)
 
 
 class _File:

@@ -120,6 +120,7 @@ class _Files(LineBatch[Found]):
 
     def _look(self) -> tuple[list[Found], list[Waiting]]:
         found: list[Found] = []
+        missing: list[tuple[Window, str]] = []
         for pattern in self.part.patterns:
             listing = locations.find(pattern, self.once)
             self.skipped.extend(listing.skipped)
@@ -127,7 +128,9 @@ class _Files(LineBatch[Found]):
             if not listing.files and pattern == self.location and not locations.has_wildcard(pattern):
                 raise Permanent("the file does not exist", where=shown(pattern), todo="check the path")
             if not listing.files:
-                self.run.report(f"{self.contract.dataset} {self.window.date}: {shown(pattern)} does not exist yet")
+                missing.append((self.window, pattern))
+        for line in locations.say_missing(self.contract.dataset, missing):
+            self.run.report(line)
         new = [one for one in found if (self._name(one), one.size, one.mtime_ns) not in self.landed_files]
         if not self.part.unit and self.run.window in self.run.swept:
             # A sweep visits earlier days before its own: what is new lands with its own.

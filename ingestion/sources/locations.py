@@ -1,13 +1,14 @@
 """Find the files of a window by the location in a contract: its variables, its date parts, its wildcards.
 
 `${NAME}` and `${NAME:-default}` are read from the environment. `{date}`, or `{year}`, `{month}`, `{day}` and `{hour}`, stand
-for a time in UTC. `*` stands for any characters of one folder's or file's name. Files are found in the order of their names.
+for a time in UTC, and `{milliseconds}` for the start of a day. `*` stands for any characters of one folder's or file's name. Files are found in the order of their names.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pyarrow import fs
@@ -15,14 +16,19 @@ from pyarrow import fs
 from ingestion.addresses import SFTP, is_http, is_sftp, shown
 from ingestion.contract import Contract
 from ingestion.errors import Permanent
-from ingestion.file_settings import PARTS, expanded, parts_of, wrong_parts
+from ingestion.file_settings import PARTS, expanded, is_of_days, parts_of, wrong_parts
 from ingestion.sources import places, s3, sftp
 from ingestion.sources.landing_names import may_be_data
 from ingestion.window import Window
 
 _PACKAGE = "package:"
 # How the date parts are written, the largest first.
-_SHAPES = {"date": r"\d{4}-\d{2}-\d{2}", "year": r"\d{4}", **dict.fromkeys(("month", "day", "hour"), r"\d{2}")}
+_SHAPES = {
+    "date": r"\d{4}-\d{2}-\d{2}",
+    "milliseconds": r"\d{13}",
+    "year": r"\d{4}",
+    **dict.fromkeys(("month", "day", "hour"), r"\d{2}"),
+}
 _MARKS = re.compile(rf"\{{({'|'.join(_SHAPES)})\}}|(\*)")
 
 
@@ -113,7 +119,7 @@ def has_wildcard(location: str) -> bool:
 
 def is_dated(location: str) -> bool:
     """Say whether each day, or each hour, has files of its own."""
-    return bool(parts_of(location) & {"date", "day"})
+    return is_of_days(location)
 
 
 def has_hours(location: str) -> bool:
@@ -128,15 +134,15 @@ def units(location: str, window: Window) -> list[Window]:
 
 def filled(location: str, unit: Window) -> str:
     """Return a location with the date parts of the time at which a unit starts."""
-    for name, form in PARTS.items():
-        location = location.replace(f"{{{name}}}", f"{unit.start:{form}}")
+    for name, written in PARTS.items():
+        location = location.replace(f"{{{name}}}", written(unit.start))
     return location
 
 
 def period(location: str, unit: Window) -> str:
     """Name the time that the files of a unit are of, by the location's date parts; empty of files for all days."""
     parts = parts_of(location)
-    return " ".join(f"{unit.start:{form}}" for name, form in PARTS.items() if name in parts)
+    return " ".join(written(unit.start) for name, written in PARTS.items() if name in parts)
 
 
 def name_below(location: str, place: str) -> str:
@@ -197,6 +203,19 @@ def _top(location: str) -> tuple[_Entries, str, tuple[str, ...]]:
     if _MARKS.search(bucket):
         raise Permanent("a bucket's name has no * and no date", where=shown(location), todo="name the bucket")
     return _objects, f"{s3.SCHEME}{bucket}", tuple(parts)
+
+
+def say_missing(dataset: str, missing: Sequence[tuple[Window, str]]) -> list[str]:
+    """Say which patterns of a window meet no file, in one line per day."""
+    of_days: dict[date, list[str]] = {}
+    for unit, pattern in missing:
+        of_days.setdefault(unit.date, []).append(shown(pattern))
+    return [
+        f"{dataset} {day}: {patterns[0]} does not exist yet"
+        if len(patterns) == 1
+        else f"{dataset} {day}: {len(patterns)} patterns meet no file yet, from {patterns[0]} to {patterns[-1]}"
+        for day, patterns in of_days.items()
+    ]
 
 
 def check_there(location: str) -> None:
@@ -314,6 +333,8 @@ def _shape(name: str, said: dict[str, str]) -> re.Pattern[str]:
 
 def _day(said: dict[str, str]) -> str | None:
     """Return the day that the parts of a date say; None if they say none."""
+    if "milliseconds" in said:
+        return f"{datetime.fromtimestamp(int(said['milliseconds']) / 1000, UTC):%Y-%m-%d}"
     if not {"year", "month", "day"} <= set(said):
         return said.get("date")
     return said.get("date") or f"{said['year']}-{said['month']}-{said['day']}"

@@ -174,6 +174,8 @@ def test_the_newest_day_is_that_of_the_newest_folder_file_or_row(tmp_path: Path)
     one = located(f"{tmp_path}/2026-11-01.csv", "rate_date")
     assert newest_day(home, one, NOW).options == "--from 2026-11-02 --to 2026-11-03"
     assert newest_day(home, replace(one, event_time=None), NOW).options == "--from 2026-11-03 --to 2026-11-04"
+    by_record = replace(one, event_time=None, record_date="rate_date")
+    assert newest_day(home, by_record, NOW).options == "--from 2026-11-02 --to 2026-11-03"
     (tmp_path / "wide.csv").write_text("Date,USD,\n2026-10-05,1.1,\n2026-10-06,1.2,\n")
     wide = replace(one, settings=Files(f"{tmp_path}/wide.csv", ("rate_date", "currency", "rate")))
     assert newest_day(home, wide, NOW).options == "--from 2026-10-06 --to 2026-10-07"

@@ -380,3 +380,22 @@ def test_what_a_sample_cannot_know_is_to_be_decided() -> None:
 def test_parquet_files_have_their_own_time_too() -> None:
     rows = [["a", "1"], ["b", "2"]]
     assert proposed(["product_id", "stock"], rows, "products", format="parquet").version == "file_time"
+
+
+def test_of_columns_without_names_ids_made_at_random_are_a_key() -> None:
+    rows = [["web", str(number % 3), f"{number:08x}-{number % 2:04x}-4000-8000-{number:012x}"] for number in range(5)]
+    found = proposed(["column_1", "column_2", "column_3"], rows, "events")
+    assert found.key == ("column_3",) and any("column_3 identifies a record" in line for line in found.to_decide)
+
+
+def test_rows_of_totals_do_not_hide_the_key() -> None:
+    rows: list[list[str | None]] = [[f"{number // 2:05}", str(10 * (1 + number % 2)), "1"] for number in range(30)]
+    rows += [[f"Summe {day}", None, "30"] for day in (1, 2)]
+    with pytest.raises(Permanent) as caught:
+        proposed(["Beleg-Nr.", "Pos.", "Menge"], rows, "kasse")
+    assert "by beleg_nr and pos, 2 have none" in caught.value.what
+    assert "`--key beleg_nr,pos`, which refuses the rows that have none" in caught.value.todo
+    found = proposed(["Beleg-Nr.", "Pos.", "Menge"], rows, "kasse", key=("beleg_nr", "pos"))
+    assert any(
+        "such as totals, `where: [{from: Pos., is_not: ['']}]` leaves them out" in line for line in found.to_decide
+    )

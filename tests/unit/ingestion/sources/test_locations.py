@@ -34,6 +34,7 @@ def names(folder: Path, pattern: str) -> list[str]:
         ("s3://b/{year}/{month}/{day}/*", ["s3://b/2026/10/31/*", "s3://b/2026/11/01/*"]),
         ("/in/orders_{year}{month}{day}.csv", ["/in/orders_20261031.csv", "/in/orders_20261101.csv"]),
         ("/in/{year}-{month}.csv", ["/in/2026-10.csv", "/in/2026-11.csv"]),
+        ("/in/{milliseconds}/*.gz", ["/in/1793404800000/*.gz", "/in/1793491200000/*.gz"]),
         ("/in/all.csv", ["/in/all.csv"]),
     ],
 )
@@ -229,3 +230,20 @@ def test_the_newest_file_costs_one_listing_per_folder(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "scandir", scandir)
     found, day = next(locations.of_any_time(f"{tmp_path}/{{year}}/{{month}}/{{day}}/*.csv", newest_first=True))
     assert day == "2026-02-28" and found.place.endswith("28/x.csv") and len(listed) == 4
+
+
+def test_folders_named_by_milliseconds_are_of_their_day(tmp_path: Path) -> None:
+    for name in ("1793491200000", "1793404800000", "179349120000"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.gz").touch()
+    found = of_any_time(tmp_path, "{milliseconds}/*.gz")
+    assert found == [("1793404800000/a.gz", "2026-10-31"), ("1793491200000/a.gz", "2026-11-01")]
+    assert locations.is_dated("/in/{milliseconds}/{hour}.gz")
+
+
+def test_patterns_without_a_file_are_one_line_per_day() -> None:
+    missing = [(hour, f"/in/{hour.start:%Y-%m-%d/%H}") for hour in DAYS.hours()[:25]]
+    assert locations.say_missing("clicks", missing) == [
+        "clicks 2026-10-31: 24 patterns meet no file yet, from /in/2026-10-31/00 to /in/2026-10-31/23",
+        "clicks 2026-11-01: /in/2026-11-01/00 does not exist yet",
+    ]
