@@ -1,7 +1,7 @@
 """Read a bounded sample of a source that no contract describes yet: exact texts, by the source's own names.
 
 Places are listed, unpacked and split into records by the code that lands them, so a sample sees what a landing would. Of files,
-the first and the last one that a pattern means are read, up to a number of rows and bytes in all. A row that cannot be split
+the first and the last one that a pattern means are read, or a few of each if they are small, up to a number of rows and bytes in all. A row that cannot be split
 into columns is counted by the reason for which landing would make it a dead letter.
 """
 
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -57,8 +57,9 @@ _TABLE = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_][\w$ -]*)\.([A-Za-z_][\w$ -]*)")
 # Such a table is large enough to take its rows from all of it, and not from its start.
 _LARGE = 2
 _FEWEST_ROWS = 1000
-# So many files are looked at for one that has bytes.
+# So many files are looked at for one that has bytes, and read if they have no more bytes together.
 _LOOKED_AT = 5
+_SMALL = 256 << 10
 Row = tuple[str | None, ...]
 
 
@@ -202,7 +203,7 @@ def _without_packing(place: str) -> Path:
 
 
 def _ends(location: str) -> list[tuple[Found, str | None]]:
-    """Return the first and the last file of a location, by time and name, with their days. None is Permanent."""
+    """Return the first and the last files of a location, by time and name, with their days. None is Permanent."""
     is_address = is_http(location)
     if is_address and parts_of(location):
         raise Permanent(
@@ -211,10 +212,13 @@ def _ends(location: str) -> list[tuple[Found, str | None]]:
             todo="name the address of one day, and write {date} into `location` of the contract afterwards",
         )
     try:
-        found = [_first_with_bytes(location, newest_first=newest) for newest in (False, True)]
+        found = [
+            *_first_with_bytes(location, newest_first=False),
+            *reversed(_first_with_bytes(location, newest_first=True)),
+        ]
     except (OSError, ValueError, RuntimeError):
         found = []
-    if files := list(dict.fromkeys(one for one in found if one)):
+    if files := list(dict.fromkeys(found)):
         if locations.is_path(location) and Path(files[0][0].place).expanduser().is_dir():
             raise _nothing_at(location)
         return files
@@ -225,10 +229,13 @@ def _ends(location: str) -> list[tuple[Found, str | None]]:
     raise _nothing_at(location)
 
 
-def _first_with_bytes(location: str, *, newest_first: bool) -> tuple[Found, str | None] | None:
-    """Return the first file that is not empty, of some; else the first one."""
+def _first_with_bytes(location: str, *, newest_first: bool) -> list[tuple[Found, str | None]]:
+    """Return the first file that is not empty, of some, and those after it while they are small together; else the first one."""
     some = list(islice(locations.of_any_time(location, newest_first=newest_first), _LOOKED_AT))
-    return next((one for one in some if one[0].size), some[0] if some else None)
+    filled = [one for one in some if one[0].size]
+    sizes = accumulate(one[0].size for one in filled)
+    small = [one for one, size in zip(filled, sizes, strict=True) if 0 < size <= _SMALL]
+    return small or filled[:1] or some[:1]
 
 
 def _nothing_at(location: str) -> Permanent:

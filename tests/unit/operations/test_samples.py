@@ -90,7 +90,17 @@ def test_files_may_be_dated_by_parts(tmp_path: Path) -> None:
     assert samples.newest_date(place) == "2026-11-01"
 
 
-def test_the_first_and_the_last_file_of_a_pattern_are_read(tmp_path: Path) -> None:
+def test_of_many_small_files_some_at_both_ends_are_read(tmp_path: Path) -> None:
+    for hour in range(24):
+        (tmp_path / f"{hour:02}.jsonl").write_text(f'{{"id": "e{hour:02}"}}\n' if hour else "")
+    found = read_sample(f"{tmp_path}/*.jsonl")
+    ids = [row[0] for row in found.rows]
+    assert ids == [*(f"e{hour:02}" for hour in range(1, 5)), *(f"e{hour:02}" for hour in range(19, 24))]
+    assert [Path(one).name for one in (found.files[0], found.files[-1])] == ["01.jsonl", "23.jsonl"]
+
+
+def test_the_first_and_the_last_file_of_a_pattern_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "_SMALL", 1)
     for day in ("2026-11-01", "2026-11-02", "2026-11-03"):
         (tmp_path / f"x-{day}.csv").write_text(f"id,day\n1,{day}\n")
     (tmp_path / "x-readme.csv").write_text("other\n1\n")
