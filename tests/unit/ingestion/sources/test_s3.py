@@ -217,12 +217,13 @@ def test_rows_land_from_a_bucket(store: Store, home: Home) -> None:
     assert len(bronze.list_batches(home)) == 1
 
 
-def test_a_sample_is_of_the_first_and_the_last_object(store: Store) -> None:
+def test_a_sample_is_of_the_first_and_the_last_objects(store: Store) -> None:
     for day in ("2026-11-09", "2026-11-10", "2026-11-11"):
         for part in "ab":
             store.objects[f"x/dt={day}/{part}.csv.gz"] = gzip.compress(f"id;at\n{part};{day}\n".encode())
     found = read_sample("s3://exports/x/dt={date}/*.csv.gz")
-    assert found.rows == (("a", "2026-11-09"), ("b", "2026-11-11")) and not found.is_whole
+    ids = [("a", "2026-11-09"), ("b", "2026-11-09"), ("a", "2026-11-10"), ("b", "2026-11-10")]
+    assert found.rows == (*ids, ("a", "2026-11-11"), ("b", "2026-11-11")) and found.is_whole
     assert found.csv == {"delimiter": ";"} and found.days == ("2026-11-09", "2026-11-11")
     written = io.BytesIO()
     pq.write_table(pa.table({"id": [1, 2]}), written)
