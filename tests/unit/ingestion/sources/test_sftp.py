@@ -393,10 +393,10 @@ def test_what_would_keep_it_from_landing_is_found_before(
     assert problems("sftp://partner/in/{date}.csv") == ["the server refuses the login"]
 
 
-def test_a_sample_is_of_the_first_and_the_last_file(server: Server) -> None:
+def test_a_sample_is_of_the_first_and_the_last_files(server: Server) -> None:
     for day in ("2026-11-01", "2026-11-02", "2026-11-03"):
         (server.root / f"dt={day}").mkdir()
         (server.root / f"dt={day}" / "x.csv").write_text(f"id;at\n1;{day}\n")
     found = read_sample("sftp://partner/dt={date}/*.csv")
-    assert found.rows == (("1", "2026-11-01"), ("1", "2026-11-03")) and found.days == ("2026-11-01", "2026-11-03")
-    assert not found.is_whole and found.csv == {"delimiter": ";"}
+    assert found.rows == (("1", "2026-11-01"), ("1", "2026-11-02"), ("1", "2026-11-03"))
+    assert found.days == ("2026-11-01", "2026-11-03") and found.is_whole and found.csv == {"delimiter": ";"}
