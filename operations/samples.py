@@ -432,10 +432,9 @@ def _objects(body: bytes, unread: Counter[str], each: str) -> Iterator[dict[str,
         except UnicodeDecodeError:
             unread[csv_records.INVALID_UTF8] += 1
             continue
-        is_split = each and isinstance(found, dict | list)
-        for record in (_elements(found, steps_of(each)) or []) if is_split else [found]:
+        for record in found if each and isinstance(found, list) else [found]:
             if isinstance(record, dict):
-                yield record
+                yield from (_elements(record, steps_of(each)) or []) if steps_of(each) else [record]
             else:
                 unread["broken_json" if record is _BROKEN else "not_an_object"] += 1
 

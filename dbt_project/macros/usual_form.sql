@@ -15,7 +15,8 @@
 {% macro usual_form(dataset) %}
     {% set files = entering_files(dataset) %}
     {% if not files %}{{ return(none) }}{% endif %}
-    {# a path, or one of several names, needs parses of its own, a value that the contract gives has no kind, and one that two columns are read from two #}
+    {# a path, or one of several names, needs parses of its own; a value that the contract gives has no kind; one that two columns
+       are read from has two #}
     {% set names = [] %}
     {% for column in contract(dataset).columns %}
         {% if names_at_source(column)[0] in names %}{{ return(none) }}{% endif %}

@@ -4,7 +4,7 @@ An order with `"line_items": [{…}, {…}]` lands as two lines, with `"line_ite
 paths of a contract reach what the order and what its line says, and a refused line is reported alone.
 
 A list on the way to it is taken apart, too: of visits with actions with items, `$.actions.items` makes a record of each item, and one
-of each action without any. A line may be a list itself, as an API answers, and `$` is its path.
+of each action without any. A line may be a list itself, as an API answers: it is read as if each element were a line. `$` is its path.
 
 A line without such a list, with an empty one, or that cannot be read lands as it is.
 """
@@ -37,20 +37,33 @@ def _refuse(constant: str) -> None:
 _scan = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse).raw_decode
 
 
-def split(line: str, path: str) -> list[str]:
-    """Return a line once for each element of the list at a path, with the element in place of the list.
+def split(line: str, path: str) -> Iterator[str]:
+    """Yield a line once for each element of the list at a path, with the element in place of the list.
 
-    A list on the way is taken apart, too; an element of it that has no list stays as it is.
+    A list on the way is taken apart, too. A line that is a list is as many lines as it has elements.
     """
+    steps = steps_of(path)
     try:
         start = _after(line, len(_MARK) if line.startswith(_MARK) else 0)
         end = _scan(line, start)[1]
         if _BLANKS.fullmatch(line, end) is None:
             raise _Unfit("more than one value")
-        found = _pieces(line, start, end, steps_of(path))
-        return [line] if found is None else _around(line[:start], found, line[end:])
     except (ValueError, RecursionError):
-        return [line]
+        yield line
+        return
+    # one after the other, as a day of an API may be one line
+    values = list(_elements(line, start)) if line[start] == "[" else []
+    for begin, stop in values or [(start, end)]:
+        for piece in _split(line, begin, stop, steps) or [line[begin:stop]]:
+            yield f"{line[:start]}{piece}{line[end:]}"
+
+
+def _split(line: str, start: int, end: int, steps: tuple[str, ...]) -> list[str] | None:
+    """Return the pieces of one record; None if it stays as it is."""
+    try:
+        return _pieces(line, start, end, steps) if steps else None
+    except (_Unfit, RecursionError):
+        return None
 
 
 def expanded(table: pa.Table, path: str) -> Iterator[pa.Table]:
@@ -85,7 +98,8 @@ def _pieces(line: str, start: int, end: int, steps: tuple[str, ...]) -> list[str
             found.append((text, _pieces(line, begin, stop, steps) if steps else [text]))
         if all(pieces is None for _, pieces in found):
             return None
-        return [piece for text, pieces in found for piece in ([text] if pieces is None else pieces)]
+        made = [piece for text, pieces in found for piece in ([text] if pieces is None else pieces)]
+        return _bounded(made, sum(map(len, made)) - (end - start))
     if line[start] != "{" or not steps:
         return None
     at = _value_of(line, start, steps[0])
@@ -95,9 +109,13 @@ def _pieces(line: str, start: int, end: int, steps: tuple[str, ...]) -> list[str
 
 
 def _around(head: str, pieces: list[str], tail: str) -> list[str]:
-    if len(pieces) * (len(head) + len(tail)) > COPIED_BYTES:
+    return [f"{head}{one}{tail}" for one in _bounded(pieces, len(pieces) * (len(head) + len(tail)))]
+
+
+def _bounded(pieces: list[str], copied: int) -> list[str]:
+    if copied > COPIED_BYTES:
         raise _Unfit("too much to copy")
-    return [f"{head}{one}{tail}" for one in pieces]
+    return pieces
 
 
 def _elements(line: str, start: int) -> Iterator[tuple[int, int]]:

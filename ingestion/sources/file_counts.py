@@ -136,9 +136,17 @@ def _further(line: bytes, steps: Sequence[str]) -> int:
     """Count the elements of a line's lists after the first one, each of which is a record of its own."""
     try:
         found = json.loads(line.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_refuse)
-        return max(_elements(found, steps) - 1, 0)
     except (ValueError, RecursionError):
         return 0
+    return max(sum(_records_in(one, steps) for one in (found if isinstance(found, list) else [found])) - 1, 0)
+
+
+def _records_in(value: object, steps: Sequence[str]) -> int:
+    """Count the records of a line, or of an element of one that is a list: one at least."""
+    try:
+        return (_elements(value, steps) if steps else 0) or 1
+    except ValueError:
+        return 1
 
 
 def _elements(value: object, steps: Sequence[str]) -> int:

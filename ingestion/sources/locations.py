@@ -1,7 +1,8 @@
 """Find the files of a window by the location in a contract: its variables, its date parts, its wildcards.
 
 `${NAME}` and `${NAME:-default}` are read from the environment. `{date}`, or `{year}`, `{month}`, `{day}` and `{hour}`, stand
-for a time in UTC, and `{milliseconds}` for the start of a day. `*` stands for any characters of one folder's or file's name. Files are found in the order of their names.
+for a time in UTC, and `{milliseconds}` for the start of a day. `*` stands for any characters of one folder's or file's name. Files
+are found in the order of their names.
 """
 
 import os

@@ -13,12 +13,18 @@ from ingestion.contract import read_contracts
 from ingestion.file_settings import Files
 from ingestion.names import steps_of
 from ingestion.sources import elements
-from ingestion.sources.elements import expanded, split
+from ingestion.sources.elements import expanded
 from ingestion.sources.file_counts import _records
 from ingestion.sources.lines import SCHEMA
 
 PATH = "$.in['the list']"
 CONTRACT = replace(read_contracts()["clickstream"], settings=Files("x", each=PATH))
+
+
+def split(line: str, path: str) -> list[str]:
+    return list(elements.split(line, path))
+
+
 LINE = '{"id": 1.50, "items" : [ {"sku": "a\\u00e9]"} ,{"sku":"b","n":[1, 2]},3 ], "note":"[x]"}\r\n'
 
 
@@ -50,7 +56,15 @@ def test_lists_on_the_way_are_taken_apart_and_elements_without_one_stay() -> Non
     assert split(line, "$.acts.items") == pieces
     contract = replace(CONTRACT, settings=Files("x", each="$.acts.items"))
     assert _records(line.encode(), contract) == len(pieces)
-    assert split("[]\n", "$") == ["[]\n"] and split("[1, 2]", "$") == ["1", "2"]
+    assert split("[]\n", "$") == ["[]\n"] and split("[1, 2]", "$.items") == ["1", "2"]
+    # a day on which no element has the list, and one that has a name twice
+    none = '[{"v": 1, "acts": []},{"v": 2}]'
+    assert split(none, "$.acts.items") == ['{"v": 1, "acts": []}', '{"v": 2}']
+    twice = '[{"a": [1], "a": [2]},{"a": [3, 4]}]'
+    assert split(twice, "$.a") == ['{"a": [1], "a": [2]}', '{"a": 3}', '{"a": 4}']
+    for one in (none, twice):
+        each = "$.a" if one is twice else "$.acts.items"
+        assert _records(one.encode(), replace(CONTRACT, settings=Files("x", each=each))) == len(split(one, each))
 
 
 NESTED = st.recursive(
@@ -78,7 +92,8 @@ def taken_apart(value: Any, names: list[str]) -> list[Any] | None:
 def test_any_lists_are_taken_apart_as_in_plain_python(value: Any, names: list[str], indent: bool) -> None:
     path = ".".join(["$", *names])
     line = json.dumps(value, separators=None if indent else (",", ":"))
-    expected = taken_apart(value, names) or [value]
+    values = value if isinstance(value, list) and value else [value]
+    expected = [piece for one in values for piece in (names and taken_apart(one, names)) or [one]]
     assert [json.loads(one) for one in split(line, path)] == expected
     assert _records(line.encode(), replace(CONTRACT, settings=Files("x", each=path))) == len(expected)
 
@@ -86,7 +101,7 @@ def test_any_lists_are_taken_apart_as_in_plain_python(value: Any, names: list[st
 @pytest.mark.parametrize(
     "line",
     [
-        *("", "x", "[1, 2]", '{"items":', '{"items": [1, 2]', '{"items": [1, 2],}', '{"items": [NaN, 1]}', "{}"),
+        *("", "x", "[]", '{"items":', '{"items": [1, 2]', '{"items": [1, 2],}', '{"items": [NaN, 1]}', "{}"),
         *('{"items": []}', '{"items": null}', '{"items": {"a": 1}}', '{"other": [1, 2]}', '{"items": [1, 2]} {}'),
         *('{"items": [1], "items": [2, 3]}', "[" * 100_000, '{"items": [1, 2], "n": "a\tb"}'),
     ],
