@@ -141,7 +141,8 @@ class _Files(LineBatch[Found]):
     def _open(self, item: Found) -> LineFile:
         path = Path(item.place).expanduser()
         if not locations.is_path(item.place):
-            path = self.copies / "copy"
+            # its end says how an empty one is packed
+            path = self.copies / f"copy{path.suffix}"
             places.copy(item.place, path)
             if item.mtime_ns:  # as it is listed: a store may say it more exactly there
                 os.utime(path, ns=(item.mtime_ns, item.mtime_ns))

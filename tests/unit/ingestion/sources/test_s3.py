@@ -18,6 +18,7 @@ from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.file_settings import Files
 from ingestion.home import Home
 from ingestion.land import Landing
+from ingestion.manifest import still_waiting
 from ingestion.sources import locations, places, s3
 from ingestion.sources.places import Limits
 from ingestion.window import Window
@@ -201,6 +202,13 @@ def test_lines_land_once_and_are_not_read_again(store: Store, home: Home) -> Non
     assert store.asked == ["GET in/2026-11-10/"]
     store.objects["in/2026-11-10/a.jsonl"] = b"{}\n{}\n{}\n"
     assert land(home, "s3://exports/in/{date}/*").records == 3
+
+
+def test_an_empty_object_under_a_packed_name_waits(store: Store, home: Home) -> None:
+    store.objects |= {"in/2026-11-10/a.jsonl.gz": b"", "in/2026-11-10/b.jsonl": b"", "in/2026-11-10/c.jsonl": b"{}\n"}
+    (manifest,) = land(home, "s3://exports/in/{date}/*").manifests
+    assert [one.path for one in still_waiting([manifest])] == ["2026-11-10/a.jsonl.gz"]
+    assert manifest.records_written == 1
 
 
 def test_rows_land_from_a_bucket(store: Store, home: Home) -> None:
