@@ -151,11 +151,6 @@ def test_where_says_which_rows_are_meant(
 ) -> None:
     said = re.findall(r"`where: (\[.+?\])`", row(begin))[0]
     (condition,) = orders(tmp_path, yaml.safe_load(said)).where
-<<<<<<< HEAD
-    assert condition.names == ("Financial Status",) and condition.is_none_of == ("",)
-    (lines,) = re.findall(r"`(discount_amount: \{.+?\})`", row("Shopify's"))
-    assert yaml.safe_load(lines) == {"discount_amount": {"from": "Discount Amount"}}
-=======
     assert condition == Condition((names,), is_one_of, is_none_of)
 
 
@@ -174,7 +169,11 @@ def test_columns_of_lines_are_read_as_the_rows_say() -> None:
             column = {"name": name, "data_type": types[name], "config": {"meta": yaml.safe_load(said)}}
             named[name] = read_column(column, Path("x.yml"), "x").source_names[-1]
     assert named == {"visitor_id": "userId", "event_time": "derived_tstamp", "product_id": "ti_sku"}
->>>>>>> cbce653 (Your data: what the exports of six trackers, an API's list and a retailer's file were read with)
+
+
+def test_an_orders_discount_is_of_its_first_line() -> None:
+    (said,) = re.findall(r"`(discount_amount: \{.+?\})`", row("Shopify's"))
+    assert yaml.safe_load(said) == {"discount_amount": {"from": "Discount Amount"}}
 
 
 def test_an_event_without_a_header_is_read_by_the_names_of_the_page() -> None:
