@@ -139,6 +139,7 @@ def _model_events(
     with_facets: bool,
 ) -> Iterator["RunEvent"]:
     from openlineage.client.event_v2 import InputDataset, OutputDataset
+    from openlineage.client.facet_v2 import input_statistics_input_dataset as read
     from openlineage.client.facet_v2 import output_statistics_output_dataset
 
     from ingestion import lineage_events as events
@@ -155,7 +156,16 @@ def _model_events(
     )
     facets = events.parent_facets(f"{_JOB}.{log.ids()['stage']}", log.ids()["run_id"])
     inputs = [
-        *(InputDataset(*dataset_names.of_table(schema, table, build.home)) for schema, table in model["inputs"]),
+        *(
+            InputDataset(
+                *dataset_names.of_table(schema, table, build.home),
+                # of a table that the build made; what is read of the state, DuckDB does not say
+                inputFacets={}
+                if (count := rows.get((schema, table))) is None
+                else {"inputStatistics": read.InputStatisticsInputDatasetFacet(rowCount=count)},
+            )
+            for schema, table in model["inputs"]
+        ),
         *(InputDataset(*dataset_names.of_bronze(dataset, build.home)) for dataset in model["datasets"]),
     ]
     schema, table = model["table"]

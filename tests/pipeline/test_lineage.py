@@ -189,6 +189,29 @@ def test_each_model_says_how_many_rows_it_wrote(told: tuple[Home, list[dict]]) -
     }
 
 
+def test_each_input_has_the_rows_that_the_model_before_it_wrote(told: tuple[Home, list[dict]]) -> None:
+    """By the parents of the runs, an input and the output that it was are of the same build."""
+    written, read = {}, []
+    for one in told[1]:
+        if one["job"]["name"].startswith("build.") and one["outputs"]:
+            stage = one["run"]["facets"]["parent"]["run"]["runId"]
+            for output in one["outputs"]:
+                written[stage, output["name"]] = output.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount")
+            read += [(stage, one["outputs"][0]["name"], part) for part in one["inputs"]]
+    counted = [(stage, by, part) for stage, by, part in read if part.get("inputFacets")]
+    assert len(counted) > 60
+    for stage, by, part in counted:
+        count = part["inputFacets"]["inputStatistics"]["rowCount"]
+        assert count == written.get((stage, part["name"]), count), (by, part["name"])
+    # 60 orders a day were made, and each is a record
+    home, _ = told
+    (orders,) = [one.records_written for one in bronze.committed(home) if one.dataset == "orders"]
+    (first, _) = [
+        part for _, by, part in counted if by == "warehouse.records.orders" and part["name"] == "warehouse.staging.orders"
+    ]
+    assert first["inputFacets"]["inputStatistics"]["rowCount"] == orders >= 60
+
+
 def test_each_run_begins_and_ends_once(told: tuple[Home, list[dict]]) -> None:
     states = defaultdict(list)
     for one in told[1]:
