@@ -196,7 +196,9 @@ def test_each_input_has_the_rows_that_the_model_before_it_wrote(told: tuple[Home
         if one["job"]["name"].startswith("build.") and one["outputs"]:
             stage = one["run"]["facets"]["parent"]["run"]["runId"]
             for output in one["outputs"]:
-                written[stage, output["name"]] = output.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount")
+                written[stage, output["name"]] = (
+                    output.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount")
+                )
             read += [(stage, one["outputs"][0]["name"], part) for part in one["inputs"]]
     counted = [(stage, by, part) for stage, by, part in read if part.get("inputFacets")]
     assert len(counted) > 60
@@ -207,7 +209,9 @@ def test_each_input_has_the_rows_that_the_model_before_it_wrote(told: tuple[Home
     home, _ = told
     (orders,) = [one.records_written for one in bronze.committed(home) if one.dataset == "orders"]
     (first, _) = [
-        part for _, by, part in counted if by == "warehouse.records.orders" and part["name"] == "warehouse.staging.orders"
+        part
+        for _, by, part in counted
+        if by == "warehouse.records.orders" and part["name"] == "warehouse.staging.orders"
     ]
     assert first["inputFacets"]["inputStatistics"]["rowCount"] == orders >= 60
 

@@ -245,6 +245,28 @@ def test_a_year_of_history_is_read_and_written_within_bounds(home: Home, text: s
     assert min(took) < 1, took
 
 
+@pytest.mark.skipif(not chromium.PROGRAM, reason="Chromium is not installed: apt-get install chromium")
+def test_a_browser_has_little_work_with_a_year_of_history(text: str, tmp_path: Path) -> None:
+    """What it loads, builds and lays out is bounded, whatever else the machine does. The quickest of a few openings is under a second."""
+    path = tmp_path / "page.html"
+    path.write_text(text)
+    paints = []
+    with chromium.browser(tmp_path / "chromium") as tab:
+        tab.tell("Performance.enable")
+        for width in (1200, 360, 1200):
+            tab.size(width)
+            tab.open(path.as_uri())
+            tab.until("performance.getEntriesByName('first-contentful-paint').length")
+            paints.append(tab.ask("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+            assert tab.ask("performance.getEntriesByType('resource').length") == 0
+            assert tab.ask("document.querySelectorAll('canvas').length") == 6, "all charts are drawn"
+            assert tab.ask("document.querySelectorAll('*').length") < 8_000
+            counted = {one["name"]: one["value"] for one in tab.tell("Performance.getMetrics")["metrics"]}
+            # each chart, the age of the page and the window's size: a script that reads sizes in a loop has hundreds
+            assert counted["LayoutCount"] < 40
+    assert min(paints) < 1_000, paints
+
+
 def commands(page: Page) -> Iterator[str]:
     return (line.removeprefix("clearwell ") for line in page.codes if line.startswith("clearwell "))
 
