@@ -17,7 +17,9 @@ from operations.output import say, show, tell, write_json
 
 @click.command("watch")
 @click.option(
-    "--test-alert", is_flag=True, help="Only send a test message to each endpoint, and say which of them took it."
+    "--test-alert",
+    is_flag=True,
+    help="Only send a test message to each endpoint, say which of them took it, and tell the others of one that did not.",
 )
 @json_option
 def watch_published(test_alert: bool, as_json: bool) -> None:
@@ -98,9 +100,13 @@ def _test(endpoints: list[notify.Endpoint], as_json: bool) -> int:
     rows: list[dict[str, Any]] = []
     text = "This is a test of clearwell watch. Nothing is wrong."
     message = Message("Clearwell test: alerts reach you", text, is_over=True, is_urgent=False)
-    notify.send_test(
-        endpoints, message, lambda name, why: rows.append({"endpoint": name, "took_it": not why, "why": why})
-    )
+    failed: dict[str, str] = {}
+    for one in endpoints:
+        if why := one.send(message):
+            failed[one.id] = why
+        rows.append({"endpoint": one.name, "took_it": not why, "why": why})
+    if (home := Home.from_environment()).root.is_dir():
+        alerts.tested(home, clock().now, failed, endpoints, say)
     show(rows, as_json=as_json, title="endpoints")
     if len(rows) == 1 and not as_json:
         say(f"{notify.VARIABLE} is not set: alerts go to the log only")

@@ -337,7 +337,21 @@ def update(
 
     If the record cannot be written, as on a full disk, the messages are sent all the same.
     """
-    outcome = _update(home, now, found, is_judged, endpoints, report)
+    return _with_endpoints(home, now, _update(home, now, found, is_judged, endpoints, report), endpoints, report)
+
+
+def tested(
+    home: Home, now: datetime, failed: Mapping[str, str], endpoints: Sequence[Endpoint], report: Report = silent
+) -> Outcome:
+    """Tell which endpoints took a test message and which did not, by id with the reason: to the others, as when an alert is not taken."""
+    sent = tuple(one.id for one in endpoints if one.id not in failed)
+    return _with_endpoints(home, now, Outcome(tuple(read(home)), failed, sent), endpoints, report)
+
+
+def _with_endpoints(
+    home: Home, now: datetime, outcome: Outcome, endpoints: Sequence[Endpoint], report: Report
+) -> Outcome:
+    """Tell that an endpoint takes nothing, or takes messages again."""
     sent, failed = set(outcome.sent), dict(outcome.failed)
     down = [_endpoint_alert(one.name, why) for one in endpoints if (why := failed.get(one.id))]
     answered = {_endpoint_alert(one.name, "").key for one in endpoints if one.id in sent and one.id not in failed}

@@ -9,7 +9,8 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ LOG = "log"
 # Apprise tries again this often, after a pause; an address may say otherwise, as `?retry=5&wait=10`.
 _RETRIES, _PAUSE_SECONDS = 2, 2.0
 _PING_TRIES, _PING_SECONDS = 3, 10.0
+# Limits of a connection are per answer: a server that sends a byte now and then would hold a pass for ever.
+_MOST_SECONDS = 60.0
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 
 
@@ -75,6 +78,9 @@ class Service:
 
     def send(self, message: Message) -> str:
         """Send the message, with retries. What Apprise logs is not shown: it may name the address."""
+        return _in_time(lambda: self._send(message))
+
+    def _send(self, message: Message) -> str:
         import apprise
 
         with _logged() as logged:
@@ -111,6 +117,10 @@ def ping(env: Mapping[str, str] = os.environ) -> str:
         return ""
     if not address.startswith(("https://", "http://")):
         return f"{PING_VARIABLE} is not an address that starts with https:// or http://"
+    return _in_time(lambda: _open(address))
+
+
+def _open(address: str) -> str:
     why = ""
     for _ in range(_PING_TRIES):
         try:
@@ -121,6 +131,15 @@ def ping(env: Mapping[str, str] = os.environ) -> str:
             status = getattr(error, "code", "")
             why = f"it answered with status {status}" if status else "it does not answer"
     return why
+
+
+def _in_time(send: Callable[[], str]) -> str:
+    """Return what a function says, or that it takes too long; then it is left behind, and ends with the process at the latest."""
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.append(send()), daemon=True)
+    thread.start()
+    thread.join(_MOST_SECONDS)
+    return said[0] if said else f"it takes more than {_MOST_SECONDS:g} seconds"
 
 
 def _kind(address: str) -> str:
@@ -139,6 +158,8 @@ def _asset() -> Any:
         image_url_mask="",
         image_url_logo="",
         async_mode=False,
+        # after most redirects a message is asked for and not sent, and the answer would be taken for success
+        http_redirects=False,
         default_service_retry=_RETRIES,
         default_service_wait=_PAUSE_SECONDS,
     )
@@ -171,9 +192,3 @@ def _logged() -> Iterator[list[str]]:
         for one, propagate, handlers, level in before:
             one.propagate, one.handlers = propagate, handlers
             one.setLevel(level)
-
-
-def send_test(found: Sequence[Endpoint], message: Message, told: Callable[[str, str], None]) -> None:
-    """Send a message to every endpoint, and tell the answer of each as it comes."""
-    for one in found:
-        told(one.name, one.send(message))

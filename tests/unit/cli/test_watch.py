@@ -8,6 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from ingestion.home import Home
+from operations import alerts, notify
+from tests.unit.operations.receivers import web
 
 HEAVY = ("pyarrow", "psycopg", "numpy", "pandas", "dbt", "airflow", "great_expectations")
 
@@ -32,3 +35,24 @@ def test_whom_nobody_tells_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
     shown = CliRunner().invoke(main, ["watch"])
     assert "CLEARWELL_ALERTS is not set" in shown.output and "CLEARWELL_WATCH_PING_URL is not set" in shown.output
+
+
+def test_an_endpoint_that_takes_no_test_message_is_an_alert_to_the_others_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a month without an alert nobody would notice a webhook that was revoked."""
+    monkeypatch.setattr(notify, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    with web() as up, web() as other:
+        monkeypatch.setenv("CLEARWELL_ALERTS", " ".join(f"mmost://127.0.0.1:{one.port}/t" for one in (up, other)))
+        for status, exit_code in ((200, 0), (404, 1), (404, 1), (200, 0)):
+            other.status = status
+            assert CliRunner().invoke(main, ["watch", "--test-alert"]).exit_code == exit_code
+        told = [text.splitlines()[0].strip("# ") for text in up.texts() if "endpoint" in text]
+        tests = [text for text in up.texts() if "This is a test" in text]
+    assert len(tests) == 4
+    assert [line.removeprefix("Clearwell ") for line in told] == [
+        "alert: endpoint: endpoint 2 (mmost)",
+        "over: endpoint: endpoint 2 (mmost)",
+    ]
+    assert alerts.read(Home(tmp_path, tmp_path)) == []

@@ -10,7 +10,7 @@ import pytest
 
 from operations import notify
 from operations.notify import Message, Service
-from tests.unit.operations.receivers import mail, web
+from tests.unit.operations.receivers import dripping, mail, web
 
 MESSAGE = Message("Clearwell alert: stale: orders", "orders is late\nNext: clearwell heal --to DATE")
 SECRET = "s3cretT0kenThatNobodyMaySee"
@@ -90,6 +90,26 @@ def test_one_that_does_not_answer_and_one_that_cannot_be_read() -> None:
     assert send(f"json://127.0.0.1:{closed_port()}/x") == "it does not answer, or refuses the message"
     assert send("nothing://like/this") == "no service of Apprise has such an address"
     assert send(SECRET) == "no service of Apprise has such an address"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_no_success(status: int) -> None:
+    """An address that has moved answers a GET with 200, and the message is nowhere."""
+    with web() as server:
+        server.status = status
+        assert send(f"json://127.0.0.1:{server.port}/x") == f"it answered with status {status}"
+        assert send(f"mmost://127.0.0.1:{server.port}/{SECRET}") == f"it answered with status {status}"
+        assert server.got == []
+
+
+def test_a_server_that_never_ends_its_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "_MOST_SECONDS", 0.5)
+    why = "it takes more than 0.5 seconds"
+    with dripping(b"HTTP/1.1 200 OK\r\nX: ") as port:
+        assert send(f"json://127.0.0.1:{port}/{SECRET}") == why
+        assert notify.ping({"CLEARWELL_WATCH_PING_URL": f"http://127.0.0.1:{port}/{SECRET}"}) == why
+    with dripping(b"220-") as port:
+        assert send(f"mailto://127.0.0.1:{port}?from=a@example.com&to=b@example.com&mode=insecure") == why
 
 
 def test_endpoints_are_named_by_place_and_told_apart_by_a_digest() -> None:
