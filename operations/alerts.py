@@ -26,6 +26,7 @@ from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.locks import hold
 from operations.notify import LOG, Endpoint, Message
+from operations.output import escaped
 
 RUNBOOK = "docs/operating.md"
 RUNBOOK_VARIABLE = "CLEARWELL_RUNBOOK"
@@ -317,7 +318,9 @@ def message(group: Group, what: str, now: datetime, env: Mapping[str, str] = os.
             lines.append("Explained by it:")
             lines += [f"- {one.kind.replace('_', ' ')}: {one.what}" for one in group.implied]
         lines += [f"Next: {alert.todo}", f"Runbook: {runbook(alert.kind, env)}"]
-    return Message(title, "\n".join(lines), is_over=what == "over", is_urgent=alert.is_urgent)
+    # a name, such as a file's, must not make a line of its own
+    text = "\n".join(map(escaped, lines))
+    return Message(escaped(title), text, is_over=what == "over", is_urgent=alert.is_urgent)
 
 
 def runbook(kind: str, env: Mapping[str, str] = os.environ) -> str:

@@ -21,6 +21,7 @@ from ingestion.errors import ClearwellError
 from ingestion.fields import say_age
 from ingestion.home import Home
 from ingestion.land import Report
+from ingestion.sql import literal
 from operations import alerts, clocks, notify
 from operations.alerts import Alert, Outcome
 from operations.clocks import Clock, Seen, odd_clock
@@ -47,6 +48,7 @@ class Disk:
 
     free_bytes: int
     free_files: int
+    is_read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def _disk(folder: Path) -> Disk | None:
         there = next(one for one in (folder, *folder.parents) if one.exists())
         files = os.statvfs(there)
         # some file systems have no fixed number of files, and say 0 of 0
-        return Disk(shutil.disk_usage(there).free, files.f_favail if files.f_files else _LEAST_FILES)
+        free_files = files.f_favail if files.f_files else _LEAST_FILES
+        return Disk(shutil.disk_usage(there).free, free_files, bool(files.f_flag & os.ST_RDONLY))
     return None
 
 
@@ -242,13 +245,16 @@ def _storage(facts: Facts, owner: str) -> Iterator[Alert]:
     if facts.disk is None:
         return
     needed = max(_LEAST_FREE, _COPIES * facts.published_bytes)
-    if facts.disk.free_bytes < needed:
+    todo = "clearwell maintain; or give the home a larger disk"
+    if facts.disk.is_read_only:
+        what, todo = "the disk is read-only", "see with dmesg and mount why, then mount it again to be written"
+    elif facts.disk.free_bytes < needed:
         what = f"the disk is almost full: {facts.disk.free_bytes:,} bytes are free, and a build needs about {needed:,}"
     elif facts.disk.free_files < _LEAST_FILES:
         what = f"the disk is almost full: only {facts.disk.free_files:,} more files fit"
     else:
         return
-    yield Alert(kind="disk", what=what, owner=owner, todo="clearwell maintain; or give the home a larger disk")
+    yield Alert(kind="disk", what=what, owner=owner, todo=todo)
 
 
 def _availability(facts: Facts, owner: str) -> Iterator[Alert]:
@@ -506,7 +512,7 @@ def _unusual(published: Published, contracts: Mapping[str, Contract]) -> Iterato
             owner=_owner(contracts, dataset),
             what=f"{len(rows):,} number{'s' if len(rows) > 1 else ''} of {dataset} in its last week {'are' if len(rows) > 1 else 'is'} far from what is usual",
             rows=tuple(f"{row['anomaly']}: {row['value']:g}, usually {row['expected']:g}" for row in rows[:_SHOWN]),
-            todo=f"clearwell sql \"from ops.anomalies where dataset = '{dataset}' order by period_start desc\"",
+            todo=f'clearwell sql "from ops.anomalies where dataset = {literal(dataset)} order by period_start desc"',
             causes=(
                 *(f"{kind}:{one}" for one in _with_owner(contracts, dataset) for kind in ("empty", "few_records")),
                 f"incomplete:{dataset}",

@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -89,6 +89,24 @@ def test_a_message_has_the_owner_the_rows_what_to_type_and_the_runbook(
         "Next: clearwell status",
         "Runbook: https://wiki.example.com/operating#held",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['o\'rders "x"', "<b>bold</b>", "x" * 60, "two words", "{0} %s", "a\nNext: rm -rf /\r\nb", "\u202eright to left"],
+)
+def test_a_name_of_any_kind_is_told_on_its_line_and_kept(home: Home, name: str) -> None:
+    box = Inbox()
+    found = replace(alert("held", name, what=f"{name} is held"), rows=(f"{name}: 3",))
+    run(home, NOON, [found], box)
+    assert [one.entry.alert for one in alerts.read(home)] == [found]
+    plain = name if name.isprintable() else name.encode("unicode_escape").decode()
+    assert box.titles() == [f"alert: held: {plain}"]
+    lines = box.got[0].body.split("\n")
+    assert (lines[0], lines[2]) == (f"{plain} is held", f"- {plain}: 3")
+    assert [line for line in lines if line.startswith("Next:")] == [f"Next: clearwell status about {plain}"]
+    run(home, NOON + HOUR, [], box)
+    assert box.titles()[1] == f"over: held: {plain}"
 
 
 def test_what_another_alert_explains_is_told_with_it(home: Home) -> None:

@@ -189,6 +189,12 @@ FAULTS = {
         "",
     ),
     "no more files": (World(disk=lambda at: Disk(10**12, 3 if after(at) else 10**6)), "disk", 2 * PASS, ""),
+    "disk read-only": (
+        World(disk=lambda at: Disk(10**12, 10**6, is_read_only=after(at)), builds=lambda at: not after(at)),
+        "disk",
+        2 * PASS,
+        "no_build",
+    ),
     "clock stands still": (World(wrong=lambda at: min(at, FAULT)), "clock", 3 * PASS, ""),
     "clock jumps back": (World(wrong=lambda at: at - 5 * HOUR if after(at) else at), "clock", 2 * PASS, ""),
     "clock jumps forward": (World(wrong=lambda at: at + 9 * HOUR if after(at) else at), "clock", 2 * PASS, "stale"),
@@ -219,6 +225,27 @@ def test_each_fault_raises_its_own_alert_first_and_within_its_limit(name: str, s
     if implied:
         assert any(one.kind == implied for group in groups if group.entry.alert.key == first for one in group.implied)
         assert not [one for _, one in told if one.startswith(f"alert: {implied.replace('_', ' ')}")]
+
+
+def test_an_alert_endpoint_that_is_down_in_a_month_without_faults_is_told_by_the_weekly_test(tmp_path: Path) -> None:
+    home, world = Home(tmp_path, tmp_path), World()
+    up, down = Inbox("a", "endpoint 1 (test)"), Inbox("b", "endpoint 2 (test)")
+    told: list[tuple[datetime, str]] = []
+    for hour in range(0, 6 * 24, 3):
+        at = FAULT + hour * HOUR
+        down.is_down = at < FAULT + 5 * DAY
+        facts = world.facts(at)
+        found = watch.judge(facts, CONTRACTS, ENDS)
+        outcome = alerts.update(home, at, found, lambda one, f=facts: watch.is_judged(f, one), [up, down])
+        if at.weekday() == 0 and at.hour == 9:
+            outcome = alerts.tested(home, at, {down.id: "it does not answer"} if down.is_down else {}, [up, down])
+        told += [(at, title) for title in up.titles()[len(told) :]]
+    assert [title for _, title in told if "still open" not in title] == [
+        "alert: endpoint: endpoint 2 (test)",
+        "over: endpoint: endpoint 2 (test)",
+    ]
+    assert told[0][0] - FAULT < 7 * DAY and told[-1][0] == FAULT + 5 * DAY
+    assert not outcome.groups
 
 
 def test_a_source_that_airflow_said_is_down_is_not_told_again_as_stale(tmp_path: Path) -> None:
