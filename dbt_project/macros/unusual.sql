@@ -83,6 +83,29 @@ levelled as (
     left join levels using (dataset, subject, measure, record_date)
 ),
 
+-- from each day or week to the one seven days later: all weekdays together say more of chance than eight numbers of one weekday
+changed as (
+    select
+        dataset, subject, measure, kind, period, period_start, level,
+        abs(per_level - first_value(per_level) over (
+            partition by dataset, subject, measure, period order by period_start range between interval 7 days preceding and interval 7 days preceding
+        )) as change
+    from (
+        select *, case when kind = 'ratio' then value when level > 0 then value / level end as per_level
+        from levelled
+        where period <> 'hour' and not is_holiday
+    )
+),
+
+changes as (
+    select
+        dataset, subject, measure, period, period_start,
+        case kind when 'ratio' then 1 else level end * median(change) over (
+            partition by dataset, subject, measure, period order by period_start range between interval 49 days preceding and interval 1 day preceding
+        ) as usual_change
+    from changed
+),
+
 -- each period to judge, with those that it is compared with
 compared as (
     select
@@ -92,6 +115,7 @@ compared as (
         median({{ scaled() }}) filter (where days % 7 = 0) as week_median,
         mad({{ scaled() }}) filter (where days % 7 = 0) as week_mad,
         quantile_disc({{ scaled() }}, 0.25) filter (where days % 7 = 0) as week_low,
+        min({{ scaled() }}) filter (where days % 7 = 0) as week_least,
         median({{ scaled() }}) filter (where days <= 28) as day_median,
         mad({{ scaled() }}) filter (where days <= 28) as day_mad,
         min({{ scaled() }}) filter (where days <= 28) as day_low,
@@ -110,7 +134,10 @@ compared as (
 usual as (
     select
         dataset, subject, measure, kind, period, period_start, is_holiday, value, base,
-        case when weeks >= 4 then weeks else days end as compared_with,
+        -- a spread of few numbers may be far too small by chance
+        1 + case when weeks >= 4 then 2.0 / weeks else 3.0 / days end as doubt,
+        -- while the weekday is not known: least of all days so far, and of the same weekday
+        case when weeks between 1 and 3 and value < day_low then week_least end as least_before,
         case when weeks >= 4 then week_median else day_median end as expected,
         case when weeks >= 4 then week_mad else day_mad end as deviation,
         case when weeks >= 4 then week_low else day_low end as low,
@@ -156,6 +183,7 @@ scored as (
             end
         ) as spread
     from beside
+    left join changes using (dataset, subject, measure, period, period_start)
 ),
 
 found as (
@@ -168,15 +196,23 @@ found as (
         base,
         -- many more than usual is listed, and far only where records may have come twice
         kind = 'ratio' or value < expected or value >= case period when 'hour' then 3 else 1.8 end * expected as is_far,
-        -- a single hour of few records may be the weather; one of hardly any is not
-        period <> 'hour' or value > expected or value < {{ var('unusual').hour_gone }} * nearest as is_enough
+        -- a single hour of few records may be the weather; one of hardly any is not, where there are so many that chance empties none
+        period <> 'hour' or value > expected or (value < {{ var('unusual').hour_gone }} * nearest and nearest >= 2 * {{ var('unusual').zero }}) as is_enough
     from scored
     where
         -- zero where there are usually many
         (kind = 'count' and value = 0 and low >= {{ var('unusual').zero }} and (period = 'day' or not is_holiday))
+        -- half of a day is told before its weekday is known
+        or (
+            kind = 'count' and period = 'day' and not is_holiday and least_before >= {{ var('unusual').half_from }}
+            and value <= {{ var('unusual').half }} * least_before
+            and least_before - value > {{ var('unusual').count_changes }} * {{ from_change('usual_change') }}
+        )
         or (
             not is_holiday
-            and abs(value - expected) > {{ var('unusual').spreads }} * spread * (1 + 2.0 / compared_with)
+            and abs(value - expected) > {{ var('unusual').spreads }} * spread * doubt
+            -- eight numbers may be alike by chance: what all weekdays say is in no such doubt
+            and abs(value - expected) > case kind when 'count' then {{ var('unusual').count_changes }} else {{ var('unusual').changes }} end * {{ from_change('coalesce(usual_change, 0)') }}
             and (value - expected) * (value - nearest) > 0
             and case kind
                 when 'count' then abs(value - nearest) >= greatest(
@@ -184,7 +220,7 @@ found as (
                     case period when 'hour' then {{ var('unusual').hour_share }} else {{ var('unusual').share }} end * nearest
                 )
                 -- the amounts of a few orders are anything
-                when 'sum' then base >= {{ var('unusual').records }} and abs(value - nearest) >= {{ var('unusual').share }} * abs(nearest)
+                when 'sum' then base >= {{ var('unusual').orders }} and abs(value - nearest) >= {{ var('unusual').share }} * abs(nearest)
                 else abs(value - nearest) * base >= {{ var('unusual').records }} and abs(value - nearest) >= {{ var('unusual').ratio_share }} * {{ rarer('expected') }}
             end
         )
@@ -234,6 +270,9 @@ select * from final
 {%- endmacro %}
 
 {% macro scaled() -%} case when now.level > 0 and earlier.level > 0 then earlier.value * now.level / earlier.level else earlier.value end {%- endmacro %}
+
+{# The spread of one number, from the usual change between two: that is wider by the root of two. #}
+{% macro from_change(change) -%} 1.4826 / sqrt(2) * {{ change }} {%- endmacro %}
 
 {# The datasets whose numbers are judged: those that always have records, by their contract. #}
 {% macro watched_datasets() %}

@@ -39,6 +39,8 @@ CANARIES = (ID, VISITOR, MAIL, NAME, SECRET)
 # A name in place of a code. Accounts are kept by currency, so this is a currency to them; and whoever asks for a suggestion is told
 # which value to allow. Everything else is to be silent about it too.
 MISPLACED = "Somebody Misplaced"
+# Tables of ops with a column for the currency, or for the keys of a restated row of gold.
+MAY_SAY_CURRENCIES = {"ledger", "batch_dates", "reconciliation_amounts", "restatements"}
 MAY_SAY_CODES = ("ledger", "ledger --recount", "dead-letters suggest")
 
 
@@ -315,10 +317,14 @@ def keep_files(home: Home, told: Told) -> None:
         told.keep(name, path.read_bytes().decode("utf-8", "replace"))
 
 
-def of_schema(path: Path, schema: str) -> str:
+def of_tables(path: Path, schema: str) -> dict[str, str]:
     with state.connect(path) as connection:
         tables = state.rows(connection, f"select table_name as t from duckdb_tables() where schema_name = '{schema}'")
-        return "\n".join(str(state.rows(connection, f'from {schema}."{row["t"]}"')) for row in tables)
+        return {row["t"]: str(state.rows(connection, f'from {schema}."{row["t"]}"')) for row in tables}
+
+
+def of_schema(path: Path, schema: str) -> str:
+    return "\n".join(of_tables(path, schema).values())
 
 
 def test_the_person_is_where_it_belongs(told: tuple[Home, Told]) -> None:
@@ -337,6 +343,14 @@ def test_tables_of_ops_name_nobody(told: tuple[Home, Told]) -> None:
     for path in (told[0].state, told[0].published):
         text = of_schema(path, "ops")
         assert [one for one in CANARIES if one in text] == [], path
+
+
+def test_a_name_in_place_of_a_code_is_in_the_accounts_by_currency_and_is_no_name_of_a_number(
+    told: tuple[Home, Told],
+) -> None:
+    for path in (told[0].state, told[0].published):
+        found = {table for table, text in of_tables(path, "ops").items() if MISPLACED in text}
+        assert found and found <= MAY_SAY_CURRENCIES, path
 
 
 def test_readers_see_ids_and_no_name_or_address(told: tuple[Home, Told]) -> None:

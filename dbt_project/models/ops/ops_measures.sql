@@ -78,6 +78,12 @@ sold as (
     group by order_date, currency
 ),
 
+-- a measure is named by its currency, and a name is told: a text that is no currency may be anybody's
+money as (
+    select * from sold
+    where currency in (select currency from {{ ref('currencies') }})
+),
+
 steps as (
     select
         session_date as record_date,
@@ -91,13 +97,13 @@ steps as (
 
 of_gold as (
     select 'orders' as dataset, 'gold.daily_revenue' as subject, 'gross_amount_' || currency as measure, 'sum' as kind, record_date, gross_amount as amount, orders as base
-    from sold
+    from money
     union all
     -- per order and not per unit of money: what is usual of a few orders varies, however dear they are
     select
         'orders', 'gold.daily_revenue', 'refunded_share_of_' || currency, 'ratio', record_date,
         cast(orders * refunded_amount / gross_amount as decimal(38, 4)), orders
-    from sold
+    from money
     where gross_amount > 0
     union all
     select 'orders', 'gold.daily_revenue', 'lines_without_usd', 'count', record_date, sum(lines_without_usd), null from sold group by record_date

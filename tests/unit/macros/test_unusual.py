@@ -1,5 +1,6 @@
 """Numbers are judged as plain Python judges them; incidents are told, and growth, closed Sundays and first weeks are not."""
 
+import random
 import statistics
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
@@ -80,9 +81,10 @@ def weekly(level: Callable[[int], float] = lambda day: 1.0) -> list[float]:
 )
 @settings(max_examples=40, deadline=None)
 def test_expected_and_score_are_those_of_plain_python(values: list[int], last: int) -> None:
+    every = {"records": 0, "share": 0.0, "spreads": 0, "count_changes": 0}
     found = {
         (one["period_start"].date() - FIRST).days: one
-        for one in unusual(series("records", "count", values), len(values), records=0, share=0.0, spreads=0)
+        for one in unusual(series("records", "count", values), len(values), **every)
     }
     for day in range(max(28, len(values) - 40), len(values)):
 
@@ -187,6 +189,34 @@ def test_an_hour_without_records_is_told_of_the_hour() -> None:
     assert [(one["period"], one["period_start"], one["value"]) for one in unusual(rows, 60)] == [
         ("hour", at(50, 14), 0)
     ]
+
+
+def test_a_number_that_is_restless_on_every_day_is_silent_though_one_weekday_was_calm() -> None:
+    """Eight Wednesdays that happen to be alike say little of what the ninth may be: the other days of the week say it."""
+    pick = random.Random(1)
+    shares = [round(10_000 * (0.01 if day % 7 == 2 else pick.uniform(0.007, 0.013))) for day in range(120)]
+    shares[100] = 135  # a Wednesday
+    assert told(series("duplicate_share", "ratio", shares, [10_000] * 120), 120) == set()
+    shares[100] = 300
+    assert told(series("duplicate_share", "ratio", shares, [10_000] * 120), 120) == {("duplicate_share", 100)}
+
+
+def test_half_of_a_day_is_told_before_its_weekday_is_known_but_not_of_restless_numbers_nor_of_a_first_sunday() -> None:
+    counts = weekly()[:12]
+    assert told(series("records", "count", counts), 12) == set()
+    half = [count / 2 if day == 10 else count for day, count in enumerate(counts)]
+    assert told(series("records", "count", half), 12) == {("records", 10)}
+    restless = [count * (0.5, 1.1, 0.8, 1.6)[day % 4] for day, count in enumerate(half)]
+    assert told(series("records", "count", restless), 12) == set()
+    closed = [0 if day % 7 == 6 else count for day, count in enumerate(half)]
+    assert told(series("records", "count", closed), 12) == set(), "zero has been seen, so half is no lower"
+
+
+def test_a_quiet_hour_is_listed_and_two_are_an_alert() -> None:
+    """There are so many hours that chance empties one of a dozen records now and then, and hardly ever two in a row."""
+    rows = hourly(lambda day, hour: 0 if (day, hour) in {(60, 12), (70, 12), (70, 13)} else 12 + (day * 7 + hour) % 5)
+    assert hours_told(rows) == {(70, 12), (70, 13)}
+    assert {one["period_start"] for one in unusual(rows, 80)} == {at(60, 12), at(70, 12), at(70, 13)}
 
 
 def test_the_first_week_is_not_judged() -> None:
