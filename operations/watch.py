@@ -170,7 +170,8 @@ def _read(path: Path, contracts: Mapping[str, Contract], now: datetime) -> Publi
             return Published("", None, Measures({}, {}, {}))
         build = next(iter(state.rows(connection, _BUILD)), {})
         windows: dict[str, list[Landed]] = {}
-        for row in state.rows(connection, _WINDOWS.format(since=now.date() - timedelta(days=7 * _WEEKS + 2))):
+        days = 7 * _WEEKS + 2
+        for row in state.rows(connection, _WINDOWS.format(since=now.date() - timedelta(days=days), days=days)):
             one = Landed(_utc(row["window_start"]), _utc(row["window_end"]), int(row["records"]))
             windows.setdefault(row["dataset"], []).append(one)
         newest = state.rows(connection, "select max(landed_at) as at from ops.batches")[0]["at"]
@@ -439,13 +440,18 @@ def _weeks(by_start: Mapping[datetime, int], until: datetime, length: int, caden
 
 
 def _empty_end(by_start: Mapping[datetime, int], contract: Contract, until: datetime, basis: str) -> Volume | None:
-    """Return the last windows if all of them are empty: nothing comes any more, which is another thing than too little."""
+    """Return the last windows if all of them are empty: nothing comes any more, which is another thing than too little.
+
+    They are compared with the weeks before the first of them, however long ago: nothing does not become usual by going on.
+    """
     length = 0
     while by_start.get(until - (length + 1) * contract.cadence) == 0:
         length += 1
-    weeks = _weeks(by_start, until, length, contract.cadence) if length else []
+    start = until - length * contract.cadence
+    first = min(length, max(timedelta(days=7) // contract.cadence, 1))
+    weeks = _weeks(by_start, start + first * contract.cadence, first, contract.cadence) if length else []
     if weeks and (usual := median(weeks)) >= _EMPTY_FROM:
-        return Volume(until - length * contract.cadence, until, 0, usual, basis)
+        return Volume(start, until, 0, usual * length / first, basis)
     return None
 
 
@@ -581,9 +587,16 @@ _HELD = """
 """
 # Times are written into the text: DuckDB imports pandas to pass them, which takes a quarter of a second.
 # A window that landed again has a batch for each landing: the fullest is the nearest to all of it.
+# If the last windows are empty, those before them are read as well.
 _WINDOWS = """
-    select dataset, window_start, window_end, max(records_written) as records from ops.batches
-    where source not in ('decisions', 'corrections') and window_start >= '{since}'
+    select dataset, window_start, window_end, max(records_written) as records
+    from ops.batches
+    inner join (
+        select dataset, max(window_end) filter (where records_written > 0) as ended from ops.batches group by dataset
+    ) as filled using (dataset)
+    where
+        source not in ('decisions', 'corrections')
+        and window_start >= least(timestamp '{since}', coalesce(ended, '{since}') - to_days({days}))
     group by dataset, window_start, window_end
     order by dataset, window_start
 """

@@ -424,6 +424,33 @@ def test_the_first_window_of_an_outage_may_have_rows_that_were_read_again(empty:
         assert (volume.start, volume.records, volume.usual) == (until - empty * HOUR, 0, 25 * empty)
 
 
+@pytest.mark.parametrize("cadence", [HOUR, DAY, 7 * DAY])
+def test_nothing_for_months_does_not_become_usual(cadence: timedelta) -> None:
+    contract = replace(CONTRACTS["exchange_rates"], cadence=cadence)
+    start, before = datetime(2026, 8, 3, tzinfo=UTC), 42 * DAY // cadence
+    for empty in (2, 30 * DAY // cadence, 70 * DAY // cadence):
+        counts = [30] * before + [0] * empty
+        windows = [Landed(start + n * cadence, start + (n + 1) * cadence, one) for n, one in enumerate(counts)]
+        volume = watch.compare_volume(windows, contract, windows[-1].end)
+        assert volume and (volume.start, volume.records, volume.usual) == (windows[before].start, 0, 30 * empty)
+        again = Landed(windows[-1].end, windows[-1].end + cadence, 30)
+        found = watch.compare_volume([*windows, again], contract, again.end)
+        assert found is None or found.records
+
+
+def test_windows_are_read_from_before_the_first_of_those_that_are_empty(home: Home) -> None:
+    with duckdb.connect(str(home.published)) as connection:
+        connection.execute(
+            "insert into ops.batches (dataset, source, window_start, window_end, records_written) select 'orders', 'orders', "
+            "day, day + interval 1 day, case when day < '2026-06-01' then 50 else 0 end "
+            "from range(timestamp '2026-01-01', timestamp '2026-10-15', interval 1 day) t (day)"
+        )
+        connection.execute("delete from ops.batches where window_end > timestamp '2026-10-15'")
+    facts = watch.observe(home, CONTRACTS, clock())
+    assert facts.published
+    assert facts.published.windows["orders"][0].start == datetime(2026, 5, 2, tzinfo=UTC)
+
+
 def test_no_records_where_the_contract_expects_some_is_told_from_the_first_day() -> None:
     until = FAULT.replace(minute=0)
     windows = [Landed(until - (n + 1) * HOUR, until - n * HOUR, 0 if n < 24 else 5) for n in range(30)]
