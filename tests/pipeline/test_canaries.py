@@ -345,7 +345,7 @@ def test_tables_of_ops_name_nobody(told: tuple[Home, Told]) -> None:
         assert [one for one in CANARIES if one in text] == [], path
 
 
-def test_a_name_in_place_of_a_code_is_in_the_accounts_by_currency_and_is_no_name_of_a_number(
+def test_a_name_in_place_of_a_code_is_in_the_accounts_by_currency_alone(
     told: tuple[Home, Told],
 ) -> None:
     for path in (told[0].state, told[0].published):
