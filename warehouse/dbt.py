@@ -19,7 +19,7 @@ from ingestion.database import MEMORY, attached, connect, is_small, memory
 from ingestion.errors import ClearwellError, Permanent
 from warehouse import compiled, garbage
 from warehouse.error_texts import without_values
-from warehouse.parsed import keep, kept, listed, parsed, project_key
+from warehouse.parsed import keep, kept, kept_last, listed, parsed, project_key
 from warehouse.plan import Build
 from warehouse.version import model_version
 
@@ -270,8 +270,10 @@ def _without_rows(connection: duckdb.DuckDBPyConnection, nodes: Mapping[str, Any
     }
 
 
-def arguments(build: Build, command: str, *more: str, project: Path | None = None) -> list[str]:
-    """Return dbt's command line for a build."""
+def arguments(
+    build: Build, command: str, *more: str, project: Path | None = None, told: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Return dbt's command line for a build. The models are told its variables, or those given."""
     folder = str(project or PROJECT)
     return [
         *command.split(),
@@ -281,7 +283,7 @@ def arguments(build: Build, command: str, *more: str, project: Path | None = Non
         *("--log-path", str(build.folder / "logs"), "--log-level-file", "none"),
         *(
             "--vars",
-            json.dumps(variables(build, project or PROJECT)),
+            json.dumps(told or variables(build, project or PROJECT)),
             "--log-level",
             "none",
             "--no-use-colors",
@@ -300,6 +302,10 @@ def variables(build: Build, project: Path = PROJECT) -> dict[str, Any]:
         "model_version": model_version(project),
         "held": build.plan().held,
     }
+
+
+# The same names, without a build.
+_TOLD_AT_PARSING = {"plan": "", "build_id": "", "model_version": "", "held": False}
 
 
 def changes(build: Build) -> list[Change]:
@@ -402,7 +408,7 @@ def _nodes(build: Build, kind: str) -> dict[str, dict[str, Any]]:
 def read_nodes(build: Build) -> Mapping[str, dict[str, Any]]:
     """Return the nodes of the project as it is now, by their unique ids."""
     with _surroundings(build):
-        return dict(json.loads(listed(build.home, PROJECT, lambda: _parse(build, PROJECT)))["nodes"])
+        return dict(json.loads(listed(build.home, PROJECT, partial(_parse, build, PROJECT)))["nodes"])
 
 
 def nodes_of(build: Build) -> Mapping[str, dict[str, Any]]:
@@ -488,7 +494,7 @@ def _run(
         try:
             of_project = project or PROJECT
             with garbage.not_collected():
-                manifest, nodes = parsed(build.home, of_project, lambda: _parse(build, of_project))
+                manifest, nodes = parsed(build.home, of_project, partial(_parse, build, of_project))
             build.target.mkdir(parents=True, exist_ok=True)
             build.made_by.write_bytes(nodes)
             with (
@@ -516,13 +522,14 @@ def _run(
 
 @contextmanager
 def _short_ways(build: Build, project: Path) -> Iterator[None]:
-    """Let dbt take short ways, with the code of templates that an earlier build made."""
+    """Let dbt take short ways, with the code of templates that an earlier build made, also if the project has changed since."""
     from warehouse import dbt_shortcuts
 
     name = f"{project_key(project)}.templates"
     templates = dbt_shortcuts.unpacked(kept(build.home, project, name))
+    earlier = {} if templates else dbt_shortcuts.unpacked(kept_last(build.home, project, "templates"))
     before = len(templates)
-    with dbt_shortcuts.taken(templates):
+    with dbt_shortcuts.taken(templates, earlier):
         yield
     if len(templates) > before:
         keep(build.home, project, name, dbt_shortcuts.packed(templates))
@@ -561,8 +568,15 @@ def _count_models(built: Callable[[int, int], None], event: Any) -> None:
 @contextmanager
 def _surroundings(build: Build) -> Iterator[None]:
     """Set the environment of a build for dbt, and restore this process's environment and folder afterwards."""
+    untracked = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
+    with _environment(_settings(build) | untracked), _folder(Path.cwd()):
+        yield
+
+
+def _settings(build: Build) -> dict[str, str]:
+    """Return the environment that dbt's profile and the models read."""
     threads = threads_of(build)
-    environment = {
+    return {
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_BUILD": str(build.file),
         "CLEARWELL_SCRATCH": str(build.scratch),
@@ -571,11 +585,7 @@ def _surroundings(build: Build) -> Iterator[None]:
         "CLEARWELL_MODELS_AT_ONCE": str(threads.models),
         "CLEARWELL_THREADS": str(threads.duckdb),
         "CLEARWELL_PREVIOUS": str(build.state if build.plan().full else build.empty),
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        "DO_NOT_TRACK": "1",
     }
-    with _environment(environment), _folder(Path.cwd()):
-        yield
 
 
 _FEW_RECORDS, _MANY_RECORDS = 100_000, 3_000_000
@@ -609,21 +619,34 @@ def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:
     return faults.fault_of(error, where=where) or faults.fault_in(str(error), where=where)
 
 
-def _parse(build: Build, project: Path) -> Any:
-    """Let dbt parse its project; the result does not depend on the build."""
+def _parse(build: Build, project: Path, start: Path | None) -> Any:
+    """Let dbt parse its project; the result does not depend on the build.
+
+    dbt parses only what has changed since the manifest in `start`. If that fails it parses everything, and says what is wrong.
+    """
     from dbt.cli.main import dbtRunner
 
     from warehouse.dbt_log import kept_log
 
-    with garbage.not_collected(), kept_log(_log(build)) as write:
-        outcome = dbtRunner(callbacks=[write]).invoke(arguments(build, "parse", project=project))
+    from_start = [["--partial-parse", "--partial-parse-file-path", str(start)]] if start else []
+    # dbt would parse everything again for other variables or another connection
+    with garbage.not_collected(), kept_log(_log(build)) as write, _environment(dict.fromkeys(_settings(build))):
+        for options in (*from_start, ["--no-partial-parse"]):
+            given = arguments(build, "parse", *options, project=project, told=_TOLD_AT_PARSING)
+            outcome = dbtRunner(callbacks=[write]).invoke(given)
+            if not outcome.exception:
+                break
     if outcome.exception:
         raise _fault_of(outcome.exception, build) or Permanent(
             f"dbt cannot read its project: {outcome.exception}",
             where=str(project),
             todo="fix the file that the message names",
         )
-    return outcome.result
+    manifest: Any = outcome.result
+    for node in manifest.nodes.values():
+        if node.resource_type == "seed":  # the start may be another project's
+            node.root_path = str(project)
+    return manifest
 
 
 def _log(build: Build) -> Path:
@@ -663,17 +686,21 @@ def compiled_sql(build: Build, node: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    _set_environment(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @contextmanager

@@ -35,11 +35,11 @@ def are_known() -> bool:
 
 
 @contextmanager
-def taken(templates: Templates) -> Iterator[None]:
-    """Take the short ways. Code of `templates` is used and not made again; what is made is added."""
+def taken(templates: Templates, earlier: Templates | None = None) -> Iterator[None]:
+    """Take the short ways. Code of `templates` is used and not made again; what is made is added, or taken from `earlier`."""
     with ExitStack() as stack:
         if are_known():
-            for owner, name, value in _replaced(templates):
+            for owner, name, value in _replaced(templates, earlier or {}):
                 stack.enter_context(_replacing(owner, name, value))
         yield
 
@@ -75,12 +75,12 @@ def _made_by() -> str:
     return f"{sys.version} {version('jinja2')} {version('dbt-common')}"
 
 
-def _replaced(templates: Templates) -> list[tuple[Any, str, Any]]:
+def _replaced(templates: Templates, earlier: Templates) -> list[tuple[Any, str, Any]]:
     """Return what is replaced: an object, the name of its attribute, and what takes its place."""
     return [
         (BaseEvent, "__init__", _keep_values),
         (BaseEvent, "__getattr__", _fill_and_read(BaseEvent.__init__, BaseEvent.__getattr__)),
-        (MacroFuzzEnvironment, "compile", _compile_once(MacroFuzzEnvironment.compile, templates)),
+        (MacroFuzzEnvironment, "compile", _compile_once(MacroFuzzEnvironment.compile, templates, earlier)),
         (Compiler, "_compile_code", _leave_final(Compiler._compile_code)),
         # dbt names the module that declares a flag, for which Python reads the source of every module in the process
         (BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt")),
@@ -107,7 +107,7 @@ def _fill_and_read(fill: Callable[..., None], read: Callable[..., Any]) -> Calla
     return fill_and_read
 
 
-def _compile_once(make: Callable[..., Any], templates: Templates) -> Callable[..., Any]:
+def _compile_once(make: Callable[..., Any], templates: Templates, earlier: Templates) -> Callable[..., Any]:
     """Keep the code of a template. Jinja takes 3 ms to make that of a macro, and a build uses 300 of them."""
 
     def compile(environment: Any, source: Any, *more: Any, **named: Any) -> Any:
@@ -115,7 +115,7 @@ def _compile_once(make: Callable[..., Any], templates: Templates) -> Callable[..
             return make(environment, source, *more, **named)
         key = (type(environment).__name__, source)
         if key not in templates:
-            templates[key] = make(environment, source)
+            templates[key] = earlier.get(key) or make(environment, source)
         return templates[key]
 
     return compile

@@ -1,5 +1,7 @@
 """Cache the parsed dbt project, as parsing takes seconds: in memory and on disk, until a file of the project changes.
 
+Then dbt starts from what was parsed last, and parses only the files that have changed.
+
 On disk it is kept twice: in the project's `target`, where a new home finds it, and in the home, which outlives a container.
 """
 
@@ -42,7 +44,11 @@ def project_key(project: Path) -> str:
     ]
 
 
-def parsed(home: Home, project: Path, parse: Callable[[], Any]) -> tuple[Any, bytes]:
+# Makes dbt's manifest of a project. It is given the file of the manifest that was kept last, if there is one.
+Parse = Callable[[Path | None], Any]
+
+
+def parsed(home: Home, project: Path, parse: Parse) -> tuple[Any, bytes]:
     """Return dbt's manifest of a project, a copy that a run may write into, and the same as JSON.
 
     `parse` makes the manifest when neither this process nor the disk has it. Two processes may do so at once: a file gets its
@@ -55,12 +61,12 @@ def parsed(home: Home, project: Path, parse: Callable[[], Any]) -> tuple[Any, by
             manifest = _unpack(files.packed)
             _remember(folders, key, files)
             return manifest, files.listed
-    files = _pack(parse())
+    files = _pack(parse(_last(folders, "msgpack")))
     _remember(folders, key, files)
     return _unpack(files.packed), files.listed
 
 
-def listed(home: Home, project: Path, parse: Callable[[], Any]) -> bytes:
+def listed(home: Home, project: Path, parse: Parse) -> bytes:
     """Return the manifest as JSON alone: without loading dbt, which takes seconds, where the disk or this process has it."""
     key = project_key(project)
     files = _IN_MEMORY.get(key) or _read(_folders(home, project), key)
@@ -77,6 +83,14 @@ def kept(home: Home, project: Path, name: str) -> bytes | None:
     return None
 
 
+def kept_last(home: Home, project: Path, kind: str) -> bytes | None:
+    """Return the file of a kind that was kept last, whatever the project was then; None if there is none."""
+    last = _last(_folders(home, project), kind)
+    with suppress(OSError):
+        return last.read_bytes() if last else None
+    return None
+
+
 def keep(home: Home, project: Path, name: str, content: bytes) -> None:
     """Keep a file beside the parsed project, in both places."""
     shared, own = _folders(home, project)
@@ -88,6 +102,11 @@ def keep(home: Home, project: Path, name: str, content: bytes) -> None:
 def _folders(home: Home, project: Path) -> tuple[Path, Path]:
     """Return where the files are kept. The first may not be writable: a checkout may belong to another user."""
     return project / "target" / "parsed", home.root / "parsed"
+
+
+def _last(folders: Iterable[Path], kind: str) -> Path | None:
+    """Return the file of a kind that was written last; None if there is none."""
+    return max((path for folder in folders for path in folder.glob(f"*.{kind}")), key=_changed, default=None)
 
 
 def _read(folders: Iterable[Path], key: str) -> _Files | None:
@@ -131,6 +150,9 @@ def _changed(path: Path) -> int:
 def _pack(manifest: Any) -> _Files:
     from dbt.parser.manifest import extended_mashumaro_encoder
 
+    # dbt would not read a YAML file that has the time of the one it knows; times are the same where an image sets them
+    for file in manifest.files.values():
+        file.path.modification_time = 0.0
     listed = json.dumps(manifest.writable_manifest().to_dict(omit_none=False, context={"artifact": True}))
     return _Files(manifest.to_msgpack(extended_mashumaro_encoder), listed.encode())
 

@@ -30,6 +30,13 @@ def make_checkout(root: Path, page: str) -> Path:
     """Copy the code into a folder, and write the files that a page shows: a path on its own line, then a code block."""
     for folder in CODE:
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
+    # what dbt parsed last, so that it parses only what differs, as in a checkout that has been used
+    kept = Path("dbt_project", "target", "parsed")
+    (root / kept).mkdir(parents=True)
+    for kind in ("msgpack", "templates"):
+        last = max((ROOT / kept).glob(f"*.{kind}"), key=lambda path: path.stat().st_mtime_ns, default=None)
+        if last:
+            shutil.copy2(last, root / kept)
     for name, body in blocks(page):
         assert not (root / name).exists(), name
         (root / name).parent.mkdir(parents=True, exist_ok=True)

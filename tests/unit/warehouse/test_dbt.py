@@ -1,16 +1,22 @@
 import json
+import os
+import random
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
 
+from ingestion.contract import PROJECT
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
-from warehouse import dbt
+from warehouse import dbt, parsed
 from warehouse.dbt import Result
-from warehouse.plan import Build
+from warehouse.plan import Build, make_trial_plan
 
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -128,3 +134,129 @@ def test_a_small_build_has_one_thread_and_others_use_every_core_once(
     # each model has the thread that calls DuckDB; `threads` counts the first of them
     expected = dbt.Threads(min(models, cores), max(cores - models + 1, 1)) if models else dbt.Threads(1, 1)
     assert dbt.threads_of(made) == expected
+
+
+def append(name: str, text: str) -> Callable[[Path], None]:
+    def edit(project: Path) -> None:
+        with (project / name).open("a") as file:
+            file.write(text)
+
+    return edit
+
+
+def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
+    """Change a text, and leave the time of the file as it is, as an image may."""
+
+    def edit(project: Path) -> None:
+        path = project / name
+        text, time = path.read_text(), path.stat().st_mtime_ns
+        assert old in text, name
+        path.write_text(text.replace(old, new))
+        os.utime(path, ns=(time, time))
+
+    return edit
+
+
+def move_macro(project: Path) -> None:
+    path = project / "macros" / "money.sql"
+    text, line = (
+        path.read_text(),
+        "{% macro is_an_order(status) -%} {{ status }} is distinct from 'credit_note' {%- endmacro %}",
+    )
+    assert line in text
+    path.write_text(text.replace(line, ""))
+    (project / "macros" / "moved.sql").write_text(line)
+
+
+def add_model(project: Path) -> None:
+    (project / "models" / "gold" / "gold_new.sql").write_text(
+        "{{ config(contract={'enforced': false}) }} from {{ ref('gold_cohorts') }}"
+    )
+    (project / "models" / "gold" / "gold_new.yml").write_text("models: [{name: gold_new, description: A new one.}]")
+
+
+def remove_model(project: Path) -> None:
+    for ending in ("sql", "yml"):
+        (project / "models" / "gold" / f"gold_product_search.{ending}").unlink()
+
+
+def remove_test(project: Path) -> None:
+    (project / "tests" / "many_refused.sql").unlink()
+
+
+def rename_test(project: Path) -> None:
+    (project / "tests" / "orders_are_known.sql").rename(project / "tests" / "orders_are_well_known.sql")
+
+
+EDITS: tuple[Callable[[Path], None], ...] = (
+    append("models/gold/gold_cohorts.sql", "\n-- {{ ref('silver_products') }}"),
+    replace("models/gold/gold_cohorts.yml", "description: >-", "description: >-\n      Changed."),
+    replace("models/gold/gold_daily_revenue.yml", "not_null", "unique"),
+    replace("models/gold/gold.md", "Number of sessions.", "How many sessions."),
+    replace("macros/money.sql", "count(distinct order_id)", "count({{ exact_unit_price(1, 2, 3) }})"),
+    append("macros/tax.sql", "\n{% macro of_nobody() %}{{ revenue_columns() }}{% endmacro %}"),
+    append("tests/generic/is_a_code.sql", "\n{# said #}"),
+    append("tests/dates_balance.sql", "\n-- {{ ref('gold_cohorts') }}"),
+    append("seeds/currencies.csv", "XTS,2\n"),
+    *(move_macro, add_model, remove_model, remove_test, rename_test),
+)
+
+
+def as_parsed(content: Any) -> Any:
+    """Leave out of a manifest when and by which run it was made."""
+    made = ("created_at", "generated_at", "invocation_id", "invocation_started_at", "run_started_at")
+    if isinstance(content, dict):
+        return {name: as_parsed(value) for name, value in content.items() if name not in made}
+    return [as_parsed(one) for one in content] if isinstance(content, list) else content
+
+
+@pytest.mark.parametrize(
+    ("seed", "at_once"), [(1, 7), *(pytest.param(seed, 1, marks=pytest.mark.long) for seed in range(2, 12))]
+)
+def test_what_is_parsed_from_an_earlier_project_is_what_is_parsed_whole(
+    tmp_path: Path, seed: int, at_once: int
+) -> None:
+    """The start is of another folder and another home, and what the edits leave is the next one's."""
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    builds = [Build(Home(tmp_path / name, tmp_path), "build-1") for name in ("one", "two")]
+    for build in builds:
+        make_trial_plan(build, [], BEGAN)
+
+    def parse(build: Build, of: Path, start: Path | None) -> Any:
+        with dbt._surroundings(build):
+            return parsed._pack(dbt._parse(build, of, start))
+
+    start = tmp_path / "start"
+    start.write_bytes(parse(builds[0], PROJECT, None).packed)
+    edits = random.Random(seed).sample(EDITS, len(EDITS))
+    for number in range(0, len(edits), at_once):
+        for edit in edits[number : number + at_once]:
+            edit(project)
+        from_start = parse(builds[1], project, start)
+        known = json.loads((builds[1].target / "perf_info.json").read_text())
+        assert known["parsed_path_count"] < known["path_count"] / 2
+        start.write_bytes(from_start.packed)
+    whole = parse(builds[0], project, None)
+    assert as_parsed(json.loads(from_start.listed)) == as_parsed(json.loads(whole.listed))
+
+
+def test_an_error_is_of_the_project_and_never_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = Build(Home(tmp_path, tmp_path), "build-1")
+    make_trial_plan(build, [], BEGAN)
+    asked: list[list[str]] = []
+    whole = SimpleNamespace(exception=None, result=SimpleNamespace(nodes={}))
+
+    class Runner:
+        def __init__(self, **_: Any) -> None: ...
+
+        def invoke(self, arguments: list[str]) -> Any:
+            asked.append(arguments)
+            return whole if "--no-partial-parse" in arguments else SimpleNamespace(exception=KeyError("start"))
+
+    monkeypatch.setattr("dbt.cli.main.dbtRunner", Runner)
+    assert dbt._parse(build, PROJECT, tmp_path / "start") is whole.result
+    assert [str(tmp_path / "start") in one for one in asked] == [True, False]
+    whole.exception = RuntimeError("no model is named x")
+    with pytest.raises(Permanent, match="no model is named x"):
+        dbt._parse(build, PROJECT, tmp_path / "start")

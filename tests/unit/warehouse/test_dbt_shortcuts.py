@@ -32,9 +32,9 @@ TEXTS = (
 )
 
 
-def _said(templates: dbt_shortcuts.Templates | None) -> list[str]:
+def _said(templates: dbt_shortcuts.Templates | None, earlier: dbt_shortcuts.Templates | None = None) -> list[str]:
     """Render each text, by dbt's own way or by the short one."""
-    with dbt_shortcuts.taken(templates) if templates is not None else _nothing():
+    with dbt_shortcuts.taken(templates, earlier) if templates is not None else _nothing():
         return [render_template(get_template(text, {}), {"n": n}) for text in TEXTS for n in (2, 3)]
 
 
@@ -57,7 +57,7 @@ def test_in_another_version_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_afterwards_dbt_is_as_it_was() -> None:
-    replaced = [(owner, name) for owner, name, _ in dbt_shortcuts._replaced({})]
+    replaced = [(owner, name) for owner, name, _ in dbt_shortcuts._replaced({}, {})]
     before = [vars(owner).get(name) for owner, name in replaced]
 
     with pytest.raises(RuntimeError), dbt_shortcuts.taken({}):
@@ -81,6 +81,18 @@ def test_kept_templates_say_what_new_ones_say_and_are_not_made_again(monkeypatch
 
     monkeypatch.setattr(MacroFuzzEnvironment, "_parse", never)
     assert _said(kept) == own
+
+
+def test_what_an_earlier_project_made_is_not_made_again_and_only_what_is_used_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    earlier: dbt_shortcuts.Templates = {}
+    own = _said(earlier)
+    earlier["MacroFuzzEnvironment", "gone since then"] = next(iter(earlier.values()))
+    monkeypatch.setattr(MacroFuzzEnvironment, "_parse", lambda *_, **__: pytest.fail("made again"))
+    templates: dbt_shortcuts.Templates = {}
+    assert _said(templates, earlier) == own
+    assert {text for _, text in templates} == set(TEXTS)
 
 
 def test_templates_that_are_damaged_or_of_another_version_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,16 +13,18 @@ from warehouse import parsed
 
 
 class Parser:
-    """Count the calls, and return an empty manifest."""
+    """Count the calls, keep where they start from, and return an empty manifest."""
 
     def __init__(self) -> None:
         self.asked = 0
+        self.started_from: list[Path | None] = []
 
-    def __call__(self) -> object:
+    def __call__(self, start: Path | None) -> object:
         from dbt.contracts.graph.manifest import Manifest
         from dbt.flags import set_from_args
 
         self.asked += 1
+        self.started_from.append(start)
         set_from_args(Namespace(SEND_ANONYMOUS_USAGE_STATS=False), None)
         return Manifest()
 
@@ -52,6 +54,26 @@ def test_is_parsed_once_until_a_file_changes(tmp_path: Path, project: Path, monk
     (project / "models" / "gold" / "gold_new.sql").write_text("select 1 as one")
     parsed.parsed(home, project, parse)
     assert parse.asked == 5
+
+
+def test_a_changed_project_starts_from_what_was_parsed_last_wherever_it_is_kept(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_process(monkeypatch)
+    home, parse = Home(tmp_path, tmp_path), Parser()
+    for number, gone in enumerate((None, None, project / "target", tmp_path / "parsed"), start=1):
+        os.utime(project / "profiles.yml", ns=(number, number))
+        if gone:
+            shutil.rmtree(gone)
+        parsed.parsed(home, project, parse)
+        for folder in (project / "target" / "parsed", tmp_path / "parsed"):
+            last = folder / f"{parsed.project_key(project)}.msgpack"
+            os.utime(last, ns=(number, number))
+    names = [start and start.name for start in parse.started_from]
+    assert names[0] is None and len(set(names)) == 4
+    assert parse.started_from[2] and parse.started_from[2].parent == tmp_path / "parsed"
+    assert parse.started_from[3] and parse.started_from[3].parent == project / "target" / "parsed"
+    assert parsed.kept_last(home, project, "json") and parsed.kept_last(home, project, "templates") is None
 
 
 def test_all_homes_share_the_files_of_a_project(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
