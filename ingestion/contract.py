@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from ingestion.errors import Permanent
 from ingestion.fields import (
     Fields,
     bad,
+    entries,
     guess,
     items,
     mapping,
     parse_duration,
+    parse_yaml,
     read_entries,
+    read_text,
     read_yaml,
     say_duration,
     text_of,
@@ -131,8 +135,7 @@ def read_contracts(project: Path = PROJECT) -> dict[str, Contract]:
     contracts: dict[str, Contract] = {}
     paths: dict[str, Path] = {}
     for path in sorted(folder.glob("staging_*.yml")):
-        for table in _bronze_tables(path):
-            contract = _contract(table, path)
+        for contract in _contracts_of(path):
             if contract.dataset in contracts:
                 raise bad(path, contract.dataset, "has a second contract")
             contracts[contract.dataset], paths[contract.dataset] = contract, path
@@ -181,22 +184,32 @@ def source_ends(contracts: Mapping[str, Contract]) -> dict[str, datetime | None]
 
 def read_contract(path: Path) -> Contract:
     """Read the one contract of a file."""
-    tables = _bronze_tables(path)
-    if len(tables) != 1:
-        raise Permanent(f"the file holds {len(tables)} contracts instead of one", where=str(path), todo="fix the YAML")
-    return _contract(tables[0], path)
+    found = _contracts_of(path)
+    if len(found) != 1:
+        raise Permanent(f"the file holds {len(found)} contracts instead of one", where=str(path), todo="fix the YAML")
+    return found[0]
 
 
-def _bronze_tables(path: Path) -> list[dict[str, Any]]:
+def _contracts_of(path: Path) -> tuple[Contract, ...]:
     try:
-        sources = read_entries(path, "sources")
+        text = read_text(path)
     except OSError as error:
         raise Permanent(
             f"a contract cannot be read: {error}", where=str(path), todo="check the path and the file's permissions"
         ) from error
+    return _parsed(path, text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, text: str) -> tuple[Contract, ...]:
+    """Make the contracts of a file's text. A build asks for all of them seven times, and each landing once."""
+    return tuple(_contract(table, path) for table in _bronze_tables(text, path))
+
+
+def _bronze_tables(text: str, path: Path) -> list[dict[str, Any]]:
     return [
         mapping(table, path, "tables")
-        for source in sources
+        for source in entries(parse_yaml(text, path), path, "sources")
         if source.get("name") == "bronze"
         for table in items(source.get("tables"), path, "tables")
     ]

@@ -34,11 +34,22 @@ class _Loader(yaml.CSafeLoader):
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file, fast: every command reads the project's. Bad YAML is Permanent, and names the file and the line."""
+    return parse_yaml(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """Read a file that people write. One that is not UTF-8 is Permanent."""
     try:
-        with _without_garbage_collection():
-            return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise Permanent(f"the file is not UTF-8: {error.reason}", where=str(path), todo="save it as UTF-8") from error
+
+
+def parse_yaml(text: str, path: Path) -> Any:
+    """Parse what was read of a YAML file, as `read_yaml` does."""
+    try:
+        with _without_garbage_collection():
+            return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -60,7 +71,12 @@ def _without_garbage_collection() -> Iterator[None]:
 
 def read_entries(path: Path, name: str) -> list[dict[Any, Any]]:
     """Read the mappings that a YAML file lists under a name; none where nothing is written."""
-    body = mapping(read_yaml(path), path, name)
+    return entries(read_yaml(path), path, name)
+
+
+def entries(body: Any, path: Path, name: str) -> list[dict[Any, Any]]:
+    """Return the mappings that the content of a YAML file lists under a name; none where nothing is written."""
+    body = mapping(body, path, name)
     return [mapping(one, path, name) for one in items(body.get(name), path, name)]
 
 

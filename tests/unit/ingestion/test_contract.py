@@ -1,8 +1,10 @@
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from ingestion import contract
 from ingestion.contract import CADENCES, Column, Contract, Money, parse_duration, read_contracts, say_duration
 from ingestion.errors import Permanent
 from ingestion.service_level import ServiceLevel
@@ -208,3 +210,17 @@ def test_country_codes_in_quotes_are_what_they_say(write):
 @pytest.mark.parametrize("text", ["1 day", "2 days", "1 hour", "36 hours", "90 minutes"])
 def test_durations_are_written_as_they_are_read(text: str):
     assert say_duration(parse_duration(text)) == text
+
+
+def test_a_file_is_parsed_again_only_if_its_text_differs(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of the file is the same throughout."""
+
+    def read(owner: str) -> Contract:
+        project = write(YAML.replace("owner: us", f"owner: {owner}"))
+        os.utime(project / "models" / "staging" / "staging_orders.yml", ns=(1, 1))
+        return read_contracts(project)["orders"]
+
+    first, other = read("us"), read("them")
+    assert (first.owner, other.owner) == ("us", "them")
+    monkeypatch.setattr(contract, "parse_yaml", lambda *_: pytest.fail("parsed again"))
+    assert read("us") is first and read("them") is other
