@@ -7,18 +7,18 @@ from typing import Any
 
 import duckdb
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.contract import PROJECT
+from ingestion.fields import read_yaml
 from tests.unit.macros.dbt_like import project
 
 MODELS = PROJECT / "models"
 SAID = {
     model["name"]: model["config"]["meta"]["reach"]
     for path in MODELS.rglob("*.yml")
-    for model in yaml.safe_load(path.read_text()).get("models", [])
+    for model in read_yaml(path).get("models", [])
     if "reach" in model.get("config", {}).get("meta", {})
 }
 SQL = {path.stem: path.read_text() for path in MODELS.rglob("*.sql")}

@@ -4,9 +4,8 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-import yaml
-
 from ingestion.contract import PROJECT
+from ingestion.fields import read_yaml
 
 MODELS = PROJECT / "models"
 BLOCKS = {
@@ -28,7 +27,7 @@ class Column(NamedTuple):
 def read_columns() -> list[Column]:
     found = []
     for path in MODELS.rglob("*.yml"):
-        for model in yaml.safe_load(path.read_text()).get("models", []):
+        for model in read_yaml(path).get("models", []):
             for one in model.get("columns", []):
                 said = one.get("description", "")
                 block = re.fullmatch(r"{{ doc\('(\w+)'\) }}", said)
@@ -59,7 +58,7 @@ def test_a_block_is_of_several_models_and_its_text_is_its_own() -> None:
 
 def test_a_column_that_a_contract_has_is_described_in_its_words() -> None:
     for path in (MODELS / "staging").glob("*.yml"):
-        (table,) = yaml.safe_load(path.read_text())["sources"][0]["tables"]
+        (table,) = read_yaml(path)["sources"][0]["tables"]
         contract = {one["name"]: one["description"] for one in table["columns"]}
         ours = {one.name: one.text for one in COLUMNS if one.model == f"staging_{table['name']}"}
         assert {name: ours[name] for name in contract} == contract
