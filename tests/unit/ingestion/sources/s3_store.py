@@ -26,6 +26,8 @@ class Store:
 
 class _Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # A head and a body are two packets: the second one would wait 40 ms for the answer to the first.
+    disable_nagle_algorithm = True
     server: "_Server"
 
     def do_HEAD(self) -> None:
