@@ -20,6 +20,8 @@ from warehouse.version import MAKING_TABLES, source_files
 
 # A checkout may switch between versions, and a home may serve two checkouts.
 _KEPT = 4
+# What an earlier Clearwell kept is made anew if this differs: dbt could not start from a manifest of its first form.
+_FORM = 2
 _IN_MEMORY: dict[str, "_Files"] = {}
 
 
@@ -39,9 +41,9 @@ def project_key(project: Path) -> str:
     """Return 16 hex digits of what dbt's parsing depends on: its version, the project's files, and when each changed."""
     profile = project / "profiles.yml"
     files = [*source_files(project, (*MAKING_TABLES, "tests")), (str(profile), profile.stat().st_mtime_ns)]
-    return sha256(json.dumps([version("dbt-core"), version("dbt-duckdb"), str(project), files]).encode()).hexdigest()[
-        :16
-    ]
+    return sha256(
+        json.dumps([_FORM, version("dbt-core"), version("dbt-duckdb"), str(project), files]).encode()
+    ).hexdigest()[:16]
 
 
 # Makes dbt's manifest of a project. It is given the file of the manifest that was kept last, if there is one.
