@@ -50,7 +50,9 @@ def test_each_row_is_followed() -> None:
         *("a bucket", "Matomo's", "an API's", "Shopify's", "a retailer's", "orders of Snowplow", "Snowplow's"),
     )
     assert [
-        line for line in PART.splitlines()[2:] if line[:2] == "| " and not line[2:].startswith((*of_databases, *of_files, "source"))
+        line
+        for line in PART.splitlines()[2:]
+        if line[:2] == "| " and not line[2:].startswith((*of_databases, *of_files, "source"))
     ] == []
 
 
