@@ -52,7 +52,7 @@
 {# Says that a CTE which is used several times reads its tables each time. DuckDB would keep its rows in memory in between, which for
    millions of wide rows takes longer than to read a few of their columns again. #}
 {% macro read_again() %}{{ adapter.dispatch('read_again')() }}{% endmacro %}
-{% macro default__read_again() %}{% endmacro %}
+{% macro spark__read_again() %}{% endmacro %}
 {% macro duckdb__read_again() %} not materialized{% endmacro %}
 
 {# A table of another database, such as the state; none if it is not there. To Spark it is handed as Parquet (warehouse/spark.py). #}
