@@ -120,7 +120,8 @@ def deliver(home: Home) -> None:
     )
     fine = [order(f"o{number}", customer_id=f"c{number}") for number in range(40)]
     land_rows(home, "orders", ORDER, [*fine, order("o-one"), *ODD_ORDERS], NOW)
-    lines = [item(f"o{number}") for number in range(40)] + [item("o-one"), item("o-mail-1", quantity=NAME)]
+    sold = [f"o{number}" for number in range(40)] + ["o-one", "o-currency-1"]
+    lines = [*map(item, sold), item("o-mail-1", quantity=NAME)]
     land_rows(home, "order_items", LINE, lines, NOW)
     others = [event(f"e{number}", visitor_id=f"v{number}", customer_id=f"c{number}") for number in range(90)]
     land_lines(home, HOUR, [event("e-one"), event("e-two"), *ODD_EVENTS, *others], NOW)
