@@ -47,14 +47,25 @@ def check_sources(names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("source")
 @from_option
 @to_option
-def ingest(source: str, start: str, end: str) -> None:
-    """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Landing it again brings only what is new."""
+@click.option(
+    "--by-day",
+    is_flag=True,
+    help="Land each day on its own: it is then replayed, held or retracted without the others.",
+)
+def ingest(source: str, start: str, end: str, by_day: bool) -> None:
+    """Land one window of SOURCE in bronze: orders, clickstream, or one that a contract locates. Landing it again brings only what is new.
+
+    However long the window is, its rows are one batch per dataset. With --by-day each day of it is a window; one that fails ends the command,
+    and the days before it have landed.
+    """
     home, window = Home.from_environment(), Window.parse(start, end)
     wake_shop(home)
-    landing = sources.ingest(source, window, home, now(), say)
-    tell(
-        f"{source}: {landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
-    )
+    for part in [day.within(window) for day in window.days()] if by_day else [window]:
+        landing = sources.ingest(source, part, home, now(), say)
+        said = f"{source}, {part.date}" if by_day else source
+        tell(
+            f"{said}: {landing.records} records in {len(landing.new)} new batches; {len(landing.manifests)} batches hold the window"
+        )
 
 
 @click.command()
@@ -107,7 +118,7 @@ def run(ctx: click.Context, start: str, end: str, apart: bool) -> None:
 
 def _landed(ctx: click.Context, source: str, start: str, end: str) -> bool:
     try:
-        ctx.invoke(ingest, source=source, start=start, end=end)
+        ctx.invoke(ingest, source=source, start=start, end=end, by_day=False)
     except ClearwellError as error:
         say(f"error: {error}")
         return False
