@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 from demo import simulate
 from ingestion import sources
@@ -67,6 +68,14 @@ def test_a_model_reads_no_more_of_a_long_history(made: Build, tmp_path: Path) ->
     grown = {key for key, rows in long.items() if rows > 4 * ROW_GROUP and rows > COPIES / 4 * short[key]}
     assert not {key for key in grown - WHOLE_HISTORY if key[1] not in SMALL}
     assert ("plan_keys_orders", "records.orders") in grown, "the comparison does not see what is known to grow"
+
+
+def test_records_are_read_again_and_not_kept_in_memory(made: Build) -> None:
+    """DuckDB keeps what a query reads twice, which may be millions of wide rows. A few columns of keys may be kept."""
+    settings = yaml.safe_load((PROJECT / "profiles.yml").read_text())["clearwell"]["outputs"]["build"]["config_options"]
+    switched_off = settings["disabled_optimizers"]
+    assert kept_in_memory(made, switched_off) <= {"crowded", "ruled"}
+    assert any(name.startswith("__common") for name in kept_in_memory(made, "")), "so this test can fail"
 
 
 def test_late_records_write_few_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +175,27 @@ def rows_read(build: Build, state: Path, copies: int) -> Counter[tuple[str, str]
                 for table, rows in scans(json.loads(explained[0][1])):
                     read[node["name"], table] += rows
         return read
+
+
+def kept_in_memory(build: Build, without_optimizers: str) -> set[str]:
+    """Return what DuckDB would keep in memory to make the records of clicks, orders and lines, by its names."""
+    found: set[str] = set()
+    with duckdb.connect(
+        str(build.file), read_only=True, config={"disabled_optimizers": without_optimizers}
+    ) as connection:
+        for name, file in (("scratch", build.scratch), ("state", build.home.state), ("previous", build.empty)):
+            connection.execute(f"attach '{file}' as {name} (read_only)")
+        models = models_of(build)
+        for name in ("records_clickstream", "records_orders", "records_order_items"):
+            plan = json.loads(connection.execute(f"explain (format json) {models[name]}").fetchall()[0][1])
+            found |= {name for operator in plan for name in ctes(operator)}
+    return found
+
+
+def ctes(operator: dict[str, Any]) -> set[str]:
+    """Return the names of what an operator and those below it keep."""
+    own = (operator.get("extra_info") or {}).get("CTE Name")
+    return {str(own)} - {"None"} | {name for child in operator.get("children", []) for name in ctes(child)}
 
 
 def lengthen(connection: duckdb.DuckDBPyConnection, copies: int) -> None:
