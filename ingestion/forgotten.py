@@ -26,7 +26,7 @@ from ingestion.locks import hold, share
 from ingestion.manifest import Manifest
 from ingestion.names import BAD_ROW, RECORD_NO, text_in_raw
 from ingestion.parquet import rewrite
-from ingestion.sql import literal
+from ingestion.sql import identifier, literal
 
 # The text that stands for a record begins so; the receipt's id follows. The macro `forgotten_mark` has it too.
 MARK = '"forgotten: receipt '
@@ -165,7 +165,7 @@ def id_text(contract: Contract, manifest: Manifest, column: str) -> str:
     if contract.format == "json_lines":
         return f"case when json_valid(raw) then {text_in_raw(contract.at_source(column))} end"
     name = physical(contract, manifest, column)
-    return '"' + name.replace('"', '""') + '"' if name else ""
+    return identifier(name) if name else ""
 
 
 def physical(contract: Contract, manifest: Manifest, column: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ingestion.columns import is_pattern, read_names, read_pattern
 from ingestion.fields import Fields, bad, items, mapping, text_of
-from ingestion.sql import literal
+from ingestion.sql import identifier, literal
 from ingestion.table_settings import Table
 
 
@@ -45,14 +45,14 @@ def of_each(settings: object) -> tuple[Condition, ...]:
 
 def as_query(table: Table, conditions: Sequence[Condition]) -> str:
     """Return the `query` of a contract that reads the rows of a table, or of its query, which meet conditions."""
-    rows = ".".join(map(_quoted, table.name)) if table.name else f"({table.query}) as rows"
+    rows = ".".join(map(identifier, table.name)) if table.name else f"({table.query}) as rows"
     query = f"select * from {rows} where {' and '.join(map(_in_sql, conditions))}"
     return f"query: {literal(query)}"  # YAML doubles a quotation mark as SQL does
 
 
 def _in_sql(condition: Condition) -> str:
     """Return a condition in the SQL of Postgres. An empty text is no value."""
-    columns = [f"{_quoted(name)}::text" for name in condition.names]
+    columns = [f"{identifier(name)}::text" for name in condition.names]
     first = [f"nullif({column}, '')" for column in columns[:-1]]  # the first with a value counts
     value = f"coalesce({', '.join([*first, columns[-1]])}, '')"
     texts = condition.is_one_of or condition.is_none_of
@@ -61,10 +61,6 @@ def _in_sql(condition: Condition) -> str:
     tests += [f"{value} ~ {literal(f'^({text[1:-1]})$')}" for text in texts if is_pattern(text)]
     found = f"({' or '.join(tests)})"
     return found if condition.is_one_of else f"not {found}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _condition(reader: Fields) -> Condition:

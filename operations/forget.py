@@ -36,7 +36,7 @@ from ingestion.manifest import Manifest
 from ingestion.names import BAD_ROW, BRONZE_BATCH, RECORD_NO
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Target
-from ingestion.sql import literal
+from ingestion.sql import identifier, literal
 from operations.decide import By
 from operations.traces import LONG, Traces, blank_file, blank_tables, search
 from warehouse import build as builds
@@ -462,7 +462,7 @@ def _in_rows(contract: Contract, layout: Manifest, traces: Traces) -> str:
 
 
 def _texts_have(traces: Traces, columns: Iterable[str]) -> str:
-    quoted = ['"' + name.replace('"', '""') + '"' for name in columns]
+    quoted = [identifier(name) for name in columns]
     texts = f"concat_ws(chr(1), {', '.join(quoted)})"
     return f"coalesce({traces.sql(texts)}, false)" if quoted else "false"
 

@@ -10,6 +10,7 @@ from ingestion.addresses import shown
 from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.names import fold, is_path, step, steps_of
+from ingestion.sql import identifier
 from ingestion.times import joined
 from operations import guesses
 from operations.dialects import OTHER_ENCODINGS
@@ -197,7 +198,7 @@ def _of_table(proposal: Proposal, table: str) -> dict[str, object]:
     padded = {one.header for one in proposal.columns if one.is_padded and one.name in proposal.key}
     if not padded:
         return {"table": table}
-    names = {header: '"' + header.replace('"', '""') + '"' for header in proposal.sample.columns}
+    names = {header: identifier(header) for header in proposal.sample.columns}
     read = ", ".join(f"rtrim({name}) as {name}" if header in padded else name for header, name in names.items())
     schema, _, of_schema = table.partition(".")
     return {"query": f'select {read} from "{schema}"."{of_schema}"'}

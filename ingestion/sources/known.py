@@ -21,7 +21,7 @@ from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.names import BRONZE_BATCH, IS_DELETED, RECORD_NO, text_in_raw
 from ingestion.sources.decisions import Target
-from ingestion.sql import literal
+from ingestion.sql import identifier, literal
 from ingestion.window import Window
 
 Key = tuple[str, ...]
@@ -108,7 +108,7 @@ class Known:
         if not listed:
             return []
         held, key = self._open(contract), contract.key
-        there = " and ".join(f"listed.{_quoted(name)} is not null" for name in key)
+        there = " and ".join(f"listed.{identifier(name)} is not null" for name in key)
         found = self._connection.execute(
             f"""
             with listed as (
@@ -146,7 +146,7 @@ class Known:
             where = f"record_date >= {literal(on.start.date())} and record_date < {literal(on.end.date())}"
         elif of:
             as_ours = ", ".join(
-                f"{_quoted(theirs)} as {_quoted(ours)}" for ours, theirs in zip(of.columns, of.names, strict=True)
+                f"{identifier(theirs)} as {identifier(ours)}" for ours, theirs in zip(of.columns, of.names, strict=True)
             )
             parts = [f"select {as_ours} from {_rows_of(of.files)}"] if of.files else []
             parts += (
@@ -234,7 +234,7 @@ class Known:
         if dataset in self._viewed:
             return name
         self._viewed.add(dataset)
-        columns = ", ".join(f"{_quoted(column)} varchar" for column in contract.key)
+        columns = ", ".join(f"{identifier(column)} varchar" for column in contract.key)
         self._connection.execute(
             f"create temp table waiting_{dataset} ({columns}, version timestamp, {IS_DELETED} boolean, is_current boolean, "
             f"is_of_source boolean, record_date date, batch_id varchar, {RECORD_NO} bigint)"
@@ -269,7 +269,7 @@ class Known:
         physical = {name: manifest.renamed.get(column, column) for name, column in meant.items()}
         if not physical.keys() >= set(contract.key):
             return  # no row of it has a key
-        key = ", ".join(_quoted(physical[name]) for name in contract.key)
+        key = ", ".join(identifier(physical[name]) for name in contract.key)
         version, event_time = (
             _time(physical.get(name or ""), _zone(contract, name))
             for name in (contract.version_column, contract.event_time)
@@ -300,7 +300,7 @@ def known(home: Home) -> Iterator[Known]:
 def _of_state(contract: Contract) -> str:
     """Select the keys and versions in the state: of its records, and of its refused ones."""
     dataset, version = contract.dataset, contract.version_column
-    key = ", ".join(f"cast({_quoted(name)} as varchar) as {_quoted(name)}" for name in contract.key)
+    key = ", ".join(f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in contract.key)
     refused = ", ".join(text_in_raw(contract.at_source(name)) for name in contract.key)
     refused_version = (
         f"try_cast({text_in_raw(contract.at_source(version))} as timestamptz) at time zone 'UTC'" if version else "null"
@@ -312,7 +312,7 @@ def _of_state(contract: Contract) -> str:
         )
 
         select
-            {key}, {_quoted(version) if version else "null::timestamp"} as version, coalesce({IS_DELETED}, false) as {IS_DELETED},
+            {key}, {identifier(version) if version else "null::timestamp"} as version, coalesce({IS_DELETED}, false) as {IS_DELETED},
             fate = 'current' as is_current, is_of_source, record_date, batch_id, {RECORD_NO}
         from state.records.{dataset}
         inner join batches using (batch_id)
@@ -350,14 +350,14 @@ def _read_as(key: Key, names: Names) -> str:
 
 def _named(key: Key, names: Names) -> str:
     """Select a key's columns, by what Parquet calls them, under the contract's names."""
-    return ", ".join(f"{_quoted(names.get(name, name))} as {_quoted(name)}" for name in key)
+    return ", ".join(f"{identifier(names.get(name, name))} as {identifier(name)}" for name in key)
 
 
 def _time(column: str | None, zone: str = "UTC") -> str:
     """Read a text as a UTC time; one that does not say its zone is of this one."""
     if not column:
         return "null::timestamp"
-    text = _quoted(column)
+    text = identifier(column)
     moment = f"(try_cast({text} as timestamptz) at time zone 'UTC')"
     if zone == "UTC":
         return moment
@@ -370,16 +370,12 @@ def _naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _quoted(name: str | None) -> str:
-    return '"' + str(name).replace('"', '""') + '"'
-
-
 def _names(key: Key, table: str = "") -> str:
-    return ", ".join(f"{table}.{_quoted(name)}" if table else _quoted(name) for name in key)
+    return ", ".join(f"{table}.{identifier(name)}" if table else identifier(name) for name in key)
 
 
 def _same(key: Key, left: str, right: str) -> str:
-    return " and ".join(f"{left}.{_quoted(name)} = {right}.{_quoted(name)}" for name in key)
+    return " and ".join(f"{left}.{identifier(name)} = {right}.{identifier(name)}" for name in key)
 
 
 _TABLES = "select table_schema, table_name from information_schema.tables where table_catalog = 'state'"

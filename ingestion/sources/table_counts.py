@@ -21,7 +21,7 @@ from ingestion.sources import copied, counts
 from ingestion.sources.counts import Count
 from ingestion.sources.database_rows import quoted
 from ingestion.sources.table_queries import OpenTable
-from ingestion.sql import literal
+from ingestion.sql import identifier, literal
 from ingestion.window import Window
 
 # Records and money by date and currency. All text, as in bronze.
@@ -102,7 +102,7 @@ def _amount(contract: Contract) -> str | None:
     for column in columns:
         if not column.is_plain_number or len(column.at_source) > 1:
             return None
-    typed = ", ".join(f"cast(null as {_duckdb_type(column.type)}) as {_quoted(column.name)}" for column in columns)
+    typed = ", ".join(f"cast(null as {_duckdb_type(column.type)}) as {identifier(column.name)}" for column in columns)
     query = f"select typeof({contract.money.amount}) from (select {typed or '1'})"
     with duckdb.connect() as connection:
         (found,) = connection.execute(query).fetchone() or ("",)
@@ -284,7 +284,7 @@ def _count_landed(
 
 def _in_files(way: Counting, taken: Mapping[str, Taken]) -> str:
     def at(place: int, column: str) -> str:
-        return f"r{place}.{_quoted(taken[way.chain[place].dataset].renamed.get(column, column))}"
+        return f"r{place}.{identifier(taken[way.chain[place].dataset].renamed.get(column, column))}"
 
     last = len(way.chain) - 1
     if way.time:
@@ -308,7 +308,8 @@ def _in_files(way: Counting, taken: Mapping[str, Taken]) -> str:
         currency = f"rtrim({at(way.currency_at, table.named[name])}, ' ')"
     columns = [f"{day} as clearwell_day", f"{currency} as clearwell_currency"]
     columns += [
-        f"{_typed(way.table, name, at)} as {_quoted(name)}" for name in _named_in(way.table.contract, way.amount or "")
+        f"{_typed(way.table, name, at)} as {identifier(name)}"
+        for name in _named_in(way.table.contract, way.amount or "")
     ]
     joins = ["read_parquet($r0, union_by_name = true) as r0"]
     for place, (one, owner) in enumerate(zip(way.chain, way.chain[1:], strict=False), 1):
@@ -417,7 +418,3 @@ def _duckdb_type(data_type: str) -> str:
         return "varchar" if data_type == "json" else data_type
     digits, decimals = _digits(data_type)
     return f"decimal({digits}, {decimals})"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

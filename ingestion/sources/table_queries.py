@@ -16,6 +16,7 @@ from ingestion.errors import Permanent
 from ingestion.fields import guess
 from ingestion.sources.database_rows import ROWS, in_no_window, quoted
 from ingestion.sources.pages import KeyColumn, Pages
+from ingestion.sql import identifier
 from ingestion.table_settings import LandsWith, Table
 
 # The types that are compared with a window's times. Those without a time zone are UTC, as the session is.
@@ -267,7 +268,7 @@ def _check(table: OpenTable) -> None:
         column = table.named.get(one.name)
         if is_time and column and table.types[column] == "date":
             what = f"has {column} as date, but {contract.dataset}.{one.name} is a timestamp"
-            cast = '"' + column.replace('"', '""') + '"::timestamp'
+            cast = f"{identifier(column)}::timestamp"
             raise _unfit(table.label, what, f"convert it in a `query`, by {cast}")
     for setting, name in (("placed", settings.placed), ("changed", settings.changed)):
         if not name:
