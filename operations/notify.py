@@ -83,7 +83,7 @@ class Service:
     def _send(self, message: Message) -> str:
         import apprise
 
-        with _logged() as logged:
+        with _kept.lines() as logged:
             try:
                 service = _read(self.address)
                 if service is None:
@@ -171,24 +171,53 @@ def _read(address: str) -> Any:
     return apprise.Apprise.instantiate(address, asset=_asset(), suppress_exceptions=True)
 
 
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    """Keep what Apprise logs meanwhile, and keep it from every other log."""
-    lines: list[str] = []
+class _Kept(logging.Handler):
+    """What Apprise and its clients log while messages are sent, kept from every other log.
 
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
+    Loggers belong to the whole process, and a thread left behind by `_in_time` still sends when others do: the first
+    takes the loggers over, and only the last gives them back. Apprise logs from threads of its own, so a line is taken
+    for the message whose sending began last.
+    """
+
+    _NAMES = ("apprise", "urllib3", "requests")
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._open: list[list[str]] = []
+        self._before: list[tuple[logging.Logger, bool, list[logging.Handler], int]] = []
+        self._switching = threading.Lock()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for lines in self._open[-1:]:
             lines.append(record.getMessage())
 
-    loggers = [logging.getLogger(name) for name in ("apprise", "urllib3", "requests")]
-    before = [(one, one.propagate, one.handlers, one.level) for one in loggers]
-    keep = Keep(logging.WARNING)
-    for one in loggers:
-        one.propagate, one.handlers = False, [keep]
-        one.setLevel(logging.WARNING)
-    try:
-        yield lines
-    finally:
-        for one, propagate, handlers, level in before:
+    @contextmanager
+    def lines(self) -> Iterator[list[str]]:
+        """Return the list that lines are added to."""
+        lines: list[str] = []
+        with self._switching:
+            if not self._open:
+                self._take_over()
+            self._open.append(lines)
+        try:
+            yield lines
+        finally:
+            with self._switching:
+                self._open = [one for one in self._open if one is not lines]
+                if not self._open:
+                    self._give_back()
+
+    def _take_over(self) -> None:
+        loggers = [logging.getLogger(name) for name in self._NAMES]
+        self._before = [(one, one.propagate, one.handlers, one.level) for one in loggers]
+        for one in loggers:
+            one.propagate, one.handlers = False, [self]
+            one.setLevel(logging.WARNING)
+
+    def _give_back(self) -> None:
+        for one, propagate, handlers, level in self._before:
             one.propagate, one.handlers = propagate, handlers
             one.setLevel(level)
+
+
+_kept = _Kept()

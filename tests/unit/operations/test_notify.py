@@ -3,6 +3,7 @@
 import email
 import logging
 import socket
+import threading
 from email import policy
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.unit.operations.receivers import dripping, mail, web
 
 MESSAGE = Message("Clearwell alert: stale: orders", "orders is late\nNext: clearwell heal --to DATE")
 SECRET = "s3cretT0kenThatNobodyMaySee"
+WAIT_SECONDS = 60
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +144,40 @@ def test_no_secret_is_logged_printed_or_returned(
     printed = capfd.readouterr()
     assert why
     assert SECRET not in why + caplog.text + printed.out + printed.err
+
+
+def test_one_that_is_left_behind_and_ends_late_lets_no_secret_out(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that takes too long is still being sent while the next one is."""
+    client = logging.getLogger("urllib3.connectionpool")
+    is_sending, may_end, is_second_sending, second_may_log = (threading.Event() for _ in range(4))
+
+    def read(address: str) -> None:
+        if address == "json://slow":
+            is_sending.set()
+            may_end.wait(WAIT_SECONDS)
+        else:
+            is_second_sending.set()
+            second_may_log.wait(WAIT_SECONDS)
+            client.warning("POST /%s error=403", address)
+
+    monkeypatch.setattr(notify, "_read", read)
+    caplog.set_level(logging.DEBUG)
+    slow = threading.Thread(target=send, args=["json://slow"])
+    slow.start()
+    assert is_sending.wait(WAIT_SECONDS)
+    second = threading.Thread(target=send, args=[f"json://{SECRET}"])
+    second.start()
+    assert is_second_sending.wait(WAIT_SECONDS)
+    may_end.set()
+    slow.join(WAIT_SECONDS)
+    second_may_log.set()
+    second.join(WAIT_SECONDS)
+    assert not slow.is_alive() and not second.is_alive()
+    assert SECRET not in caplog.text
+    client.warning("heard again")
+    assert "heard again" in caplog.text
 
 
 def test_a_plug_in_that_breaks_is_a_reason_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
