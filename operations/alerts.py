@@ -13,9 +13,10 @@ than one that is never told.
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ from operations.output import escaped
 RUNBOOK = "docs/operating.md"
 RUNBOOK_VARIABLE = "CLEARWELL_RUNBOOK"
 REMIND_EVERY = timedelta(days=1)
-# Longer than all tries of all endpoints take.
-_SENDING = timedelta(minutes=15)
+# Longer than a pass sends: what it has not begun to send by then is left to the next pass, which would send it as well.
+_SENDING, _SEND_SECONDS = timedelta(minutes=15), 300.0
 # What an endpoint did not take by then about an alert that is over, nobody needs any more.
 _FORGET_AFTER = timedelta(days=1)
 # These explain unusual numbers of their days, which stay unusual for a week after: so long, they are remembered.
@@ -40,10 +41,12 @@ _REMEMBERED, _REMEMBER = ("empty", "few_records"), timedelta(days=8)
 # An alert that opened so often within this time is flapping: then it is over only after so long without it.
 _FLAPS, _FLAPPING, _QUIET = 3, timedelta(days=1), timedelta(hours=6)
 _PATIENCE_SECONDS = 60.0
-_MOST_ROWS = 10
+# What a message holds at most: services refuse long ones, and then nobody would be told. The last lines, with what to type, are whole.
+_MOST_ROWS, _MOST_CHARACTERS, _MOST_TITLE = 10, 400, 200
 
 # Every kind of alert, with whether it is urgent. docs/operating.md has a section for each.
 KINDS: Mapping[str, bool] = {
+    "watchdog": True,
     "clock": True,
     "disk": True,
     "unpublished": True,
@@ -252,8 +255,8 @@ def due(record: Mapping[str, Entry], ids: Iterable[str], now: datetime) -> list[
 
 
 def _next(entry: Entry, told: Told | None, is_root: bool, now: datetime) -> str:
-    # Another process may be sending it. A clock that is set back must not make this last for ever.
-    if told and told.state == "sending" and timedelta(0) <= now - told.at < _SENDING:
+    # Another process may be sending it, by the clock of another machine. One that is set back must not make this last for ever.
+    if told and told.state == "sending" and abs(now - told.at) < _SENDING:
         return ""
     if entry.over_at is not None:
         is_old = now - entry.over_at >= _FORGET_AFTER
@@ -272,16 +275,15 @@ def _is_told(told: Told) -> bool:
     return (told.what, told.state) in (("over", "sent"), ("opened", "failed"))
 
 
-def pruned(record: Mapping[str, Entry], ids: Iterable[str], now: datetime) -> Record:
+def pruned(record: Mapping[str, Entry], now: datetime) -> Record:
     """Return the record without alerts that are over, about which all have been told, and that have not opened for a day.
 
-    What is over for a day goes in any case, except what others may follow.
+    All are those who were told that it is open, also by a process with other endpoints than this one's. What is over for a day
+    goes in any case, except what others may follow.
     """
-    ids = set(ids)
 
     def is_done(entry: Entry) -> bool:
-        told = [one for name, one in entry.told.items() if name in ids]
-        is_told = all(map(_is_told, told)) and not _lately(entry.opened, now)
+        is_told = all(map(_is_told, entry.told.values())) and not _lately(entry.opened, now)
         if entry.over_at is None or (entry.alert.kind in _REMEMBERED and now - entry.over_at < _REMEMBER):
             return False
         return is_told or now - entry.over_at >= _FORGET_AFTER
@@ -306,9 +308,7 @@ def message(group: Group, what: str, now: datetime, env: Mapping[str, str] = os.
             lines.append(
                 f"It opened {len(_lately(entry.opened, now))} times within a day: it is over after {hours} hours without it."
             )
-        lines += [f"- {row}" for row in alert.rows[:_MOST_ROWS]]
-        if len(alert.rows) > _MOST_ROWS:
-            lines.append(f"- and {len(alert.rows) - _MOST_ROWS} more")
+        lines += _some(alert.rows)
         if (before := group.follows) and before.over_at:
             kind = before.alert.kind.replace("_", " ")
             lines.append(
@@ -316,11 +316,21 @@ def message(group: Group, what: str, now: datetime, env: Mapping[str, str] = os.
             )
         if group.implied:
             lines.append("Explained by it:")
-            lines += [f"- {one.kind.replace('_', ' ')}: {one.what}" for one in group.implied]
-        lines += [f"Next: {alert.todo}", f"Runbook: {runbook(alert.kind, env)}"]
+            lines += _some([f"{one.kind.replace('_', ' ')}: {one.what}" for one in group.implied])
+    ends = [f"Next: {alert.todo}", f"Runbook: {runbook(alert.kind, env)}"] if what != "over" else []
     # a name, such as a file's, must not make a line of its own
-    text = "\n".join(map(escaped, lines))
-    return Message(escaped(title), text, is_over=what == "over", is_urgent=alert.is_urgent)
+    text = "\n".join([*(_cut(escaped(one), _MOST_CHARACTERS) for one in lines), *map(escaped, ends)])
+    return Message(_cut(escaped(title), _MOST_TITLE), text, is_over=what == "over", is_urgent=alert.is_urgent)
+
+
+def _some(rows: Sequence[str]) -> list[str]:
+    """Return the first rows as lines, and how many others there are."""
+    more = [f"- and {len(rows) - _MOST_ROWS} more"] if len(rows) > _MOST_ROWS else []
+    return [*(f"- {row}" for row in rows[:_MOST_ROWS]), *more]
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def runbook(kind: str, env: Mapping[str, str] = os.environ) -> str:
@@ -405,7 +415,7 @@ def _update(
 
     def confirm(record: Record) -> Record:
         # what was not taken is due again at the next pass
-        return pruned(_marked(record, done, now), names, now)
+        return pruned(_marked(record, done, now), now)
 
     after, is_confirmed = _change(home, confirm, report) if is_recorded else (record, False)
     sent = tuple(dict.fromkeys(name for name, _, _, told in done if told == "sent"))
@@ -415,15 +425,21 @@ def _update(
 def _send(
     record: Record, claimed: Iterable[tuple[str, str, str]], names: Mapping[str, Endpoint], now: datetime
 ) -> tuple[dict[str, str], list[tuple[str, str, str, str]]]:
-    """Send the messages; return the endpoints that failed, with the reasons, and for each message whether it was sent or failed."""
+    """Send the messages; return the endpoints that failed, with the reasons, and for each message whether it was sent or failed.
+
+    Endpoints that are slow may take many messages for longer than a pass has: the rest counts as failed, so it is due at the next pass.
+    """
     groups = {one.entry.alert.key: one for one in grouped(record)}
     failed: dict[str, str] = {}
     done = []
+    until = time.monotonic() + _SEND_SECONDS
     for name, key, what in claimed:
+        is_late = time.monotonic() >= until
         # an endpoint that is down is not tried again in this pass
-        if name not in failed and (why := names[name].send(message(groups.get(key) or Group(record[key]), what, now))):
-            failed[name] = why
-        done.append((name, key, what, "failed" if name in failed else "sent"))
+        if name not in failed and not is_late:
+            why = names[name].send(message(groups.get(key) or Group(record[key]), what, now))
+            failed |= {name: why} if why else {}
+        done.append((name, key, what, "failed" if name in failed or is_late else "sent"))
     return failed, done
 
 
@@ -443,7 +459,8 @@ def _change(home: Home, change: Callable[[Record], Record], report: Report) -> t
         with _locked(home):
             before = _read(home, report)
             after = change(before)
-            if after != before:
+            # what could be read of a damaged record is kept, which has been set aside
+            if after != before or (after and not path(home).exists()):
                 _write(home, after)
         return after, True
     except (OSError, ClearwellError) as error:
@@ -476,28 +493,50 @@ def _locked(home: Home) -> AbstractContextManager[None]:
 
 
 def _read(home: Home, report: Report) -> Record:
+    """Read the record. What is damaged in it must keep nobody from being told: it is set aside, and the rest counts."""
     try:
-        text = path(home).read_text()
+        content = path(home).read_bytes()
     except FileNotFoundError:
         return {}
+    record: Record = {}
+    damage = ""
     try:
-        return {key: _entry(row) for key, row in json.loads(text).items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        report(f"the record of alerts was damaged and is set aside; open alerts are told again: {type(error).__name__}")
+        for key, row in json.loads(content).items():
+            try:
+                record[key] = _entry(row)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                damage = type(error).__name__
+    except (AttributeError, ValueError) as error:
+        damage = type(error).__name__
+    if damage:
+        report(f"the record of alerts was damaged and is set aside; open alerts may be told again: {damage}")
         set_aside(home, path(home), "the record of alerts cannot be read")
-        return {}
+    return record
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:
-    told = {
-        name: Told(str(one["what"]), datetime.fromisoformat(one["at"]), str(one["state"]))
-        for name, one in row["told"].items()
-    }
-    over_at = datetime.fromisoformat(row["over_at"]) if row["over_at"] else None
+    told = {name: Told(str(one["what"]), _moment(one["at"]), str(one["state"])) for name, one in row["told"].items()}
+    over_at = _moment(row["over_at"]) if row["over_at"] else None
     # an earlier version did not record these
-    opened = tuple(map(datetime.fromisoformat, row.get("opened", ())))
-    quiet_since = datetime.fromisoformat(row["quiet_since"]) if row.get("quiet_since") else None
-    return Entry(Alert(**row["alert"]), datetime.fromisoformat(row["since"]), over_at, told, opened, quiet_since)
+    opened = tuple(map(_moment, row.get("opened", ())))
+    quiet_since = _moment(row["quiet_since"]) if row.get("quiet_since") else None
+    return Entry(_alert(row["alert"]), _moment(row["since"]), over_at, told, opened, quiet_since)
+
+
+def _alert(row: Mapping[str, Any]) -> Alert:
+    """Read an alert; what a later version says of it besides is left out."""
+    known = {one.name: row[one.name] for one in fields(Alert) if one.name in row}
+    texts = [text for value in known.values() for text in ([value] if isinstance(value, str) else value)]
+    if not all(isinstance(one, str) for one in texts):
+        raise TypeError("an alert is made of texts")
+    return Alert(**known)
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a time without a zone can be compared with none")
+    return found
 
 
 def _write(home: Home, record: Mapping[str, Entry]) -> None:

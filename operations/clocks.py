@@ -5,8 +5,9 @@ A clock that is wrong makes stale data look fresh, so it is an alert of its own.
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -32,11 +33,15 @@ class Clock:
 
 @dataclass(frozen=True)
 class Seen:
-    """The clock at the last pass, the latest time at any pass, and since when the clock has been behind that."""
+    """The clock at the last pass, the latest time at any pass, and since when the clock has been behind that.
+
+    `awaited` are the datasets of which nothing has been published yet, each with the first pass that missed it.
+    """
 
     clock: Clock
     latest: datetime
     behind_since: float | None = None
+    awaited: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def odd_clock(clock: Clock, seen: Seen | None, newest_landing: datetime | None) -> str:
@@ -73,12 +78,22 @@ def remember(clock: Clock, seen: Seen | None) -> Seen:
 
 
 def read(home: Home) -> Seen | None:
-    """Read the clock at the last pass; None if there was none, or its file cannot be read."""
-    with suppress(OSError, KeyError, TypeError, ValueError):
+    """Read what the last pass saw; None if there was none, or its file cannot be read."""
+    with suppress(AttributeError, OSError, KeyError, TypeError, ValueError):
         row = json.loads(_path(home).read_text())
-        clock = Clock(datetime.fromisoformat(row["clock"]["now"]), float(row["clock"]["steady"]), row["clock"]["boot"])
-        return Seen(clock, datetime.fromisoformat(row["latest"]), row["behind_since"])
+        clock = Clock(_moment(row["clock"]["now"]), float(row["clock"]["steady"]), str(row["clock"]["boot"]))
+        behind = None if row["behind_since"] is None else float(row["behind_since"])
+        # an earlier version did not keep these
+        awaited = {str(name): _moment(since) for name, since in row.get("awaited", {}).items()}
+        return Seen(clock, _moment(row["latest"]), behind, awaited)
     return None
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a time without a zone can be compared with none")
+    return found
 
 
 def write(home: Home, seen: Seen) -> None:

@@ -28,6 +28,8 @@ _PING_TRIES, _PING_SECONDS = 3, 10.0
 # Limits of a connection are per answer: a server that sends a byte now and then would hold a pass for ever.
 _MOST_SECONDS = 60.0
 _STATUS = re.compile(r"\berror=(\d{3})\b")
+# What chat services take for a call to everybody, a person or a channel, or for a link with words of its own. A name in a message may be anybody's.
+_CALLS = re.compile(r"(?<!\w)@(?=(?:all|channel|everyone|group|here)\b)|<(?=[!@#])|\](?=\()", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -77,21 +79,27 @@ class Service:
     address: str = field(repr=False)
 
     def send(self, message: Message) -> str:
-        """Send the message, with retries. What Apprise logs is not shown: it may name the address."""
+        """Send the message, with retries. What Apprise logs is not shown: it may name the address.
+
+        A message that is longer than the service takes is sent in parts, unless the address says otherwise by `overflow`.
+        """
         return _in_time(lambda: self._send(message))
 
     def _send(self, message: Message) -> str:
-        import apprise
-
         with _kept.lines() as logged:
             try:
+                import apprise
+
                 service = _read(self.address)
                 if service is None:
                     return "no service of Apprise has such an address"
+                if "overflow_mode" not in vars(service):
+                    service.overflow_mode = apprise.OverflowMode.SPLIT
                 kind = apprise.NotifyType.SUCCESS if message.is_over else apprise.NotifyType.FAILURE
                 sender = apprise.Apprise(asset=_asset())
                 sender.add(service)
-                is_sent = sender.notify(title=message.title, body=message.body, notify_type=kind, body_format="text")
+                title, body = (_CALLS.sub(r"\g<0> ", one) for one in (message.title, message.body))
+                is_sent = sender.notify(title=title, body=body, notify_type=kind, body_format="text")
             except Exception as error:  # a plug-in may fail in any way, and the other endpoints must get the message
                 return f"it failed with {type(error).__name__}"
         if is_sent:

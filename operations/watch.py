@@ -27,10 +27,10 @@ from operations.alerts import Alert, Outcome
 from operations.clocks import Clock, Seen, odd_clock
 from operations.notify import Endpoint
 from warehouse import publish, service_levels, state
-from warehouse.service_levels import Level, Measures
+from warehouse.service_levels import Level, Measures, Progress
 
 # Kinds that can be judged whatever the published file is like. The others are judged only if it can be read.
-WITHOUT_DATA = ("clock", "disk", "unpublished", "unreadable", "pinned")
+WITHOUT_DATA = ("watchdog", "clock", "disk", "unpublished", "unreadable", "pinned")
 WITH_DATA = ("no_build", "held", "stale", "empty", "few_records", "incomplete", "error_budget", "unusual", "finding")
 _PATIENCE_SECONDS = 5.0
 # A publish copies the file; a build writes at least as much again.
@@ -98,12 +98,19 @@ def watch(
 
     The switch is not pinged if no endpoint takes messages any more: then it is the last that can tell somebody.
     """
-    contracts = read_contracts()
-    facts, seen = observe(home, contracts, clock), clocks.read(home)
-    found = judge(facts, contracts, source_ends(contracts), seen)
+    seen = clocks.read(home)
+    try:
+        contracts = read_contracts()
+        facts, ends = observe(home, contracts, clock), source_ends(contracts)
+        found = judge(facts, contracts, ends, seen)
+    except Exception as error:
+        # of what it cannot see, nobody would be told
+        alerts.update(home, clock.now, [_blind(error)], lambda _: False, endpoints, report)
+        raise
     outcome = alerts.update(home, clock.now, found, lambda one: is_judged(facts, one), endpoints, report)
     with suppress(OSError):  # a full disk is an alert already
-        clocks.write(home, clocks.remember(clock, seen))
+        waited_for = awaited(facts, contracts, ends, seen)
+        clocks.write(home, replace(clocks.remember(clock, seen), awaited=waited_for))
     remote = [one.id for one in endpoints if one.id != notify.LOG]
     if remote and all(one in outcome.failed for one in remote):
         report("no endpoint takes messages: the dead man's switch is not pinged, so that it tells somebody")
@@ -113,6 +120,19 @@ def watch(
         return outcome
     switch = alerts.update(home, clock.now, _ping(why), lambda one: one.kind == "ping", endpoints, report)
     return replace(switch, failed={**outcome.failed, **switch.failed}, sent=(*outcome.sent, *switch.sent))
+
+
+def _blind(error: Exception) -> Alert:
+    """Return the alert of a pass that cannot look. Only our own errors are quoted: the text of any other may hold personal data."""
+    why, todo = f"an unexpected {type(error).__name__}", ""
+    if isinstance(error, ClearwellError):
+        why, todo = f"{error.what}{f' ({error.where})' if error.where else ''}", error.todo
+    return Alert(
+        kind="watchdog",
+        what=f"the watchdog sees nothing, so it tells of nothing else: {why}",
+        owner="data-platform",
+        todo=todo or "clearwell --debug watch, which shows where it fails",
+    )
 
 
 def _ping(why: str) -> list[Alert]:
@@ -202,8 +222,9 @@ def judge(
     ends: Mapping[str, datetime | None],
     seen: Seen | None = None,
 ) -> list[Alert]:
-    """Return what is wrong. `ends` are the sources that are on, each with its end; `seen` is the clock at earlier passes."""
+    """Return what is wrong. `ends` are the sources that are on, each with its end; `seen` is what earlier passes saw."""
     owner = contracts["source_counts"].owner if "source_counts" in contracts else "data-platform"
+    now = facts.clock.now
     newest = facts.published.newest_landing if facts.published else None
     found = [
         *_clock(odd_clock(facts.clock, seen, newest), owner),
@@ -211,9 +232,13 @@ def judge(
         *_availability(facts, owner),
     ]
     if facts.published and facts.published.build_id:
-        levels = service_levels.measure(facts.published.measures, contracts, ends, facts.clock.now)
+        never = {name: Progress(name, None, since) for name, since in awaited(facts, contracts, ends, seen).items()}
+        measures = facts.published.measures
+        levels = service_levels.measure(
+            replace(measures, progress={**measures.progress, **never}), contracts, ends, now
+        )
         found += [
-            *_building(facts.published, contracts, ends, facts.clock.now, owner),
+            *_building(facts.published, contracts, ends, now, owner),
             *_held(facts.published, contracts),
             *_stale(levels, contracts),
             *_volumes(facts.published, contracts, ends),
@@ -223,6 +248,25 @@ def judge(
             *_findings(facts.published, owner),
         ]
     return found
+
+
+def awaited(
+    facts: Facts, contracts: Mapping[str, Contract], ends: Mapping[str, datetime | None], seen: Seen | None
+) -> dict[str, datetime]:
+    """Return the datasets of which nothing has ever been published though their source is on, each with since when that is seen.
+
+    No table says when they should have come: the DAG of a new dataset may be paused from its first day on.
+    """
+    before, now = (seen.awaited if seen else {}), facts.clock.now
+    if not facts.published or not facts.published.build_id:
+        return dict(before)
+    return {
+        name: min(before.get(name, now), now)
+        for name, one in contracts.items()
+        if one.source in ends
+        and not ((end := ends[one.source]) and end <= now)
+        and name not in facts.published.measures.progress
+    }
 
 
 def is_judged(facts: Facts, alert: Alert) -> bool:

@@ -177,6 +177,65 @@ def test_an_endpoint_that_is_taken_away_is_no_alert_any_more(home: Home) -> None
     assert [one.entry.alert.key for one in alerts.read(home)] == ["disk"]
 
 
+def test_one_that_another_process_does_not_know_is_told_that_it_is_over(home: Home) -> None:
+    """The watchdog has a webhook. Airflow's tasks have not, and one of them ends what was told there."""
+    log, box = Inbox("log", "log"), Inbox()
+    run(home, NOON, [alert("finding", "odd")], log, box)
+    run(home, NOON + 2 * DAY, [], log)
+    run(home, NOON + 2 * DAY + 5 * MINUTE, [], log, box)
+    assert box.titles() == ["alert: finding: odd", "over: finding: odd"]
+    run(home, NOON + 4 * DAY, [], log, box)
+    assert json.loads(alerts.path(home).read_text()) == {}
+
+
+@pytest.mark.parametrize("behind", [timedelta(seconds=-2), timedelta(seconds=2)])
+def test_two_machines_whose_clocks_differ_send_a_message_once(home: Home, behind: timedelta) -> None:
+    """While one of them sends it, the other looks as well."""
+    other = Inbox()
+
+    class Slow(Inbox):
+        def send(self, message: Message) -> str:
+            run(home, NOON - behind, [alert("disk")], other)
+            return super().send(message)
+
+    slow = Slow()
+    run(home, NOON, [alert("disk")], slow)
+    assert slow.titles() + other.titles() == ["alert: disk"]
+
+
+def test_a_message_is_short_enough_to_be_taken_and_says_what_to_type(home: Home) -> None:
+    """A hundred sources are late at once, some with names of any length: behind one cause, and each for itself."""
+    box = Inbox()
+    late = [alert("stale", f"s{number:02}", ("no_build",), "late " * 5000) for number in range(100)]
+    run(home, NOON, [alert("no_build", what="x" * 9000), *late], box)
+    (one,) = box.got
+    lines = one.body.splitlines()
+    assert len(one.body) < 8000 and max(map(len, lines)) == 400
+    assert lines.count("- and 90 more") == 1 and sum(line.startswith("- stale: late late") for line in lines) == 10
+    assert lines[-2:] == ["Next: clearwell status about ", "Runbook: docs/operating.md#no_build"]
+    name = "n" * 1000
+    run(home, NOON + HOUR, [alert("stale", name)], box)
+    assert len(box.got[-1].title) <= 200 and f"Next: clearwell status about {name}" in box.got[-1].body.splitlines()
+
+
+def test_what_a_pass_has_no_time_for_is_sent_by_the_next_one(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endpoints that take a minute for each message: a second pass must not send what the first is still about to send."""
+    seconds = [0.0]
+    monkeypatch.setattr(alerts.time, "monotonic", lambda: seconds[0])
+
+    class Slow(Inbox):
+        def send(self, message: Message) -> str:
+            seconds[0] += 59
+            return super().send(message)
+
+    box = Slow()
+    found = [alert("stale", f"s{number:02}") for number in range(20)]
+    for minutes in (0, 6, 12, 18, 24):
+        run(home, NOON + minutes * MINUTE, found, box)
+    assert box.titles() == [f"alert: stale: s{number:02}" for number in range(20)]
+    assert seconds[0] <= 20 * 59
+
+
 class Killed(BaseException):
     """The process ends here."""
 
@@ -223,11 +282,61 @@ def test_an_alert_that_opens_and_is_over_around_a_crash_is_told_to_be_over(home:
 
 def test_a_damaged_record_is_set_aside_and_nothing_is_left_untold(home: Home) -> None:
     box = Inbox()
-    for number, garbage in enumerate(("{", "[]", '{"disk": {}}', '{"disk": 3}')):
-        alerts.path(home).write_text(garbage)
+    for number, garbage in enumerate((b"{", b"", b"\xff\xfe\x00", b"[]", b'{"disk": {}}', b'{"disk": 3}')):
+        alerts.path(home).write_bytes(garbage)
         run(home, NOON + number * HOUR, [alert("disk")], box)
-    assert box.titles() == ["alert: disk"] * 4
-    assert len(list(home.broken.glob("alerts.json*"))) == 8
+    assert box.titles() == ["alert: disk"] * 6
+    assert len(list(home.broken.glob("alerts.json*"))) == 12
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("disk", "since"), "2026-11-20T12:00:00"),
+        (("disk", "told", "a", "at"), "2026-11-20T12:00:00"),
+        (("disk", "told", "a", "at"), None),
+        (("disk", "alert", "kind"), "of a later version"),
+        (("disk", "alert", "what"), None),
+        (("disk", "alert", "rows"), [1]),
+    ],
+)
+def test_one_damaged_alert_of_the_record_keeps_nobody_from_being_told(
+    home: Home, place: tuple[str, ...], value: object
+) -> None:
+    box = Inbox()
+    found = [alert("disk"), alert("stale", "orders")]
+    run(home, NOON, found, box)
+    rows = json.loads(alerts.path(home).read_text())
+    part = rows
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    alerts.path(home).write_text(json.dumps(rows))
+    for minutes in (5, 10):
+        run(home, NOON + minutes * MINUTE, found, box)
+    assert box.titles() == ["alert: disk", "alert: stale: orders", "alert: disk"]
+    assert sorted(one.entry.alert.key for one in alerts.read(home)) == ["disk", "stale:orders"]
+    assert len(list(home.broken.glob("alerts.json"))) == 1
+
+
+def test_what_is_left_of_a_damaged_record_is_kept_though_nothing_has_changed(home: Home) -> None:
+    box = Inbox()
+    run(home, NOON, [alert("stale", "orders")], box)
+    rows = json.loads(alerts.path(home).read_text())
+    alerts.path(home).write_text(json.dumps({**rows, "odd": 3}))
+    for minutes in (5, 10):
+        run(home, NOON + minutes * MINUTE, [alert("stale", "orders")], box)
+    assert box.titles() == ["alert: stale: orders"]
+
+
+def test_what_a_later_version_says_of_an_alert_is_left_out(home: Home) -> None:
+    box = Inbox()
+    run(home, NOON, [alert("disk")], box)
+    rows = json.loads(alerts.path(home).read_text())
+    rows["disk"]["severity"] = rows["disk"]["alert"]["severity"] = 3
+    alerts.path(home).write_text(json.dumps(rows))
+    run(home, NOON + MINUTE, [alert("disk")], box)
+    assert box.titles() == ["alert: disk"] and not home.broken.exists()
 
 
 def test_what_cannot_be_recorded_is_sent_all_the_same(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

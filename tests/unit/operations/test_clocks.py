@@ -1,5 +1,6 @@
 """A clock that is right, stands still, jumps or is behind."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def test_it_is_kept_in_the_home_and_damage_is_as_if_there_was_none(tmp_path: Pat
     clocks.write(home, SEEN)
     assert clocks.read(home) == SEEN
     assert [one.name for one in tmp_path.iterdir()] == ["watch.json"]
-    for garbage in ("", "{", "[]", '{"clock": 3}'):
-        (tmp_path / "watch.json").write_text(garbage)
+    seen = replace(SEEN, behind_since=7.5, awaited={"clicks": NOON})
+    clocks.write(home, seen)
+    assert clocks.read(home) == seen
+    text = (tmp_path / "watch.json").read_text()
+    odd = (text.replace("+00:00", ""), text.replace("7.5", '"x"'), text.replace('{"clicks"', '3, "x": {"clicks"'))
+    for garbage in ("", "{", "[]", "null", '{"clock": 3}', "\udcff", *odd):
+        (tmp_path / "watch.json").write_text(garbage, errors="surrogateescape")
         assert clocks.read(home) is None
+    (tmp_path / "watch.json").write_text(text.replace(', "awaited": {"clicks": "2026-11-20 12:00:00+00:00"}', ""))
+    assert clocks.read(home) == replace(seen, awaited={}), "an earlier version kept less"

@@ -3,6 +3,7 @@
 import email
 import logging
 import socket
+import sys
 import threading
 from email import policy
 from pathlib import Path
@@ -64,6 +65,45 @@ def test_mail_is_sent_with_and_without_a_login(login: str) -> None:
     assert server.logins == bool(login)
 
 
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("<!channel>", "< !channel>"),
+        ("<!subteam^S012|ops>", "< !subteam^S012|ops>"),
+        ("<@U012AB3CD>", "< @U012AB3CD>"),
+        ("<#C012AB3CD>", "< #C012AB3CD>"),
+        ("@here", "@ here"),
+        ("(@All)", "(@ All)"),
+        ("@channel @everyone", "@ channel @ everyone"),
+        ("[Next](https://evil.example.com)", "[Next] (https://evil.example.com)"),
+        ("me@all.example.com @shop-team <b> a[0] @allowance", None),
+    ],
+)
+def test_a_name_calls_nobody_and_hides_no_link(name: str, sent: str | None) -> None:
+    with web() as server:
+        (_, endpoint) = notify.endpoints(print, {"CLEARWELL_ALERTS": f"mmost://127.0.0.1:{server.port}/{SECRET}"})
+        assert endpoint.send(Message(f"Clearwell alert: {name}", f"{name} is late")) == ""
+        (text,) = server.texts()
+    assert text.splitlines() == [f"Clearwell alert: {sent or name}", f"{sent or name} is late"]
+
+
+@pytest.mark.parametrize(("said", "parts"), [("", 3), ("?overflow=upstream", 1)])
+def test_a_message_that_a_service_would_refuse_for_its_length_is_sent_in_parts(said: str, parts: int) -> None:
+    """Mattermost takes 4,000 characters, Discord 2,000: one that is refused is refused again in each pass."""
+    rows = [f"- row {number} {'x' * 380}" for number in range(22)]
+    with web() as server:
+        (_, endpoint) = notify.endpoints(print, {"CLEARWELL_ALERTS": f"mmost://127.0.0.1:{server.port}/{SECRET}{said}"})
+        assert endpoint.send(Message("Clearwell alert: disk", "\n".join([*rows, "Next: clearwell maintain"]))) == ""
+        texts = server.texts()
+    assert len(texts) == parts and (parts == 1 or max(map(len, texts)) <= 4000)
+    assert "Next: clearwell maintain" in texts[-1] and all(row in "\n".join(texts) for row in rows)
+
+
+def test_without_apprise_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    assert send(f"json://127.0.0.1:9/{SECRET}") == "it failed with ModuleNotFoundError"
+
+
 def test_the_log_gets_one_line() -> None:
     lines: list[str] = []
     (log,) = notify.endpoints(lines.append, {})
@@ -106,12 +146,17 @@ def test_a_redirect_is_no_success(status: int) -> None:
 
 def test_a_server_that_never_ends_its_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "_MOST_SECONDS", 0.5)
+    before = set(threading.enumerate())
     why = "it takes more than 0.5 seconds"
     with dripping(b"HTTP/1.1 200 OK\r\nX: ") as port:
         assert send(f"json://127.0.0.1:{port}/{SECRET}") == why
         assert notify.ping({"CLEARWELL_WATCH_PING_URL": f"http://127.0.0.1:{port}/{SECRET}"}) == why
     with dripping(b"220-") as port:
         assert send(f"mailto://127.0.0.1:{port}?from=a@example.com&to=b@example.com&mode=insecure") == why
+    # what is left behind holds the loggers until it ends: pytest would attach its own handler to them in the next test
+    for one in set(threading.enumerate()) - before:
+        one.join(WAIT_SECONDS)
+        assert not one.is_alive()
 
 
 def test_endpoints_are_named_by_place_and_told_apart_by_a_digest() -> None:

@@ -12,9 +12,11 @@ import duckdb
 import pytest
 
 from ingestion.contract import read_contracts
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from operations import alerts, notify, runs, watch
 from operations.clocks import Clock, Seen, remember
+from operations.clocks import read as read_seen
 from operations.watch import Disk, Facts, Landed, Published
 from tests.unit.operations.receivers import web
 from tests.unit.operations.test_alerts import Inbox
@@ -385,7 +387,7 @@ def test_a_file_that_cannot_be_read_closes_nothing_that_needs_it() -> None:
     for kind in alerts.KINDS:
         one = alerts.Alert(kind, "x", "y", "z")
         assert watch.is_judged(WELL, one) is (kind not in ("task_failed", "deadline", "endpoint", "ping"))
-        assert watch.is_judged(unread, one) is (kind in ("clock", "disk", "unpublished", "unreadable", "pinned"))
+        assert watch.is_judged(unread, one) is (kind in watch.WITHOUT_DATA)
 
 
 def test_sources_that_are_off_or_have_ended_are_never_late() -> None:
@@ -551,6 +553,69 @@ def test_a_file_that_is_replaced_meanwhile_is_read_whole(home: Home) -> None:
         assert reading.execute("select build_id from ops.builds").fetchall() == [("b1",)]
     facts = watch.observe(home, CONTRACTS, clock())
     assert facts.published and facts.published.build_id == "b2"
+
+
+def unreadable(*_: object) -> None:
+    raise Permanent("the contract of orders is no YAML", where="orders.yml", todo="clearwell contracts check")
+
+
+def unexpected(*_: object) -> None:
+    raise KeyError("anna@example.com")
+
+
+@pytest.mark.parametrize(
+    ("part", "breaks", "says"),
+    [
+        ("read_contracts", unreadable, "the contract of orders is no YAML (orders.yml)"),
+        ("source_ends", unreadable, "the contract of orders is no YAML (orders.yml)"),
+        ("observe", unexpected, "an unexpected KeyError"),
+        ("judge", unexpected, "an unexpected KeyError"),
+    ],
+)
+def test_a_pass_that_can_see_nothing_is_told_and_what_was_open_stays(
+    home: Home, monkeypatch: pytest.MonkeyPatch, part: str, breaks: Callable, says: str
+) -> None:
+    box, pings = Inbox(), []
+    watch.watch(home, clock(), [box], print, lambda: "")
+    before = {one.entry.alert.key for one in alerts.read(home)}
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, part, breaks)
+        for number in (1, 2):
+            with pytest.raises((Permanent, KeyError)):
+                watch.watch(home, clock(FAULT + number * PASS), [box], print, lambda: str(pings.append(1)))
+    told = [one for one in box.got if "watchdog" in one.title]
+    assert [one.title for one in told] == ["Clearwell alert: watchdog"] and says in told[0].body
+    assert "anna" not in told[0].body and pings == []
+    assert {one.entry.alert.key for one in alerts.read(home)} == {"watchdog", *before}
+    watch.watch(home, clock(FAULT + 3 * PASS), [box], print, lambda: "")
+    assert "over: watchdog" in box.titles() and {one.entry.alert.key for one in alerts.read(home)} == before
+
+
+def test_a_dataset_that_has_never_been_published_is_told_once_it_should_have_been(home: Home) -> None:
+    """Its DAG is paused from its first day on, or its source never answered: no table has a row about it."""
+    with duckdb.connect(str(home.published)) as connection:
+        connection.execute("update ops.builds set audited_at = '2026-10-16 23:59'")
+        connection.execute("update ops.completeness set complete_until = '2026-10-17'")
+    box = Inbox()
+    late = [
+        {group.entry.alert.about for group in found.groups if group.entry.alert.kind == "stale"}
+        for hour in (0, 1, 3, 5)
+        if (found := watch.watch(home, clock(FAULT + hour * HOUR), [box], print, lambda: ""))
+    ]
+    # clicks come hourly and are promised within three hours; the daily rates are not due yet
+    assert late == [set(), set(), set(), {"clickstream", "orders"}]
+    (told,) = [one for one in box.got if one.title == "Clearwell alert: stale: clickstream"]
+    assert "clickstream: no window is complete; promised: published within 3 hours" in told.body
+    (told,) = [one for one in box.got if one.title == "Clearwell alert: stale: orders"]
+    assert "- orders:" not in told.body and "- customers: no window is complete" in told.body
+    seen = read_seen(home)
+    assert seen and seen.awaited == dict.fromkeys(DATASETS.keys() - {"orders"}, FAULT)
+    # it comes at last, or nobody waits for it any more
+    facts = watch.observe(home, CONTRACTS, clock(FAULT + 6 * HOUR))
+    assert watch.awaited(facts, CONTRACTS, {"clickstream": FAULT, "exchange_rates": None}, seen) == {
+        "exchange_rates": FAULT
+    }
+    assert watch.awaited(replace(facts, published=None), CONTRACTS, ENDS, seen) == seen.awaited
 
 
 def test_the_switch_is_pinged_after_a_whole_pass_and_only_then(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
