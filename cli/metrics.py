@@ -4,6 +4,7 @@ import base64
 import hmac
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -82,6 +83,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
+    # Each connection has a thread: one that asks nothing, or reads no answer, must not have it for ever.
+    timeout = 30.0
+
+    def handle(self) -> None:
+        """Answer one request; a client that is too slow, or gone, is no error."""
+        with suppress(TimeoutError, ConnectionError):
+            super().handle()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Log no request: a scrape every few seconds would bury everything else."""
 

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from operations.output import escaped
+from operations.output import escaped, write_file
 
 ASSETS = Path(__file__).parent / "assets"
 FATES = ("current", "superseded", "duplicate", "dead_letter", "withdrawn")
@@ -66,9 +66,7 @@ def read_asset(name: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a page, whole or not at all."""
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    write_file(path, text.encode())
 
 
 def section(title: str, says: str, body: str, table: str = "", anchor: str = "") -> str:

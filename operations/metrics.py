@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from operations import status
+from operations.output import write_file
 from operations.watch import UNUSUAL
 from warehouse import state
 
@@ -55,9 +56,7 @@ def exposition(home: Home, now: datetime) -> bytes:
 
 def write(home: Home, now: datetime, path: Path) -> None:
     """Write the numbers to a file that the node exporter's textfile collector reads, whole or not at all."""
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_bytes(exposition(home, now))
-    aside.replace(path)
+    write_file(path, exposition(home, now))
 
 
 class _Home(Collector):
@@ -65,6 +64,8 @@ class _Home(Collector):
         self.home, self.now = home, now
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
+        # a file that nobody writes any more is read for ever, with numbers that were well
+        yield _gauge("read_timestamp_seconds", "When these numbers were read", [((), self.now.timestamp())])
         yield from _files(self.home)
         try:
             yield from _health(self.home, self.now)
@@ -102,9 +103,14 @@ def _health(home: Home, now: datetime) -> Iterator[GaugeMetricFamily]:
     )
     results = {"fail": 0, "warn": 0}
     for finding in found["findings"]:
+        if finding.get("consequence") == "accepted":
+            continue
         results[finding["result"]] = results.get(finding["result"], 0) + 1
     yield _gauge(
-        "findings", "Open findings of the last build", [((name,), count) for name, count in results.items()], "result"
+        "findings",
+        "Findings of the last build that nobody accepted",
+        [((name,), count) for name, count in results.items()],
+        "result",
     )
 
 

@@ -1,6 +1,7 @@
 """Numbers are served to those who know the token, printed, and written to a file."""
 
 import base64
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -56,6 +57,18 @@ def test_who_knows_the_token_gets_the_numbers(address: str) -> None:
 def test_who_does_not_gets_nothing(address: str, header: str) -> None:
     status, body = get(f"{address}/metrics", header.encode().decode("latin-1"))
     assert status == 401 and b"clearwell" not in body
+
+
+def test_a_client_that_asks_nothing_is_sent_away_and_others_are_answered(
+    address: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A port scanner, or a balancer that only connects: each would keep a thread and a file for ever."""
+    monkeypatch.setattr(command._Quiet, "timeout", 0.1)
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as idle:
+        assert idle.recv(1) == b""
+    assert get(f"{address}/metrics", f"Bearer {TOKEN}")[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_there_is_nothing_else(address: str) -> None:

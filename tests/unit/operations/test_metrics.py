@@ -44,7 +44,11 @@ FOUND = {
     "batches_waiting": 3,
     "broken": [],
     "late": ["orders"],
-    "findings": [{"result": "fail"}, {"result": "warn"}],
+    "findings": [
+        {"result": "fail", "consequence": "alert"},
+        {"result": "fail", "consequence": "accepted"},
+        {"result": "warn", "consequence": ""},
+    ],
 }
 
 
@@ -72,6 +76,7 @@ def test_numbers_are_those_of_the_tables(home: Home) -> None:
     found = numbers(home)
     at_ten = datetime(2026, 11, 20, 10, tzinfo=UTC).timestamp()
     expected = {
+        "read_timestamp_seconds": NOW.timestamp(),
         "readable": 1,
         "healthy": 0,
         "held_batches": 2,
