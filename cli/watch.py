@@ -21,8 +21,13 @@ from operations.output import say, show, tell, write_json
     is_flag=True,
     help="Only send a test message to each endpoint, say which of them took it, and tell the others of one that did not.",
 )
+@click.option(
+    "--over",
+    metavar="ALERT",
+    help="Only end an alert that no run will end any more, such as task_failed:decide.carry_out, and tell who was told of it.",
+)
 @json_option
-def watch_published(test_alert: bool, as_json: bool) -> None:
+def watch_published(test_alert: bool, over: str | None, as_json: bool) -> None:
     """Look once at what is published, at the disk and at the clock; send alerts; exit 0 if all is well, else 1.
 
     Run it every five minutes from cron or a systemd timer, outside Airflow: deploy/ has the units. It asks neither Airflow nor
@@ -46,6 +51,9 @@ def watch_published(test_alert: bool, as_json: bool) -> None:
     if test_alert:
         sys.exit(_test(endpoints, as_json))
     home = Home.from_environment()
+    if over:
+        alerts.close(home, clock().now, over, endpoints, say)
+        return
     outcome = watch.watch(home, clock(), endpoints, say)
     rows = [row for group in outcome.groups for row in _rows(group)]
     if as_json:

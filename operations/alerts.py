@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.aside import set_aside
-from ingestion.errors import ClearwellError
+from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.locks import hold
@@ -359,6 +359,18 @@ def tested(
     """Tell which endpoints took a test message and which did not, by id with the reason: to the others, as when an alert is not taken."""
     sent = tuple(one.id for one in endpoints if one.id not in failed)
     return _with_endpoints(home, now, Outcome(tuple(read(home)), failed, sent), endpoints, report)
+
+
+def close(home: Home, now: datetime, key: str, endpoints: Sequence[Endpoint], report: Report) -> None:
+    """Tell that a failure or a missed deadline is over as a person says so: nobody may ever run that task again. All else ends by itself."""
+    open_now = {one.key for group in read(home) for one in (group.entry.alert, *group.implied)}
+    found = sorted(one for one in open_now if one.startswith(("task_failed:", "deadline:")))
+    if key not in found:
+        raise Permanent(
+            f"no open alert {key} is one that a person can end",
+            todo=f"choose one of: {', '.join(found)}" if found else "clearwell watch, which lists what is open",
+        )
+    update(home, now, [], lambda one: one.key == key, endpoints, report)
 
 
 def _with_endpoints(

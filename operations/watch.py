@@ -5,8 +5,9 @@ all show in the published file. `observe` reads it; `judge` compares it with the
 """
 
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -33,6 +34,8 @@ from warehouse.service_levels import Level, Measures, Progress
 WITHOUT_DATA = ("watchdog", "clock", "disk", "unpublished", "unreadable", "pinned")
 WITH_DATA = ("no_build", "held", "stale", "empty", "few_records", "incomplete", "error_budget", "unusual", "finding")
 _PATIENCE_SECONDS = 5.0
+# What an alert about a DAG or task of one source is about.
+_OF_SOURCE = re.compile(r"(?:ingest_|sweep_sources\.sweep_|check_sources\.check_)(?P<source>[^.]+)(?:\.ingest)?")
 # A publish copies the file; a build writes at least as much again.
 _COPIES, _LEAST_FREE = 3, 500_000_000
 _LEAST_FILES = 1000
@@ -107,7 +110,9 @@ def watch(
         # of what it cannot see, nobody would be told
         alerts.update(home, clock.now, [_blind(error)], lambda _: False, endpoints, report)
         raise
-    outcome = alerts.update(home, clock.now, found, lambda one: is_judged(facts, one), endpoints, report)
+    outcome = alerts.update(
+        home, clock.now, found, lambda one: is_judged(facts, one) or is_gone(one, ends), endpoints, report
+    )
     with suppress(OSError):  # a full disk is an alert already
         waited_for = awaited(facts, contracts, ends, seen)
         clocks.write(home, replace(clocks.remember(clock, seen), awaited=waited_for))
@@ -274,6 +279,12 @@ def is_judged(facts: Facts, alert: Alert) -> bool:
     if alert.kind in WITH_DATA:
         return bool(facts.published and facts.published.build_id)
     return alert.kind in WITHOUT_DATA
+
+
+def is_gone(alert: Alert, sources: Container[str]) -> bool:
+    """Say whether an alert is about a task or a run that there is no more, as its source is off or was removed: no success can end it."""
+    found = _OF_SOURCE.fullmatch(alert.about) if alert.kind in ("task_failed", "deadline") else None
+    return found is not None and found["source"] not in sources
 
 
 def _clock(odd: str, owner: str) -> Iterator[Alert]:

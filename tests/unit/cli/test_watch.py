@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,17 @@ def test_whom_nobody_tells_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
     shown = CliRunner().invoke(main, ["watch"])
     assert "CLEARWELL_ALERTS is not set" in shown.output and "CLEARWELL_WATCH_PING_URL is not set" in shown.output
+
+
+def test_a_failure_is_ended_by_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARWELL_HOME", str(tmp_path))
+    home, found = Home(tmp_path, tmp_path), alerts.Alert("task_failed", "it failed", "wait", "me", "decide.carry_out")
+    alerts.update(home, datetime(2026, 11, 20, tzinfo=UTC), [found], lambda _: False, [notify.Log(print)])
+    refused = CliRunner().invoke(main, ["watch", "--over", "task_failed:decide"])
+    assert refused.exit_code == 1 and "choose one of: task_failed:decide.carry_out" in refused.stderr
+    done = CliRunner().invoke(main, ["watch", "--over", "task_failed:decide.carry_out"])
+    assert done.exit_code == 0 and "Clearwell over: task failed: decide.carry_out" in done.stderr
+    assert alerts.read(home) == []
 
 
 def test_an_endpoint_that_takes_no_test_message_is_an_alert_to_the_others_until_it_does(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from operations import alerts
 from operations.alerts import Alert
@@ -350,6 +351,22 @@ def test_what_cannot_be_recorded_is_sent_all_the_same(home: Home, monkeypatch: p
     assert not outcome.is_recorded and [one.entry.alert.key for one in outcome.groups] == ["disk", "stale:orders"]
     # what is in the record is not sent again; what could not be recorded may be
     assert box.titles() == ["alert: stale: orders", "alert: disk"]
+
+
+def test_a_failure_that_no_run_will_end_is_ended_by_a_person_and_nothing_else_is(home: Home) -> None:
+    """A decision that could not be made: nobody may ever ask for another one."""
+    box = Inbox()
+    run(home, NOON, [alert("task_failed", "decide.carry_out"), alert("deadline", "maintain"), alert("disk")], box)
+    for key in ("disk", "task_failed:decide", "held:orders", ""):
+        with pytest.raises(Permanent) as refused:
+            alerts.close(home, NOON, key, [box], print)
+        assert refused.value.todo == "choose one of: deadline:maintain, task_failed:decide.carry_out"
+    alerts.close(home, NOON + HOUR, "task_failed:decide.carry_out", [box], print)
+    assert box.titles()[3:] == ["over: task failed: decide.carry_out"]
+    assert [one.entry.alert.key for one in alerts.read(home)] == ["disk", "deadline:maintain"]
+    alerts.close(home, NOON + HOUR, "deadline:maintain", [box], print)
+    with pytest.raises(Permanent, match="clearwell watch, which lists what is open"):
+        alerts.close(home, NOON + HOUR, "deadline:maintain", [box], print)
 
 
 def test_a_kind_that_nobody_knows_is_refused() -> None:

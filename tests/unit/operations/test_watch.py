@@ -382,6 +382,33 @@ def test_rows_of_findings_are_in_no_message() -> None:
     assert found.todo == "clearwell builds show build-1"
 
 
+@pytest.mark.parametrize(
+    ("kind", "about", "is_gone"),
+    [
+        ("task_failed", "ingest_forms.ingest", True),
+        ("deadline", "ingest_forms", True),
+        ("task_failed", "sweep_sources.sweep_forms", True),
+        ("task_failed", "check_sources.check_forms", True),
+        ("task_failed", "ingest_orders.ingest", False),
+        ("deadline", "ingest_orders", False),
+        ("deadline", "sweep_sources", False),
+        ("task_failed", "sweep_sources.sweep_orders", False),
+        ("task_failed", "sweep_sources.recount_ledger", False),
+        ("task_failed", "build_warehouse.publish", False),
+        ("task_failed", "decide.carry_out", False),
+    ],
+)
+def test_what_failed_of_a_source_that_is_gone_is_over(home: Home, kind: str, about: str, is_gone: bool) -> None:
+    """No run can succeed any more, and a reminder a day would come for ever."""
+    one = alerts.Alert(kind, "it failed", "clearwell status", "shop-team", about)
+    assert watch.is_gone(one, ENDS) is is_gone
+    box = Inbox()
+    alerts.update(home, FAULT - HOUR, [one], lambda _: False, [box])
+    watch.watch(home, clock(), [box], print, lambda: "")
+    still_open = {found.key for group in alerts.read(home) for found in (group.entry.alert, *group.implied)}
+    assert (one.key in still_open) is not is_gone
+
+
 def test_a_file_that_cannot_be_read_closes_nothing_that_needs_it() -> None:
     unread = replace(WELL, published=None, problem="it is damaged")
     for kind in alerts.KINDS:
