@@ -19,6 +19,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag, requires_access_view
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
+from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -100,7 +101,8 @@ def ask_for_decision(user: GetUserDep, session: SessionDep, form: Sent) -> Respo
             decide.check(home, asked)
             return _start(session, DECIDE, {**asked.__dict__, "reason": reason}, user)
         except ClearwellError:
-            if kept:
+            # the same file may be waiting for the run of somebody who sent it before
+            if kept and not _pending(session, DECIDE, asked.__dict__):
                 kept.unlink(missing_ok=True)
             raise
 
@@ -134,6 +136,11 @@ def _start(session: Any, dag_id: str, conf: Mapping[str, Any], user: Any) -> str
         raise Permanent(f"Airflow cannot read the DAG {dag_id}", todo="look at the import errors in Airflow's UI")
     if dag.is_paused:
         raise Permanent(f"the DAG {dag_id} is paused", todo=f"unpause {dag_id} in Airflow, then ask again")
+    if before := _pending(session, dag_id, conf):
+        raise Permanent(
+            f"{before.triggering_user_name} has asked for the same, and that run is {before.state}",
+            todo="wait until it has ended; the list of what was asked for leads to it",
+        )
     run = trigger_dag(
         dag_id,
         triggered_by=DagRunTriggeredByType.UI,
@@ -144,6 +151,20 @@ def _start(session: Any, dag_id: str, conf: Mapping[str, Any], user: Any) -> str
     if run is None:
         raise Permanent(f"Airflow did not start {dag_id}", todo="ask again")
     return str(run.run_id)
+
+
+def _pending(session: Any, dag_id: str, conf: Mapping[str, Any]) -> Any:
+    """Return a run that has been asked for and not ended, for whatever reason, which will do the same; None if there is none."""
+    query = select(DagRun).where(
+        DagRun.dag_id == dag_id,
+        DagRun.state.in_([DagRunState.QUEUED, DagRunState.RUNNING]),
+        DagRun.triggering_user_name.is_not(None),
+    )
+
+    def wanted(of: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in of.items() if name != "reason"}
+
+    return next((one for one in session.scalars(query) if wanted(one.conf or {}) == wanted(conf)), None)
 
 
 def _desk(user: Any, session: Any) -> Desk:

@@ -2,7 +2,7 @@
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,40 +47,34 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 
 def tell_failure(context: Any) -> None:
     """Send an alert about a task that failed for good."""
-    from operations import runs
-
     ti, error = context["ti"], context.get("exception")
     # when a process dies, Airflow passes a text
     error = error if isinstance(error, BaseException) else None
-    _tell(runs.failed, (ti.dag_id, ti.task_id), context["task"].owner, ti.run_id, error)
+    _tell("failed", (ti.dag_id, ti.task_id), context["task"].owner, ti.run_id, error)
 
 
 def tell_success(context: Any) -> None:
     """Send that a failure or a missed deadline is over; after a publish, alerts about what its checks found."""
-    from operations import runs
-
     ti = context["ti"]
-    _tell(runs.succeeded, (ti.dag_id, ti.task_id), context["task"].owner)
+    _tell("succeeded", (ti.dag_id, ti.task_id), context["task"].owner)
     if (ti.dag_id, ti.task_id) == PUBLISH:
-        _tell(runs.published, PLATFORM)
+        _tell("published", PLATFORM)
 
 
 def tell_deadline(context: Any, owner: str) -> None:
     """Send an alert about a run that did not end in time. One that somebody asked for has no deadline: it may be a backfill."""
-    from operations import runs
-
     run = context["dag_run"]
     if run["run_type"] in ("scheduled", "asset_triggered"):
-        _tell(runs.late, run["dag_id"], owner, run["dag_run_id"])
+        _tell("late", run["dag_id"], owner, run["dag_run_id"])
 
 
-def _tell(what: Callable[..., None], *about: Any) -> None:
-    """Call what tells people. It must not hide the task's own error, whatever happens in it."""
-    from ingestion.home import Home
-    from operations import notify
-
+def _tell(what: str, *about: Any) -> None:
+    """Call what tells people, by its name in `operations.runs`. It must not hide the task's own error, whatever happens in it or its imports."""
     try:
-        what(Home.from_environment(), now(), *about, notify.endpoints(say), say)
+        from ingestion.home import Home
+        from operations import notify, runs
+
+        getattr(runs, what)(Home.from_environment(), now(), *about, notify.endpoints(say), say)
     except Exception as error:
         say(f"no alert could be sent: {type(error).__name__}")
 

@@ -95,6 +95,9 @@ def _text(form: Mapping[str, str], name: str, most: int) -> str:
     text = form.get(name, "").strip()
     if len(text) > most:
         raise Permanent(f"`{name}` is longer than {most:,} characters", todo="write it shorter")
+    if any(ord(one) < ord(" ") and one not in "\t\n\r" for one in text):
+        # Airflow's database takes no zero character
+        raise Permanent(f"`{name}` has a character that cannot be seen", todo="type it instead of pasting it")
     return text
 
 

@@ -77,10 +77,25 @@ def runs() -> dict[str, Any]:
     return {one.run_id: one for one in found}
 
 
+def end(found: list[Any]) -> None:
+    """End runs, as a scheduler would: the same may be asked for again."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id.in_([one.run_id for one in found])).values(state="success"))
+
+
 @pytest.fixture
-def started(served: None) -> Callable[[], list[Any]]:
+def started(served: None) -> Iterator[Callable[[], list[Any]]]:
     before = set(runs())
-    return lambda: [run for run_id, run in runs().items() if run_id not in before]
+
+    def new() -> list[Any]:
+        return [run for run_id, run in runs().items() if run_id not in before]
+
+    yield new
+    end(new())
 
 
 def test_logged_out_nothing_is_seen_and_nothing_is_done(client, started):
@@ -155,6 +170,28 @@ def test_a_rebuild_is_a_run_of_the_build_that_says_who_and_why(client, started, 
     assert "rebuild 2026-11-01 to 2026-11-03</th>" in browser.get("/").text
 
 
+def test_a_button_that_is_pressed_twice_asks_once(client, started, home, paused):
+    """The second run would find that nothing is left to do, fail, and be an alert."""
+    batch = land_rows(home, "orders", ORDER, [ROW], AT)
+    data = {"action": "retract", "about": batch, "reason": "why"}
+    assert client("USER").post("/decide", data=data, headers=OWN).status_code == 303
+    page = client("USER").post("/decide", data=data | {"reason": "another"}, headers=OWN)
+    assert page.status_code == 400 and "anna has asked for the same, and that run is queued" in page.text
+    # the same file twice: the first run must still find it
+    name, sent = refused_row(home), {"action": "resubmit", "reason": "the currency"}
+    file = {"file": ("f", json.dumps([{"record": name, "raw": ROW | {"currency": "USD"}}]).encode())}
+    assert client("USER").post("/decide", data=sent, files=file, headers=OWN).status_code == 303
+    assert client("USER").post("/decide", data=sent, files=file, headers=OWN).status_code == 400
+    assert len(list(home.uploads.iterdir())) == 1
+    assert client("USER").post("/build_warehouse", data=REBUILD, headers=OWN).status_code == 303
+    assert client("USER").post("/build_warehouse", data=REBUILD, headers=OWN).status_code == 400
+    # another range, and the same one again once its run has ended
+    assert client("USER").post("/build_warehouse", data=REBUILD | {"to": "2026-11-04"}, headers=OWN).status_code == 303
+    end(started())
+    assert client("USER").post("/build_warehouse", data=REBUILD, headers=OWN).status_code == 303
+    assert len(started()) == 5
+
+
 def test_corrected_records_are_in_no_table_of_airflow_and_are_gone_when_they_have_landed(client, started, home, bag):
     name, fixed = refused_row(home), ROW | {"currency": "USD", "order_id": "c4n4ry"}
     file = json.dumps([{"record": name, "raw": fixed}]).encode()
@@ -217,6 +254,7 @@ def test_a_bearer_token_needs_no_form_of_ours_and_is_checked(client, paused, sta
         ({"action": "resubmit", "about": "../secret", "reason": "why"}, "is no uploaded file"),
         ({"action": "resubmit", "about": "0" * 32, "reason": "why"}, "the file of corrected records is gone"),
         ({"action": "retract", "about": "b1", "reason": "x" * 1001}, "longer than 1,000 characters"),
+        ({"action": "retract", "about": "b1", "reason": "a\0b"}, "a character that cannot be seen"),
         ({"reason": "why"}, "there is no action"),
     ],
 )

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import sys
 import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -378,6 +379,19 @@ def test_alerts_that_cannot_be_sent_do_not_hide_the_error_of_the_task(run, monke
     assert (state, tasks, len(windows)) == ("failed", {"ingest": ("failed", 1)}, 1)
     printed = capfd.readouterr()
     assert "no alert could be sent: RuntimeError" in printed.out and "s3cret" not in printed.out + printed.err
+
+
+def test_alerts_whose_modules_cannot_be_imported_hide_no_error_either(monkeypatch, capfd):
+    import operations
+    from dags import common
+
+    monkeypatch.delattr(operations, "runs", raising=False)
+    monkeypatch.setitem(sys.modules, "operations.runs", None)
+    ti = SimpleNamespace(dag_id="ingest_orders", task_id="ingest", run_id="r")
+    for tell in (common.tell_failure, common.tell_success):
+        tell({"ti": ti, "task": SimpleNamespace(owner="me"), "exception": ValueError("s3cret")})
+    common.tell_deadline({"dag_run": {"run_type": "scheduled", "dag_id": "ingest_orders", "dag_run_id": "r"}}, "me")
+    assert capfd.readouterr().out.count("no alert could be sent: ModuleNotFoundError") == 3
 
 
 def test_a_publish_tells_what_its_checks_found(run, stand_in, monkeypatch, told):
