@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ PATIENCE_SECONDS = 3600.0
 _FOLDER_PATIENCE_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.1
 _TELL_EVERY_SECONDS = 60.0
+# The name of a command.
+_NAME = re.compile(r"[a-z-]{1,30}")
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,11 @@ def _wait(
 
 
 def _sign(file: IO[str], does: str) -> None:
-    """Write into a lock which process holds it, for those that wait."""
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
+    """Write into a lock which process holds it, for those that wait. Of what was typed, only the first word: the rest may name a person."""
+    typed = sys.argv[1:]
+    first = next((one for one in typed if not one.startswith("-")), "")
+    name = first if _NAME.fullmatch(first) else ""
+    command = " ".join(filter(None, (Path(sys.argv[0]).name, name, "…" if typed and typed != [name] else "")))
     file.truncate(0)
     file.write(json.dumps(asdict(Holder(does, command, os.getpid()))))
     file.flush()

@@ -108,14 +108,14 @@ class Outcome:
 
 def check(home: Home, person: Person) -> list[Place]:
     """Search every file of the home, and the landing folder, for a person. Nothing is changed."""
-    _check_column(person.column)
+    _check_person(person)
     ids, values = _known_by(home, person, bronze.readable(home, bronze.list_batches(home)))
     return list(_search(home, Traces(ids, values, _names(ids))))
 
 
 def preview(home: Home, person: Person) -> Outcome:
     """Return what `forget` would change. Nothing is changed."""
-    _check_column(person.column)
+    _check_person(person)
     manifests = _manifests(home)
     ids, values = _known_by(home, person, manifests)
     traces = Traces(ids, values, _names(ids))
@@ -125,7 +125,7 @@ def preview(home: Home, person: Person) -> Outcome:
 
 def forget(home: Home, person: Person, by: By, report: Report, clock: Callable[[], datetime] | None = None) -> Outcome:
     """Forget a person; go on if that was interrupted. An id that no record has, and that was not forgotten, is Permanent."""
-    _check_column(person.column)
+    _check_person(person)
     if lake.is_lake(home.state):
         raise Permanent(
             "nobody can be forgotten while the state is in a lake: its older snapshots would keep the person",
@@ -165,6 +165,14 @@ def forget(home: Home, person: Person, by: By, report: Report, clock: Callable[[
 
 
 # --- what is known about a person ---
+
+
+def _check_person(person: Person) -> None:
+    """Refuse what would be found in everybody's records: a variable that was empty, or a missing value."""
+    for one in (person.value, *person.values):
+        if one.strip() in ("", "null"):
+            raise Permanent(f"{one!r} is nobody's: every record may have it", todo="give the id of one person")
+    _check_column(person.column)
 
 
 def _check_column(column: str) -> None:

@@ -67,6 +67,24 @@ def test_who_waits_is_told_for_whom_and_how_long(tmp_path: Path) -> None:
     assert line.startswith("waiting for `") and str(child.pid) in line and "seconds more" in line
 
 
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        (["forget", "c-0000007", "--reason", "asked"], "`clearwell forget …`"),
+        (["build"], "`clearwell build`"),
+        (["--debug", "build", "--from", "2026-11-01"], "`clearwell build …`"),
+        (["Ann.Lee@shop.example"], "`clearwell …`"),
+        ([], "`clearwell`"),
+    ],
+)
+def test_a_lock_names_the_command_and_nothing_that_may_be_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: list[str], named: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/clearwell", *typed])
+    with locks.hold(tmp_path / "a.lock", "builds", print):
+        assert str(locks.holder(tmp_path / "a.lock")) == f"{named} (process {os.getpid()}), which builds"
+
+
 def test_the_next_goes_on_when_the_holder_ends_or_dies(tmp_path: Path) -> None:
     lock = tmp_path / "build.lock"
     for kill in (False, True):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -230,6 +231,35 @@ def test_another_column_and_an_id_that_nobody_has(home: Home) -> None:
         forget.forget(home, Person("8"), BY, silent)
     with pytest.raises(Permanent, match="no contract marks 'status'"):
         forget.preview(home, Person("paid", "status"))
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t \n", "null"])
+@pytest.mark.parametrize(
+    "act", [forget.preview, forget.check, lambda home, person: forget.forget(home, person, BY, silent)]
+)
+def test_nothing_is_nobody_and_changes_nothing(home: Home, act: Callable, value: str) -> None:
+    """A variable that was empty, as in `forget "$ID"`: beside the column's name, nothing is in every record."""
+    land_lines(home, HOUR, [json.dumps({"event_id": "4", "visitor_id": "v", "customer_id": None})], AT)
+    before = content(home)
+    for person in (Person(value), Person("7", values=("anna@shop.example", value))):
+        with pytest.raises(Permanent, match="is nobody's"):
+            act(home, person)
+    assert content(home) == before and not forgotten.folder(home).exists()
+
+
+def test_the_command_itself_is_no_trace_of_a_person(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks say who holds them: an id that was mistyped would be found there, and somebody be told that the person is forgotten."""
+    monkeypatch.setattr("sys.argv", ["clearwell", "forget", "nobody-at-all", "--reason", "asked"])
+    with pytest.raises(Permanent, match="no record has this customer_id"):
+        forget.forget(home, Person("nobody-at-all"), BY, silent)
+    assert not forgotten.folder(home).exists()
+    monkeypatch.setattr("sys.argv", ["clearwell", "forget", "7", "--value", "ann.lee@shop.example"])
+    files: list[str] = []
+    locks = {home.root / "forget.lock", home.root / "build.lock"}
+    stamps = {one: one.stat().st_ino for one in locks if one.exists()}
+    forget.forget(home, Person("7"), BY, lambda line: files.extend(one.read_text() for one in locks if one.exists()))
+    assert files and not [one for one in files if "ann.lee" in one]
+    assert {one: one.stat().st_ino for one in stamps} == stamps, "a lock that is replaced holds nobody off"
 
 
 def test_a_damaged_batch_stops_it_before_anything_gets_a_new_checksum(home: Home) -> None:
