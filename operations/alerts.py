@@ -446,7 +446,7 @@ def _send(
     done = []
     until = time.monotonic() + _SEND_SECONDS
     for name, key, what in claimed:
-        is_late = time.monotonic() >= until
+        is_late = bool(done) and time.monotonic() >= until
         # an endpoint that is down is not tried again in this pass
         if name not in failed and not is_late:
             why = names[name].send(message(groups.get(key) or Group(record[key]), what, now))
