@@ -6,6 +6,7 @@ from decimal import Decimal
 from hashlib import md5
 from pathlib import Path
 
+from ingestion import atomic
 from ingestion.home import Home
 
 PER_EURO = {"USD": Decimal("1.16"), "GBP": Decimal("0.87"), "JPY": Decimal("178")}
@@ -24,14 +25,12 @@ def write(home: Home, first: date, last: date) -> Path:
             days = [date.fromisoformat(row["rate_date"]) for row in csv.DictReader(file)]
         start, end = min(start, *days), max(end, *days)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    with aside.open("w", newline="") as file:
+    with atomic.replacing(path) as aside, aside.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["rate_date", "currency", "rate", "updated_at"])
         for day in (start + timedelta(days=n) for n in range((end - start).days + 1)):
             if day.weekday() < 5:
                 rows.writerows([day, currency, quote(day, currency), f"{day}T16:00:00Z"] for currency in PER_EURO)
-    aside.replace(path)
     return path
 
 

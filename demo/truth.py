@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import psycopg
 
+from ingestion import atomic
 from ingestion.home import Home
 
 Row = dict[str, Any]
@@ -39,9 +40,7 @@ def write(
         "traffic": _ask_clicks(laboratory, _TRAFFIC),
     }
     path = home.shop / "truth.json"
-    aside = path.with_suffix(".new")
-    aside.write_text(json.dumps(found, indent=1, default=str) + "\n")
-    aside.rename(path)
+    atomic.write(path, json.dumps(found, indent=1, default=str) + "\n")
     return path
 
 

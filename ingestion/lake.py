@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from ingestion import connections
+from ingestion import atomic, connections
 from ingestion.errors import Broken, Permanent, Transient
 from ingestion.home import LAKE, Home
 from ingestion.sql import literal
@@ -62,9 +62,7 @@ def read(path: Path) -> Lake:
 def write(path: Path, lake: Lake) -> None:
     """Write the file that names a lake."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(asdict(lake), indent=1) + "\n")
-    part.replace(path)
+    atomic.write(path, json.dumps(asdict(lake), indent=1) + "\n")
 
 
 def create(lake: Lake) -> None:

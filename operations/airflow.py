@@ -25,6 +25,7 @@ from urllib.request import Request, urlopen
 import psycopg
 
 from demo.server import Server, free_port
+from ingestion import atomic
 from ingestion.contract import read_contracts, source_ends
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
@@ -62,9 +63,7 @@ class Running:
     started_at: str = ""
 
     def save(self, home: Home) -> None:
-        part = _record(home).with_suffix(".part")
-        part.write_text(json.dumps(asdict(self)))
-        part.rename(_record(home))
+        atomic.write(_record(home), json.dumps(asdict(self)))
 
     @property
     def url(self) -> str:
@@ -145,9 +144,7 @@ def migrate(home: Home) -> None:
         )
     if done.returncode:
         raise _broken(home, "Airflow's database could not be migrated")
-    part = marker.with_suffix(".part")
-    part.write_text(wanted)
-    part.rename(marker)
+    atomic.write(marker, wanted)
 
 
 def start(home: Home, report: Report = silent) -> Running:

@@ -21,7 +21,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ingestion import atomic
 from ingestion.aside import set_aside
+from ingestion.bronze import force_to_disk
 from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
 from ingestion.land import Report, silent
@@ -443,7 +445,7 @@ def _send(
     """
     groups = {one.entry.alert.key: one for one in grouped(record)}
     failed: dict[str, str] = {}
-    done = []
+    done: list[tuple[str, str, str, str]] = []
     until = time.monotonic() + _SEND_SECONDS
     for name, key, what in claimed:
         is_late = bool(done) and time.monotonic() >= until
@@ -552,15 +554,9 @@ def _moment(text: str) -> datetime:
 
 
 def _write(home: Home, record: Mapping[str, Entry]) -> None:
-    part = path(home).with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("w") as file:
-            json.dump({key: asdict(entry) for key, entry in record.items()}, file, indent=1, default=_text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path(home))
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic.replacing(path(home)) as aside:
+        aside.write_text(json.dumps({key: asdict(entry) for key, entry in record.items()}, indent=1, default=_text))
+        force_to_disk(aside)
 
 
 def _text(value: object) -> str:

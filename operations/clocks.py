@@ -4,13 +4,13 @@ A clock that is wrong makes stale data look fresh, so it is an alert of its own.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from ingestion import atomic
 from ingestion.fields import say_age
 from ingestion.home import Home
 
@@ -98,12 +98,7 @@ def _moment(text: str) -> datetime:
 
 def write(home: Home, seen: Seen) -> None:
     """Keep the clock for the next pass, in `watch.json` in the home."""
-    part = _path(home).with_suffix(f".{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(asdict(seen), default=str))
-        part.replace(_path(home))
-    finally:
-        part.unlink(missing_ok=True)
+    atomic.write(_path(home), json.dumps(asdict(seen), default=str))
 
 
 def _path(home: Home) -> Path:

@@ -4,7 +4,6 @@
 parses it there, and deletes it.
 """
 
-import os
 import re
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import duckdb
 
-from ingestion import bronze, connections, releases, sources
+from ingestion import atomic, bronze, connections, releases, sources
 from ingestion.addresses import is_http, is_sftp, shown, split_http
 from ingestion.contract import PROJECT, Contract, read_contracts, say_duration
 from ingestion.errors import Permanent
@@ -213,15 +212,11 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Give a file its text at once, so that a killed process leaves none half."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text)
+    """Give a file its text, and leave its permissions as they are."""
+    with atomic.replacing(path) as aside:
+        aside.write_text(text)
         if path.exists():
-            shutil.copymode(path, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+            shutil.copymode(path, aside)
 
 
 def check(home: Home, dataset: str, window: Window | None, now: datetime, project: Path = PROJECT) -> Checked:

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from ingestion import bronze
+from ingestion import atomic, bronze
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.manifest import Manifest
@@ -98,10 +98,7 @@ def keep_upload(home: Home, content: bytes) -> str:
     """Keep an uploaded file until it is resubmitted, readable by this user only; return its name. Its records may be personal."""
     name = hashlib.sha256(content).hexdigest()[:32]
     home.uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = home.uploads / f"{name}.part"
-    part.touch(mode=0o600)
-    part.write_bytes(content)
-    part.rename(upload(home, name))
+    atomic.write_bytes(upload(home, name), content, mode=0o600)
     return name
 
 

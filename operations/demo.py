@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from demo import live, postgres, rates, simulate
-from ingestion import locks
+from ingestion import atomic, locks
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import Report
@@ -154,9 +154,7 @@ def _start_shop(home: Home, present: datetime, report: Report) -> None:
     command = [sys.executable, "-m", "cli", "shop", "live"]
     environ = {**os.environ, "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)}
     starting = Starting(command, environ, home.shop / "live.log")
-    part = _live_record(home).with_suffix(".part")
-    part.write_text(json.dumps(asdict(starting.leader)))
-    part.rename(_live_record(home))
+    atomic.write(_live_record(home), json.dumps(asdict(starting.leader)))
     starting.go()
 
 

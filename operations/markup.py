@@ -12,7 +12,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from operations.output import escaped, write_file
+from ingestion import atomic
+from operations.output import escaped
 
 ASSETS = Path(__file__).parent / "assets"
 FATES = ("current", "superseded", "duplicate", "dead_letter", "withdrawn")
@@ -66,7 +67,7 @@ def read_asset(name: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a page, whole or not at all."""
-    write_file(path, text.encode())
+    atomic.write(path, text)
 
 
 def section(title: str, says: str, body: str, table: str = "", anchor: str = "") -> str:

@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ingestion import atomic
 from ingestion.errors import ClearwellError
 from ingestion.home import Home
 from operations import status
-from operations.output import write_file
 from operations.watch import UNUSUAL
 from warehouse import state
 
@@ -56,7 +56,7 @@ def exposition(home: Home, now: datetime) -> bytes:
 
 def write(home: Home, now: datetime, path: Path) -> None:
     """Write the numbers to a file that the node exporter's textfile collector reads, whole or not at all."""
-    write_file(path, exposition(home, now))
+    atomic.write_bytes(path, exposition(home, now))
 
 
 class _Home(Collector):

@@ -6,14 +6,12 @@ import math
 import os
 import re
 import shutil
-import socket
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -84,16 +82,6 @@ def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], file: TextIO 
     writer = csv.writer(file or sys.stdout, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([_plain(value) for value in row] for row in rows)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, also while another process, or another machine, writes it as well."""
-    aside = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.new")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def pass_on(text: str) -> None:

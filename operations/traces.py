@@ -7,6 +7,7 @@ short id only beside its column's name, as in `"customer_id": "7"`, and in colum
 import gzip
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingestion import faults
+from ingestion import atomic, faults
 from ingestion.bronze import force_to_disk
 from ingestion.forgotten import BLANK
 from ingestion.sql import literal
@@ -270,11 +271,10 @@ def blank_file(path: Path, traces: Traces) -> bool:
         if b"\0" in content or not traces.are_in(content):
             return False  # a file with a zero byte is no text: another program's database
         content = traces.blank_bytes(content)
-        part = path.with_name(f".{path.name}.blanked")
-        part.write_bytes(gzip.compress(content, mtime=0) if is_gzip else content)
-        part.chmod(path.stat().st_mode & 0o777)
-        force_to_disk(part)
-        part.replace(path)
+        with atomic.replacing(path) as aside:
+            aside.write_bytes(gzip.compress(content, mtime=0) if is_gzip else content)
+            shutil.copymode(path, aside)
+            force_to_disk(aside)
         return True
     return False
 

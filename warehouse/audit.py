@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingestion import faults, run_log
+from ingestion import atomic, faults, run_log
 from ingestion.contract import read_contracts, source_ends
 from ingestion.database import attached
 from ingestion.errors import Broken, Permanent
@@ -304,9 +304,7 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
         connection.execute("create or replace table ops.runs as from logged")
         comments.write(connection, _COMMENTS)
     # last: this file says that the audit has ended
-    part = build.verdict.with_suffix(".part")
-    part.write_text(json.dumps([asdict(one) for one in verdict.findings], indent=1))
-    part.replace(build.verdict)
+    atomic.write(build.verdict, json.dumps([asdict(one) for one in verdict.findings], indent=1))
 
 
 def _new_runs(build: Build) -> list[state.Row]:

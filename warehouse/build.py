@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from ingestion import run_log
+from ingestion import atomic, run_log
 from ingestion.database import attached
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
@@ -333,9 +333,7 @@ def write_docs(home: Home, now: datetime, output: Path | None = None) -> Path:
             page = dbt.document(build)
         finally:
             shutil.rmtree(build.folder, ignore_errors=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(path)
+    atomic.write(path, page)
     return path
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from ingestion import bronze, lake
+from ingestion import atomic, bronze, lake
 from ingestion.bronze import BatchRef
 from ingestion.errors import Broken, Permanent
 from ingestion.home import LAKE, Home
@@ -74,9 +74,7 @@ class Plan:
         return self.full or not self.base
 
     def save(self, folder: Path) -> None:
-        part = folder / ".plan.json.part"
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        part.replace(folder / PLAN)
+        atomic.write(folder / PLAN, json.dumps(asdict(self), indent=1) + "\n")
 
 
 PLAN = "plan.json"

@@ -1,12 +1,10 @@
 """Values are printed as data: no text acts as markup, an emoji code or a terminal control, and none is lost."""
 
 import json
-import os
 import sys
 import unicodedata
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import click
 import pytest
@@ -14,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingestion import log
-from operations.output import escaped, say, show, show_one, tell, write_file
+from operations.output import escaped, say, show, show_one, tell
 
 ODD = [
     "[/b]",
@@ -253,21 +251,3 @@ def test_progress_is_an_event_where_logs_are_structured(
         ("info", "models 2 of 2", "r"),
         ("error", "\x1b[31mwrong", "r"),
     ]
-
-
-def test_a_file_that_two_processes_write_at_once_is_one_of_them_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Cron writes the numbers each minute, and a build the page while a command writes it: both are there before the first is renamed."""
-    path, replace = tmp_path / "page.html", Path.replace
-
-    def after_the_other(aside: Path, target: Path) -> Path:
-        monkeypatch.setattr(Path, "replace", replace)
-        monkeypatch.setattr(os, "getpid", lambda: 1)
-        write_file(path, b"the other")
-        assert path.read_bytes() == b"the other"
-        return replace(aside, target)
-
-    monkeypatch.setattr(Path, "replace", after_the_other)
-    write_file(path, b"the first")
-    assert path.read_bytes() == b"the first" and list(tmp_path.iterdir()) == [path]
