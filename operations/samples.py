@@ -300,7 +300,11 @@ def _format(place: str, body: bytes, each: str) -> str:
     if each and is_list:
         return JSON_LINES
     if (by_name == JSON_LINES and first.strip() in ("[", "{")) or first.startswith("[{"):
-        made = "`jq -c '.[]' FILE` makes them of a list of records"
+        made = (
+            "`jq -c '.[]' FILE` makes them of a list of records"
+            if first.startswith("[")
+            else "`jq -c . FILE` makes them of records that follow one another"
+        )
         raise Permanent(
             "the file is one JSON document, and not one record per line",
             where=shown(place),

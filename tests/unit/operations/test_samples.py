@@ -346,9 +346,9 @@ def test_a_file_of_any_name_is_looked_into(tmp_path: Path, name: str, body: byte
 @pytest.mark.parametrize(
     ("name", "body", "said", "todo"),
     [
-        ("a.json", b'[\n {"a": 1}\n]\n', "one JSON document", "jq -c"),
+        ("a.json", b'[\n {"a": 1}\n]\n', "one JSON document", "`jq -c '.[]' FILE`"),
         ("a.json", b'[{"a": 1}, {"a": 2}]', "one JSON document", "--each '$'"),
-        ("a.json", b'{\n "a": 1\n}\n', "one JSON document", "jq -c"),
+        ("a.json", b'{\n "a": 1\n}\n{\n "a": 2\n}\n', "one JSON document", "`jq -c . FILE`"),
         ("a.xlsx", b"PK\x03\x04", "a workbook is not read", "CSV in UTF-8"),
         ("a.csv", b"a,b\n1,2\n", None, ""),
     ],
