@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from cli import interrupts
 from ingestion import log
 
 # The commands that keep the work done so far when they are stopped.
@@ -86,7 +87,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             try:
-                return super().invoke(ctx)
+                with interrupts.after_imports():
+                    return super().invoke(ctx)
             finally:
                 sys.stdout.flush()  # while a closed pipe can still be met quietly
         except KeyboardInterrupt:

@@ -21,6 +21,7 @@ import duckdb
 from ingestion.database import MEMORY, memory
 from ingestion.errors import Permanent
 from ingestion.home import Home
+from ingestion.sql import literal
 from warehouse import lakehouse, state
 
 ALLOWED = "type one SELECT over the state's own tables: no other statement, no file, no extension, no setting"
@@ -267,7 +268,8 @@ def _hold_one_expression(tree: Tree, place: str, source: Tree) -> None:
 def _tree(connection: duckdb.DuckDBPyConnection, query: str, todo: str) -> Tree:
     """Return DuckDB's syntax tree of one SELECT."""
     try:
-        row = connection.execute("select json_serialize_sql($1::varchar)", [query]).fetchone()
+        # no parameters, for which DuckDB would import pandas
+        row = connection.execute(f"select json_serialize_sql({literal(query)}::varchar)").fetchone()
     except _PAST_A_LIMIT:
         raise
     except (duckdb.Error, UnicodeEncodeError) as error:
@@ -280,7 +282,7 @@ def _tree(connection: duckdb.DuckDBPyConnection, query: str, todo: str) -> Tree:
 
 def _text(connection: duckdb.DuckDBPyConnection, tree: Tree) -> str:
     body = json.dumps({"error": False, "statements": [tree]})
-    row = connection.execute("select json_deserialize_sql($1::json)", [body]).fetchone()
+    row = connection.execute(f"select json_deserialize_sql({literal(body)}::json)").fetchone()
     return str(row[0]) if row else ""
 
 
