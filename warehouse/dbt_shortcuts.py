@@ -6,7 +6,7 @@ the original. In another version dbt goes its own way, and a build takes longer.
 
 import marshal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from importlib.metadata import version
@@ -14,8 +14,11 @@ from types import CodeType
 from typing import Any
 
 import parsedatetime
+from dbt.clients.jinja import MacroGenerator
 from dbt.compilation import Compiler
-from dbt.contracts.graph.nodes import ModelNode
+from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
+from dbt.contracts.graph.nodes import Macro, ModelNode
+from dbt.include.global_project import PROJECT_NAME as DBT
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients.jinja import MacroFuzzEnvironment
 from dbt_common.dataclass_schema import dbtClassMixin
@@ -82,6 +85,7 @@ def _replaced(templates: Templates, earlier: Templates) -> list[tuple[Any, str, 
         (BaseEvent, "__getattr__", _fill_and_read(BaseEvent.__init__, BaseEvent.__getattr__)),
         (MacroFuzzEnvironment, "compile", _compile_once(MacroFuzzEnvironment.compile, templates, earlier)),
         (Compiler, "_compile_code", _leave_final(Compiler._compile_code)),
+        (MacroNamespaceBuilder, "build_namespace", _name_by_package),
         # dbt names the module that declares a flag, for which Python reads the source of every module in the process
         (BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt")),
         # dbt makes a parser of dates in English for each result of a query, and reads no date by it
@@ -119,6 +123,42 @@ def _compile_once(make: Callable[..., Any], templates: Templates, earlier: Templ
         return templates[key]
 
     return compile
+
+
+class _Names(dict[str, Any]):
+    """What `MacroNamespace` is, as a dictionary: dbt puts all its names into another one, for each model twice."""
+
+    def __init__(
+        self,
+        packages: Mapping[str, dict[str, MacroGenerator]],
+        own: Mapping[str, MacroGenerator],
+        of_root: Mapping[str, MacroGenerator],
+        internal: Mapping[str, MacroGenerator],
+    ) -> None:
+        # the last one wins
+        super().__init__({**internal, DBT: internal, **packages, **of_root, **own})
+        self.packages, self.local_namespace = packages, own
+        self.global_namespace, self.global_project_namespace = of_root, internal
+
+    get_from_package = MacroNamespace.get_from_package
+
+
+def _name_by_package(
+    builder: MacroNamespaceBuilder, macros: Mapping[str, Mapping[str, Macro]], context: dict[str, Any]
+) -> _Names:
+    """Name each macro once, as they are by package already: dbt looks for the place of each of 860 in all packages."""
+    packages = {
+        package: {
+            name: MacroGenerator(macro, context, builder.node, builder.thread_ctx) for name, macro in of_it.items()
+        }
+        for package, of_it in macros.items()
+    }
+    internal: dict[str, MacroGenerator] = {}
+    for package in reversed(builder.internal_package_names_order):
+        internal |= packages.pop(package, {})
+    own = packages.get(builder.search_package, {})
+    of_root = {} if builder.search_package == builder.root_package else packages.get(builder.root_package, {})
+    return _Names(packages, own, of_root, internal)
 
 
 def _leave_final(compile_code: Callable[..., Any]) -> Callable[..., Any]:

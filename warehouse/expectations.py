@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ingestion.errors import Permanent
-from warehouse import dbt, garbage, state
+from warehouse import dbt, garbage, quick_imports, state
 from warehouse.dbt import Expectation
 from warehouse.personal import not_in_findings
 from warehouse.plan import Build
@@ -68,7 +68,7 @@ def _validate(rules: Mapping[str, list[Expectation]], frames: Mapping[str, pd.Da
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
     # Importing Great Expectations costs seconds: import it only in an audit.
-    with _fewer_imports():
+    with _fewer_imports(), quick_imports.of_models():
         import great_expectations as gx
         from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 

@@ -15,13 +15,3 @@ def not_collected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-@contextmanager
-def set_aside() -> Iterator[None]:
-    """Collect only what is made in here; whatever was there before is looked at again afterwards."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

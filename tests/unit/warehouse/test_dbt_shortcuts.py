@@ -11,10 +11,13 @@ from typing import Any
 import parsedatetime
 import pytest
 from dbt.adapters.events.types import AdapterRegistered
+from dbt.clients.jinja import MacroStack
 from dbt.compilation import Compiler
+from dbt.context.macros import MacroNamespaceBuilder
 from dbt.contracts.graph.nodes import ModelNode
 from dbt.contracts.project import Project
 from dbt.events.types import LogModelResult
+from dbt.exceptions import PackageNotFoundForMacroError
 from dbt_common.behavior_flags import Behavior
 from dbt_common.clients import agate_helper
 from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template, render_template
@@ -104,6 +107,45 @@ def test_templates_that_are_damaged_or_of_another_version_are_made_again(monkeyp
         assert dbt_shortcuts.unpacked(damaged) == {}
     monkeypatch.setattr(dbt_shortcuts, "_made_by", lambda: "another Python")
     assert dbt_shortcuts.unpacked(content) == {}
+
+
+class _Macro(SimpleNamespace):
+    """A macro, as far as it is named."""
+
+
+@pytest.mark.parametrize("search", ["clearwell", "extra", "dbt"])
+@pytest.mark.parametrize("macro_search", [None, "dbt", "clearwell", "extra"])
+def test_names_stand_for_the_same_macros(search: str, macro_search: str | None) -> None:
+    of_packages = {
+        "dbt": ["a", "b", "c", "extra"],
+        "dbt_duckdb": ["b", "duckdb__b"],
+        "clearwell": ["a", "own", "dbt"],
+        "extra": ["a", "own", "more", "duckdb__b"],
+    }
+    macros: Any = {
+        package: {name: _Macro(name=name, package_name=package) for name in names}
+        for package, names in of_packages.items()
+    }
+    stack, context, node = MacroStack(), {"n": 1}, SimpleNamespace(name="node")
+
+    def named() -> Any:
+        builder = MacroNamespaceBuilder("clearwell", search, stack, ["dbt_duckdb", "dbt"], node)
+        return builder.build_namespace(macros, context)
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(one) for name, one in value.items()}
+        return value and (value.macro, value.context, value.node, value.stack)
+
+    own = named()
+    with dbt_shortcuts.taken({}):
+        quick = named()
+    assert plain({**quick}) == plain({**own})
+    for name in ("a", "b", "c", "duckdb__b", "own", "more", "missing"):
+        assert plain(quick.get_from_package(macro_search, name)) == plain(own.get_from_package(macro_search, name))
+    for found in (own, quick):
+        with pytest.raises(PackageNotFoundForMacroError):
+            found.get_from_package("none", "a")
 
 
 def _model(sql: str, constraints: tuple[Any, ...] = ()) -> Any:
