@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from ingestion import atomic, faults, run_log
 from ingestion.contract import read_contracts, source_ends
@@ -294,15 +293,19 @@ def _write(build: Build, verdict: Verdict, now: datetime) -> None:
     """Write the findings, and the build's own row, into the build's file: they are applied with it."""
     plan = build.plan()
     with state.connect(build.file, read_only=False) as connection:
+        connection.begin()
         connection.execute("create schema if not exists ops")
         connection.execute(_BUILDS)
         connection.execute("insert into ops.builds values (?, ?, ?, ?, ?, ?, ?, ?, ?)", _build_row(plan, verdict, now))
         found = [{"build_id": plan.build_id, **asdict(one)} for one in verdict.findings]
-        connection.register("found", pa.Table.from_pylist(found, _FINDING))
-        connection.execute("create or replace table ops.findings as from found")
-        connection.register("logged", pa.Table.from_pylist(_new_runs(build), _RUN))
-        connection.execute("create or replace table ops.runs as from logged")
+        # as values: for a table of Arrow, DuckDB imports pyarrow.dataset, which nothing else needs
+        for table, kind, rows in (("findings", _FINDING, found), ("runs", _RUN, _new_runs(build))):
+            query = (
+                f"create or replace table ops.{table} as select unnest(cast($1 as struct({kind})[]), recursive := true)"
+            )
+            connection.execute(query, [rows])
         comments.write(connection, _COMMENTS)
+        connection.commit()
     # last: this file says that the audit has ended
     atomic.write(build.verdict, json.dumps([asdict(one) for one in verdict.findings], indent=1))
 
@@ -364,28 +367,15 @@ _BUILDS = """
         planned_at timestamp, audited_at timestamp, batches_entered bigint, batches_left bigint
     )
 """
-_FINDING = pa.schema(
-    [
-        ("build_id", pa.string()),
-        ("check_name", pa.string()),
-        ("result", pa.string()),
-        ("failed_rows", pa.int64()),
-        ("message", pa.string()),
-        ("examples", pa.string()),
-        ("consequence", pa.string()),
-    ]
-)
+_FINDING = """
+    build_id varchar, check_name varchar, result varchar, failed_rows bigint, message varchar, examples varchar, consequence varchar
+"""
 _TIMES = ("window_start", "window_end", "started_at")
-_RUN = pa.schema(
-    [
-        *((name, pa.string()) for name in ("build_id", "run_id", "stage", "source", "dataset", "of_build_id")),
-        *((name, pa.timestamp("us")) for name in _TIMES),
-        ("seconds", pa.float64()),
-        ("records", pa.int64()),
-        ("bytes", pa.int64()),
-        ("result", pa.string()),
-    ]
-)
+_RUN = """
+    build_id varchar, run_id varchar, stage varchar, source varchar, dataset varchar, of_build_id varchar,
+    window_start timestamp, window_end timestamp, started_at timestamp,
+    seconds double, records bigint, bytes bigint, result varchar
+"""
 _COMMENTS = {
     ("ops", "runs"): Comment(
         "One row per stage of a run, and of a landing per dataset: how long it took, and how much it took in. The last stages of a "

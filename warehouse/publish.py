@@ -84,7 +84,9 @@ def _copy(source: Path, aside: Path) -> None:
                 chosen = ", ".join(keyed_hashes.expression(name, keys, of_columns.get(name, "")) for name in columns)
                 query = f"create table {schema}.{table} as select {chosen} from {rows}"
                 connection.execute(query, keyed_hashes.parameters(query, keys))
+            connection.begin()  # some hundred comments: each alone would be forced to disk
             comments.write(connection, {key: _with_hashes(one, keys) for key, one in said.items()})
+            connection.commit()
         complete_views.write(connection)
         connection.execute("checkpoint")
 

@@ -1,5 +1,6 @@
 """How a check that could not run is treated, compared with one that found something."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from warehouse import audit, dbt, expectations
 from warehouse.audit import Finding, Refused, Verdict
 from warehouse.dbt import Result
 from warehouse.expectations import Outcome
-from warehouse.plan import Build
+from warehouse.plan import Build, Plan
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,39 @@ def test_a_finding_has_no_personal_column_and_no_value_of_an_error(
     assert "c4n4ry" not in found.examples
     assert ('"order_id": "o1"' in found.examples) == (status == "fail")
     assert ("c4n4ry" in found.message) == (status == "fail")  # a failed check's message is the check's own
+
+
+TOLD = ("none", "a 'quote', \u00fc, a \x00 and a \U0001f914", '[{"n": 1}]')
+RUN = {"window_start": None, "window_end": None, "started_at": datetime(2026, 11, 1, 2, 3, 4, 567)}
+RUNS = [
+    {"build_id": "two", "run_id": "r1", "stage": "plan", "source": None, "dataset": None, "of_build_id": None}
+    | RUN
+    | {"seconds": 0, "records": 0, "bytes": 0, "result": "ok"},
+    {"build_id": "two", "run_id": "r2/orders", "stage": "ingest", "source": "orders", "dataset": "orders"}
+    | {"of_build_id": "one", **RUN, "window_start": datetime(2026, 10, 31)}
+    | {"seconds": 1.125, "records": 2**40, "bytes": 7, "result": "ok"},
+]
+
+
+@pytest.mark.parametrize("runs", [RUNS, []])
+def test_findings_and_runs_are_written_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[dict[str, object]]
+) -> None:
+    plan = Plan("two", "one", 2, False, "", "2026-11-01T00:00:00Z", (), ())
+    build = Build(Home(tmp_path, tmp_path), "two")
+    build.folder.mkdir(parents=True)
+    duckdb.connect(str(build.file)).close()
+    monkeypatch.setattr(Build, "plan", lambda _: plan)
+    monkeypatch.setattr(audit, "_new_runs", lambda _: runs)
+    verdict = Verdict("two", tuple(Finding(f"check {n}", "warn", 2**40 + n, text, text) for n, text in enumerate(TOLD)))
+    audit._write(build, verdict, datetime(2026, 11, 1, 5, tzinfo=UTC))
+    assert audit.read_verdict(build) == verdict
+    with duckdb.connect(str(build.file), read_only=True) as connection:
+        assert connection.execute("from ops.findings").fetchall() == [
+            ("two", f"check {n}", "warn", 2**40 + n, text, text, "") for n, text in enumerate(TOLD)
+        ]
+        found = connection.execute("from ops.runs")
+        names, kinds = zip(*((name, str(kind)) for name, kind, *_ in found.description or ()), strict=True)
+        assert [dict(zip(names, row, strict=True)) for row in found.fetchall()] == runs
+        assert names == tuple(RUNS[0])
+        assert kinds == (*["VARCHAR"] * 6, *["TIMESTAMP"] * 3, "DOUBLE", "BIGINT", "BIGINT", "VARCHAR")
