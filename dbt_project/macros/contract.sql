@@ -88,9 +88,6 @@
     {{ return(hash if own[0] == 'varchar' else number_of_hash(hash)) }}
 {% endmacro %}
 
-{# A hash as a whole number of 60 bits, as text. #}
-{% macro number_of_hash(hash) %}{{ return("cast(cast('0x' || left(" ~ hash ~ ", 15) as bigint) as varchar)") }}{% endmacro %}
-
 {# Whether an event plays a part, such as page_view: its type has that name, or one that the contract's `roles` list for it. #}
 {% macro event_is(role, event_type='event_type') %}
     {% set named = namespace(types=[role]) %}

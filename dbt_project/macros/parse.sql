@@ -271,7 +271,8 @@
     {%- elif data_type.startswith('decimal') -%}
         case when marked is null then {{ text }} else replace({{ text }}, chr(1) || 'number ', '') end
     {%- else -%}
-        {{ text }}
+        {#- it may be a number, or a list or an object with some -#}
+        case when marked is null then {{ text }} else regexp_replace(regexp_replace({{ text }}, '^\x01number ', ''), '"\\u0001number ([^"]+)"', '\1', 'g') end
     {%- endif -%}
 {%- endmacro %}
 

@@ -151,6 +151,7 @@
         cast(null as {{ bad_row_type() }}) as bad_row,
         named_struct({% for n in range(1, width + 1) %}'c{{ n }}', cast(null as string){{ ', ' if not loop.last }}{% endfor %}) as cells
         {%- for name in names %}, cast(null as string) as text_{{ name }}{% endfor %}
+        {%- for condition in conditions(dataset) %}, cast(null as string) as selecting_{{ loop.index }}{% endfor %}
     where false
     {% for layout in layouts %}
     {% set number = loop.index %}
@@ -166,6 +167,8 @@
         bad_row,
         named_struct({% for n in range(width) %}'c{{ n + 1 }}', {{ physical(layout, layout.columns[n]) if n < layout.columns | length else 'cast(null as string)' }}{{ ', ' if not loop.last }}{% endfor %})
         {%- for column in contract(dataset).columns %}, {{ text_of(column, physical_of(layout, meant[column.name])) if column.name in meant else 'cast(null as string)' }}{% endfor %}
+        {%- for condition in conditions(dataset) %}
+        {%- set selecting = columns_named(as_list(condition['from']), layout.columns) %}, {{ text_of({'config': {}}, physical_of(layout, selecting)) if selecting else 'cast(null as string)' }}{% endfor %}
     from (
         select *, {{ path_of_file() }} as bronze_file
             {%- for name, type in {'bronze_batch': 'string', 'is_deleted': 'boolean', 'not_utf8': 'map<string, binary>', 'bad_row': bad_row_type()}.items() if name not in had %}, cast(null as {{ type }}) as {{ name }}{% endfor %}

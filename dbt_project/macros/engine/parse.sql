@@ -7,7 +7,8 @@
 {% set lines = the.meta.format == 'json_lines' %}
 {% set names = the.columns | map(attribute='name') | list %}
 {% set layouts = [] if lines else layouts_of(dataset) %}
-{% do assert_spark_reads(the) %}
+{% set places = places_in_line(dataset) if lines else [] %}
+{% do assert_spark_reads(the, places) %}
 with batches as (
     select batch_id, source, window_date, landed_at from {{ ref('plan_batches') }}
     where dataset = '{{ dataset }}' and is_entering
@@ -48,34 +49,64 @@ read as (
             when regexp_like(raw, '(?i)^\s*[+-]?(nan|inf|infinity)\s*$') then 'not_an_object'
             when line is null or variant_get(line, '$[0]', 'variant') is null or variant_get(line, '$[1]', 'variant') is not null
                 then case when is_cut and source <> 'corrections' then 'half_line' else 'broken_json' end
+            {%- if the.meta.get('each') %}
+            -- an answer of an API that has nothing to say
+            when regexp_like(raw, '^\s*\[\s*\]\s*$') then 'not_selected'
+            {%- endif %}
             when schema_of_variant(variant_get(line, '$[0]', 'variant')) not like 'OBJECT<%' then 'not_an_object'
         end as unreadable
     from parsed
 ),
 
-found as (
+valued as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, unreadable,
+        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, raw,
         case when unreadable is null then json_object_keys(raw) end as keys
-        {%- for name in names %}
-        {%- set column = the.columns[loop.index0] %}
-        {%- set path = variant_path(names_at_source(column)[0]) %}
-        {%- set of_object = 'get_json_object(raw, ' ~ literal(object_path(names_at_source(column)[0])) ~ ')' %},
-        case when unreadable is null then schema_of_variant(variant_get(line, {{ literal(path) }}, 'variant')) end as type_{{ loop.index }},
-        case when unreadable is null then {{ of_object if column.data_type == 'json' else 'try_variant_get(line, ' ~ literal(path) ~ ", 'string')" }} end as found_{{ loop.index }},
-        {#- only where a number is allowed does it matter how it is written -#}
-        {{ 'case when unreadable is null then ' ~ of_object ~ ' end' if 'BIGINT' in json_kinds(column) else 'cast(null as string)' }} as written_{{ loop.index }}
+        {%- for place in places %},
+        case when unreadable is null then {{ value_at(place.name) }} end as value_{{ loop.index }}
         {%- endfor %}
     from read
+),
+
+found as (
+    select
+        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, raw, keys
+        {%- for place in places %},
+        schema_of_variant(value_{{ loop.index }}) as type_{{ loop.index }},
+        try_variant_get(value_{{ loop.index }}, '$', 'string') as found_{{ loop.index }},
+        {{ 'case when unreadable is null then get_json_object(raw, ' ~ literal(object_path(place.name)) ~ ') end' if place.is_written else 'cast(null as string)' }} as written_{{ loop.index }}
+        {%- endfor %}
+    from valued
 ),
 
 texts as (
     select
         batch_id, record_no, false as is_deleted, window_date, landed_at, bronze_row,
-        array({% for name in names %}{{ json_kind('type_' ~ loop.index, 'written_' ~ loop.index) }}{{ ', ' if not loop.last }}{% endfor %}) as kinds,
+        array(
+            {%- for column in the.columns %}
+            {%- set kinds = [] %}
+            {%- for place in places if place.of == column.name %}{% do kinds.append(json_kind(place.number)) %}{% endfor %}
+            {#- a column may have several names in a line; the first that has a value there counts #}
+            {%- if kinds | length > 1 %}
+            coalesce({% for kind in kinds %}nullif({{ kind }}, 'NULL'), {% endfor %}'NULL')
+            {%- else %}
+            {{ kinds[0] }}
+            {%- endif %}{{ ', ' if not loop.last }}
+            {%- endfor %}
+        ) as kinds,
         case when unreadable is not null then unreadable when size(array_distinct(keys)) <> size(keys) then 'duplicate_key' end as unreadable
         {%- for column in the.columns %},
-        {{ row_id(dataset, column.name) or json_text(column, 'type_' ~ loop.index, 'found_' ~ loop.index, 'written_' ~ loop.index) }} as text_{{ column.name }}{% endfor %}
+        {%- set written = [] %}
+        {%- for place in places if place.of == column.name %}{% do written.append(json_text(place, column)) %}{% endfor %}
+        {{ row_id(dataset, column.name) or text_of(column, written) }} as text_{{ column.name }}
+        {%- endfor %}
+        {%- for condition in conditions(dataset) %},
+        {%- set of, written = 'selecting_' ~ loop.index, [] %}
+        {%- for place in places if place.of == of %}{% do written.append(json_text(place)) %}{% endfor %}
+        {{ text_of({'config': {}}, written) }} as {{ of }}
+        {%- endfor %}
+        {%- if conditions(dataset) %},
+        {{ is_selected(dataset) }} as is_selected{% endif %}
     from found
 ),
 {% else %}
@@ -88,6 +119,8 @@ texts as (
         end as unreadable
         {%- for name in names %},
         {{ row_id(dataset, name) or 'case when octet_length(text_' ~ name ~ ') <= ' ~ longest_record(dataset) ~ ' then text_' ~ name ~ ' end' }} as text_{{ name }}{% endfor %}
+        {%- if conditions(dataset) %},
+        {{ is_selected(dataset) }} as is_selected{% endif %}
     from identified
 ),
 {% endif %}
@@ -95,24 +128,59 @@ texts as (
 {% endmacro %}
 
 {# What a contract may say that Spark does not read: an error, never another value. #}
-{% macro assert_spark_reads(the) %}
-    {% if execute and (the.meta.get('where') or the.meta.get('each')) %}
-        {{ exceptions.raise_compiler_error('the contract says `where` or `each`, which Spark does not read. Next: build on one machine, without --engine spark') }}
-    {% endif %}
+{% macro assert_spark_reads(the, places) %}
+    {% set unread = [] %}
     {% for column in (the.columns if execute else []) %}
-        {% set meta, names = column.config.meta or {}, names_at_source(column) %}
-        {% set unread = [] %}
-        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'hash', 'row_id', 'join') if meta.get(option) %}{% do unread.append(option) %}{% endfor %}
+        {% set meta = column.config.meta or {} %}
+        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'row_id') if meta.get(option) %}{% do unread.append((option, column.name)) %}{% endfor %}
         {% for format in as_list(meta.get('time_format') or []) if '%' in format or format in ('seconds', 'milliseconds', 'microseconds', 'excel') %}
-            {% do unread.append('time_format ' ~ format) %}
+            {% do unread.append(('time_format ' ~ format, column.name)) %}
         {% endfor %}
-        {% if the.meta.format == 'json_lines' and names | length > 1 %}{% do unread.append('several names in a line') %}{% endif %}
-        {% for value in meta.get('values') or {} if modules.re.search('\\\\\\d', as_text(value)) %}{% do unread.append('values made of parts of a text') %}{% endfor %}
-        {% for name in names if '=' in name and is_path(name) %}{% do unread.append('a search in a list') %}{% endfor %}
-        {% if unread %}
-            {{ exceptions.raise_compiler_error('the contract says ' ~ unread[0] ~ ' for ' ~ column.name ~ ', which Spark does not read. Next: build on one machine, without --engine spark') }}
+        {% for pattern in [meta.get('pattern') or ''] + patterns_in((meta.get('values') or {}).values()) if is_other_in_java(pattern) %}{% do unread.append(('the pattern ' ~ pattern, column.name)) %}{% endfor %}
+        {% for value in meta.get('values') or {} if modules.re.search('\\\\\\d', as_text(value)) %}{% do unread.append(('values made of parts of a text', column.name)) %}{% endfor %}
+    {% endfor %}
+    {% for place in places %}
+        {% if '=' in place.name and is_path(place.name) %}{% do unread.append(('a search in a list', place.of)) %}{% endif %}
+        {% if modules.re.search("\\['[*]'\\]|\\['[^']*[?]", object_path(place.name)) or (not is_path(place.name) and "'" in place.name) %}
+            {% do unread.append(('the name ' ~ place.name, place.of)) %}
         {% endif %}
     {% endfor %}
+    {% for condition in (the.meta.get('where') or [] if execute else []) %}
+        {% for pattern in patterns_in([condition['is'] if 'is' in condition else condition['is_not']]) if is_other_in_java(pattern) %}{% do unread.append(('the pattern ' ~ pattern, 'where')) %}{% endfor %}
+    {% endfor %}
+    {% for said, name in unread %}
+        {{ exceptions.raise_compiler_error('the contract says ' ~ said ~ ' for ' ~ name ~ ', which Spark does not read. Next: build on one machine, without --engine spark') }}
+    {% endfor %}
+{% endmacro %}
+
+{# The patterns, without their slashes, among the texts that some values of a contract say, each one or several. #}
+{% macro patterns_in(said) %}
+    {% set found = [] %}
+    {% for texts in said %}
+        {% for one in as_list(texts) if one | length > 2 and one[0] == '/' and one[-1] == '/' %}{% do found.append(one[1:-1]) %}{% endfor %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{# Whether Java may read a pattern otherwise than RE2, without an error: a bracket or && within brackets, and flags. #}
+{% macro is_other_in_java(pattern) %}
+    {{ return(modules.re.search('\\[\\^?\\]?[^\\]]*(\\[|&&)|\\(\\?(?!i?s?[:)])', modules.re.sub('\\\\.', '', pattern)) is not none) }}
+{% endmacro %}
+
+{# The places that are read in a line: each name of each column, and of each condition, with its number, what it is `of`, and
+   whether it matters how a number there `is_written`, which takes another parse. #}
+{% macro places_in_line(dataset) %}
+    {% set places = [] %}
+    {% for column in contract(dataset).columns %}
+        {% set names = names_at_source(column) %}
+        {% set is_written = names | length > 1 or column.data_type == 'json' or 'BIGINT' in json_kinds(column) or 'OBJECT' in json_kinds(column) or 'ARRAY' in json_kinds(column) %}
+        {% for name in names %}{% do places.append({'name': name, 'of': column.name, 'number': places | length + 1, 'is_written': is_written}) %}{% endfor %}
+    {% endfor %}
+    {% for condition in conditions(dataset) %}
+        {% set of = 'selecting_' ~ loop.index %}
+        {% for name in as_list(condition['from']) %}{% do places.append({'name': name, 'of': of, 'number': places | length + 1, 'is_written': true}) %}{% endfor %}
+    {% endfor %}
+    {{ return(places) }}
 {% endmacro %}
 
 {# A name at the source as a path into a list of one line. #}
@@ -121,8 +189,36 @@ texts as (
 {# The same as a path into the line itself, for get_json_object(). #}
 {% macro object_path(name) %}{{ return(name if is_path(name) else '$.' ~ name if modules.re.fullmatch('\\w+', name) else "$['" ~ name ~ "']") }}{% endmacro %}
 
+{# A value of a line. Of two values under one key, a variant keeps the last one, and DuckDB reads the first: so a line that may have
+   such an object on the way is read step by step. A key of the line itself that is there twice refuses the line. #}
+{% macro value_at(name) -%}
+    {%- set value = "variant_get(line, " ~ literal(variant_path(name)) ~ ", 'variant')" -%}
+    {%- set steps = steps_of_path(name) if is_path(name) else [] -%}
+    {%- set repeated, first = [], namespace(value='') -%}
+    {%- for step in steps -%}
+        {%- set before = '$' ~ (steps[:loop.index0] | join('')) -%}
+        {%- set key = modules.re.sub("^\\.|^\\['|'\\]$", '', step) -%}
+        {%- if loop.first -%}
+            {%- set first.value = "variant_get(line, " ~ literal('$[0]' ~ step) ~ ", 'variant')" -%}
+        {%- elif step[-1] == ']' and step[-2] != "'" -%}
+            {%- set first.value = "get(from_json(case when schema_of_variant(" ~ first.value ~ ") like 'ARRAY%' then get_json_object(raw, " ~ literal(before) ~ ") end, 'array<variant>'), " ~ step[1:-1] ~ ")" -%}
+        {%- else -%}
+            {%- set first.value = "from_json(case when schema_of_variant(" ~ first.value ~ ") like 'OBJECT%' then get_json_object(raw, " ~ literal(before) ~ ") end, 'map<string, variant>')[" ~ literal(key) ~ "]" -%}
+            {%- do repeated.append("regexp_count(raw, " ~ literal('"' ~ modules.re.escape(key) ~ '"\\s*:') ~ ") > 1") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {#- a key may be written with escapes #}
+    {%- if repeated -%} case when contains(raw, chr(92)) or {{ repeated | join(' or ') }} then {{ first.value }} else {{ value }} end
+    {%- else -%} {{ value }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The steps of a path, each as it is written. #}
+{% macro steps_of_path(path) %}{{ return(modules.re.findall("\\.[^.\\[]+|\\['[^']+'\\]|\\[\\d+\\]", path)) }}{% endmacro %}
+
 {# The kind of a value of a line as DuckDB names it. A fraction, an exponent or a number past 64 bits makes a DOUBLE. #}
-{% macro json_kind(type, written) -%}
+{% macro json_kind(number) -%}
+    {%- set type, written = 'type_' ~ number, 'written_' ~ number -%}
     case
             when {{ type }} is null then null
             when {{ type }} = 'VOID' then 'NULL'
@@ -136,20 +232,75 @@ texts as (
         end
 {%- endmacro %}
 
-{# A value of a line as text: a number as the line has it where a fraction is not a whole number, else with all digits. #}
-{% macro json_text(column, type, found, written) -%}
-    {%- if column.data_type == 'json' -%} case when {{ type }} <> 'VOID' then {{ found }} end
-    {%- else -%}
+{# A value of a line as text, as DuckDB writes it. A condition has no column. #}
+{% macro json_text(place, column=none) -%}
+    {%- set type, found, written = 'type_' ~ place.number, 'found_' ~ place.number, 'written_' ~ place.number -%}
+    {%- if not place.is_written -%}
+        {{ return("case when " ~ type ~ " <> 'VOID' then " ~ found ~ " end") }}
+    {%- endif -%}
+    {%- set marked = 'get_json_object(' ~ marked_fractions('raw') ~ ', ' ~ literal(object_path(place.name)) ~ ')' -%}
+    {%- set as_in_line = column is not none -%}
     case
             when {{ type }} = 'VOID' then null
-            {%- if column.data_type in ('integer', 'bigint') %}
-            when {{ type }} = 'DOUBLE' or {{ type }} like 'DECIMAL%' then {{ written }}
+            when {{ type }} in ('STRING', 'BOOLEAN') then {{ found }}
+            {#- it does not matter how an amount is written, but for the exponent of a small one #}
+            {%- if column and column.data_type.startswith('decimal') %}
+            when {{ type }} <> 'DOUBLE' and (abs(try_cast({{ found }} as double)) >= 0.0001 or {{ found }} = '0') then {{ found }}
             {%- endif %}
-            when {{ type }} = 'DOUBLE' then trim(trailing '.' from trim(trailing '0' from cast(try_cast(try_cast({{ found }} as double) as decimal(38, 18)) as string)))
-            else {{ found }}
+            {#- only in these may Java write a fraction otherwise #}
+            when {{ type }} like 'ARRAY%' or {{ type }} like 'OBJECT%'
+                then case when regexp_like({{ written }}, '[0-9]E|Infinity|[0-9.]{17}') then {{ unmarked_fractions(marked, as_in_line) }} else {{ written }} end
+            when regexp_like({{ written }}, '^-?[0-9]+$') then {{ written }}
+            when {{ type }} is not null then {{ fraction_text('substring(' ~ marked ~ ', 9)', as_in_line, is_cast=as_in_line and not is_path(place.name)) }}
         end
-    {%- endif -%}
 {%- endmacro %}
+
+{# A line, with each number that has a fraction or an exponent replaced by a marked string: Java reads and writes them in its own way. #}
+{% macro marked_fractions(raw) -%}
+    array_join(transform(
+                regexp_extract_all({{ raw }}, '"(?:[^"\\]++|\\.)*+"|-?[0-9][0-9.]*+(?:[eE][+-]?[0-9]++)?|[^"0-9-]++|-', 0),
+                part -> case when regexp_like(part, '^-?[0-9]+[.eE]') then concat('"\u0001number ', part, '"') else part end
+            ), '')
+{%- endmacro %}
+
+{# JSON text with the marked numbers in it as DuckDB writes them. #}
+{% macro unmarked_fractions(text, as_in_line) -%}
+    array_join(transform(
+                regexp_extract_all({{ text }}, '"(?:[^"\\]++|\\.)*+"|[^"]++', 0),
+                part -> case when startswith(part, '"\u0001number ') then {{ fraction_text('substring(part, 15, length(part) - 15)', as_in_line) }} else part end
+            ), '')
+{%- endmacro %}
+
+{# A number of JSON with a fraction or an exponent, as DuckDB writes the double that it reads, which is the shortest text of it: as JSON,
+   or where it `is_cast` to a text, with an exponent sooner. A number that a double changes is `as_in_line`, or else the double. Java
+   before 19 has longer texts for some doubles. #}
+{% macro fraction_text(number, as_in_line, is_cast=false) -%}
+    {%- set shortest = "coalesce(get(filter(transform(sequence(0, 16), decimals -> format_string(concat('%.', decimals, 'e'), double)), one -> cast(one as double) = double), 0), lower(cast(double as string)))" -%}
+    {%- set plain -%}
+        regexp_replace(regexp_replace(case
+                    when abs(double) >= 1 then cast(cast(shortest as decimal(38, 17)) as string) else cast(cast(shortest as decimal(38, 24)) as string)
+                end, '0+$', ''), '\.$', '.0')
+    {%- endset -%}
+    {%- set written -%}
+        case
+                when java in ('Infinity', '-Infinity') then number
+                when length(java) < 18 and not contains(java, 'E') then java
+                else {% set text -%}
+                    case
+                        when abs(double) >= {{ '0.0001' if is_cast else '0.000001' }} and abs(double) < {{ '1e16' if is_cast else '1e21' }} then {{ plain }}
+                        else {{ 'shortest' if is_cast else "regexp_replace(shortest, 'e[+]?(-?)0*', 'e$1')" }}
+                    end
+                {%- endset %}{{ with_name('shortest', shortest, text) }}
+            end
+    {%- endset -%}
+    {%- if as_in_line -%}
+        {%- set written = with_name('written', written, 'case when ' ~ significant_digits('number') ~ ' > 15 and written <> number then number else written end') -%}
+    {%- endif -%}
+    {{ with_name('number', number, with_name('double', 'cast(number as double)', with_name('java', 'cast(double as string)', written))) }}
+{%- endmacro %}
+
+{# An expression in which a value has a name, so that it is computed once. #}
+{% macro with_name(name, value, expression) %}{{ return('get(transform(array(' ~ value ~ '), ' ~ name ~ ' -> ' ~ expression ~ '), 0)') }}{% endmacro %}
 
 {% macro spark__significant_digits(number) -%}
     octet_length(regexp_replace(regexp_replace({{ number }}, '(\.0*|(\.[0-9]*[1-9])0+)?([eE].*)?$', '$2'), '^-?[0.]*|\.', ''))

@@ -5,9 +5,16 @@
 {# Text as a literal. #}
 {% macro literal(text) %}{{ return(adapter.dispatch('literal')(text)) }}{% endmacro %}
 {% macro duckdb__literal(text) %}{{ return("'" ~ text.replace("'", "''") ~ "'") }}{% endmacro %}
-{# Without escapes, a text cannot contain the quote that ends it. #}
+{# Without escapes, a text cannot contain the quote that ends it, nor end with a backslash, behind which a quote ends nothing. #}
 {% macro spark__literal(text) %}
-    {{ return("'" ~ text ~ "'" if "'" not in text else "concat('" ~ text.replace("'", "', chr(39), '") ~ "')") }}
+    {% set parts = [] %}
+    {% for piece in text.split("'") %}
+        {% if not loop.first %}{% do parts.append('chr(39)') %}{% endif %}
+        {% set is_open = (piece | length - piece.rstrip('\\') | length) % 2 == 1 %}
+        {% do parts.append("'" ~ (piece[:-1] if is_open else piece) ~ "'") %}
+        {% if is_open %}{% do parts.append('chr(92)') %}{% endif %}
+    {% endfor %}
+    {{ return(parts[0] if parts | length == 1 else 'concat(' ~ parts | join(', ') ~ ')') }}
 {% endmacro %}
 
 {# A column's name, whatever is in it. #}
@@ -35,8 +42,14 @@
 {% macro duckdb__regexp_full_match(text, pattern, options) %}
     {{ return('regexp_full_match(' ~ text ~ ', ' ~ pattern ~ (", '" ~ options ~ "'" if options else '') ~ ')') }}
 {% endmacro %}
+{# Java's own meaning of some signs is another one: a dot excludes more ends of lines, \s has one more sign, and a word may have letters
+   of any language, but those alike but for their case are only the 26. #}
 {% macro spark__regexp_full_match(text, pattern, options) %}
-    {{ return("regexp_like(" ~ text ~ ", concat('" ~ ('(?' ~ options ~ ')' if options else '') ~ "\\A(?:', " ~ pattern ~ ", ')\\z'))") }}
+    {% set signs = {'\\s': '[\\t\\n\\f\\r ]', '\\S': '[^\\t\\n\\f\\r ]', '\\b': '(?:(?<=\\w)(?!\\w)|(?<!\\w)(?=\\w))'} %}
+    {% set parts = [] %}
+    {% for part in modules.re.findall('\\\\.|[^\\\\]+', pattern) %}{% do parts.append(signs.get(part, part)) %}{% endfor %}
+    {% set pattern = (parts | join('')).replace('(?i', '(?iu') %}
+    {{ return("regexp_like(" ~ text ~ ", concat('(?d" ~ options ~ ")\\A(?:', " ~ pattern ~ ", ')\\z'))") }}
 {% endmacro %}
 
 {# Whether a part of a text matches a pattern. #}
@@ -63,6 +76,11 @@
 {% macro hash_of(values) %}{{ return(adapter.dispatch('hash_of')(values)) }}{% endmacro %}
 {% macro duckdb__hash_of(values) %}{{ return('hash(' ~ values ~ ')') }}{% endmacro %}
 {% macro spark__hash_of(values) %}{{ return('xxhash64(' ~ values ~ ')') }}{% endmacro %}
+
+{# A hash in hexadecimal digits as a whole number of 60 bits, as text. #}
+{% macro number_of_hash(hash) %}{{ return(adapter.dispatch('number_of_hash')(hash)) }}{% endmacro %}
+{% macro duckdb__number_of_hash(hash) %}{{ return("cast(cast('0x' || left(" ~ hash ~ ", 15) as bigint) as varchar)") }}{% endmacro %}
+{% macro spark__number_of_hash(hash) %}{{ return('conv(left(' ~ hash ~ ', 15), 16, 10)') }}{% endmacro %}
 
 {# A struct of named values: a mapping from names to SQL. #}
 {% macro struct_of(fields) %}{{ return(adapter.dispatch('struct_of')(fields)) }}{% endmacro %}

@@ -25,10 +25,25 @@ def project(
     connection: duckdb.DuckDBPyConnection, contracts: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Return every macro by name. `contracts` are tables of a source YAML, which take precedence over the project's own."""
+
+    def ask(query: str) -> list[tuple[Any, ...]]:
+        found = connection.sql(query)
+        return list(zip(*found.fetchall(), strict=True)) or [()] * len(found.columns)
+
+    return project_of("duckdb", ask, contracts)
+
+
+def project_of(
+    engine: str, ask: Callable[[str], list[tuple[Any, ...]]], contracts: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return every macro by name, for an engine. `ask` answers a query with the values of each column."""
     known = {**_contracts(), **(contracts or {})}
 
     def leave(value: Any) -> None:
         raise _Return(value)
+
+    def refuse(message: str) -> None:
+        raise ValueError(message)
 
     def contract(dataset: str) -> dict[str, Any]:
         table = known[dataset]
@@ -36,14 +51,12 @@ def project(
         return {"meta": table["config"]["meta"], "columns": columns}
 
     def run_query(query: str) -> SimpleNamespace:
-        found = connection.sql(query)
-        columns = list(zip(*found.fetchall(), strict=True)) or [()] * len(found.columns)
-        return SimpleNamespace(columns=[SimpleNamespace(values=lambda values=values: values) for values in columns])
+        return SimpleNamespace(columns=[SimpleNamespace(values=lambda values=values: values) for values in ask(query)])
 
     names: dict[str, Any] = {"return": leave, "ref": str, "source": lambda _, name: name, "execute": True}
-    names |= {"modules": SimpleNamespace(re=re)}
+    names |= {"modules": SimpleNamespace(re=re), "exceptions": SimpleNamespace(raise_compiler_error=refuse)}
     names |= {"run_query": run_query, "fromjson": json.loads}
-    names["adapter"] = SimpleNamespace(dispatch=lambda name: names[f"duckdb__{name}"])
+    names["adapter"] = SimpleNamespace(dispatch=lambda name: names[f"{engine}__{name}"])
     for path in sorted((PROJECT / "macros").rglob("*.sql")):
         for match in _MACRO.finditer(path.read_text()):
             names[match[1]] = _macro(match[1], match[0], names)
