@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import cycle, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from ingestion.contract import PROJECT
-from ingestion.sources.elements import split
 from tests.unit.macros.dbt_like import project_of
 from tests.unit.macros.parsing import LANDED, contract_with, lines, parsed
 from warehouse import spark
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.spark
 NUMBERS = """
 0 -0 1 1.0 -1.50 1e0 1E5 1e10 1.5e10 1e15 1e16 1e20 1e21 1e-5 1e-7 0.000001 0.0000001 -0.0 0e0 123456789.12345678 5e-324 8.41e21 2e23
 12345678901234567890 18446744073709551616 99999999999999999999 123456789012345678901234567890 12345678901234567890123456789012345678901234
--9223372036854775808 -9223372036854775809 1234567890123456.5 0.1234567890123456789 1234567890123456789.5 12345.6789e3 1.7976931348623157e308
+-9223372036854775808 -9223372036854775809 1234567890123456.5 0.1234567890123456789 1234567890123456789.5 12345.6789e3 1.7976931348623157e308 1.2345678901234568e+16 12345678901234567.0 12345678901234568.0 1.234567890123456e-05
 """
 VALUES = [
     *NUMBERS.split(),

@@ -271,32 +271,33 @@ texts as (
             ), '')
 {%- endmacro %}
 
-{# A number of JSON with a fraction or an exponent, as DuckDB writes the double that it reads, which is the shortest text of it: as JSON,
-   or where it `is_cast` to a text, with an exponent sooner. A number that a double changes is `as_in_line`, or else the double. Java
-   before 19 has longer texts for some doubles. #}
+{# A number of JSON with a fraction or an exponent, as DuckDB writes the double that it reads: as JSON, or where it `is_cast` to a text.
+   A number that a double changes is `as_in_line`, or else the double. #}
 {% macro fraction_text(number, as_in_line, is_cast=false) -%}
-    {%- set shortest = "coalesce(get(filter(transform(sequence(0, 16), decimals -> format_string(concat('%.', decimals, 'e'), double)), one -> cast(one as double) = double), 0), lower(cast(double as string)))" -%}
-    {%- set plain -%}
-        regexp_replace(regexp_replace(case
-                    when abs(double) >= 1 then cast(cast(shortest as decimal(38, 17)) as string) else cast(cast(shortest as decimal(38, 24)) as string)
-                end, '0+$', ''), '\.$', '.0')
-    {%- endset -%}
-    {%- set written -%}
-        case
-                when java in ('Infinity', '-Infinity') then number
-                when length(java) < 18 and not contains(java, 'E') then java
-                else {% set text -%}
-                    case
-                        when abs(double) >= {{ '0.0001' if is_cast else '0.000001' }} and abs(double) < {{ '1e16' if is_cast else '1e21' }} then {{ plain }}
-                        else {{ 'shortest' if is_cast else "regexp_replace(shortest, 'e[+]?(-?)0*', 'e$1')" }}
-                    end
-                {%- endset %}{{ with_name('shortest', shortest, text) }}
-            end
-    {%- endset -%}
+    {%- set text = double_text(is_cast) -%}
     {%- if as_in_line -%}
-        {%- set written = with_name('written', written, 'case when ' ~ significant_digits('number') ~ ' > 15 and written <> number then number else written end') -%}
+        {%- set text = 'case when ' ~ significant_digits('number') ~ ' > 15 and ' ~ double_text(true) ~ ' <> number then number else ' ~ text ~ ' end' -%}
     {%- endif -%}
-    {{ with_name('number', number, with_name('double', 'cast(number as double)', with_name('java', 'cast(double as string)', written))) }}
+    {{ with_name('number', number, with_name('double', 'cast(number as double)', with_name('java', 'cast(double as string)', text))) }}
+{%- endmacro %}
+
+{# The shortest text of a `double`, whose text in Java is `java` and in the line `number`. Cast to a text, it has an exponent sooner than
+   in JSON. Java before 19 has longer texts for some doubles. #}
+{% macro double_text(is_cast) -%}
+    {%- set shortest = "coalesce(get(filter(transform(sequence(0, 16), decimals -> format_string(concat('%.', decimals, 'e'), double)), one -> cast(one as double) = double), 0), lower(java))" -%}
+    {%- set plain = "case when abs(double) >= 1 then cast(cast(shortest as decimal(38, 17)) as string) else cast(cast(shortest as decimal(38, 24)) as string) end" -%}
+    {%- set text -%}
+        case
+            when abs(double) >= {{ '0.0001' if is_cast else '0.000001' }} and abs(double) < {{ '1e16' if is_cast else '1e21' }}
+                then regexp_replace(regexp_replace({{ plain }}, '0+$', ''), '[.]$', '.0')
+            else {{ 'shortest' if is_cast else "regexp_replace(shortest, 'e[+]?(-?)0*', 'e$1')" }}
+        end
+    {%- endset -%}
+    case
+        when java in ('Infinity', '-Infinity') then number
+        when length(java) < 18 and not contains(java, 'E') then java
+        else {{ with_name('shortest', shortest, text) }}
+    end
 {%- endmacro %}
 
 {# An expression in which a value has a name, so that it is computed once. #}
