@@ -87,7 +87,7 @@ ITEMS = (
     '"text"',
     '{"uuid":"","sku":"B","n":1,"price":1}',
     '{"uuid":"u-3","sku":0.1234567890123456789,"n":1,"price":12.345}',
-    "{%s}" % ",".join(f'"k{n}":{{"uuid":{n}}}' for n in range(1_500)),
+    "{" + ",".join(f'"k{n}":{{"uuid":{n}}}' for n in range(1_500)) + "}",
 )
 
 
@@ -107,9 +107,9 @@ def order(number: int, day: int, version: int) -> str:
         "total": f"{number}.50",
         "created_at": f'"2026-11-0{day}T{number % 24:02}:30:00+01:00"',
         "updated_at": f'"2026-11-0{day + version}T23:{number % 60:02}:00Z"',
-        "lines": "[%s]" % ",".join(some) if number % 7 else "null",
+        "lines": f"[{','.join(some)}]" if number % 7 else "null",
     }
-    return "{%s}" % ", ".join(f'"{name}": {value}' for name, value in written.items())
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in written.items()) + "}"
 
 
 def write(checkout: Path, day: int) -> None:

@@ -34,6 +34,7 @@ VALUES = [
         '"é"',
         '"\\u00e9"',
         '"\\ud83d\\ude00"',
+        '"😀 \\\\uD83D\\\\uDE00 \\\\\\\\"',
         '"\\u0000"',
         '"\\u0001number 1.5"',
         '"a\\/b"',
@@ -206,14 +207,22 @@ def test_lines_are_the_same_whatever_is_in_them(asked: Asked, tmp_path: Path) ->
         item = {"id": '"i"', "sku": f'"s{number % 7}"', "n": "1", "price": "1.5"}
         (item if place.startswith("items.") else parts)[place.removeprefix("items.")] = value
         if place != "items":
-            parts["items"] = "{%s}" % ",".join(f'"{name}":{one}' for name, one in item.items())
-        texts.append(("{%s}" % ",".join(f'"{name}": {one}' for name, one in parts.items())).encode() + b"\n")
+            parts["items"] = "{" + ",".join(f'"{name}":{one}' for name, one in item.items()) + "}"
+        texts.append(("{" + ",".join(f'"{name}": {one}' for name, one in parts.items()) + "}").encode() + b"\n")
     texts += NO_RECORDS
-    texts.append(("{%s}" % ",".join(f'"k{n}":[{n},{{"id":{n}}}]' for n in range(3000))).encode() + b"\n")
+    texts.append(("{" + ",".join(f'"k{n}":[{n},{{"id":{n}}}]' for n in range(3000)) + "}").encode() + b"\n")
     one, other = both(asked, tmp_path, "order_items", lines(texts), columns=COLUMNS, **LINES)
     assert_equal(one, other, texts)
     kinds = {(row["reasons"] or [None])[0] for row in one}
     assert {None, "not_selected", "broken_json", "invalid_utf8", "half_line", "duplicate_key", "not_an_object"} <= kinds
+
+
+def test_an_object_is_the_same_text_whatever_is_in_it(asked: Asked, tmp_path: Path) -> None:
+    event = '{"event_id":"%s","event_type":"page_view","event_time":"2026-11-01T10:00:00Z","visitor_id":"v","properties":{"a": %s, "b" :[%s,{"c":%s}]}}\n'
+    texts = [(event % (number, *[value] * 3)).encode() for number, value in enumerate(VALUES)]
+    one, other = both(asked, tmp_path, "clickstream", lines(texts))
+    assert_equal(one, other, texts)
+    assert [row["reasons"] for row in one] == [None] * len(texts)
 
 
 WHERE: list[dict[str, Any]] = [

@@ -247,9 +247,9 @@ texts as (
             {%- if column and column.data_type.startswith('decimal') %}
             when {{ type }} <> 'DOUBLE' and (abs(try_cast({{ found }} as double)) >= 0.0001 or {{ found }} = '0') then {{ found }}
             {%- endif %}
-            {#- only in these may Java write a fraction otherwise #}
+            {#- only in these may Java write a fraction, or a sign of two surrogates, otherwise #}
             when {{ type }} like 'ARRAY%' or {{ type }} like 'OBJECT%'
-                then case when regexp_like({{ written }}, '[0-9]E|Infinity|[0-9.]{17}') then {{ unmarked_fractions(marked, as_in_line) }} else {{ written }} end
+                then case when regexp_like({{ written }}, '[0-9]E|Infinity|[0-9.]{17}|\\uD[89AB]') then {{ as_duckdb_writes(marked, as_in_line) }} else {{ written }} end
             when regexp_like({{ written }}, '^-?[0-9]+$') then {{ written }}
             when {{ type }} is not null then {{ fraction_text('substring(' ~ marked ~ ', 9)', as_in_line, is_cast=as_in_line and not is_path(place.name)) }}
         end
@@ -263,12 +263,24 @@ texts as (
             ), '')
 {%- endmacro %}
 
-{# JSON text with the marked numbers in it as DuckDB writes them. #}
-{% macro unmarked_fractions(text, as_in_line) -%}
+{# Java's JSON text of an object or a list, with the marked numbers in it, and signs that Java escapes, as DuckDB writes them. #}
+{% macro as_duckdb_writes(text, as_in_line) -%}
     array_join(transform(
                 regexp_extract_all({{ text }}, '"(?:[^"\\]++|\\.)*+"|[^"]++', 0),
-                part -> case when startswith(part, '"\u0001number ') then {{ fraction_text('substring(part, 15, length(part) - 15)', as_in_line) }} else part end
+                part -> case
+                    when startswith(part, '"\u0001number ') then {{ fraction_text('substring(part, 15, length(part) - 15)', as_in_line) }}
+                    when contains(part, '\uD') then {{ unescaped_surrogates('part') }}
+                    else part
+                end
             ), '')
+{%- endmacro %}
+
+{# A string of JSON without escapes for the signs that are two surrogates in UTF-16. #}
+{% macro unescaped_surrogates(string) -%}
+    array_join(transform(
+                        regexp_extract_all({{ string }}, '\\uD[89AB][0-9A-F]{2}\\uD[C-F][0-9A-F]{2}|\\.|[^\\]++', 0),
+                        sign -> case when startswith(sign, '\uD') then get_json_object(concat('["', sign, '"]'), '$[0]') else sign end
+                    ), '')
 {%- endmacro %}
 
 {# A number of JSON with a fraction or an exponent, as DuckDB writes the double that it reads: as JSON, or where it `is_cast` to a text.

@@ -270,3 +270,13 @@ def test_a_line_that_stops_is_told_from_a_broken_one(tmp_path: Path, line: bytes
 def test_a_whole_last_line_needs_no_newline(tmp_path: Path):
     (row,) = parsed("clickstream", tmp_path, lines([f"{{{EVENT}}}".encode()]))
     assert row["reasons"] is None
+
+
+def test_a_text_may_be_a_number_that_a_double_changes(tmp_path: Path) -> None:
+    number, held = "0.1234567890123456789", '{"a":1234567890123456789.5}'
+    texts = [f'{{"event_id":{one},"event_type":"x"}}\n'.encode() for one in (number, held, f'"{number}"', "12.50")]
+    anything = {"json_types": ["string", "number", "object"]}
+    deep = {"from": "$.event_id", **anything}
+    for columns in ({"event_id": anything}, {"event_id": deep}):
+        found = parsed("clickstream", tmp_path, lines(texts), columns=columns)
+        assert [row["event_id"] for row in found] == [number, held, number, "12.5"]
