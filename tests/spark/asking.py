@@ -1,6 +1,6 @@
 """Answer SQL with Spark, in its own environment: each line of standard input is a query as JSON, and so is each answer.
 
-A query that begins with a folder and `=` names the Parquet in it instead.
+The argument is Spark's settings as JSON.
 """
 
 import json

@@ -268,7 +268,7 @@ texts as (
     array_join(transform(
                 regexp_extract_all({{ text }}, '"(?:[^"\\]++|\\.)*+"|[^"]++', 0),
                 part -> case
-                    when startswith(part, '"\u0001number ') then {{ fraction_text('substring(part, 15, length(part) - 15)', as_in_line) }}
+                    when regexp_like(part, '^"\\u0001number -?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?"$') then {{ fraction_text('substring(part, 15, length(part) - 15)', as_in_line) }}
                     when contains(part, '\uD') then {{ unescaped_surrogates('part') }}
                     else part
                 end
