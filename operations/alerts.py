@@ -28,6 +28,7 @@ from ingestion.errors import ClearwellError, Permanent
 from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.locks import hold
+from operations.clocks import moment
 from operations.notify import LOG, Endpoint, Message
 from operations.output import escaped
 
@@ -529,12 +530,12 @@ def _read(home: Home, report: Report) -> Record:
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:
-    told = {name: Told(str(one["what"]), _moment(one["at"]), str(one["state"])) for name, one in row["told"].items()}
-    over_at = _moment(row["over_at"]) if row["over_at"] else None
+    told = {name: Told(str(one["what"]), moment(one["at"]), str(one["state"])) for name, one in row["told"].items()}
+    over_at = moment(row["over_at"]) if row["over_at"] else None
     # an earlier version did not record these
-    opened = tuple(map(_moment, row.get("opened", ())))
-    quiet_since = _moment(row["quiet_since"]) if row.get("quiet_since") else None
-    return Entry(_alert(row["alert"]), _moment(row["since"]), over_at, told, opened, quiet_since)
+    opened = tuple(map(moment, row.get("opened", ())))
+    quiet_since = moment(row["quiet_since"]) if row.get("quiet_since") else None
+    return Entry(_alert(row["alert"]), moment(row["since"]), over_at, told, opened, quiet_since)
 
 
 def _alert(row: Mapping[str, Any]) -> Alert:
@@ -544,13 +545,6 @@ def _alert(row: Mapping[str, Any]) -> Alert:
     if not all(isinstance(one, str) for one in texts):
         raise TypeError("an alert is made of texts")
     return Alert(**known)
-
-
-def _moment(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError("a time without a zone can be compared with none")
-    return found
 
 
 def _write(home: Home, record: Mapping[str, Entry]) -> None:

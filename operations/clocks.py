@@ -81,15 +81,16 @@ def read(home: Home) -> Seen | None:
     """Read what the last pass saw; None if there was none, or its file cannot be read."""
     with suppress(AttributeError, OSError, KeyError, TypeError, ValueError):
         row = json.loads(_path(home).read_text())
-        clock = Clock(_moment(row["clock"]["now"]), float(row["clock"]["steady"]), str(row["clock"]["boot"]))
+        clock = Clock(moment(row["clock"]["now"]), float(row["clock"]["steady"]), str(row["clock"]["boot"]))
         behind = None if row["behind_since"] is None else float(row["behind_since"])
         # an earlier version did not keep these
-        awaited = {str(name): _moment(since) for name, since in row.get("awaited", {}).items()}
-        return Seen(clock, _moment(row["latest"]), behind, awaited)
+        awaited = {str(name): moment(since) for name, since in row.get("awaited", {}).items()}
+        return Seen(clock, moment(row["latest"]), behind, awaited)
     return None
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """Read a time that was kept. One without a zone is a ValueError: it can be compared with none."""
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError("a time without a zone can be compared with none")
