@@ -1,7 +1,5 @@
 """What is imported in less time is the same as what is imported without it."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,35 +8,6 @@ from pydantic.v1 import BaseModel, Field, ValidationError, validator
 from pydantic.v1.fields import ModelField
 
 from warehouse import quick_imports
-
-# In a process of its own, as dbt is imported in this one. What is written and read back goes through a few of dbt's classes.
-_OF_DBT = """
-import sys
-from contextlib import nullcontext
-from warehouse import quick_imports
-with quick_imports.of_dbt() if sys.argv[1] else nullcontext():
-    from dbt.artifacts.resources import ColumnInfo
-    from dbt.contracts.graph.nodes import ModelNode
-    from dbt.contracts.project import Project
-column = ColumnInfo(name="n", data_type="bigint")
-project = Project.from_dict({"name": "p", "profile": "p", "vars": {"a": [1]}, "models": {"+materialized": "table"}})
-print([column.to_dict(), ColumnInfo.from_dict(column.to_dict(omit_none=True)), project.to_dict(omit_none=True)])
-try:
-    print(ColumnInfo.from_dict({"tags": 1}))
-except Exception as error:
-    print(type(error).__name__, error)
-from mashumaro.config import BaseConfig
-assert not BaseConfig.lazy_compilation
-"""
-
-
-def test_dbt_reads_and_writes_the_same() -> None:
-    said = [
-        subprocess.run([sys.executable, "-c", _OF_DBT, is_quick], capture_output=True, text=True, check=True).stdout
-        for is_quick in ("", "quick")
-    ]
-    assert said[0] == said[1]
-    assert "bigint" in said[0] and "MissingField" in said[0]
 
 
 def _models() -> dict[str, type[BaseModel]]:
