@@ -38,9 +38,10 @@ def apply(build: Build) -> None:
 def is_applied(build: Build) -> bool:
     """Say whether the build is applied to the state. A build planned over an older state than today's is Overtaken."""
     query = "select build_id from ops.builds where build_id = $1"
-    if state.read(build.home.state, "ops.builds", query, [build.build_id]):
-        return True
-    found = state.last_build(build.home.state)
+    with state.kept_open(build.home.state):
+        if state.read(build.home.state, "ops.builds", query, [build.build_id]):
+            return True
+        found = state.last_build(build.home.state)
     if found != build.plan().base:
         raise lakehouse.overtaken(build.build_id, found)
     return False

@@ -4,7 +4,7 @@ A failed check holds the new batches behind it, and the rest is published; only 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -152,8 +152,10 @@ def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
     """Run dbt's tests and Great Expectations; return what passed or warns, and what failed."""
     findings: list[Finding] = []
     failures: list[_Failure] = []
-    for result in dbt.run_tests(build):
-        finding = _from_dbt(build, result)
+    results = dbt.run_tests(build)
+    examples = _keep_rows(build, results)
+    for result in results:
+        finding = _from_dbt(result, examples.get(result.name, []))
         if finding.result == "fail":
             behind = tuple(dbt.datasets_behind(build, result.models))
             # a test that could not run says nothing about the batches
@@ -267,26 +269,36 @@ def _named(build: Build, result: Result) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
-def _from_dbt(build: Build, result: Result) -> Finding:
-    outcome = {"pass": "pass", "success": "pass", "warn": "warn"}.get(result.status, "fail")
-    examples = _keep_rows(build, result) if outcome != "pass" and result.sql else []
+def _from_dbt(result: Result, examples: list[state.Row]) -> Finding:
     message = without_values(result.message) if result.status == "error" else result.message
-    return Finding(result.name, outcome, result.failures, message, json.dumps(examples, default=str))
+    return Finding(result.name, _outcome(result), result.failures, message, json.dumps(examples, default=str))
 
 
-def _keep_rows(build: Build, result: Result) -> list[state.Row]:
-    """Keep the rows that fail a check in the build, as `failures.<check>`; return the first few, without personal columns."""
-    with state.connect(build.file, read_only=False) as connection:
+def _outcome(result: Result) -> str:
+    return {"pass": "pass", "success": "pass", "warn": "warn"}.get(result.status, "fail")
+
+
+def _keep_rows(build: Build, results: Iterable[Result]) -> dict[str, list[state.Row]]:
+    """Keep the rows that fail each check in the build, as `failures.<check>`; return the first few, without personal columns."""
+    failed = [result for result in results if _outcome(result) != "pass" and result.sql]
+    if not failed:
+        return {}
+    found: dict[str, list[state.Row]] = {}
+    with state.connect(build.file, read_only=False) as connection, dbt.attached_as_by_dbt(connection, build):
         connection.execute("create schema if not exists failures")
-        try:
-            with dbt.attached_as_by_dbt(connection, build):
-                query = f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}"
+        for result in failed:
+            query = f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}"
+            try:
                 connection.execute(query)
-        except duckdb.Error as error:  # a test that failed with an error has no rows
-            return [{"error": without_values(str(error))}]
-        rows = state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
-    away = not_in_findings() if rows else frozenset()
-    return [{name: value for name, value in row.items() if name.lower() not in away} for row in rows]
+            except duckdb.Error as error:  # a test that failed with an error has no rows
+                found[result.name] = [{"error": without_values(str(error))}]
+            else:
+                found[result.name] = state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
+    away = not_in_findings()
+    return {
+        check: [{name: value for name, value in row.items() if name.lower() not in away} for row in rows]
+        for check, rows in found.items()
+    }
 
 
 def _write(build: Build, verdict: Verdict, now: datetime) -> None:

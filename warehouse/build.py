@@ -189,16 +189,21 @@ def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan |
             state.recover(database)
         if not request.full:  # a full build makes both files again
             catch_up(home)
-        planned = make_plan(home, request, now, report)
-    if planned:
-        made = Build(home, planned.build_id)
-        try:
-            for change in shape.check_plan(made):
-                report(change)
-        except BaseException:
-            shutil.rmtree(made.folder)
-            raise
+        with state.kept_open(home.state):
+            planned = make_plan(home, request, now, report)
+            if planned:
+                _check_plan(Build(home, planned.build_id), report)
     return planned
+
+
+def _check_plan(build: Build, report: Report) -> None:
+    """Report what the build changes in the state's tables. If the models do not fit them, remove the plan."""
+    try:
+        for change in shape.check_plan(build):
+            report(change)
+    except BaseException:
+        shutil.rmtree(build.folder)
+        raise
 
 
 def _transform(

@@ -52,9 +52,10 @@ def publish(build: Build) -> None:
 def publish_state(home: Home) -> None:
     """Publish the whole state: the first time, after a full build, and after a crash between apply and publish."""
     aside = _aside(home)
-    with state.connect(home.state) as connection:
-        applied.check_ledger(connection)
-    _copy(home.state, aside)
+    with state.kept_open(home.state):
+        with state.connect(home.state) as connection:
+            applied.check_ledger(connection)
+        _copy(home.state, aside)
     _name(home, aside)
 
 
@@ -238,8 +239,9 @@ def _name(home: Home, aside: Path) -> None:
     """Rename a file to the published name, and keep the last few states under their builds' ids."""
     kept = _kept(home)
     kept.mkdir(exist_ok=True)
-    (kept / f"{state.last_build(aside)}.duckdb").unlink(missing_ok=True)
-    (kept / f"{state.last_build(aside)}.duckdb").hardlink_to(aside)
+    mine = kept / f"{state.last_build(aside)}.duckdb"
+    mine.unlink(missing_ok=True)
+    mine.hardlink_to(aside)
     state.durable_rename(aside, home.published)
     for old in sorted(kept.iterdir())[:-KEPT_STATES]:
         old.unlink()

@@ -59,7 +59,7 @@ def test_a_finding_has_no_personal_column_and_no_value_of_an_error(
     result = Result(
         "is_odd", "test", status, "Conversion Error: Could not convert string 'c4n4ry' to INT32", 1, sql, "error"
     )
-    found = audit._from_dbt(build, result)
+    found = audit._from_dbt(result, audit._keep_rows(build, [result])["is_odd"])
     assert "c4n4ry" not in found.examples
     assert ('"order_id": "o1"' in found.examples) == (status == "fail")
     assert ("c4n4ry" in found.message) == (status == "fail")  # a failed check's message is the check's own
