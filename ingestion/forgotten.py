@@ -122,7 +122,8 @@ def list_stays(home: Home) -> AbstractContextManager[None]:
 
 
 def _lock(home: Home) -> Path:
-    return home.root / "people.lock"
+    # beside the list: machines that share the list by a link share the lock
+    return folder(home).resolve().parent / "people.lock"
 
 
 def orders(home: Home) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import duckdb
@@ -20,6 +20,9 @@ from ingestion import atomic, connections
 from ingestion.errors import Broken, Permanent, Transient
 from ingestion.home import LAKE, Home
 from ingestion.sql import literal
+
+if TYPE_CHECKING:
+    import psycopg
 
 S3 = "s3://"
 # Types that Parquet does not have, and the ones that they are kept as. No model declares one of the latter.
@@ -107,6 +110,23 @@ def attach(
     _attach(connection, lake, name, "read_only", f"snapshot_version {snapshot}")
 
 
+def files(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+    """List the files that lie where a lake has its own, also those of no snapshot. The connection is one to this lake."""
+    pattern = f"{read(path).files.rstrip('/')}/**"
+    return [one for (one,) in connection.execute(f"from glob({literal(pattern)}) order by all").fetchall()]
+
+
+def catalog(lake: Lake) -> "psycopg.Connection[tuple[Any, ...]]":
+    """Connect to the Postgres that has a lake's catalog, without transactions. One that does not answer is Transient."""
+    import psycopg  # 0.1 s that every command would pay
+
+    address = connections.find(lake.catalog, Home.from_environment())
+    try:
+        return psycopg.connect(address.url, autocommit=True)
+    except psycopg.Error:
+        raise _unanswered(address) from None
+
+
 def current_snapshot(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     """Return the snapshot of a lake that a connection sees under a name."""
     return int(connection.execute(f"select id from {name}.current_snapshot()").fetchall()[0][0])
@@ -179,13 +199,17 @@ def _told(lake: Lake, address: connections.Address) -> Iterator[None]:
                 todo="name the place that the other machines name, or another database for another lake",
             ) from None
         if "Unable to connect to Postgres" in said:
-            raise Transient(
-                "the catalog of the state's lake did not answer",
-                where=address.given_as,
-                todo=f"check {address.given_as} and that its server runs, and run the same command again",
-            ) from None
+            raise _unanswered(address) from None
         raise Permanent(
             f"the state's lake cannot be opened: {said.splitlines()[0]}",
             where=f"{lake.catalog}, {lake.files}",
             todo="`clearwell lake use CONNECTION FILES` creates a lake that does not exist yet",
         ) from None
+
+
+def _unanswered(address: connections.Address) -> Transient:
+    return Transient(
+        "the catalog of the state's lake did not answer",
+        where=address.given_as,
+        todo=f"check {address.given_as} and that its server runs, and run the same command again",
+    )

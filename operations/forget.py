@@ -6,6 +6,7 @@ The steps, each of which may be killed and is finished by the same command:
 2. Bronze: the files of each batch that has the person are rewritten; the records' number, order and identity stay.
 3. A decision about the receipt lands, and a build reads these batches again: the records are withdrawn.
 4. The state is copied into a new file, as a DuckDB file keeps deleted rows in freed blocks, and published; older published states go.
+   Of a lake, all tables are written anew, and older snapshots and their files are removed.
 5. Other files of the home are searched: texts are blanked, and databases of old builds and files in `broken/` are removed.
 6. Everything is searched once more. Then the receipt is written, and the order, the last file with the person in it, is deleted.
 """
@@ -38,9 +39,10 @@ from ingestion.sources import decisions
 from ingestion.sources.decisions import Target
 from ingestion.sql import identifier, literal
 from operations.decide import By
+from operations.lake_traces import search_lake
 from operations.traces import LONG, Traces, blank_file, blank_tables, search
 from warehouse import build as builds
-from warehouse import keyed_hashes, publish, state
+from warehouse import keyed_hashes, lake_renewal, publish, state
 from warehouse.apply import HISTORY
 from warehouse.build import Request
 
@@ -126,12 +128,6 @@ def preview(home: Home, person: Person) -> Outcome:
 def forget(home: Home, person: Person, by: By, report: Report, clock: Callable[[], datetime] | None = None) -> Outcome:
     """Forget a person; go on if that was interrupted. An id that no record has, and that was not forgotten, is Permanent."""
     _check_person(person)
-    if lake.is_lake(home.state):
-        raise Permanent(
-            "nobody can be forgotten while the state is in a lake: its older snapshots would keep the person",
-            where=str(home.lake),
-            todo="delete this file and the lake, and `clearwell build`: the state is then one file again",
-        )
     if publish.pinned(home):
         raise Permanent(
             "readers are shown an older state, which would keep the person",
@@ -532,21 +528,40 @@ def _renew(home: Home, order: Order, traces: Traces, report: Report) -> None:
     """Replace the state by a copy of its rows, publish it, and remove older published states."""
     with state.lock_build(home, report), state.lock(home, report):
         report("copying the state, and publishing it")
-        with state.writing(home.state) as connection:
-            blank_tables(connection, "ops", HISTORY, traces)
-        aside = home.root / "forgetting.duckdb"
-        state.drop(aside)
-        with state.connect(aside, read_only=False) as connection:
-            with attached(connection, home.state, "source"):
-                connection.execute(f'copy from database source to "{aside.stem}"')
-            connection.execute("checkpoint")
-        state.durable_rename(aside, home.state)
+        if lake.is_lake(home.state):
+            _renew_lake(home, order, traces)
+        else:
+            _renew_file(home, traces)
         publish.publish_state(home)
         newest = state.last_build(home.state)
         for path in publish.kept_states(home):
             if path.stem != newest:
                 _note(home, order, removed=str(path.relative_to(home.root)))
                 state.drop(path)
+
+
+def _renew_file(home: Home, traces: Traces) -> None:
+    with state.writing(home.state) as connection:
+        blank_tables(connection, "ops", HISTORY, traces)
+    aside = home.root / "forgetting.duckdb"
+    state.drop(aside)
+    with state.connect(aside, read_only=False) as connection:
+        with attached(connection, home.state, "source"):
+            connection.execute(f'copy from database source to "{aside.stem}"')
+        connection.execute("checkpoint")
+    state.durable_rename(aside, home.state)
+
+
+def _renew_lake(home: Home, order: Order, traces: Traces) -> None:
+    """Write the lake's tables anew if they, or older snapshots, have the person; else only what its catalog has deleted goes."""
+    if not any(search_lake(home.state, traces)):
+        lake_renewal.vacuum(home.state)
+        return
+    lake_renewal.renew(
+        home.state,
+        lambda connection: blank_tables(connection, "ops", HISTORY, traces),
+        lambda removed: _note(home, order, lake=asdict(removed)),
+    )
 
 
 # --- other files ---
@@ -596,11 +611,13 @@ def _texts(home: Home) -> Iterator[Path]:
 
 
 def _files(home: Home) -> Iterator[Path]:
-    """Yield every file of the home that is not a source's."""
+    """Yield every file of the home that is not a source's. Folders of the home itself may be links: machines share some."""
     sources = _sources(home)
-    for folder, names, files in os.walk(home.root):
-        names[:] = sorted(name for name in names if Path(folder, name) not in sources)
-        yield from (Path(folder, name) for name in sorted(files) if not Path(folder, name).is_symlink())
+    linked = sorted(path for path in home.root.glob("*") if path.is_symlink() and path.is_dir() and path not in sources)
+    for root in (home.root, *linked):
+        for folder, names, files in os.walk(root):
+            names[:] = sorted(name for name in names if Path(folder, name) not in sources)
+            yield from (Path(folder, name) for name in sorted(files) if not Path(folder, name).is_symlink())
 
 
 def _sources(home: Home) -> set[Path]:
@@ -611,12 +628,16 @@ def _search(home: Home, traces: Traces, spared: Iterable[Path] = ()) -> Iterator
     """Search the home, without `spared`, and then the landing folder.
 
     What appears meanwhile is searched as well: a compaction moves records into a file that was not there, and removes theirs.
+    If the state is in a lake, that is searched too.
     """
     searched: dict[Path, tuple[int, int]] = {}
     while new := {path: stamp for path, stamp in _stamps(home, set(spared)) if searched.get(path) != stamp}:
         searched |= new
         for path, where in search(new, traces):
             yield Place(traces.blank(str(path.relative_to(home.root))), where, is_source=False)
+    if lake.is_lake(home.state):
+        for place, where in search_lake(home.state, traces):
+            yield Place(traces.blank(place), where, is_source=False)
     delivered = (path for path in sorted(home.landing.rglob("*")) if path.is_file())
     for path, where in search(delivered, traces):
         yield Place(traces.blank(str(path)), where, is_source=True)
@@ -662,6 +683,7 @@ def _finish(home: Home, order: Order, places: tuple[Place, ...]) -> Outcome:
             for name, path in after.items()
             if path.exists()
         ],
+        **({"lake": _removed_of_lake(notes)} if lake.is_lake(home.state) else {}),
         "removed": sorted({note["removed"] for note in notes if "removed" in note}),
         "blanked": sorted({note["blanked"] for note in notes if "blanked" in note}),
         "still_in_sources": sorted(one.path for one in places),
@@ -673,6 +695,15 @@ def _finish(home: Home, order: Order, places: tuple[Place, ...]) -> Outcome:
     return Outcome(order.receipt, found, places, file)
 
 
+def _removed_of_lake(notes: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    of_lake = [note["lake"] for note in notes if "lake" in note]
+    return {name: sorted({one for note in of_lake for one in note[name]}) for name in ("snapshots", "files")}
+
+
 def _checksum(path: Path) -> str:
+    """Return the checksum of a file; of the file that names a lake, that of the names of its files, which are never used again."""
+    if lake.is_lake(path):
+        with state.connect(path) as connection:
+            return hashlib.sha256("\n".join(lake.files(connection, path)).encode()).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

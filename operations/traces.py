@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote, quote_plus
 
 import duckdb
@@ -191,7 +192,7 @@ def find(path: Path, traces: Traces) -> str:
     if path.suffix == _DATABASE:
         return _in_database(path, traces) or ("freed blocks" if traces.are_in(content) else "")
     if path.name.endswith((_PARQUET, f"{_PARQUET}.next")):
-        return _in_parquet(path, traces)
+        return find_in_parquet(path, traces)
     if content.startswith(_SQLITE):
         return _in_sqlite(path, traces) or ("freed pages" if traces.are_in(content) else "")
     if content.startswith(b"\x1f\x8b"):
@@ -228,9 +229,10 @@ def conditions(connection: duckdb.DuckDBPyConnection, traces: Traces) -> Iterato
         yield schema, table, " or ".join(f"({one})" for one in found)
 
 
-def _in_parquet(path: Path, traces: Traces) -> str:
+def find_in_parquet(place: Path | BinaryIO, traces: Traces) -> str:
+    """Return the column of a Parquet file that has a trace; empty if none has."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(place) as file:
             for batch in file.iter_batches(1 << 16):
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     if not pa.types.is_integer(column.type) and traces.are_in_column(name, column):

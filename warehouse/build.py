@@ -8,14 +8,16 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from ingestion import atomic, run_log
+import duckdb
+
+from ingestion import atomic, lake, run_log
 from ingestion.database import attached
-from ingestion.errors import Permanent, Transient
+from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
 from ingestion.run_log import Taken
-from warehouse import dbt, keyed_hashes, shape, spark, state
+from warehouse import dbt, keyed_hashes, lakehouse, shape, spark, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
 from warehouse.audit import audit as audit_build
@@ -168,8 +170,34 @@ def _logged(build: Build, stage: str, entering: Sequence[Taken] = ()) -> Iterato
     """Log a stage of a build, with the records that enter in it: those given, or those that the build's file has at the end."""
     at = datetime.fromisoformat(build.plan().planned_at)
     with run_log.logged(build.home, stage, at, build_id=build.build_id) as taken, stage_events(build, stage):
-        yield
+        with _over_its_snapshot(build, stage):
+            yield
         taken += entering or _entering(build)
+
+
+@contextmanager
+def _over_its_snapshot(build: Build, stage: str) -> Iterator[None]:
+    """Turn an error into Overtaken if the snapshot of the lake that the build reads is no longer the last one."""
+    try:
+        yield
+    except (Overtaken, Refused):
+        raise
+    except Exception as error:
+        if stage in ("transform", "audit") and (gone := _why_overtaken(build)):
+            raise gone from error
+        raise
+
+
+def _why_overtaken(build: Build) -> Overtaken | None:
+    if not lake.is_lake(build.home.state):
+        return None
+    try:
+        lakehouse.check_pinned(build.home.state, build.build_id, build.plan().base, build.pinned)
+    except Overtaken as error:
+        return error
+    except (duckdb.Error, ClearwellError):
+        pass  # what the build met first is what counts
+    return None
 
 
 def _entering(build: Build) -> list[Taken]:

@@ -100,6 +100,23 @@ def claim(connection: duckdb.DuckDBPyConnection, base: str, build_id: str) -> No
     connection.execute(f"call {_name(connection)}.set_commit_message('{_AUTHOR}', '{build_id}')")
 
 
+def hold_off(connection: duckdb.DuckDBPyConnection) -> None:
+    """In a transaction that is no build: name the last build in the snapshot, and let one of two fail, this or another machine's build."""
+    if last := _last(connection):
+        connection.execute(f"update {_SCHEMA}.{_TABLE} set build_id = $1", [last])
+        connection.execute(f"call {_name(connection)}.set_commit_message('{_AUTHOR}', '{last}')")
+
+
+def check_pinned(path: Path, build_id: str, base: str, pinned: Path) -> None:
+    """Raise Overtaken if a lake has changed since a build was planned over `base`, or no longer has the snapshot that was pinned."""
+    with state.connect(path) as connection:
+        if (now := _last(connection)) != base:
+            raise overtaken(build_id, now)
+        query = "select 1 from ducklake_snapshots($1) where snapshot_id = $2"
+        if not connection.execute(query, [_name(connection), lake.read(pinned).snapshot]).fetchall():
+            raise Overtaken(f"the snapshot of the lake that build {build_id} was planned over has been removed")
+
+
 def overtaken(build_id: str, by: str = "") -> Overtaken:
     """Return the error for a build whose state has changed since it was planned."""
     return Overtaken(

@@ -74,7 +74,7 @@ def _current(connection: duckdb.DuckDBPyConnection) -> str:
 
 def _compare(connection: duckdb.DuckDBPyConnection) -> None:
     """Compare what the new file holds with the old one: names, numbers of rows, and the sums of their hashes."""
-    old, new = (_content(connection, name) for name in ("old", _current(connection)))
+    old, new = (content(connection, name) for name in ("old", _current(connection)))
     if old != new:
         odd = sorted({name for name, _ in old.items() ^ new.items()})
         raise Permanent(
@@ -84,7 +84,8 @@ def _compare(connection: duckdb.DuckDBPyConnection) -> None:
         )
 
 
-def _content(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, object]:
+def content(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, object]:
+    """Return the number of rows of each table of a database, and the sum of their hashes; of a view, only that it is one."""
     listed = """
         select schema_name, table_name, false from duckdb_tables() where database_name = $1 and not internal
         union all

@@ -7,7 +7,7 @@ AWS_REGION, AWS_ENDPOINT_URL), a profile, or the machine's role. An object is re
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -82,6 +82,12 @@ def opened(place: str) -> Iterator[Any]:
     """Open an object to read parts of it."""
     with _told(place), _opened(place) as (file, _):
         yield file
+
+
+def delete(place: str) -> None:
+    """Delete an object, if it is there."""
+    with _told(place), suppress(FileNotFoundError):
+        _filesystem().delete_file(_path(place))
 
 
 @contextmanager

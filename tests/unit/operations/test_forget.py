@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from ingestion import bronze, compaction, forgotten, lake, sources
+from ingestion import bronze, compaction, forgotten, sources
 from ingestion.contract import read_contracts
 from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
@@ -316,10 +316,17 @@ def test_the_command_says_what_it_did(home: Home, monkeypatch: pytest.MonkeyPatc
     assert run(main, ["forget", "7", "--check", "--value", "ann.lee@shop.example"]).exit_code == 0
 
 
-def test_nobody_is_forgotten_while_the_state_is_in_a_lake(home: Home) -> None:
-    before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
-    lake.write(home.lake, lake.Lake("lakes", "/files"))
-    with pytest.raises(Permanent, match="older snapshots would keep the person"):
-        forget.forget(home, Person("7"), BY, silent)
-    home.lake.unlink()
-    assert {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()} == before
+def test_bronze_that_machines_share_by_a_link_is_searched(home: Home, tmp_path: Path) -> None:
+    other = Home(tmp_path / "other", tmp_path / "nothing")
+    other.root.mkdir()
+    other.bronze.symlink_to(home.bronze, target_is_directory=True)
+    there, linked = ({one.path for one in forget.check(one, Person("7"))} for one in (home, other))
+    assert linked and linked == {one for one in there if one.startswith("bronze/")}
+
+
+def test_machines_that_share_the_list_of_people_share_its_lock(home: Home, tmp_path: Path) -> None:
+    other = Home(tmp_path / "other", tmp_path / "nothing")
+    other.root.mkdir()
+    assert forgotten._lock(home) == home.root / "people.lock" != forgotten._lock(other)
+    forgotten.folder(other).symlink_to(forgotten.folder(home), target_is_directory=True)
+    assert forgotten._lock(other) == forgotten._lock(home)
