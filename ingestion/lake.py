@@ -5,28 +5,28 @@ of a connection, and never written to a file.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import duckdb
 
 from ingestion import atomic, connections
 from ingestion.errors import Broken, Permanent, Transient
 from ingestion.home import LAKE, Home
+from ingestion.s3_store import Store, from_environment, is_s3
 from ingestion.sql import literal
 
 if TYPE_CHECKING:
     import psycopg
 
-S3 = "s3://"
 # Types that Parquet does not have, and the ones that they are kept as. No model declares one of the latter.
 KEPT_AS = {"HUGEINT": "DECIMAL(38,0)"}
+# Where DuckDB looks for keys of S3 that no variable has: profiles, also of a role, and the roles of a pod and of a machine.
+_CHAIN = "config;process;sso;web_identity;instance"
 # What a session that people type SQL in turns off, and a lake needs until it is attached.
 _ACCESS = "enable_external_access"
 _INSTALL = "install it: `make lake`, or pip install 'clearwell[lake]'"
@@ -42,7 +42,7 @@ class Lake:
 
     @property
     def is_in_s3(self) -> bool:
-        return self.files.startswith(S3)
+        return is_s3(self.files)
 
 
 def is_lake(path: Path) -> bool:
@@ -141,10 +141,10 @@ def is_connected(connection: duckdb.DuckDBPyConnection) -> bool:
 def _attach(connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, *options: str) -> None:
     address = connections.find(lake.catalog, Home.from_environment())
     with _told(lake, address):
-        for extension in ("ducklake", "postgres_scanner", *(["httpfs"] if lake.is_in_s3 else [])):
+        for extension in ("ducklake", "postgres_scanner", *(["httpfs", "aws"] if lake.is_in_s3 else [])):
             connection.execute(f"load {literal(_extension(extension))}")
         if lake.is_in_s3:
-            connection.execute(_s3_secret(os.environ))
+            connection.execute(_s3_secret(from_environment()))
         connection.execute(
             f"attach {literal(f'ducklake:postgres:{address.url}')} as {name}"
             + (f" ({', '.join(options)})" if options else "")
@@ -164,24 +164,18 @@ def _extension(name: str) -> str:
     return str(file)
 
 
-def _s3_secret(env: Mapping[str, str]) -> str:
-    """Return the statement that gives DuckDB the usual variables of S3. Without a key, that is Permanent."""
-    given = {
-        "key_id": env.get("AWS_ACCESS_KEY_ID"),
-        "secret": env.get("AWS_SECRET_ACCESS_KEY"),
-        "session_token": env.get("AWS_SESSION_TOKEN"),
-        "region": env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION"),
-    }
-    if not given["key_id"] or not given["secret"]:
-        raise Permanent(
-            "the lake's files are in S3, but there is no key for it",
-            where="AWS_ACCESS_KEY_ID",
-            todo="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: a lake reads no profile and no role",
-        )
-    parts = [f"{name} {literal(value)}" for name, value in given.items() if value]
-    endpoint = urlsplit(env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or "")
-    if endpoint.netloc:
-        parts += [f"endpoint {literal(endpoint.netloc)}", "url_style 'path'", f"use_ssl {endpoint.scheme == 'https'}"]
+def _s3_secret(store: Store) -> str:
+    """Return the statement that tells DuckDB what the variables of S3 say. Without a key, it looks for a profile or a role."""
+    if store.key_id and store.secret:
+        keys = {"key_id": store.key_id, "secret": store.secret, "session_token": store.session_token}
+        parts = [f"{name} {literal(value)}" for name, value in keys.items() if value]
+    else:
+        # "auto" asks for the keys of a role again before they expire
+        parts = ["provider credential_chain", f"chain {literal(_CHAIN)}", "refresh auto"]
+        parts += [f"profile {literal(store.profile)}"] if store.profile else []
+    parts += [f"region {literal(store.region)}"] if store.region else []
+    if store.endpoint:
+        parts += [f"endpoint {literal(store.endpoint)}", "url_style 'path'", f"use_ssl {store.scheme == 'https'}"]
     return f"create or replace secret lake (type s3, {', '.join(parts)})"
 
 
@@ -197,6 +191,12 @@ def _told(lake: Lake, address: connections.Address) -> Iterator[None]:
                 "the lake of this catalog has its files elsewhere",
                 where=lake.files,
                 todo="name the place that the other machines name, or another database for another lake",
+            ) from None
+        if "Secret Validation Failure" in said:
+            raise Permanent(
+                "the lake's files are in S3, but there is no key for it, no profile and no role",
+                where="AWS_ACCESS_KEY_ID",
+                todo="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role",
             ) from None
         if "Unable to connect to Postgres" in said:
             raise _unanswered(address) from None

@@ -10,7 +10,8 @@ from ingestion import lake
 from ingestion.addresses import is_address
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.lake import S3, Lake
+from ingestion.lake import Lake
+from ingestion.s3_store import SCHEME, is_s3
 from warehouse import state
 
 # Each build changes this one row, so that of two that commit at once the lake refuses one: it would merge changes of other rows.
@@ -39,9 +40,11 @@ def use(home: Home, catalog: str, files: str) -> Lake:
 
     `catalog` names a connection; `files` is a folder or an address of S3.
     """
-    if is_address(files) and not files.startswith(S3):
-        raise Permanent("the files of a lake are in a folder or in S3", todo=f"name a folder, or {S3}bucket/prefix")
-    wanted = Lake(catalog, files if files.startswith(S3) else str(Path(files).expanduser().absolute()))
+    if is_address(files) and not is_s3(files):
+        raise Permanent("the files of a lake are in a folder or in S3", todo=f"name a folder, or {SCHEME}bucket/prefix")
+    # DuckDB knows the scheme in lower case only
+    place = f"{SCHEME}{files[len(SCHEME) :]}" if is_s3(files) else str(Path(files).expanduser().absolute())
+    wanted = Lake(catalog, place)
     with state.lock(home):
         if home.lake.exists() and (there := lake.read(home.lake)) != wanted:
             raise Permanent(

@@ -4,7 +4,6 @@ Credentials, region and endpoint come from the usual variables (AWS_ACCESS_KEY_I
 AWS_REGION, AWS_ENDPOINT_URL), a profile, or the machine's role. An object is read whole, as it was at one moment, or not at all.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,14 +11,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyarrow import ArrowException, fs
 
 from ingestion.addresses import shown
 from ingestion.errors import ClearwellError, Permanent, Transient
+from ingestion.s3_store import SCHEME, Store, from_environment, is_s3
 
-SCHEME = "s3://"
+__all__ = ["SCHEME", "copy", "delete", "entries", "is_s3", "look", "opened", "read"]
+
 _PIECE_BYTES = 32 << 20
 _CONNECT_SECONDS, _SILENT_SECONDS, _TRIES = 10, 60, 3
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+")
@@ -33,11 +33,6 @@ _HELP = {
     "EXPIRED_TOKEN": _KEYS,
     "NO_SUCH_BUCKET": "check the bucket's name, AWS_REGION and AWS_ENDPOINT_URL",
 }
-
-
-def is_s3(place: str) -> bool:
-    """Say whether a place is an object, or a pattern of objects, of S3."""
-    return place.lower().startswith(SCHEME)
 
 
 def entries(folder: str) -> Iterator[fs.FileInfo]:
@@ -109,19 +104,16 @@ def _version(file: Any) -> tuple[object, ...]:
 
 
 def _filesystem() -> fs.FileSystem:
-    variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID")
-    secrets = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
-    return _connected(tuple(os.environ.get(name, "") for name in (*variables, *secrets)))
+    return _connected(from_environment())
 
 
 @lru_cache(1)
-def _connected(settings: tuple[str, ...]) -> fs.FileSystem:
-    """Return a connection for what the variables say; another one as soon as they change."""
-    address = urlsplit(settings[0] or settings[1])
+def _connected(store: Store) -> fs.FileSystem:
+    """Return a connection for what the variables say; another one as soon as they change. It looks for keys itself."""
     return fs.S3FileSystem(
-        endpoint_override=address.netloc or None,
-        scheme=address.scheme or "https",
-        region=settings[2] or settings[3] or None,
+        endpoint_override=store.endpoint or None,
+        scheme=store.scheme,
+        region=store.region or None,
         connect_timeout=_CONNECT_SECONDS,
         request_timeout=_SILENT_SECONDS,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_TRIES),

@@ -12,6 +12,7 @@ from ingestion.contract import PROJECT
 from ingestion.errors import Broken, ClearwellError, Permanent, Transient
 from ingestion.home import Home
 from ingestion.lake import Lake
+from ingestion.s3_store import from_environment
 
 LAKE = Lake("lakes", "/files")
 
@@ -61,6 +62,7 @@ def test_without_the_extensions_it_says_how_to_install_them(tmp_path: Path, monk
     [
         ('Unable to connect to Postgres at "{url}": refused', Transient, "its server runs"),
         ('DATA_PATH parameter "/a/" does not match existing data path', Permanent, "the place that the other machines"),
+        ("Secret Validation Failure: during `create`", Permanent, "AWS_PROFILE, or give the machine a role"),
         ("something about {url}\nand more", Permanent, "clearwell lake use"),
     ],
 )
@@ -71,16 +73,22 @@ def test_errors_do_not_repeat_the_address(said: str, kind: type[ClearwellError],
     assert "secret" not in str(caught.value) and caught.value.__suppress_context__
 
 
+def secret(**env: str) -> str:
+    return lake._s3_secret(from_environment(env))
+
+
 def test_the_keys_of_s3_are_the_usual_variables() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "it's", "AWS_SECRET_ACCESS_KEY": "b"}
-    assert lake._s3_secret(keys) == "create or replace secret lake (type s3, key_id 'it''s', secret 'b')"
-    near = {**keys, "AWS_REGION": "eu", "AWS_SESSION_TOKEN": "t", "AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}
-    assert lake._s3_secret(near).endswith(
-        "session_token 't', region 'eu', endpoint '127.0.0.1:9000', url_style 'path', use_ssl False)"
-    )
-    assert "use_ssl True" in lake._s3_secret({**keys, "AWS_ENDPOINT_URL_S3": "https://store"})
-    with pytest.raises(Permanent, match="AWS_SECRET_ACCESS_KEY"):
-        lake._s3_secret({"AWS_PROFILE": "me"})
+    assert secret(**keys) == "create or replace secret lake (type s3, key_id 'it''s', secret 'b')"
+    near = secret(**keys, AWS_REGION="eu", AWS_SESSION_TOKEN="t", AWS_ENDPOINT_URL="http://127.0.0.1:9000")
+    assert near.endswith("session_token 't', region 'eu', endpoint '127.0.0.1:9000', url_style 'path', use_ssl False)")
+    assert "use_ssl True" in secret(**keys, AWS_ENDPOINT_URL_S3="https://store")
+
+
+def test_without_a_key_a_profile_or_a_role_is_looked_for() -> None:
+    for given in ({}, {"AWS_ACCESS_KEY_ID": "without its secret"}):
+        assert "provider credential_chain" in secret(**given) and "key_id" not in secret(**given)
+    assert secret(AWS_PROFILE="it's me", AWS_REGION="eu").endswith("refresh auto, profile 'it''s me', region 'eu')")
 
 
 def test_no_column_has_a_type_that_a_lake_keeps_another_as() -> None:
