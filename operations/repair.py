@@ -1,14 +1,17 @@
 """Repair damaged files: move each aside, and make it again from sound ones.
 
 A batch comes from its manifest's copy beside the builds, or from its source; the state from bronze; the published file
-from the state.
+from the state. The files of a lake stay where they are: its tables are replaced in a new snapshot.
 """
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import duckdb
 
 from ingestion import bronze, compaction, faults, sources
 from ingestion.aside import put_back, set_aside
@@ -23,7 +26,7 @@ from ingestion.sources import counts, decisions
 from ingestion.sources.decisions import Decision, Target
 from ingestion.window import Window
 from operations.damage import Damage, is_still
-from warehouse import plan, publish, state
+from warehouse import lake_renewal, lakehouse, plan, publish, state
 from warehouse.apply import copy_tables
 from warehouse.build import Request, build
 
@@ -31,7 +34,7 @@ WAYS = {
     "pin": "set aside; readers keep the pinned state until `clearwell builds unpin`",
     "build": "set aside; no data is lost with it",
     "batch": "its manifest restored from a build's copy; else set aside, and its window landed again",
-    "state": "set aside, and built again from bronze",
+    "state": "set aside, and built again from bronze; in a lake, its tables are replaced",
     "published": "set aside, and published again from the state",
     "kept": "set aside",
 }
@@ -69,7 +72,7 @@ def _repair_one(home: Home, one: Damage, asides: Sequence[Path], now: datetime, 
     if one.ref:
         return _Batch(home, one.ref, one.what, now, report).repair()
     if one.kind == "state" and is_lake(one.path):
-        return f"the state's lake is damaged: {one.what}. Restore its files or its catalog; or delete {one.path}, and use a new lake"
+        return _build_lake(home, one, now, report)
     if one.kind == "state":
         return _build_state(home, asides[0], now, report)
     if one.kind == "published":
@@ -114,11 +117,42 @@ class _Elsewhere(Home):
 
 def _build_state(home: Home, aside: Path, now: datetime, report: Report) -> str:
     """Build and publish a new state from the batches of the old one, if a file still lists them, else from all batches."""
+    with _built_elsewhere(home, aside, now, report) as built:
+        if built:
+            state.durable_rename(built, home.state)
+        publish.catch_up(home)
+    return ""
+
+
+def _build_lake(home: Home, one: Damage, now: datetime, report: Report) -> str:
+    """Build a new state in a file, and put its tables in the place of the lake's. Builds that the lake had stay, as far as it has them."""
+    try:
+        base = lakehouse.last(home.state)
+    except (ClearwellError, duckdb.Error):
+        return (
+            f"the state's lake is damaged: {one.what}; and its catalog does not say which build is the last. "
+            f"Next: restore the catalog's database and the files from a backup; or rm {one.path}, "
+            "clearwell lake use CONNECTION FILES with an empty database and an empty place, and clearwell build"
+        )
+    with _built_elsewhere(home, home.state, now, report) as built:
+        if not built:
+            return f"the state's lake is damaged: {one.what}; and bronze has no batches to build it from. Next: restore bronze from a backup"
+        lake_renewal.replace_all(home.state, built, base)
+        publish.catch_up(home)
+    return ""
+
+
+@contextmanager
+def _built_elsewhere(home: Home, had: Path, now: datetime, report: Report) -> Iterator[Path | None]:
+    """Build everything into another file and yield it with the state locked; None if there is nothing to build from.
+
+    `had` is the state that is damaged.
+    """
     elsewhere = _Elsewhere(home.root / "repair", home.landing, home.shop_url)
     shutil.rmtree(elsewhere.root, ignore_errors=True)
     elsewhere.root.mkdir()
     has_memory = any(
-        _remember(elsewhere, path) for path in (aside, home.published, *sorted(publish.kept_states(home))[::-1])
+        _remember(elsewhere, path) for path in (had, home.published, *sorted(publish.kept_states(home))[::-1])
     )
     reason = "repair: the state was damaged"
     outcome = build(elsewhere, Request(full=True, reason=reason, taken_only=has_memory), now, report)
@@ -126,10 +160,8 @@ def _build_state(home: Home, aside: Path, now: datetime, report: Report) -> str:
         if outcome.plan:
             home.builds.mkdir(exist_ok=True)
             (elsewhere.builds / outcome.plan.build_id).rename(home.builds / outcome.plan.build_id)
-            state.durable_rename(elsewhere.state, home.state)
-        publish.catch_up(home)
+        yield elsewhere.state if outcome.plan else None
     shutil.rmtree(elsewhere.root)
-    return ""
 
 
 def _remember(home: Home, path: Path) -> bool:

@@ -3,7 +3,7 @@
 A snapshot that is deleted cannot be asked any more. Builds that other machines planned over one of them are out of date.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,11 @@ from pathlib import Path
 import duckdb
 
 from ingestion import lake
+from ingestion.database import attached
 from ingestion.errors import Permanent, Transient
 from ingestion.sources import s3
 from ingestion.sql import identifier, literal
-from warehouse import comments, lakehouse, rewrite, shape, state
+from warehouse import comments, complete_views, lakehouse, rewrite, shape, state
 
 _TRIES = 10
 _LOCK_SECONDS = 60
@@ -50,6 +51,34 @@ def renew(path: Path, change: Change, note: Callable[[Removed], None]) -> None:
         connection.execute(f"call ducklake_cleanup_old_files({literal(name)}, cleanup_all => true)")
         _remove(strays)
     vacuum(path)
+
+
+def replace_all(path: Path, source: Path, base: str) -> None:
+    """Replace all of a lake by the state in a file, in one snapshot of that state's last build. The lake's own tables are not read.
+
+    Overtaken if `base` is not the last build of the lake.
+    """
+    build_id = state.last_build(source)
+    with (
+        state.writing(path) as connection,
+        attached(connection, source, "source"),
+        _transaction(connection, build_id),
+    ):
+        lakehouse.claim(connection, base, build_id)
+        had, has = shape.read(connection), shape.read(connection, "source")
+        for table, columns in had.items():
+            if not columns or not has.get(table):
+                connection.execute(f"drop {'table' if columns else 'view'} {_written(table)}")
+        for schema in sorted({schema for schema, _ in has}):
+            connection.execute(f"create schema if not exists {schema}")
+        for table, columns in has.items():
+            if columns:
+                connection.execute(f"create or replace table {_written(table)} as {_kept(table, columns)}")
+        for schema, view, said in connection.execute(_VIEWS).fetchall():
+            if (schema, view) in has:
+                connection.execute(said)
+        comments.write(connection, comments.read(connection, "source"))
+        complete_views.write(connection)
 
 
 def vacuum(path: Path) -> None:
@@ -127,5 +156,20 @@ def _remove(places: Iterable[str]) -> None:
             Path(place).unlink(missing_ok=True)
 
 
-def _written(table: tuple[str, str]) -> str:
+def _written(table: shape.Name) -> str:
     return ".".join(map(identifier, table))
+
+
+def _kept(table: shape.Name, columns: Mapping[str, str]) -> str:
+    """Return the query of a table's rows in the types that a lake keeps them in."""
+    kept = ", ".join(
+        f"cast({identifier(name)} as {lake.KEPT_AS[kind]}) as {identifier(name)}"
+        for name, kind in columns.items()
+        if kind in lake.KEPT_AS
+    )
+    return f"select *{f' replace ({kept})' if kept else ''} from source.{_written(table)}"
+
+
+_VIEWS = """
+    select schema_name, view_name, sql from duckdb_views() where database_name = 'source' and not internal order by all
+"""

@@ -85,8 +85,8 @@ def find(path: Path, build_id: str) -> int:
 def pin(path: Path, base: str, build_id: str, pinned: Path) -> None:
     """Write the file that names the lake of the state as it is after the build `base`. Overtaken if that is not the last any more."""
     with state.connect(path) as connection:
-        if (last := _last(connection)) != base:
-            raise overtaken(build_id, last)
+        if (now := _last(connection)) != base:
+            raise overtaken(build_id, now)
         snapshot = lake.current_snapshot(connection, _name(connection))
     lake.write(pinned, replace(lake.read(path), snapshot=snapshot))
 
@@ -108,6 +108,12 @@ def hold_off(connection: duckdb.DuckDBPyConnection) -> None:
     if last := _last(connection):
         connection.execute(f"update {_SCHEMA}.{_TABLE} set build_id = $1", [last])
         connection.execute(f"call {_name(connection)}.set_commit_message('{_AUTHOR}', '{last}')")
+
+
+def last(path: Path) -> str:
+    """Return the build that was committed last to a lake; empty if none was. No table of the state is read."""
+    with state.connect(path) as connection:
+        return _last(connection)
 
 
 def check_pinned(path: Path, build_id: str, base: str, pinned: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from ingestion import bronze, lake
 from ingestion.bronze import BatchRef
+from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import silent
 from ingestion.manifest import Manifest
@@ -274,8 +275,23 @@ def test_damage_is_repaired_in_the_order_in_which_things_are_made(home: Home, mo
     assert order == ["pin", "build", "d1", "b1", "state", "published", "kept"]
 
 
-def test_a_damaged_lake_is_left_where_it_is_and_told(home: Home) -> None:
+def test_a_lake_whose_catalog_is_damaged_is_left_where_it_is_and_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> str:
+        raise Permanent("no catalog")
+
+    monkeypatch.setattr(repair.lakehouse, "last", fail)
     lake.write(home.lake, lake.Lake("lakes", "/files"))
-    assert repair._clear_state(home, [Damage("state", home.state, "a file is gone")]) == []
+    one = Damage("state", home.state, "a file is gone")
+    assert repair._clear_state(home, [one]) == []
+    told = repair._repair_one(home, one, [], HOUR, silent)
+    assert "a file is gone" in told and f"rm {home.lake}" in told and home.lake.exists()
+
+
+def test_a_lake_without_batches_to_build_it_from_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair.lakehouse, "last", lambda _: "b1")
+    monkeypatch.setattr(repair, "_remember", lambda *_: False)
+    lake.write(home.lake, lake.Lake("lakes", "/files"))
     told = repair._repair_one(home, Damage("state", home.state, "a file is gone"), [], HOUR, silent)
-    assert "a file is gone" in told and str(home.lake) in told and home.lake.exists()
+    assert "restore bronze" in told and not (home.root / "repair").exists()
