@@ -19,14 +19,16 @@ orders as (
         and order_id not in (select order_id from {{ ref('plan_orders') }})
 ),
 
+-- with `filter`, DuckDB counts each row's frame from its beginning
 earlier as (
     select
         {{ own }},
-        count(*) filter (where is_counted and is_an_order is not false) over before_it as earlier_orders,
+        count(case when is_counted and is_an_order is not false then 1 end) over before_it as earlier_orders,
         coalesce(sum(order_amount_usd) over before_it, 0) as lifetime_spend_usd,
-        count(*) filter (where is_usd_missing) over before_it as earlier_orders_without_usd,
+        count(case when is_usd_missing then 1 end) over before_it as earlier_orders_without_usd,
         max(ordered_usd) over before_it as largest_earlier_usd,
-        count(*) filter (where is_an_order is not false) over before_it - count(*) filter (where is_an_order is not false) over a_day_before as orders_last_day
+        count(case when is_an_order is not false then 1 end) over before_it
+        - count(case when is_an_order is not false then 1 end) over a_day_before as orders_last_day
     from orders
     where customer_id is not null
     window
