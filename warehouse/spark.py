@@ -22,7 +22,7 @@ from ingestion.database import attached
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.land import Report
 from ingestion.sql import literal
-from warehouse import dbt, spark_session, state
+from warehouse import dbt, java, spark_session, state
 from warehouse.applied import is_on
 from warehouse.dbt import Result, replaced_by
 from warehouse.engines import DUCKDB, SPARK
@@ -372,7 +372,7 @@ def _environment(build: Build) -> dict[str, str]:
     server, temporary = os.environ.get(SERVER), made_in(build) / "temporary"
     return {
         **os.environ,
-        **({"SPARK_REMOTE": server} if server else {}),
+        **({"SPARK_REMOTE": server} if server else java.settings(python().parent.parent, temporary / "java")),
         "CLEARWELL_HOME": str(build.home.root),
         "CLEARWELL_SPARK_TABLES": str(_tables(build)),
         # a killed process leaves its temporary files, which go with the build

@@ -15,7 +15,7 @@ from ingestion.home import Home
 from operations import hashes
 from tests.pipeline.delivery import LINE, ORDER, land_lines, land_rows
 from tests.pipeline.test_any_order import make_shop
-from warehouse import spark
+from warehouse import java, spark
 from warehouse.build import Request, build
 from warehouse.engines import SPARK
 
@@ -41,6 +41,7 @@ def server(tmp_path: Path) -> Iterator[str]:
             ],
             env={
                 **os.environ,
+                **java.settings(spark.python().parent.parent, tmp_path / "java"),
                 "SPARK_LOCAL_DIRS": str(tmp_path),
                 "SPARK_LOG_DIR": str(tmp_path),
                 "TMPDIR": str(tmp_path),

@@ -17,7 +17,7 @@ import yaml
 from ingestion.contract import PROJECT
 from tests.unit.macros.dbt_like import project_of
 from tests.unit.macros.parsing import LANDED, contract_with, lines, parsed
-from warehouse import spark
+from warehouse import java, spark
 
 pytestmark = pytest.mark.spark
 
@@ -110,7 +110,12 @@ class Asked:
         settings = {name: value for name, value in profile["server_side_parameters"].items() if "{{" not in value}
         self.process = subprocess.Popen(
             [str(spark.python()), str(Path(__file__).with_name("asking.py")), json.dumps(settings)],
-            env={**os.environ, "SPARK_LOCAL_DIRS": str(folder), "TMPDIR": str(folder)},
+            env={
+                **os.environ,
+                **java.settings(spark.python().parent.parent, folder / "java"),
+                "SPARK_LOCAL_DIRS": str(folder),
+                "TMPDIR": str(folder),
+            },
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
