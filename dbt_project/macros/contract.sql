@@ -82,9 +82,10 @@
     {% endfor %}
     {% if not own %}{{ return('') }}{% endif %}
     {% set lines = contract(dataset).meta.format == 'json_lines' %}
-    {% set content = 'rtrim(bronze_row.raw, chr(10))' if lines else texts | join(', ') %}
+    {% set content = trimmed_behind('bronze_row.raw', 'chr(10)') if lines else texts | join(', ') %}
     {% set among = 'batch_id, bronze_row.file' if lines else 'batch_id' %}
-    {% set hash = "md5(cast(to_json([" ~ content ~ ", cast(row_number() over (partition by " ~ among ~ ", " ~ content ~ " order by record_no) as varchar)]) as varchar))" %}
+    {% set number = "cast(row_number() over (partition by " ~ among ~ ", " ~ content ~ " order by record_no) as " ~ sql_type('varchar') ~ ")" %}
+    {% set hash = "md5(" ~ to_json_text(list_of([content, number])) ~ ")" %}
     {{ return(hash if own[0] == 'varchar' else number_of_hash(hash)) }}
 {% endmacro %}
 

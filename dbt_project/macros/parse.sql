@@ -62,22 +62,22 @@
         {%- elif format in units -%}
             {#- a count since 1970; further decimals than microseconds are refused -#}
             {%- set digits, unit = 18 - units[format], 10 ** units[format] -%}
-            {%- set whole = "make_timestamp(try_cast(" ~ text ~ " as bigint) * " ~ unit ~ ")" -%}
-            {%- set part = "make_timestamp(cast(round(try_cast(" ~ text ~ " as decimal(38, 6)) * " ~ unit ~ ") as bigint))" -%}
-            {%- set at = "case when regexp_full_match(" ~ text ~ ", '-?\\d{1," ~ digits ~ "}') then " ~ whole
-                ~ " when regexp_full_match(" ~ text ~ ", '-?\\d{1," ~ digits ~ "}\\.\\d{1," ~ ([units[format], 1] | max) ~ "}') then " ~ part ~ " end" -%}
+            {%- set whole = time_of_microseconds("try_cast(" ~ text ~ " as bigint) * " ~ unit) -%}
+            {%- set part = time_of_microseconds("cast(round(" ~ decimal_times(text, unit) ~ ") as bigint)") -%}
+            {%- set at = "case when " ~ regexp_full_match(text, "'-?\\d{1," ~ digits ~ "}'") ~ " then " ~ whole
+                ~ " when " ~ regexp_full_match(text, "'-?\\d{1," ~ digits ~ "}\\.\\d{1," ~ ([units[format], 1] | max) ~ "}'") ~ " then " ~ part ~ " end" -%}
             {%- do times.append('cast(' ~ at ~ ' as date)' if data_type == 'date' else at) -%}
         {%- elif format == 'excel' -%}
             {#- days since 30 December 1899, to the millisecond; before March 1900 spreadsheets count a day that never was -#}
             {%- set milliseconds = "cast(round(try_cast(" ~ text ~ " as decimal(24, 16)) * cast(86400000 as decimal(8, 0))) as bigint)" -%}
-            {%- set at = "make_timestamp((" ~ milliseconds ~ " - 2209161600000) * 1000)" -%}
+            {%- set at = time_of_microseconds("(" ~ milliseconds ~ " - 2209161600000) * 1000") -%}
             {%- set at = in_utc(at, zone) if zone != 'UTC' else at -%}
-            {%- set fits = "case when regexp_full_match(" ~ text ~ ", '\\d{2,7}(\\.\\d{1,16})?') and " ~ milliseconds ~ " between 5270400000 and 255611462399999 then " ~ at ~ " end" -%}
+            {%- set fits = "case when " ~ regexp_full_match(text, "'\\d{2,7}(\\.\\d{1,16})?'") ~ " and " ~ milliseconds ~ " between 5270400000 and 255611462399999 then " ~ at ~ " end" -%}
             {%- do times.append('cast(' ~ fits ~ ' as date)' if data_type == 'date' else fits) -%}
         {%- else -%}
-            {%- set at = "try_strptime(" ~ text ~ ", " ~ literal(format) ~ ")" -%}
-            {%- set at = at ~ " at time zone 'UTC'" if '%z' in format else in_utc(at, zone) if zone != 'UTC' else at -%}
-            {%- set fits = "case when regexp_full_match(" ~ text ~ ", " ~ literal(pattern_of(format)) ~ ") then " ~ at ~ " end" -%}
+            {%- set at = time_by_format(text, format) -%}
+            {%- set at = in_utc_of(at) if '%z' in format else in_utc(at, zone) if zone != 'UTC' else at -%}
+            {%- set fits = "case when " ~ regexp_full_match(text, literal(pattern_of(format))) ~ " then " ~ at ~ " end" -%}
             {%- do times.append('cast(' ~ fits ~ ' as date)' if data_type == 'date' else fits) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -109,7 +109,7 @@
     {%- set found = namespace(sql=text) -%}
     {%- set has_signs = meta.get('symbol') or meta.get('percent') or meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
     {#- where the signs of numbers are said, blanks around a number do not count: SAP writes one where a minus would be -#}
-    {%- set signed = with_minus("trim(" ~ text ~ ", '" ~ blanks() ~ "')", meta) if has_signs else text -%}
+    {%- set signed = with_minus(trimmed(text, "'" ~ blanks() ~ "'"), meta) if has_signs else text -%}
     {%- set found.sql = number_in(signed, meta) if meta.get('symbol') or meta.get('percent') else signed -%}
     {%- set number = found.sql -%}
     {%- if meta.get('thousands') or meta.get('decimal', '.') == ',' -%}
@@ -120,9 +120,9 @@
         {%- set bare = "translate(" ~ number ~ ", " ~ literal(thousands) ~ ", '')" if thousands else number -%}
         {%- set plain = "replace(" ~ bare ~ ", " ~ literal(meta.get('decimal', '.')) ~ ", '.')" -%}
         {#- where the signs of numbers are said, the minus may be behind them, as SAP writes it -#}
-        {%- set found.sql = "case when regexp_full_match(" ~ number ~ ", " ~ literal('[+-]?' ~ digits) ~ ") then " ~ plain
-            ~ " when regexp_full_match(" ~ number ~ ", " ~ literal(digits ~ '-') ~ ") then '-' || rtrim(" ~ plain ~ ", '-')"
-            ~ " when regexp_full_match(" ~ number ~ ", '[+-]?[0-9.,]+-?') then '?' || " ~ text ~ " else " ~ number ~ " end" -%}
+        {%- set found.sql = "case when " ~ regexp_full_match(number, literal('[+-]?' ~ digits)) ~ " then " ~ plain
+            ~ " when " ~ regexp_full_match(number, literal(digits ~ '-')) ~ " then '-' || " ~ trimmed_behind(plain, "'-'")
+            ~ " when " ~ regexp_full_match(number, "'[+-]?[0-9.,]+-?'") ~ " then '?' || " ~ text ~ " else " ~ number ~ " end" -%}
     {%- endif -%}
     {%- if meta.get('percent') -%}{%- set found.sql = as_share(signed, found.sql) -%}{%- endif -%}
     {%- if meta.get('values') -%}
@@ -133,8 +133,7 @@
             {%- for one in as_list(texts) -%}
                 {%- set pattern = one[1:-1] if one | length > 2 and one[0] == '/' and one[-1] == '/' -%}
                 {%- if pattern and has_groups -%}
-                    {%- do whens.append("when " ~ regexp_full_match(text, literal(pattern)) ~ " then regexp_replace("
-                        ~ text ~ ", " ~ literal('^(?:' ~ pattern ~ ')$') ~ ", " ~ literal(as_text(value)) ~ ")") -%}
+                    {%- do whens.append("when " ~ regexp_full_match(text, literal(pattern)) ~ " then " ~ made_of_parts(text, '(?:' ~ pattern ~ ')', as_text(value))) -%}
                 {%- elif pattern -%}
                     {%- do tests.append(regexp_full_match(text, literal(pattern))) -%}
                 {%- else -%}
@@ -156,7 +155,7 @@
 {% macro with_minus(text, meta) -%}
     {%- set signs = symbols_of(meta) + (['%'] if meta.get('percent') else []) -%}
     {%- set sign, blank = '(?:' ~ signs | join('|') ~ ')?', '[' ~ blanks() ~ ']?' -%}
-    regexp_replace({{ text }}, {{ literal('^(' ~ sign ~ blank ~ ')\\((' ~ sign ~ blank ~ digits_and_marks() ~ blank ~ sign ~ ')\\)(' ~ blank ~ sign ~ ')$') }}, '-\1\2\3')
+    {{ made_of_parts(text, '(' ~ sign ~ blank ~ ')\\((' ~ sign ~ blank ~ digits_and_marks() ~ blank ~ sign ~ ')\\)(' ~ blank ~ sign ~ ')', '-\\1\\2\\3') }}
 {%- endmacro %}
 
 {# What is a blank beside a number or between its digits: spreadsheets write those that do not break. #}
@@ -185,20 +184,9 @@
     {%- set digits, blank = digits_and_marks(), '[' ~ blanks() ~ ']?' -%}
     {%- set bare = text -%}
     {%- if signs -%}
-        {%- set bare = "regexp_replace(" ~ bare ~ ", " ~ literal('^([+-]?)' ~ blank ~ '(?:' ~ signs | join('|') ~ ')' ~ blank ~ '([+-]?' ~ digits ~ '-?)$') ~ ", '\\1\\2')" -%}
+        {%- set bare = made_of_parts(bare, '([+-]?)' ~ blank ~ '(?:' ~ signs | join('|') ~ ')' ~ blank ~ '([+-]?' ~ digits ~ '-?)', '\\1\\2') -%}
     {%- endif -%}
-    regexp_replace({{ bare }}, {{ literal('^([+-]?' ~ digits ~ '-?)' ~ blank ~ '(?:' ~ behind | join('|') ~ ')$') }}, '\1')
-{%- endmacro %}
-
-{# A percentage as a share: its number, with the point two digits to the left. A number that does not say that it is one is refused. #}
-{% macro as_share(text, number) -%}
-    {%- set whole = "regexp_extract(" ~ number ~ ", '^[+-]?(\\d*)', 1)" -%}
-    {%- set padded = "lpad(" ~ whole ~ ", cast(greatest(length(" ~ whole ~ "), 3) as integer), '0')" -%}
-    case
-        when not regexp_full_match({{ number }}, '[+-]?(\d+(\.\d*)?|\.\d+)') then {{ number }}
-        when not ends_with({{ text }}, '%') then '?' || {{ text }}
-        else regexp_extract({{ number }}, '^[+-]?') || left({{ padded }}, -2) || '.' || rtrim(right({{ padded }}, 2) || regexp_extract({{ number }}, '\.(\d*)$', 1), '0')
-    end
+    {{ made_of_parts(bare, '([+-]?' ~ digits ~ '-?)' ~ blank ~ '(?:' ~ behind | join('|') ~ ')', '\\1') }}
 {%- endmacro %}
 
 {# DuckDB accepts some invalid JSON (a comma before a bracket, NaN, infinity) and rounds long fractions to a double. A cheap

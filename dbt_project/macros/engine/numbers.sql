@@ -94,3 +94,34 @@
 {% macro whole_number(text, data_type) %}{{ return(adapter.dispatch('whole_number')(text, data_type)) }}{% endmacro %}
 {% macro duckdb__whole_number(text, data_type) %}{{ return('try_cast(' ~ text ~ ' as ' ~ data_type ~ ')') }}{% endmacro %}
 {% macro spark__whole_number(text, data_type) %}{{ return('try_cast(substring_index(' ~ text ~ ", '.', 1) as " ~ data_type ~ ')') }}{% endmacro %}
+
+{# A percentage as a share: its number, with the point two digits to the left. A number that does not say that it is one is refused. #}
+{% macro as_share(text, number) %}{{ return(adapter.dispatch('as_share')(text, number)) }}{% endmacro %}
+{% macro duckdb__as_share(text, number) -%}
+    {%- set whole = "regexp_extract(" ~ number ~ ", '^[+-]?(\\d*)', 1)" -%}
+    {%- set padded = "lpad(" ~ whole ~ ", cast(greatest(length(" ~ whole ~ "), 3) as integer), '0')" -%}
+    case
+        when not regexp_full_match({{ number }}, '[+-]?(\d+(\.\d*)?|\.\d+)') then {{ number }}
+        when not ends_with({{ text }}, '%') then '?' || {{ text }}
+        else regexp_extract({{ number }}, '^[+-]?') || left({{ padded }}, -2) || '.' || rtrim(right({{ padded }}, 2) || regexp_extract({{ number }}, '\.(\d*)$', 1), '0')
+    end
+{%- endmacro %}
+{% macro spark__as_share(text, number) %}
+    {% set whole = "regexp_extract(number, '^[+-]?([0-9]*)', 1)" %}
+    {% set padded = "lpad(" ~ whole ~ ", cast(greatest(length(" ~ whole ~ "), 3) as integer), '0')" %}
+    {% set digits = "right(" ~ padded ~ ", 2) || regexp_extract(number, '[.]([0-9]*)$', 1)" %}
+    {% set share %}
+        case
+            when not {{ regexp_full_match('number', "'[+-]?(\\d+(\\.\\d*)?|\\.\\d+)'") }} then number
+            when not endswith({{ text }}, '%') then '?' || {{ text }}
+            else regexp_extract(number, '^[+-]?', 0) || left({{ padded }}, length({{ padded }}) - 2) || '.' || {{ trimmed_behind(digits, "'0'") }}
+        end
+    {% endset %}
+    {{ return(with_name('number', number, share)) }}
+{% endmacro %}
+
+{# The decimal number of a text, which has at most 18 digits before its point and six behind it, times a power of ten up to a million. #}
+{% macro decimal_times(text, unit) %}{{ return(adapter.dispatch('decimal_times')(text, unit)) }}{% endmacro %}
+{% macro duckdb__decimal_times(text, unit) %}{{ return('try_cast(' ~ text ~ ' as decimal(38, 6)) * ' ~ unit) }}{% endmacro %}
+{# A product of more than 38 digits would lose some. #}
+{% macro spark__decimal_times(text, unit) %}{{ return('try_cast(' ~ text ~ ' as decimal(24, 6)) * cast(' ~ unit ~ ' as decimal(7, 0))') }}{% endmacro %}

@@ -58,23 +58,43 @@ read as (
     from parsed
 ),
 
+{#- of a list, the first object whose key has the value: its place in the list, then itself as a value and as text #}
+{%- set lists = places | selectattr('list') | list %}
+{% if lists %}
+listed as (
+    select *{% for place in lists %}, try_variant_get(case when unreadable is null then {{ value_at(place.list) }} end, '$', 'array<variant>') as list_{{ place.number }}{% endfor %}
+    from read
+),
+
+searched as (
+    select *{% for place in lists %}, {{ place_in_list(place) }} as at_{{ place.number }}{% endfor %}
+    from listed
+),
+
+opened as (
+    select *{% for place in lists %}, get(list_{{ place.number }}, at_{{ place.number }}) as line_{{ place.number }}, get_json_object(raw, {{ path_in_list(place) }}) as raw_{{ place.number }}{% endfor %}
+    from searched
+),
+
+{% endif %}
 valued as (
     select
-        batch_id, record_no, window_date, landed_at, bronze_row, unreadable, raw,
+        *,
         case when unreadable is null then json_object_keys(raw) end as keys
         {%- for place in places %},
-        case when unreadable is null then {{ value_at(place.name) }} end as value_{{ loop.index }}
+        case when unreadable is null then {{ value_at(place) }} end as value_{{ loop.index }}
         {%- endfor %}
-    from read
+    from {{ 'opened' if lists else 'read' }}
 ),
 
 found as (
     select
         batch_id, record_no, window_date, landed_at, bronze_row, unreadable, raw, keys
+        {%- for place in lists %}, at_{{ place.number }}{% endfor %}
         {%- for place in places %},
         schema_of_variant(value_{{ loop.index }}) as type_{{ loop.index }},
         try_variant_get(value_{{ loop.index }}, '$', 'string') as found_{{ loop.index }},
-        {{ 'case when unreadable is null then get_json_object(raw, ' ~ literal(object_path(place.name)) ~ ') end' if place.is_written else 'cast(null as string)' }} as written_{{ loop.index }}
+        {{ 'case when unreadable is null then get_json_object(' ~ place.raw ~ ', ' ~ literal(place.object_path) ~ ') end' if place.is_written else 'cast(null as string)' }} as written_{{ loop.index }}
         {%- endfor %}
     from valued
 ),
@@ -132,16 +152,15 @@ texts as (
     {% set unread = [] %}
     {% for column in (the.columns if execute else []) %}
         {% set meta = column.config.meta or {} %}
-        {% for option in ('symbol', 'percent', 'thousands', 'decimal', 'row_id') if meta.get(option) %}{% do unread.append((option, column.name)) %}{% endfor %}
-        {% for format in as_list(meta.get('time_format') or []) if '%' in format or format in ('seconds', 'milliseconds', 'microseconds', 'excel') %}
-            {% do unread.append(('time_format ' ~ format, column.name)) %}
-        {% endfor %}
+        {% for format in as_list(meta.get('time_format') or []) if is_other_on_spark(format) %}{% do unread.append(('time_format ' ~ format, column.name)) %}{% endfor %}
         {% for pattern in [meta.get('pattern') or ''] + patterns_in((meta.get('values') or {}).values()) if is_other_in_java(pattern) %}{% do unread.append(('the pattern ' ~ pattern, column.name)) %}{% endfor %}
-        {% for value in meta.get('values') or {} if modules.re.search('\\\\\\d', as_text(value)) %}{% do unread.append(('values made of parts of a text', column.name)) %}{% endfor %}
+        {% for value, texts in (meta.get('values') or {}).items() if modules.re.search('\\\\\\d', as_text(value)) %}
+            {% for pattern in patterns_in([texts]) if are_other_parts(pattern, as_text(value)) %}{% do unread.append(('a value made of parts of ' ~ pattern, column.name)) %}{% endfor %}
+        {% endfor %}
     {% endfor %}
     {% for place in places %}
-        {% if '=' in place.name and is_path(place.name) %}{% do unread.append(('a search in a list', place.of)) %}{% endif %}
-        {% if modules.re.search("\\['[*]'\\]|\\['[^']*[?]", object_path(place.name)) or (not is_path(place.name) and "'" in place.name) %}
+        {% if place.list and is_other_value(place.list.value) %}{% do unread.append(('the search in a list ' ~ place.name, place.of)) %}{% endif %}
+        {% if modules.re.search("\\['[*]'\\]|\\['[^']*[?]", (place.list.object_path if place.list else '') ~ place.object_path) or (not is_path(place.name) and "'" in place.name) %}
             {% do unread.append(('the name ' ~ place.name, place.of)) %}
         {% endif %}
     {% endfor %}
@@ -164,24 +183,77 @@ texts as (
 
 {# Whether Java may read a pattern otherwise than RE2, without an error: a bracket or && within brackets, and flags. #}
 {% macro is_other_in_java(pattern) %}
-    {{ return(modules.re.search('\\[\\^?\\]?[^\\]]*(\\[|&&)|\\(\\?(?!i?s?[:)])', modules.re.sub('\\\\.', '', pattern)) is not none) }}
+    {{ return(modules.re.search('\\[\\^?\\]?[^\\]]*(\\[|&&)|\\(\\?(?!i?s?[:)])', modules.re.sub('\\\\.', 'x', pattern)) is not none) }}
+{% endmacro %}
+
+{# Whether a time format is read by DuckDB in a way that Spark's parts do not have: blanks at its start, of which DuckDB reads no text; a part
+   of the time twice; seconds of an offset. #}
+{% macro is_other_on_spark(format) %}
+    {% set odd = ['^\\s', '%z:'] %}
+    {% for part in ('[Yy]', '[mbB]', 'd', '[HI]', 'M', 'S', 'f', 'p', 'z') %}{% do odd.append('%' ~ part ~ '.*%' ~ part) %}{% endfor %}
+    {{ return(modules.re.search(odd | join('|'), format) is not none) }}
+{% endmacro %}
+
+{# Whether the parts of a text by a pattern, or the value made of them, may be others in Java: where what repeats may be empty, and
+   where a backslash stands before another sign than a digit or a backslash. #}
+{% macro are_other_parts(pattern, value) %}
+    {% if not modules.re.fullmatch('(?s)(?:[^\\\\]|\\\\[0-9\\\\])*', value) %}{{ return(true) }}{% endif %}
+    {% set open, at, found = [], namespace(place=0), [] %}
+    {% for part in parts_of_pattern(pattern) %}
+        {% if part == '(' %}{% do open.append(at.place) %}{% endif %}
+        {% set at.place = at.place + part | length %}
+        {% if part == ')' %}
+            {% set group = pattern[open.pop():at.place] %}
+            {% if pattern[at.place:at.place + 1] in ('*', '+', '{') and modules.re.fullmatch(group, '') %}{% do found.append(group) %}{% endif %}
+        {% endif %}
+    {% endfor %}
+    {{ return(found | length > 0) }}
+{% endmacro %}
+
+{# Whether a text that a list is searched for may be a number or an object that Java writes otherwise than DuckDB. #}
+{% macro is_other_value(text) %}
+    {{ return(modules.re.fullmatch('(?i)[+-]?(?:nan|inf|infinity|[0-9.]+e.*|[0-9]*[.][0-9]*|[0-9]{19,})|-0|[{].*', text) is not none) }}
 {% endmacro %}
 
 {# The places that are read in a line: each name of each column, and of each condition, with its number, what it is `of`, and
-   whether it matters how a number there `is_written`, which takes another parse. #}
+   whether it matters how a number there `is_written`, which takes another parse. A place is read in the line, `raw` as text and `line` as a
+   value, or in what was found in the `list` of another place. #}
 {% macro places_in_line(dataset) %}
     {% set places = [] %}
     {% for column in contract(dataset).columns %}
         {% set names = names_at_source(column) %}
         {% set is_written = names | length > 1 or column.data_type == 'json' or 'BIGINT' in json_kinds(column) or 'OBJECT' in json_kinds(column) or 'ARRAY' in json_kinds(column) %}
-        {% for name in names %}{% do places.append({'name': name, 'of': column.name, 'number': places | length + 1, 'is_written': is_written}) %}{% endfor %}
+        {% for name in names %}{% do places.append(place_in_line(name, column.name, places | length + 1, is_written)) %}{% endfor %}
     {% endfor %}
     {% for condition in conditions(dataset) %}
         {% set of = 'selecting_' ~ loop.index %}
-        {% for name in as_list(condition['from']) %}{% do places.append({'name': name, 'of': of, 'number': places | length + 1, 'is_written': true}) %}{% endfor %}
+        {% for name in as_list(condition['from']) %}{% do places.append(place_in_line(name, of, places | length + 1, true)) %}{% endfor %}
     {% endfor %}
     {{ return(places) }}
 {% endmacro %}
+
+{% macro place_in_line(name, of, number, is_written) %}
+    {% set place = {'name': name, 'of': of, 'number': number, 'is_written': is_written} %}
+    {% if not is_path(name) or '=' not in name %}
+        {{ return(dict(place, raw='raw', line='line', path=variant_path(name), object_path=object_path(name), steps=steps_of_path(name) if is_path(name) else [])) }}
+    {% endif %}
+    {% set list, search, rest = modules.re.split('\\[(\\w+=[^\\]]+)\\]', name, maxsplit=1) %}
+    {% set key, _, value = search.partition('=') %}
+    {% set searched = {'raw': 'raw', 'line': 'line', 'path': variant_path(list), 'object_path': list, 'steps': steps_of_path(list), 'key': key, 'value': value} %}
+    {{ return(dict(place, raw='raw_' ~ number, line='line_' ~ number, path='$' ~ rest, object_path='$' ~ rest, steps=steps_of_path(rest), list=searched)) }}
+{% endmacro %}
+
+{# The place in a list of the first object whose key has the value that the list is searched for, from 0; null if there is none. #}
+{% macro place_in_list(place) -%}
+    {%- set list, key = 'list_' ~ place.number, literal(place.list.key) -%}
+    {%- set texts = "from_json(case when " ~ list ~ " is not null then get_json_object(raw, " ~ literal(place.list.object_path) ~ ") end, 'array<string>')" -%}
+    {#- a text within the list may look like an object -#}
+    {%- set keys = "transform(" ~ texts ~ ", (one, place) -> case when schema_of_variant(get(" ~ list ~ ", place)) like 'OBJECT%' then from_json(one, 'map<string, string>')[" ~ key ~ "] end)" -%}
+    cast(nullif(array_position({{ keys }}, {{ literal(place.list.value) }}), 0) as integer) - 1
+{%- endmacro %}
+
+{# The path of what was found in a list, in SQL. #}
+{% macro path_in_list(place) %}{{ return("concat(" ~ literal(place.list.object_path ~ '[') ~ ", at_" ~ place.number ~ ", ']')") }}{% endmacro %}
 
 {# A name at the source as a path into a list of one line. #}
 {% macro variant_path(name) %}{{ return('$[0]' ~ (name[1:] if is_path(name) else '["' ~ name ~ '"]')) }}{% endmacro %}
@@ -191,24 +263,24 @@ texts as (
 
 {# A value of a line. Of two values under one key, a variant keeps the last one, and DuckDB reads the first: so a line that may have
    such an object on the way is read step by step. A key of the line itself that is there twice refuses the line. #}
-{% macro value_at(name) -%}
-    {%- set value = "variant_get(line, " ~ literal(variant_path(name)) ~ ", 'variant')" -%}
-    {%- set steps = steps_of_path(name) if is_path(name) else [] -%}
-    {%- set repeated, first = [], namespace(value='') -%}
+{% macro value_at(place) -%}
+    {%- set raw, steps = place.raw, place.steps -%}
+    {%- set value = "variant_get(" ~ place.line ~ ", " ~ literal(place.path) ~ ", 'variant')" -%}
+    {%- set repeated, first = [], namespace(value=place.line) -%}
     {%- for step in steps -%}
         {%- set before = '$' ~ (steps[:loop.index0] | join('')) -%}
         {%- set key = modules.re.sub("^\\.|^\\['|'\\]$", '', step) -%}
-        {%- if loop.first -%}
+        {%- if loop.first and not place.list -%}
             {%- set first.value = "variant_get(line, " ~ literal('$[0]' ~ step) ~ ", 'variant')" -%}
         {%- elif step[-1] == ']' and step[-2] != "'" -%}
-            {%- set first.value = "get(from_json(case when schema_of_variant(" ~ first.value ~ ") like 'ARRAY%' then get_json_object(raw, " ~ literal(before) ~ ") end, 'array<variant>'), " ~ step[1:-1] ~ ")" -%}
+            {%- set first.value = "get(from_json(case when schema_of_variant(" ~ first.value ~ ") like 'ARRAY%' then get_json_object(" ~ raw ~ ", " ~ literal(before) ~ ") end, 'array<variant>'), " ~ step[1:-1] ~ ")" -%}
         {%- else -%}
-            {%- set first.value = "from_json(case when schema_of_variant(" ~ first.value ~ ") like 'OBJECT%' then get_json_object(raw, " ~ literal(before) ~ ") end, 'map<string, variant>')[" ~ literal(key) ~ "]" -%}
-            {%- do repeated.append("regexp_count(raw, " ~ literal('"' ~ modules.re.escape(key) ~ '"\\s*:') ~ ") > 1") -%}
+            {%- set first.value = "from_json(case when schema_of_variant(" ~ first.value ~ ") like 'OBJECT%' then get_json_object(" ~ raw ~ ", " ~ literal(before) ~ ") end, 'map<string, variant>')[" ~ literal(key) ~ "]" -%}
+            {%- do repeated.append("regexp_count(" ~ raw ~ ", " ~ literal('"' ~ modules.re.escape(key) ~ '"\\s*:') ~ ") > 1") -%}
         {%- endif -%}
     {%- endfor -%}
     {#- a key may be written with escapes #}
-    {%- if repeated -%} case when contains(raw, chr(92)) or {{ repeated | join(' or ') }} then {{ first.value }} else {{ value }} end
+    {%- if repeated -%} case when contains({{ raw }}, chr(92)) or {{ repeated | join(' or ') }} then {{ first.value }} else {{ value }} end
     {%- else -%} {{ value }}
     {%- endif -%}
 {%- endmacro %}
@@ -238,14 +310,17 @@ texts as (
     {%- if not place.is_written -%}
         {{ return("case when " ~ type ~ " <> 'VOID' then " ~ found ~ " end") }}
     {%- endif -%}
-    {%- set marked = 'get_json_object(' ~ marked_fractions('raw') ~ ', ' ~ literal(object_path(place.name)) ~ ')' -%}
+    {%- set marked = marked_fractions('raw') -%}
+    {%- if place.list -%}{%- set marked = 'get_json_object(' ~ marked ~ ', ' ~ path_in_list(place) ~ ')' -%}{%- endif -%}
+    {%- set marked = 'get_json_object(' ~ marked ~ ', ' ~ literal(place.object_path) ~ ')' -%}
     {%- set as_in_line = column is not none -%}
     case
             when {{ type }} = 'VOID' then null
             when {{ type }} in ('STRING', 'BOOLEAN') then {{ found }}
-            {#- it does not matter how an amount is written, but for the exponent of a small one #}
+            {#- it does not matter how an amount is written, but for the exponent of a small one, and for many digits, of which value_at may have lost some #}
             {%- if column and column.data_type.startswith('decimal') %}
-            when {{ type }} <> 'DOUBLE' and (abs(try_cast({{ found }} as double)) >= 0.0001 or {{ found }} = '0') then {{ found }}
+            when {{ type }} <> 'DOUBLE' and (abs(try_cast({{ found }} as double)) >= 0.0001 or {{ found }} = '0')
+                {%- if place.steps | length > 1 or place.list %} and not regexp_like(raw, '[0-9.]{17}|[0-9]{16}[eE]'){% endif %} then {{ found }}
             {%- endif %}
             {#- only in these may Java write a fraction, or a sign of two surrogates, otherwise #}
             when {{ type }} like 'ARRAY%' or {{ type }} like 'OBJECT%'

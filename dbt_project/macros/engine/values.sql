@@ -42,15 +42,50 @@
 {% macro duckdb__regexp_full_match(text, pattern, options) %}
     {{ return('regexp_full_match(' ~ text ~ ', ' ~ pattern ~ (", '" ~ options ~ "'" if options else '') ~ ')') }}
 {% endmacro %}
-{# Java's own meaning of some signs is another one: a dot excludes more ends of lines, \s has one more sign, and a word may have letters
-   of any language, but those alike but for their case are only the 26. #}
 {% macro spark__regexp_full_match(text, pattern, options) %}
-    {% set signs = {'\\s': '[\\t\\n\\f\\r ]', '\\S': '[^\\t\\n\\f\\r ]', '\\b': '(?:(?<=\\w)(?!\\w)|(?<!\\w)(?=\\w))'} %}
-    {% set parts = [] %}
-    {% for part in modules.re.findall('\\\\.|[^\\\\]+', pattern) %}{% do parts.append(signs.get(part, part)) %}{% endfor %}
-    {% set pattern = (parts | join('')).replace('(?i', '(?iu') %}
-    {{ return("regexp_like(" ~ text ~ ", concat('(?d" ~ options ~ ")\\A(?:', " ~ pattern ~ ", ')\\z'))") }}
+    {{ return("regexp_like(" ~ text ~ ", concat('(?d" ~ options ~ ")\\A(?:', " ~ pattern_in_java(pattern) ~ ", ')\\z'))") }}
 {% endmacro %}
+
+{# Java's own meaning of some signs is another one: a dot excludes more ends of lines, $ is before a last one too, \s has one more sign and
+   \v has several, and a word may have letters of any language, but those alike but for their case are only the 26. #}
+{% macro pattern_in_java(pattern) %}
+    {% set signs = {
+        '\\s': '[\\t\\n\\f\\r ]', '\\S': '[^\\t\\n\\f\\r ]', '\\v': '\\x0b',
+        '\\b': '(?:(?<=\\w)(?!\\w)|(?<!\\w)(?=\\w))', '\\B': '(?:(?<=\\w)(?=\\w)|(?<!\\w)(?!\\w))'
+    } %}
+    {% set parts = [] %}
+    {% for among in parts_of_pattern(pattern) %}
+        {% for part in modules.re.findall('\\\\.|[^\\\\]+', among) %}{% do parts.append(signs.get(part, part if among[0] in '[\\' else part.replace('$', '\\z'))) %}{% endfor %}
+    {% endfor %}
+    {{ return((parts | join('')).replace('(?i', '(?iu')) }}
+{% endmacro %}
+
+{# The signs of a pattern: one that is escaped, all within brackets, and each other one by itself. #}
+{% macro parts_of_pattern(pattern) %}
+    {{ return(modules.re.findall('(?s)\\\\.|\\[\\^?\\]?(?:\\\\.|[^\\\\\\]])*\\]|.', pattern)) }}
+{% endmacro %}
+
+{# A text that matches a whole pattern, as a text made of its parts: \1 is what the first parentheses match. Any other text stays. #}
+{% macro made_of_parts(text, pattern, parts) %}{{ return(adapter.dispatch('made_of_parts')(text, pattern, parts)) }}{% endmacro %}
+{% macro duckdb__made_of_parts(text, pattern, parts) %}
+    {{ return('regexp_replace(' ~ text ~ ', ' ~ literal('^' ~ pattern ~ '$') ~ ', ' ~ literal(parts) ~ ')') }}
+{% endmacro %}
+{# Java writes $1 for a part, and takes a digit behind it as one of its number. #}
+{% macro spark__made_of_parts(text, pattern, parts) %}
+    {% set written = [] %}
+    {% for part in modules.re.findall('(?s)\\\\.|.', parts) %}
+        {% do written.append('$' ~ part[1] if part | length == 2 and part[1] in '0123456789' else '\\' ~ part[-1] if part[-1] in '\\$0123456789' else part) %}
+    {% endfor %}
+    {{ return('regexp_replace(' ~ text ~ ', ' ~ literal('(?d)\\A(?:' ~ pattern_in_java(pattern) ~ ')\\z') ~ ', ' ~ literal(written | join('')) ~ ')') }}
+{% endmacro %}
+
+{# A text without some signs, which a text lists, at both ends or behind. #}
+{% macro trimmed(text, signs) %}{{ return(adapter.dispatch('trimmed')(text, signs)) }}{% endmacro %}
+{% macro duckdb__trimmed(text, signs) %}{{ return('trim(' ~ text ~ ', ' ~ signs ~ ')') }}{% endmacro %}
+{% macro spark__trimmed(text, signs) %}{{ return('trim(both ' ~ signs ~ ' from ' ~ text ~ ')') }}{% endmacro %}
+{% macro trimmed_behind(text, signs) %}{{ return(adapter.dispatch('trimmed_behind')(text, signs)) }}{% endmacro %}
+{% macro duckdb__trimmed_behind(text, signs) %}{{ return('rtrim(' ~ text ~ ', ' ~ signs ~ ')') }}{% endmacro %}
+{% macro spark__trimmed_behind(text, signs) %}{{ return('trim(trailing ' ~ signs ~ ' from ' ~ text ~ ')') }}{% endmacro %}
 
 {# Whether a part of a text matches a pattern. #}
 {% macro regexp_matches(text, pattern) %}{{ return(adapter.dispatch('regexp_matches')(text, pattern)) }}{% endmacro %}
@@ -95,7 +130,7 @@
     {{ return('named_struct(' ~ parts | join(', ') ~ ')') }}
 {% endmacro %}
 
-{# A struct as JSON text, with its nulls. #}
+{# A struct or a list as JSON text, with its nulls. #}
 {% macro to_json_text(struct) %}{{ return(adapter.dispatch('to_json_text')(struct)) }}{% endmacro %}
 {% macro duckdb__to_json_text(struct) %}{{ return('cast(to_json(' ~ struct ~ ') as varchar)') }}{% endmacro %}
 {% macro spark__to_json_text(struct) %}{{ return("to_json(" ~ struct ~ ", map('ignoreNullFields', 'false'))") }}{% endmacro %}
