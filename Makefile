@@ -32,7 +32,6 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 spark: .venv-spark/.ready  ## Spark and dbt-spark, in an environment of their own
 
 .venv-spark/.ready: requirements-spark.txt
-	@test -n "$$JAVA_HOME" || command -v java >/dev/null || { echo "Spark needs Java 17 or later: install it, or set JAVA_HOME"; exit 1; }
 	@test -x .venv-spark/bin/pip || $(PYTHON) -m venv .venv-spark
 	@.venv-spark/bin/pip install --quiet --no-cache-dir --no-deps -r requirements-spark.txt
 	@touch $@
@@ -74,7 +73,13 @@ warehouses: .venv-snowflake/.ready .venv-clickhouse/.ready  ## for the tests of 
 	@.venv-$*/bin/pip install --quiet --no-cache-dir --no-deps -r requirements-$*.txt
 	@touch $@
 
-test-spark: setup spark  ## compare every table that Spark makes with DuckDB's, row by row, and kill Spark
+# A server of Spark's protocol without Java: see docs/engines.md.
+.venv-sail/.ready: requirements-sail.txt
+	@test -x .venv-sail/bin/pip || $(PYTHON) -m venv .venv-sail
+	@.venv-sail/bin/pip install --quiet --no-cache-dir --no-deps -r requirements-sail.txt
+	@touch $@
+
+test-spark: setup spark .venv-sail/.ready  ## compare every table that Spark makes with DuckDB's, row by row, and kill Spark
 	@SPARK_CONF_DIR=$(CURDIR)/tests/spark/conf $(BIN)/pytest -m "spark and not long" tests/spark
 
 test-spark-long: setup spark  ## shops in any order on both engines, for some twenty minutes
