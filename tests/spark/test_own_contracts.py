@@ -1,4 +1,4 @@
-"""Contracts with `each`, `where`, `join` and `hash`, over ugly lines and rows: what Spark builds of them is what DuckDB builds."""
+"""Contracts that say how a source writes its values, over ugly lines and rows: what Spark builds of them is what DuckDB builds."""
 
 import os
 from datetime import UTC, datetime
@@ -27,10 +27,10 @@ columns:
   customer_id: {personal: true, from: [$.customer.id, "$.buyers[0].id"], json_types: [string, number, object]}
   status: {from: state, values: {paid: "/pa.+/"}, allowed: [created, paid, cancelled, refunded]}
   currency: {required: true}
-  payment_method: {absent: true}
+  payment_method: {from: ["$.tags[name=pay].value", "$.tags[name=7].value.text"], json_types: [string, integer]}
   shipping_country: {from: $.to.country}
-  total_amount: {from: total}
-  ordered_at: {required: true, from: created_at}
+  total_amount: {from: total, decimal: ",", thousands: ".", symbol: [€, EUR]}
+  ordered_at: {required: true, from: created_at, time_format: [iso, "%a, %d %b %Y %I:%M %p %z"]}
   updated_at: {}
 ```
 
@@ -58,12 +58,12 @@ meta: {contract_version: 1, source: catalogue, format: rows, location: "${CATALO
       cadence: 1 day, lateness: 2 days, owner: shop-team, where: [{from: Type, is: [item, "/(?i)articlé/"]}, {from: Nr, is_not: [""]}]}
 columns:
   product_id: {required: true, join: [Brand, Nr]}
-  name: {from: [Long name, Name]}
+  name: {from: [Long name, Name], values: {'\\1': '/Name (\\d+)/'}}
   category: {from: Type}
-  unit_price: {from: Price}
+  unit_price: {from: Price, decimal: ",", thousands: " ", symbol: €}
   currency: {constant: EUR}
-  stock_quantity: {join: [Brand, Nr], hash: true}
-  updated_at: {from: Changed}
+  stock_quantity: {row_id: true}
+  updated_at: {from: Changed, time_format: ["%d.%m.%Y %H:%M:%S", excel], timezone: Europe/Berlin}
 ```
 """
 # Shops, as their id makes that of an order: the first of two values under one key counts.
@@ -104,8 +104,13 @@ def order(number: int, day: int, version: int) -> str:
         "state": ('"paid"', '"past"', '"created"')[(number + version) % 3],
         "currency": '"EUR"',
         "to": '{"country":"FR"}',
-        "total": f"{number}.50",
-        "created_at": f'"2026-11-0{day}T{number % 24:02}:30:00+01:00"',
+        "tags": f'[1,{{"name":"pay","value":"card {number % 3}"}},{{"name":7,"value":{{"text":{number}}}}}]'
+        if number % 4
+        else f'[{{"name":7,"value":{{"text":"cash","text":1}}}},{{"name":"pay"}},{number}]',
+        "total": (f"{number}", f'"1.{number:03},50 €"', f'"({number})"', f'"{number}.5"')[number % 4],
+        "created_at": f'"2026-11-0{day}T{number % 24:02}:30:00+01:00"'
+        if number % 3
+        else f'"Sun, {day} nov 2026 {number % 12 + 1}:30 pM +0100"',
         "updated_at": f'"2026-11-0{day + version}T23:{number % 60:02}:00Z"',
         "lines": f"[{','.join(some)}]" if number % 7 else "null",
     }
@@ -132,9 +137,11 @@ def write(checkout: Path, day: int) -> None:
     rows = []
     for n in range(day * 10, day * 10 + 90):
         brand, kind = ("", "Älg", "O'Neill")[n % 3], ("item", "ARTICLÉ", "postage", "")[n % 4]
-        rows.append(f"{brand},{n % 40 if n % 9 else ''},{kind},,Name {n},{n}.5,2026-11-0{day}T00:00:{n % 60:02}Z")
+        price = (f'"{n},5"', f'"€ 1\u00a0{n:03},50"', f'"{n},5-"', f"{n}.5")[n % 11 % 4]
+        changed = f"0{day}.11.2026 00:00:{n % 60:02}" if n % 5 else f"{46326 + day}.{n}"
+        rows.append(f"{brand},{n % 40 if n % 9 else ''},{kind},,Name {n},{price},{changed}")
     text = "\n".join([f"Brand,Nr,Type,{'Long name' if day > 1 else 'Long'},Name,Price,Changed", *rows]) + "\n"
-    (catalogue / f"2026-11-0{day}.csv").write_bytes(text.encode() + b"\xff,1,item,,x,1,2026-11-01T00:00:00Z\n")
+    (catalogue / f"2026-11-0{day}.csv").write_bytes(text.encode() + b"\xff,1,item,,x,1,01.11.2026 00:00:00\n")
 
 
 SOURCES = {"CLEARWELL_SOURCES": "api, catalogue, exchange_rates"}
