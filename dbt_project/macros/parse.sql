@@ -251,9 +251,9 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# A line's value under a name as text, with marked numbers as the line has them. #}
+{# A line's value under a name as text, with marked numbers as the line has them. The text of JSON is JSON, also if it is of a string. #}
 {% macro text_in_line(name, data_type, paths=[]) -%}
-    {%- set text = 'at_paths[' ~ (paths.index(name) + 1) ~ ']' if name in paths else 'parsed."' ~ name ~ '"::varchar' -%}
+    {%- set text = ('json_at_paths[' if data_type == 'json' else 'at_paths[') ~ (paths.index(name) + 1) ~ ']' if name in paths else 'parsed."' ~ name ~ '"::varchar' -%}
     {%- if data_type == 'json' -%}
         case when marked is null then {{ text }} else regexp_replace({{ text }}, '"\\u0001number ([^"]+)"', '\1', 'g') end
     {%- elif data_type.startswith('decimal') -%}
@@ -383,14 +383,15 @@
 {% set lines = the.meta.format == 'json_lines' %}
 {% set names = the.columns | map(attribute='name') | list %}
 {% set layouts = [] if lines else layouts_of(dataset) %}
-{% set paths, searched, places = [], [], [] %}
+{% set paths, json_paths, searched, places = [], [], [], [] %}
 {% for column in the.columns if lines %}
     {% for name in names_at_source(column) %}
         {% do places.append({'name': name, 'type': column.data_type, 'column': column.name}) %}
-        {% if is_path(name) %}{% do (searched if '=' in name else paths).append(name) %}{% endif %}
+        {% if is_path(name) %}{% do (json_paths if column.data_type == 'json' else paths).append(name) %}{% endif %}
+        {% if is_path(name) and '=' in name %}{% do searched.append(name) %}{% endif %}
     {% endfor %}
 {% endfor %}
-{% do paths.extend(searched) %}
+{% set paths = paths | reject('in', searched) | list + paths | select('in', searched) | list %}
 {% set form = usual_form(dataset) if lines else none %}
 {% set shape = shape_of_lines(dataset, form) if lines else none %}
 {#- a column may have several names in a line; the first that has a value there counts #}
@@ -486,11 +487,14 @@ shaped as (
         {%- for condition in conditions(dataset) %},
         case when unreadable is null then coalesce({% for name in as_list(condition['from']) %}{{ in_line('json_extract_string', 'raw', name) }}, {% endfor %}null) end as selecting_{{ loop.index }}
         {%- endfor %}
-        {%- if paths %},
         {%- set line = 'case when unreadable is null then coalesce(marked, raw) end' %}
+        {%- if json_paths %},
+        [{% for path in json_paths %}nullif(cast({{ in_line('json_extract', line, path) }} as varchar), 'null'){{ ', ' if not loop.last }}{% endfor %}] as json_at_paths
+        {%- endif %}
+        {%- if paths %},
         list_concat(
             json_extract_string({{ line }}, [{% for path in paths if path not in searched %}{{ literal(path_of(path)) }}{{ ', ' if not loop.last }}{% endfor %}]::varchar[]),
-            [{% for path in searched %}{{ in_line('json_extract_string', line, path) }}{{ ', ' if not loop.last }}{% endfor %}]::varchar[]
+            [{% for path in paths if path in searched %}{{ in_line('json_extract_string', line, path) }}{{ ', ' if not loop.last }}{% endfor %}]::varchar[]
         ) as at_paths
         {%- endif %}
     from {{ 'with_searched' if searched else 'with_kinds' }}
@@ -502,11 +506,11 @@ texts as (
         -- a repeated key is refused; compare only if the line has other keys than the contract's
         case
             when unreadable is not null then unreadable
-            when {{ 'true' if paths or has_more_names else 'len(keys) <> list_count(kinds)' }} then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
+            when {{ 'true' if paths or json_paths or has_more_names else 'len(keys) <> list_count(kinds)' }} then case when len(list_distinct(keys)) <> len(keys) then 'duplicate_key' end
         end as unreadable
         {%- for column in the.columns %},
         {%- set written = [] %}
-        {%- for name in names_at_source(column) %}{% do written.append(text_in_line(name, column.data_type, paths)) %}{% endfor %}
+        {%- for name in names_at_source(column) %}{% do written.append(text_in_line(name, column.data_type, json_paths if column.data_type == 'json' else paths)) %}{% endfor %}
         {{ row_id(dataset, column.name) or text_of(column, written) }} as text_{{ column.name }}{% endfor %}
         {%- if conditions(dataset) %},
         {{ is_selected(dataset) }} as is_selected{% endif %}

@@ -55,6 +55,16 @@ def test_a_line_may_have_other_names(tmp_path: Path):
     assert missing["reasons"] == ["missing:event_type"]
 
 
+@pytest.mark.parametrize("path", ["$.p.o", "$.list[key=item].value"])
+def test_json_at_a_path_is_json(tmp_path: Path, path: str):
+    values = [{"a": 12345678901234567890}, {}, None, "text", '{"a": 1}', "", "null", 5, True, [1, "x"]]
+    written = [json.dumps({"p": {"o": one}, "list": [{"key": "item", "value": one}]})[1:-1] for one in values]
+    found = events(tmp_path, *written, '"p":null', '"p":"text"', names={"properties": path})
+    assert [one["reasons"] for one in found] == [None] * 3 + [["wrong_type:properties"]] * 7 + [None] * 2
+    # also what is refused: as a column of JSON it would otherwise end the whole build
+    assert [one["properties"] and json.loads(one["properties"]) for one in found] == [*values, None, None]
+
+
 def test_a_column_may_have_several_names_in_a_line(tmp_path: Path):
     names = {
         "event_type": ["event", "type"],
