@@ -173,8 +173,12 @@ def test_a_lake_whose_tables_would_change_is_not_written_anew(
 
 
 def test_a_build_that_is_committed_meanwhile_comes_first(machines: Machines) -> None:
-    """Here by a change of the row that each build changes, in another connection."""
+    """Here by a change of the row that each build changes, in another connection. What was planned before is planned again."""
     tries = []
+    at = NOW.replace(hour=19)
+    land_lines(machines.first, of_files.HOUR + timedelta(hours=4), [of_files.event("h4", "visitor-2")], at)
+    planned = warehouse.plan(machines.second, Request(), at)
+    assert planned
 
     def overtake(connection: duckdb.DuckDBPyConnection) -> None:
         tries.append(1)
@@ -184,3 +188,6 @@ def test_a_build_that_is_committed_meanwhile_comes_first(machines: Machines) -> 
 
     lake_renewal.renew(machines.first.state, overtake, lambda _: None)
     assert len(tries) == 2
+    with pytest.raises(lakehouse.Overtaken, match="has been removed"):
+        warehouse.transform(machines.second, planned.build_id)
+    assert build(machines.second, Request(), at).is_published

@@ -319,3 +319,26 @@ def test_a_build_that_is_overtaken_each_time_ends(home: Home, monkeypatch: pytes
     with pytest.raises(Permanent, match="`clearwell build` plans again"):
         building.build(home, Request(), NOW)
     assert len(tried) == building._TRIES
+
+
+@pytest.mark.parametrize("error", [Permanent("a model failed"), duckdb.IOException("no such file")])
+@pytest.mark.parametrize("by", [None, lakehouse.Overtaken("gone"), Permanent("no catalog")])
+def test_an_error_over_a_snapshot_that_is_gone_is_that_of_an_overtaken_build(
+    home: Home, steps: Steps, monkeypatch: pytest.MonkeyPatch, error: Exception, by: Exception | None
+) -> None:
+    def fail(raised: Exception | None) -> Callable[..., None]:
+        def act(*_: Any, **__: Any) -> None:
+            if raised:
+                raise raised
+
+        return act
+
+    planned = building.plan(home, Request(), NOW)
+    assert planned
+    monkeypatch.setattr(building, "_transform", fail(error))
+    monkeypatch.setattr(building.lake, "is_lake", lambda _: True)
+    monkeypatch.setattr(building.lakehouse, "check_pinned", fail(by))
+    monkeypatch.setattr(building, "_entering", lambda _: [])
+    expected = by if isinstance(by, lakehouse.Overtaken) else error
+    with pytest.raises(type(expected), match=str(expected)):
+        building.transform(home, planned.build_id)
