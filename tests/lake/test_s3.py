@@ -88,7 +88,9 @@ def test_a_lake_in_s3(bucket: str, use: Use, tmp_path: Path, monkeypatch: pytest
     assert query.run(lake, counted, build_id=builds[0])[1] == [(len(shop.orders),)]
     assert query.run(lake, counted)[1] == [(len(shop.orders) + len(shop.restored),)]
 
-    land_rows(home, "customers", CUSTOMER, [customer(ID, MAIL, NAME), customer("c2", "li@shop.example", "Li")], NOW)
+    # so many that they are in objects: DuckLake keeps a few rows in its catalog
+    others = [customer(f"cust-{number}", f"{number}@shop.example", f"Li {number}") for number in range(10, 60)]
+    land_rows(home, "customers", CUSTOMER, [customer(ID, MAIL, NAME), *others], NOW)
     build(lake, Request(), NOW.replace(hour=14))
     assert canaries_in(bucket) == {ID, MAIL, NAME}
     person = Person(ID, values=(MAIL, NAME))
@@ -103,13 +105,15 @@ def test_a_lake_in_s3(bucket: str, use: Use, tmp_path: Path, monkeypatch: pytest
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # the client reads the file once per process
     profiles = tmp_path / "profiles"
+    profiles.write_text("[me]\naws_access_key_id = key\naws_secret_access_key = secret\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profiles))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(profiles))
-    monkeypatch.setenv("AWS_PROFILE", "me")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(Permanent, match="no profile and no role"):
         query.run(lake, counted)
-    profiles.write_text("[me]\naws_access_key_id = key\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_PROFILE", "me")
     assert query.run(lake, counted) == rows
 
 
