@@ -170,9 +170,9 @@ def _s3_secret(store: Store) -> str:
         keys = {"key_id": store.key_id, "secret": store.secret, "session_token": store.session_token}
         parts = [f"{name} {literal(value)}" for name, value in keys.items() if value]
     else:
-        # "auto" asks for the keys of a role again before they expire
+        # "auto" asks for the keys of a role again before they expire. DuckDB reads AWS_PROFILE itself: a profile that is
+        # named here would have to be in the file of settings, and not in that of keys.
         parts = ["provider credential_chain", f"chain {literal(_CHAIN)}", "refresh auto"]
-        parts += [f"profile {literal(store.profile)}"] if store.profile else []
     parts += [f"region {literal(store.region)}"] if store.region else []
     if store.endpoint:
         parts += [f"endpoint {literal(store.endpoint)}", "url_style 'path'", f"use_ssl {store.scheme == 'https'}"]
