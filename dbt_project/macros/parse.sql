@@ -296,6 +296,9 @@
             {% set there = '' if name in the.meta.key else ' and not is_deleted' %}
             {% do pairs.append(("(" ~ text ~ " is null or " ~ text ~ " = '')" ~ there, 'missing:' ~ name)) %}
         {% endif %}
+        {% if column.data_type == 'json' and not lines %}
+            {% do pairs.append((name ~ " is null and " ~ text ~ " is not null" ~ (" and " ~ text ~ " <> ''" if meta.get('required') else ''), 'not_parsed:' ~ name)) %}
+        {% endif %}
         {% if column.data_type not in ('varchar', 'json') %}
             {% set unread = typed_right ~ " and " ~ name ~ " is null and " ~ text ~ " is not null" ~ (" and " ~ text ~ " <> ''" if meta.get('required') else '') %}
             {# only the few records without a value get the costly test #}
@@ -552,7 +555,9 @@ meant as (
 typed as (
     select
         *{% for column in the.columns %},
-        {{ typed('text_' ~ column.name, column.data_type, column.config.meta or {}) }} as {{ column.name }}{% endfor %}
+        {%- set text = 'text_' ~ column.name %}
+        {#- of lines, it is JSON already; of rows, Spark reads none (assert_spark_reads) #}
+        {{ 'case when json_valid(' ~ text ~ ') then ' ~ text ~ ' end' if column.data_type == 'json' and the.meta.format != 'json_lines' else typed(text, column.data_type, column.config.meta or {}) }} as {{ column.name }}{% endfor %}
     from meant
 ),
 

@@ -152,6 +152,7 @@ texts as (
     {% set unread = [] %}
     {% for column in (the.columns if execute else []) %}
         {% set meta = column.config.meta or {} %}
+        {% if column.data_type == 'json' and the.meta.format != 'json_lines' %}{% do unread.append(('JSON in rows', column.name)) %}{% endif %}
         {% for format in as_list(meta.get('time_format') or []) if is_other_on_spark(format) %}{% do unread.append(('time_format ' ~ format, column.name)) %}{% endfor %}
         {% for pattern in [meta.get('pattern') or ''] + patterns_in((meta.get('values') or {}).values()) if is_other_in_java(pattern) %}{% do unread.append(('the pattern ' ~ pattern, column.name)) %}{% endfor %}
         {% for value, texts in (meta.get('values') or {}).items() if modules.re.search('\\\\\\d', as_text(value)) %}
