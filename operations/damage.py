@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingestion import bronze, compacted, faults
+from ingestion import bronze, compacted, faults, lake
 from ingestion.bronze import BatchRef
 from ingestion.errors import Broken
 from ingestion.home import Home
@@ -89,6 +89,10 @@ def _read_database(path: Path, *, is_whole: bool) -> str:
                 _read_tables(path)
     except Broken as error:
         return error.what
+    except duckdb.CatalogException as error:
+        if not lake.is_lake(path):
+            raise
+        return f"its catalog is not whole: {str(error).splitlines()[0]}"
     except duckdb.IOException:
         if path.exists():  # else it is a kept state that a publish replaced meanwhile
             raise
