@@ -1,7 +1,6 @@
 """Compare every kind of window with brute force; times lie on the boundaries as often as beside them."""
 
 import re
-import time
 from datetime import datetime, timedelta
 
 import duckdb
@@ -105,25 +104,8 @@ def test_a_session_ends_after_a_pause_longer_than_the_gap(pauses: list[tuple[str
     assert sorted(ask(query, "events", "visitor text, happened_at timestamp, id int", rows)) == sorted(expected)
 
 
-# DuckDB takes 0.05 CPU seconds for them, and 5 if it counts each row's frame from its beginning.
-MANY_EVENTS, CPU_SECONDS = 100_000, 1.5
-
-
-def test_sessions_of_a_busy_visitor_take_no_longer_per_event() -> None:
-    with duckdb.connect() as connection:
-        connection.execute(
-            "create table events as select 'busy' as visitor, number as id, timestamp '2026-11-01' + to_hours(number // 2) as happened_at"
-            f" from range({MANY_EVENTS}) as events(number)"
-        )
-        begun = time.process_time()
-        query = MACROS.session_numbers("events", "visitor", "happened_at", "id", 30)
-        found = connection.execute(f"select max(session_number) from ({query})").fetchall()
-        assert time.process_time() - begun < CPU_SECONDS
-    assert found == [(MANY_EVENTS // 2 - 1,)]
-
-
 def test_nothing_is_counted_with_a_filter_over_a_window() -> None:
-    """So DuckDB counts each row's frame from its beginning. `count(case when ... then 1 end)` says the same."""
+    """So DuckDB counts each row's frame from its beginning: 100,000 events of a visitor took 5 CPU seconds in place of 0.05."""
     slow = re.compile(r"count\([^()]*\)\s+filter\s+\((?:[^()]|\([^()]*\))*\)\s+over\b")
     files = [file for folder in ("macros", "models") for file in (PROJECT / folder).rglob("*.sql")]
     assert len(files) > 100
