@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -30,6 +31,9 @@ if (
     os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
 # With all that tests import, collecting garbage as often as usual takes a tenth of a build's time.
 gc.set_threshold(100_000, 10, 10)
+# A shell's job in the background ignores Ctrl-C, and so would the commands that tests stop by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
