@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ from ingestion.home import Home
 from operations import hashes
 from tests.pipeline.delivery import LINE, ORDER, land_lines, land_rows
 from tests.pipeline.test_any_order import make_shop
+from tests.spark.servers import free_port, wait_for
 from warehouse import java, spark
 from warehouse.build import Request, build
 from warehouse.engines import SPARK
@@ -28,9 +27,7 @@ PATIENCE_SECONDS = 300
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """Start pyspark's own server, and yield its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (pyspark,) = spark.python().parent.parent.glob("lib/python*/site-packages/pyspark")
     settings = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": port}
     with (tmp_path / "server.log").open("wb") as log:
@@ -51,12 +48,7 @@ def server(tmp_path: Path) -> Iterator[str]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            with socket.socket() as tried:
-                if not tried.connect_ex(("127.0.0.1", port)):
-                    break
-            time.sleep(0.1)
+        wait_for(process, port, PATIENCE_SECONDS)
         assert process.poll() is None, (tmp_path / "server.log").read_text()
         yield f"sc://127.0.0.1:{port}"
         os.killpg(process.pid, 15)

@@ -5,9 +5,7 @@ Sail is a Spark Connect server without Java. It is in an environment of its own:
 
 import json
 import re
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ from ingestion.contract import PROJECT
 from ingestion.home import Home
 from tests.pipeline.delivery import LINE, ORDER, land_lines, land_rows
 from tests.pipeline.test_any_order import make_shop
+from tests.spark.servers import free_port, wait_for
 from warehouse import build as warehouse
 from warehouse import spark
 from warehouse.engines import SPARK
@@ -36,19 +35,12 @@ PATIENCE_SECONDS = 120
 def server(tmp_path: Path) -> Iterator[str]:
     if not SAIL.is_file():
         pytest.skip("`make .venv-sail/.ready` installs it")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with (tmp_path / "sail.log").open("wb") as log:
         process = subprocess.Popen(
             [SAIL, "spark", "server", "--port", str(port)], cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
         )
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            with socket.socket() as tried:
-                if not tried.connect_ex(("127.0.0.1", port)):
-                    break
-            time.sleep(0.1)
+        wait_for(process, port, PATIENCE_SECONDS)
         yield f"sc://127.0.0.1:{port}"
         process.kill()
         process.wait()
