@@ -95,13 +95,17 @@ def _bytes(usage: resource.struct_rusage) -> int:
 def sample(parents: Sequence[psutil.Process], ended: Event, most: list[int]) -> None:
     """Keep in `most` the greatest sum of the memory of processes and their descendants, in bytes, until `ended` is set.
 
-    Peaks between two looks are missed; of a single process the system knows the peak itself.
+    A process counts from the second look on: the copy of a process that is about to start a command shares all memory of the first,
+    which a Java does often. Peaks between two looks are missed; of a single process the system knows the peak itself.
     """
+    before: set[psutil.Process] = set()
     while not ended.wait(_LOOK_SECONDS):
         together = 0
+        found: set[psutil.Process] = set()
         for parent in parents:
             with suppress(psutil.NoSuchProcess):
-                for one in (parent, *parent.children(recursive=True)):
-                    with suppress(psutil.NoSuchProcess):
-                        together += one.memory_info().rss
-        most[0] = max(most[0], together)
+                found |= {parent, *parent.children(recursive=True)}
+        for one in found & before:
+            with suppress(psutil.NoSuchProcess):
+                together += one.memory_info().rss
+        most[0], before = max(most[0], together), found

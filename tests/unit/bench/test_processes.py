@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from threading import Event
 
 import psutil
@@ -20,14 +21,18 @@ def test_times_add_up_and_peaks_do_not() -> None:
     assert processes.total([Used(1, 30, 5), Used(2, 10, 9)]) == Used(3, 40, 9)
 
 
-class _OneLook(Event):
-    """Ends after the first look."""
+class _Looks(Event):
+    """Ends after some looks; before the second, something may happen."""
 
-    looks = 0
+    def __init__(self, number: int, before_the_second: Callable[[], object] = int) -> None:
+        super().__init__()
+        self.number, self.before_the_second, self.looks = number, before_the_second, 0
 
     def wait(self, timeout: float | None = None) -> bool:
         self.looks += 1
-        return self.looks > 1
+        if self.looks == 2:
+            self.before_the_second()
+        return self.looks > self.number
 
 
 def test_memory_of_all_processes_counts_together() -> None:
@@ -46,9 +51,38 @@ def test_memory_of_all_processes_counts_together() -> None:
     with subprocess.Popen([sys.executable, "-c", parent], stdin=-1, stdout=-1) as running:
         assert running.stdout and running.stdout.readline()
         most = [0]
-        processes.sample([psutil.Process(running.pid)], _OneLook(), most)
+        processes.sample([psutil.Process(running.pid)], _Looks(2), most)
         running.communicate(b"\n")
     assert running.returncode == 0 and 120 < most[0] / 1e6 < 240
+
+
+@pytest.mark.parametrize(("looks", "counts"), [(2, False), (3, True)])
+def test_a_process_counts_from_the_second_look_on(looks: int, counts: bool) -> None:
+    """A fork that is about to be another program has all of its parent's memory for a moment."""
+    child = "held = b'x' * 200_000_000; print(flush=True); input()"
+    parent = f"""if 1:
+        import subprocess, sys
+        print(flush=True)
+        input()
+        child = subprocess.Popen([sys.executable, "-c", {child!r}], stdin=-1, stdout=-1)
+        child.stdout.readline()
+        print(flush=True)
+        input()
+        child.communicate(b"\\n")
+    """
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=-1, stdout=-1) as running:
+        assert running.stdin and running.stdout and running.stdout.readline()
+
+        def start_child() -> None:
+            assert running.stdin and running.stdout
+            running.stdin.write(b"\n")
+            running.stdin.flush()
+            running.stdout.readline()
+
+        most = [0]
+        processes.sample([psutil.Process(running.pid)], _Looks(looks, start_child), most)
+        running.communicate(b"\n")
+    assert running.returncode == 0 and (most[0] > 200e6) is counts
 
 
 def test_a_command_is_measured() -> None:
