@@ -17,7 +17,7 @@ from ingestion import faults
 from ingestion.contract import PROJECT
 from ingestion.database import MEMORY, attached, connect, is_small, memory
 from ingestion.errors import ClearwellError, Permanent
-from warehouse import compiled, garbage
+from warehouse import compiled, garbage, quick_imports
 from warehouse.error_texts import without_values
 from warehouse.parsed import keep, kept, kept_last, listed, parsed, project_key
 from warehouse.plan import Build
@@ -484,7 +484,7 @@ def _run(
     built: Callable[[int, int], None] | None = None,
 ) -> Any:
     # Importing dbt costs seconds: import it only to run it.
-    with garbage.not_collected():
+    with garbage.not_collected(), quick_imports.of_dataclasses():
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 

@@ -1,9 +1,19 @@
 """What is imported in less time is the same as what is imported without it."""
 
+import ast
+import dataclasses
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_common.dataclass_schema import dbtClassMixin
+from mashumaro import DataClassDictMixin
+from mashumaro.exceptions import InvalidFieldValue, MissingField
 from pydantic.v1 import BaseModel, Field, ValidationError, validator
 from pydantic.v1.fields import ModelField
 
@@ -85,3 +95,109 @@ def test_afterwards_fields_are_copied_as_before() -> None:
         assert "__deepcopy__" in vars(ModelField)
         raise RuntimeError
     assert "__deepcopy__" not in vars(ModelField)
+
+
+def _dataclasses() -> dict[str, Any]:
+    @dataclass
+    class Part(dbtClassMixin):
+        name: str
+        at: datetime = dataclasses.field(default_factory=lambda: datetime(2026, 11, 1, tzinfo=UTC))
+
+    @dataclass
+    class Whole(Part):
+        parts: list[Part] = dataclasses.field(default_factory=list)
+        by_name: dict[str, Part] = dataclasses.field(default_factory=dict)
+        other: int | None = None
+        renamed: str = dataclasses.field(default="x", metadata={"alias": "re-named"})
+
+        def __post_serialize__(self, data: dict[str, Any], context: dict[str, Any] | None) -> dict[str, Any]:
+            return {**data, "context": context}
+
+    @dataclass
+    class More(Whole):
+        name: str = "more"
+        size: float = 0.5
+
+    return {one.__name__: one for one in (Part, Whole, More)}
+
+
+def _read_and_written(classes: dict[str, Any]) -> list[object]:
+    part = {"name": "a", "at": "2026-11-02T00:00:00Z"}
+    found: list[object] = []
+    for values in (
+        part,
+        {**part, "parts": [part], "by_name": {"b": part}, "other": 3, "re-named": "y"},
+        {},
+        {"name": "a", "at": 1},
+    ):
+        for one in classes.values():
+            try:
+                read = one.from_dict(values)
+            except (MissingField, InvalidFieldValue) as error:
+                found.append(str(error))
+                continue
+            packed = read.to_msgpack()
+            found += [repr(read), read.to_dict(), read.to_dict(omit_none=True, context={"for": 1}), packed]
+            found += [repr(one.from_msgpack(packed)), one.from_msgpack(packed) == read]
+    return found
+
+
+def test_dataclasses_read_and_write_the_same() -> None:
+    with quick_imports.of_dataclasses():
+        quick = _dataclasses()
+    assert _read_and_written(quick) == _read_and_written(_dataclasses())
+    assert len([one for one in _read_and_written(quick) if one is True]) >= 5
+
+
+def test_a_method_is_made_when_it_is_called_first() -> None:
+    with quick_imports.of_dataclasses():
+        quick = _dataclasses()["Part"]
+    left = vars(quick)["to_dict"]
+    quick("a").to_dict()
+    assert vars(quick)["to_dict"] is not left
+    assert vars(quick)["to_msgpack"].__module__ == quick_imports.__name__
+
+
+def test_other_classes_have_their_methods_at_once() -> None:
+    with quick_imports.of_dataclasses():
+
+        @dataclass
+        class Other(DataClassDictMixin):
+            name: str
+
+    assert vars(Other)["to_dict"].__module__ != quick_imports.__name__
+    assert Other("a").to_dict() == {"name": "a"}
+
+
+def test_afterwards_classes_are_made_as_before() -> None:
+    before = vars(DataClassDictMixin)["__init_subclass__"]
+    with pytest.raises(RuntimeError), quick_imports.of_dataclasses():
+        assert vars(DataClassDictMixin)["__init_subclass__"] is not before
+        raise RuntimeError
+    assert vars(DataClassDictMixin)["__init_subclass__"] is before
+
+
+def test_another_version_of_mashumaro_goes_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick_imports, "version", lambda name: "4.0")
+    before = vars(DataClassDictMixin)["__init_subclass__"]
+    with quick_imports.of_dataclasses():
+        assert vars(DataClassDictMixin)["__init_subclass__"] is before
+
+
+def test_dbt_itself_is_imported_so() -> None:
+    """Fails where a new version of mashumaro is installed, so that somebody compares it."""
+    said = subprocess.run(
+        [sys.executable, "-c", _IMPORT_DBT], text=True, capture_output=True, check=True, cwd=Path(__file__).parents[3]
+    )
+    methods, left = ast.literal_eval(said.stdout.strip().splitlines()[-1])
+    assert left == methods
+
+
+_IMPORT_DBT = """
+from warehouse import quick_imports
+with quick_imports.of_dataclasses():
+    from dbt.contracts.graph.nodes import ModelNode
+found = [vars(ModelNode)[name] for name in ("to_dict", "to_msgpack")]
+found += [vars(ModelNode)[name].__func__ for name in ("from_dict", "from_msgpack")]
+print((len(found), sum(one.__module__ == quick_imports.__name__ for one in found)))
+"""
