@@ -1,7 +1,6 @@
 """Apply a build to a DuckDB file: every table, the ledger and the plan in one transaction."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -61,7 +60,7 @@ def _become_state(build: Build) -> None:
     build.made.unlink(missing_ok=True)  # from now on, only `apply` can use the file
     with state.connect(build.file, read_only=False) as connection:
         if state.has_table(connection, "plan", "batches"):
-            with attached(connection, build.home.state, "previous"), _transaction(connection, build):
+            with attached(connection, build.home.state, "previous"), lakehouse.transaction(connection, build.build_id):
                 _drop_all_but(
                     connection, {*((one.schema, one.table) for one in changes), *(("ops", name) for name in KEPT)}
                 )
@@ -118,7 +117,7 @@ def change_tables(
     changes = [*changes]
     # DuckDB takes a table filled in this transaction for empty, and would load all of it into memory to find its rows.
     connection.execute("set disabled_optimizers = 'build_side_probe_side'")
-    with attached(connection, build.file, "build"), _transaction(connection, build):
+    with attached(connection, build.file, "build"), lakehouse.transaction(connection, build.build_id):
         is_in_lake = is_state and lake.is_lake(build.home.state)
         if is_in_lake:
             lakehouse.claim(connection, build.plan().base, build.build_id)
@@ -144,23 +143,6 @@ def change_tables(
         kept = {key: comment for key, comment in comments.read(connection, "build").items() if key[1] in KEPT}
         comments.write(connection, comments.of_changes(changes) | kept)
         complete_views.write(connection)
-
-
-@contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection, build: Build) -> Iterator[None]:
-    connection.execute("begin")
-    try:
-        yield
-    except BaseException:
-        with suppress(duckdb.Error):  # the connection may be broken by then: the first error is the one to report
-            connection.execute("rollback")
-        raise
-    try:
-        connection.execute("commit")
-    except duckdb.TransactionException as error:
-        if lakehouse.is_conflict(error):
-            raise lakehouse.overtaken(build.build_id) from error
-        raise
 
 
 def _kept(name: str, columns: Mapping[str, str]) -> Change:

@@ -3,8 +3,8 @@
 A snapshot that is deleted cannot be asked any more. Builds that other machines planned over one of them are out of date.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def replace_all(path: Path, source: Path, base: str) -> None:
     with (
         state.writing(path) as connection,
         attached(connection, source, "source"),
-        _transaction(connection, build_id),
+        lakehouse.transaction(connection, build_id),
     ):
         lakehouse.claim(connection, base, build_id)
         had, has = shape.read(connection), shape.read(connection, "source")
@@ -98,7 +98,7 @@ def vacuum(path: Path) -> None:
 
 
 def _rewrite(connection: duckdb.DuckDBPyConnection, name: str, change: Change) -> None:
-    with _transaction(connection, ""):
+    with lakehouse.transaction(connection):
         lakehouse.hold_off(connection)
         change(connection)
         said, before = comments.read(connection, name), rewrite.content(connection, name)
@@ -123,20 +123,6 @@ def _repeated(act: Callable[[], None]) -> None:
                 raise Transient(
                     "other machines kept changing the lake", todo="run the same command again once they build less"
                 ) from None
-
-
-@contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection, build_id: str) -> Iterator[None]:
-    connection.execute("begin")
-    try:
-        yield
-        connection.execute("commit")
-    except BaseException as error:
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-        if isinstance(error, duckdb.Error) and lakehouse.is_conflict(error):
-            raise lakehouse.overtaken(build_id) from error
-        raise
 
 
 # The files of no snapshot, which killed builders left, or running ones have not committed yet; and those of removed snapshots.

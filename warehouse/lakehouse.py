@@ -1,5 +1,7 @@
 """A state that is in a lake: each build is one snapshot of it, and only a build that was planned over the last one is committed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -89,6 +91,21 @@ def pin(path: Path, base: str, build_id: str, pinned: Path) -> None:
             raise overtaken(build_id, now)
         snapshot = lake.current_snapshot(connection, _name(connection))
     lake.write(pinned, replace(lake.read(path), snapshot=snapshot))
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection, build_id: str = "") -> Iterator[None]:
+    """Change a state, in a file or a lake, in one transaction. Overtaken if a lake refuses it because of another build."""
+    connection.execute("begin")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException as error:
+        with suppress(duckdb.Error):  # the connection may be broken by then: the first error is the one to report
+            connection.execute("rollback")
+        if isinstance(error, duckdb.Error) and is_conflict(error):
+            raise overtaken(build_id) from error
+        raise
 
 
 def claim(connection: duckdb.DuckDBPyConnection, base: str, build_id: str) -> None:

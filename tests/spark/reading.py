@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
-from ingestion.contract import PROJECT
+from tests.spark import servers
 from tests.unit.macros.dbt_like import project_of
 from tests.unit.macros.parsing import LANDED, contract_with, parsed
 from warehouse import java, spark
@@ -24,10 +23,8 @@ class Asked:
     """A Spark that answers queries."""
 
     def __init__(self, folder: Path) -> None:
-        profile = yaml.safe_load((PROJECT / "profiles.yml").read_text())["clearwell"]["outputs"]["spark"]
-        settings = {name: value for name, value in profile["server_side_parameters"].items() if "{{" not in value}
         self.process = subprocess.Popen(
-            [str(spark.python()), str(Path(__file__).with_name("asking.py")), json.dumps(settings)],
+            [str(spark.python()), str(Path(__file__).with_name("asking.py")), json.dumps(servers.settings())],
             env={
                 **os.environ,
                 **java.settings(spark.python().parent.parent, folder / "java"),

@@ -1,8 +1,18 @@
-"""Ports of Spark Connect servers, and when they listen."""
+"""The settings of a Spark, the ports of Spark Connect servers, and when they listen."""
 
 import socket
 import subprocess
 import time
+
+import yaml
+
+from ingestion.contract import PROJECT
+
+
+def settings() -> dict[str, str]:
+    """Return Spark's settings in profiles.yml, without those that the environment says."""
+    profile = yaml.safe_load((PROJECT / "profiles.yml").read_text())["clearwell"]["outputs"]["spark"]
+    return {name: value for name, value in profile["server_side_parameters"].items() if "{{" not in value}
 
 
 def free_port() -> int:

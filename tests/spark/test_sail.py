@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ingestion.contract import PROJECT
 from ingestion.home import Home
 from tests.pipeline.delivery import LINE, ORDER, land_lines, land_rows
 from tests.pipeline.test_any_order import make_shop
+from tests.spark import servers
 from tests.spark.servers import free_port, wait_for
 from warehouse import build as warehouse
 from warehouse import spark
@@ -62,8 +62,6 @@ def built(tmp_path: Path) -> Build:
 def told(build: Build) -> dict[str, object]:
     """Return Spark's settings, the folder of each table, and each model's query."""
     made = spark.made_in(build)
-    profile = yaml.safe_load((PROJECT / "profiles.yml").read_text())["clearwell"]["outputs"]["spark"]
-    settings = {name: value for name, value in profile["server_side_parameters"].items() if "{{" not in value}
     tables, queries = {}, {}
     for node in json.loads((made / "target" / "manifest.json").read_text())["nodes"].values():
         table = f"{node['schema']}.{node.get('alias')}"
@@ -73,7 +71,7 @@ def told(build: Build) -> dict[str, object]:
         if node["resource_type"] == "model" and folder.is_dir():
             ran = (made / "target" / "run" / "clearwell" / node["original_file_path"]).read_text()
             queries[node["name"]] = (table, ran.split(" as\n", 1)[1])
-    return {"settings": settings, "tables": tables, "queries": queries}
+    return {"settings": servers.settings(), "tables": tables, "queries": queries}
 
 
 def test_the_page_says_which_models_sail_runs(server: str, built: Build) -> None:

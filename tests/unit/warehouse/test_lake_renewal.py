@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from ingestion.errors import Transient
@@ -26,23 +25,6 @@ def test_who_is_overtaken_starts_again_some_times_at_most() -> None:
 
     with pytest.raises(Transient, match="kept changing the lake"):
         lake_renewal._repeated(never)
-
-
-def test_an_error_undoes_all_and_a_conflict_is_told_as_one() -> None:
-    with duckdb.connect() as connection:
-        connection.execute("create table t (a int)")
-        for error, kind in (
-            (ValueError("no"), ValueError),
-            (duckdb.TransactionException("Transaction conflict"), Overtaken),
-            (duckdb.TransactionException("other"), duckdb.TransactionException),
-        ):
-            with pytest.raises(kind), lake_renewal._transaction(connection, "b"):
-                connection.execute("insert into t values (1)")
-                raise error
-        assert connection.execute("from t").fetchall() == []
-        with lake_renewal._transaction(connection, "b"):
-            connection.execute("insert into t values (1)")
-        assert connection.execute("from t").fetchall() == [(1,)]
 
 
 def test_files_and_objects_are_removed_also_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

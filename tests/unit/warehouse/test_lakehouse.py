@@ -72,3 +72,20 @@ def test_only_a_conflict_of_transactions_is_one() -> None:
     assert lakehouse.is_conflict(duckdb.TransactionException("Transaction conflict - attempting to insert"))
     assert not lakehouse.is_conflict(duckdb.TransactionException("cannot start a transaction"))
     assert not lakehouse.is_conflict(duckdb.IOException("Transaction conflict"))
+
+
+def test_an_error_undoes_all_and_a_conflict_is_told_as_one() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create table t (a int)")
+        for error, kind in (
+            (ValueError("no"), ValueError),
+            (duckdb.TransactionException("Transaction conflict"), lakehouse.Overtaken),
+            (duckdb.TransactionException("other"), duckdb.TransactionException),
+        ):
+            with pytest.raises(kind), lakehouse.transaction(connection, "b"):
+                connection.execute("insert into t values (1)")
+                raise error
+        assert connection.execute("from t").fetchall() == []
+        with lakehouse.transaction(connection, "b"):
+            connection.execute("insert into t values (1)")
+        assert connection.execute("from t").fetchall() == [(1,)]
