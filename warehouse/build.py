@@ -16,7 +16,6 @@ from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
-from ingestion.run_log import Taken
 from warehouse import dbt, keyed_hashes, lakehouse, shape, spark, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
@@ -25,7 +24,7 @@ from warehouse.build_events import model_events, stage_events
 from warehouse.difference import Difference, differences
 from warehouse.engines import SPARK
 from warehouse.lakehouse import Overtaken
-from warehouse.plan import Build, Plan, Request, hold, make_plan, make_same_plan, make_trial_plan, pending
+from warehouse.plan import Build, Plan, Request, entering, hold, make_plan, make_same_plan, make_trial_plan, pending
 from warehouse.publish import catch_up, pinned
 from warehouse.publish import publish as publish_build
 from warehouse.state import connect, drop, lock, lock_aside, lock_build
@@ -166,13 +165,13 @@ def _build(
 
 
 @contextmanager
-def _logged(build: Build, stage: str, entering: Sequence[Taken] = ()) -> Iterator[None]:
-    """Log a stage of a build, with the records that enter in it: those given, or those that the build's file has at the end."""
+def _logged(build: Build, stage: str) -> Iterator[None]:
+    """Log a stage of a build, with the records that enter in it."""
     at = datetime.fromisoformat(build.plan().planned_at)
     with run_log.logged(build.home, stage, at, build_id=build.build_id) as taken, stage_events(build, stage):
         with _over_its_snapshot(build, stage):
             yield
-        taken += entering or _entering(build)
+        taken.append(entering(build))
 
 
 @contextmanager
@@ -198,14 +197,6 @@ def _why_overtaken(build: Build) -> Overtaken | None:
     except (duckdb.Error, ClearwellError):
         pass  # what the build met first is what counts
     return None
-
-
-def _entering(build: Build) -> list[Taken]:
-    query = """
-        select coalesce(sum(records_written), 0)::bigint as records, coalesce(sum(bytes), 0)::bigint as bytes
-        from plan.batches where is_entering
-    """
-    return [Taken(**row) for row in state.read(build.file, "plan.batches", query)]
 
 
 def _plan(home: Home, request: Request, now: datetime, report: Report) -> Plan | None:
@@ -295,11 +286,10 @@ def _publish(build: Build, report: Report) -> None:
     read_verdict(build)
     with lock(build.home, report):
         report("apply: changing the state, in one transaction")
-        entering = _entering(build)  # a whole build's file becomes the state
-        with _logged(build, "apply", entering):
+        with _logged(build, "apply"):
             apply(build)
         report("publish: renaming the new file into place for readers")
-        with _logged(build, "publish", entering):
+        with _logged(build, "publish"):
             publish_build(build)
     _tidy(build)
 

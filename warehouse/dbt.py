@@ -20,7 +20,7 @@ from ingestion.errors import ClearwellError, Permanent
 from warehouse import compiled, garbage, quick_imports
 from warehouse.error_texts import without_values
 from warehouse.parsed import keep, kept, kept_last, listed, parsed, project_key
-from warehouse.plan import Build
+from warehouse.plan import Build, entering
 from warehouse.version import model_version
 
 
@@ -605,13 +605,13 @@ def threads_of(build: Build) -> Threads:
     then two models only take more memory. In a small build, most of the time is dbt's own Python, and a second thread of either
     kind only costs CPU time.
     """
-    entering = sum(json.loads(line)["records_written"] for line in build.batches.read_text().splitlines())
+    records = entering(build).records
     has_small_state = not build.home.state.exists() or is_small(build.home.state)
-    if entering < _FEW_RECORDS and has_small_state:
+    if records < _FEW_RECORDS and has_small_state:
         return Threads(1, 1)
     with duckdb.connect() as connection:
         (cores,) = connection.execute("select current_setting('threads')").fetchall()[0]
-    return Threads(2, cores - 1) if cores > 1 and entering < _MANY_RECORDS else Threads(1, cores)
+    return Threads(2, cores - 1) if cores > 1 and records < _MANY_RECORDS else Threads(1, cores)
 
 
 def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:

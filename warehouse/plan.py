@@ -14,6 +14,7 @@ from ingestion.errors import Broken, Permanent
 from ingestion.home import LAKE, Home
 from ingestion.land import Report, silent
 from ingestion.manifest import OF_PLAN, Manifest
+from ingestion.run_log import Taken
 from ingestion.sources import decisions
 from warehouse import lakehouse, state
 from warehouse.engines import DUCKDB
@@ -309,6 +310,12 @@ def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[st
         folder = f"{bronze.records_folder(home, manifest)}/"
         body |= dict(zip(OF_PLAN, (folder, True, manifest.batch_id in leaving), strict=True))
         yield json.dumps(body) + "\n"
+
+
+def entering(build: Build) -> Taken:
+    """Return the records and bytes that enter in a build, going by its plan."""
+    batches = [json.loads(line) for line in build.batches.read_text().splitlines()]
+    return Taken(records=sum(one["records_written"] for one in batches), bytes=sum(one["bytes"] for one in batches))
 
 
 def hold(build: Build, held: Mapping[str, str]) -> None:

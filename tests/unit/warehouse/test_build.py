@@ -338,7 +338,6 @@ def test_an_error_over_a_snapshot_that_is_gone_is_that_of_an_overtaken_build(
     monkeypatch.setattr(building, "_transform", fail(error))
     monkeypatch.setattr(building.lake, "is_lake", lambda _: True)
     monkeypatch.setattr(building.lakehouse, "check_pinned", fail(by))
-    monkeypatch.setattr(building, "_entering", lambda _: [])
     expected = by if isinstance(by, lakehouse.Overtaken) else error
     with pytest.raises(type(expected), match=str(expected)):
         building.transform(home, planned.build_id)

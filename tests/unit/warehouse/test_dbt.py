@@ -125,7 +125,9 @@ def test_a_small_build_has_one_thread_and_others_use_every_core_once(
 ) -> None:
     made = Build(Home(tmp_path, tmp_path), "build-1")
     made.folder.mkdir(parents=True)
-    made.batches.write_text("".join(json.dumps({"records_written": records}) + "\n" for records in entering))
+    made.batches.write_text(
+        "".join(json.dumps({"records_written": records, "bytes": 9}) + "\n" for records in entering)
+    )
     made.home.state.parent.mkdir(exist_ok=True)
     with made.home.state.open("wb") as file:
         file.truncate(of_state)

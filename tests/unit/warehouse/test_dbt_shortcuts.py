@@ -10,8 +10,9 @@ from typing import Any
 
 import parsedatetime
 import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.events.types import AdapterRegistered
-from dbt.clients.jinja import MacroStack
+from dbt.clients.jinja import MacroGenerator, MacroStack, UnitTestMacroGenerator
 from dbt.compilation import Compiler
 from dbt.context.macros import MacroNamespaceBuilder
 from dbt.contracts.graph.nodes import ModelNode
@@ -146,6 +147,43 @@ def test_names_stand_for_the_same_macros(search: str, macro_search: str | None) 
     for found in (own, quick):
         with pytest.raises(PackageNotFoundForMacroError):
             found.get_from_package("none", "a")
+
+
+def test_a_macro_holds_the_same() -> None:
+    given: tuple[Any, ...] = (_Macro(name="a"), {"n": 1}, SimpleNamespace(name="node"), MacroStack())
+
+    def held() -> list[dict[str, Any]]:
+        made = [MacroGenerator(*given[:number]) for number in (1, 2, 3, 4)]
+        return [vars(one) for one in (*made, UnitTestMacroGenerator(made[-1], "said"))]
+
+    own = held()
+    with dbt_shortcuts.taken({}):
+        assert held() == own
+
+
+def test_values_are_asked_for_once_in_a_run_and_all_else_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def execute(manager: object, sql: str, *more: object) -> tuple[str, int]:
+        asked.append(sql)
+        return sql, len(asked)
+
+    monkeypatch.setattr(DuckDBConnectionManager, "execute", execute)
+    manager = DuckDBConnectionManager.__new__(DuckDBConnectionManager)
+    values, other = "\n  select distinct a from t order by 1", "select distinct b from t order by 1"
+    for _ in range(2):
+        asked.clear()
+        with dbt_shortcuts.taken({}):
+            first = manager.execute(values, fetch=True)
+            assert [manager.execute(values, auto_begin=True, fetch=True) for _ in range(3)] == [first] * 3
+            assert manager.execute(other, fetch=True)[0] == other
+            for sql, named in (
+                (values, {}),
+                (values, {"fetch": True, "limit": 1}),
+                ("select a from t", {"fetch": True}),
+            ):
+                assert manager.execute(sql, **named) != manager.execute(sql, **named)  # type: ignore[arg-type]
+        assert asked == [values, other, values, values, values, values, "select a from t", "select a from t"]
 
 
 def _model(sql: str, constraints: tuple[Any, ...] = ()) -> Any:

@@ -7,9 +7,10 @@ import pytest
 
 from ingestion.errors import Permanent
 from ingestion.home import Home
+from ingestion.run_log import Taken
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Target
-from warehouse.plan import Request, make_plan, pending
+from warehouse.plan import Build, Request, entering, make_plan, pending, waiting_batches
 
 
 def test_a_range_needs_both_ends_in_order_and_not_everything() -> None:
@@ -44,3 +45,13 @@ def test_a_build_says_the_decisions_that_it_carries_out_who_made_them_and_why(tm
     assert plan and plan.reason == (
         "accept b2: r (decided by bob); accept b3: r (decided by bob); accept b4: r (decided by bob); and 2 decisions before"
     )
+
+
+def test_what_enters_is_that_of_all_batches_of_the_plan(tmp_path: Path) -> None:
+    home, at = Home(tmp_path, tmp_path / "landing"), datetime(2026, 1, 1, tzinfo=UTC)
+    decisions.land(home, [decisions.withdraw(Target("orders", "b1", number), "r", "anna", at) for number in (1, 2)])
+    decisions.land(home, [decisions.accept(Target("orders", "b2"), "r", "bob", at + timedelta(hours=1))])
+    landed = waiting_batches(home)
+    plan = make_plan(home, Request(), at)
+    assert plan and len(landed) == 2
+    assert entering(Build(home, plan.build_id)) == Taken(3, sum(one.bytes for one in landed))
