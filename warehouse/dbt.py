@@ -408,7 +408,7 @@ def _nodes(build: Build, kind: str) -> dict[str, dict[str, Any]]:
 def read_nodes(build: Build) -> Mapping[str, dict[str, Any]]:
     """Return the nodes of the project as it is now, by their unique ids."""
     with _surroundings(build):
-        return dict(json.loads(listed(build.home, PROJECT, partial(_parse, build, PROJECT)))["nodes"])
+        return dict(_decoded(listed(build.home, PROJECT, partial(_parse, build, PROJECT)))["nodes"])
 
 
 def nodes_of(build: Build) -> Mapping[str, dict[str, Any]]:
@@ -423,8 +423,14 @@ def _manifest(build: Build) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _loaded(path: Path, changed: int) -> dict[str, Any]:
-    """Read a manifest; again when it has `changed`. Reading takes 50 ms, and a build asks for it several times."""
-    return dict(json.loads(path.read_bytes()))
+    """Read a manifest; again when it has `changed`."""
+    return _decoded(path.read_bytes())
+
+
+@lru_cache(maxsize=1)
+def _decoded(content: bytes) -> dict[str, Any]:
+    """Decode a manifest: once, though a build writes the same one for the plan, the models and the tests. It takes 50 ms."""
+    return dict(json.loads(content))
 
 
 def replaced_by(node: Mapping[str, Any]) -> dict[str, str]:
