@@ -37,13 +37,14 @@ def _alarm(seconds: float) -> Callable[[], None]:
     return lambda: signal.setitimer(signal.ITIMER_REAL, seconds) and None
 
 
-def at(function: str, number: int, act: Callable[[], None]) -> Act:
-    """Act before the statement of this number, from 1, that the function of apply.py runs."""
+def at(place: str, number: int, act: Callable[[], None]) -> Act:
+    """Act before the statement of this number, from 1, that a function of `warehouse` runs. `place` is `module.function`."""
     seen = 0
+    module, function = place.split(".")
 
     def look(_number: int, frame: FrameType, called: object) -> None:
         nonlocal seen
-        here = frame.f_code.co_name == function and frame.f_code.co_filename.endswith("warehouse/apply.py")
+        here = frame.f_code.co_name == function and frame.f_code.co_filename.endswith(f"warehouse/{module}.py")
         seen += here and getattr(called, "__name__", "") == "execute"
         if here and seen == number:
             act()
@@ -53,12 +54,14 @@ def at(function: str, number: int, act: Callable[[], None]) -> Act:
 
 # A transaction's first statement begins it, and its second commits.
 BEFORE = {
-    "begin": ("_transaction", 1, _kill),
-    "half of the tables": ("change_tables", 40, _kill),
-    "commit": ("_transaction", 2, _kill),
+    "begin": ("lakehouse.transaction", 1, _kill),
+    "half of the tables": ("apply.change_tables", 40, _kill),
+    "commit": ("lakehouse.transaction", 2, _kill),
 }
-DURING = {f"{seconds} s into the commit": ("_transaction", 2, _alarm(seconds)) for seconds in (0.005, 0.03, 0.1)}
-AFTER = {"the publish": ("_transaction", 3, _kill)}
+DURING = {
+    f"{seconds} s into the commit": ("lakehouse.transaction", 2, _alarm(seconds)) for seconds in (0.005, 0.03, 0.1)
+}
+AFTER = {"the publish": ("lakehouse.transaction", 3, _kill)}
 
 
 def publish(address: str, home: Home, build_id: str, where: tuple[str, int, Callable[[], None]] | None) -> None:
