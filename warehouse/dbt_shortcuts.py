@@ -34,7 +34,7 @@ _KNOWN = {
     "Jinja2": "3.1.",
     "parsedatetime": "2.6",
 }
-# What models ask for their literals: a hundred times in a build, some twenty different ones.
+# How models ask for the values of a column: 107 times in a build of the demo shop, for 57 answers.
 _VALUES = "select distinct "
 
 # A template's text and its kind of environment, and the code that Jinja makes of it.
