@@ -6,12 +6,14 @@ true: a later sweep finds whatever was missed.
 The queries have literals, not parameters: for its first parameter, DuckDB imports pandas, which takes longer than most landings.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import duckdb
 
@@ -242,8 +244,8 @@ class Known:
         batches = self._batches_of(dataset)
         of_state = _of_state(contract) + " union all " if batches.is_in_state else ""
         self._connection.execute(f"create temp view {name} as {of_state} from waiting_{dataset}")
-        for manifest in batches.manifests:
-            self._copy(contract, manifest, is_current=manifest.batch_id not in batches.entered)
+        for alike in _alike(batches.manifests):
+            self._copy(contract, alike, batches.entered)
         return name
 
     def _batches_of(self, dataset: str) -> Batches:
@@ -263,25 +265,39 @@ class Known:
             self._batches[dataset] = Batches(is_in_state, frozenset(entered), tuple(manifests))
         return self._batches[dataset]
 
-    def _copy(self, contract: Contract, manifest: Manifest, *, is_current: bool) -> None:
-        """Copy keys and versions out of a batch that no build has parsed."""
+    def _copy(self, contract: Contract, manifests: Sequence[Manifest], entered: Set[str]) -> None:
+        """Copy keys and versions out of batches that no build has parsed, and whose columns are the same."""
+        manifest = manifests[0]
         meant = contract.in_source((*contract.key, contract.version_column, contract.event_time), manifest.columns)
         physical = {name: manifest.renamed.get(column, column) for name, column in meant.items()}
         if not physical.keys() >= set(contract.key):
-            return  # no row of it has a key
+            return  # no row of them has a key
         key = ", ".join(identifier(physical[name]) for name in contract.key)
         version, event_time = (
             _time(physical.get(name or ""), _zone(contract, name))
             for name in (contract.version_column, contract.event_time)
         )
-        day = f"cast({event_time} as date)"
         deleted = IS_DELETED if manifest.part == "gone" else "false"
-        batch_id, is_of_source = literal(manifest.batch_id), manifest.source not in _NOT_OF_THE_SOURCE
-        for path in bronze.parquet_files(self._home, manifest):
+        is_of_source = manifest.source not in _NOT_OF_THE_SOURCE
+        files = [(path, one.batch_id) for one in manifests for path in bronze.parquet_files(self._home, one)]
+        for is_shared in (False, True):
+            chosen = [(path, batch_id) for path, batch_id in files if compacted.is_shared(path) == is_shared]
+            if not chosen:
+                continue
+            listed = ", ".join(
+                f"({literal(path)}, {literal(batch_id)}, {batch_id not in entered})" for path, batch_id in chosen
+            )
+            paths = ", ".join(map(literal, sorted({path for path, _ in chosen})))
             self._connection.execute(
-                f"insert into waiting_{contract.dataset} "
-                f"select {key}, {version}, {deleted}, {is_current}, {is_of_source}, {day}, {batch_id}, {RECORD_NO} "
-                f"from read_parquet({literal(path)}) {f'where {BRONZE_BATCH} = {batch_id}' if compacted.is_shared(path) else ''}"
+                f"""
+                insert into waiting_{contract.dataset}
+                select
+                    {key}, {version}, {deleted}, listed.is_current, {is_of_source}, cast({event_time} as date), listed.batch_id,
+                    {RECORD_NO}
+                from read_parquet([{paths}], hive_partitioning = false, filename = 'bronze_file')
+                inner join (values {listed}) as listed (path, batch_id, is_current)
+                    on bronze_file = listed.path {f"and {BRONZE_BATCH} = listed.batch_id" if is_shared else ""}
+                """
             )
 
 
@@ -295,6 +311,14 @@ def known(home: Home) -> Iterator[Known]:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"set temp_directory = {database.literal(spilled)}")
         yield Known(home, connection)
+
+
+def _alike(manifests: Iterable[Manifest]) -> list[list[Manifest]]:
+    """Group the batches whose keys one statement can read. Each statement costs milliseconds, and a year may wait for its build."""
+    found: dict[Any, list[Manifest]] = defaultdict(list)
+    for one in manifests:
+        found[one.columns, tuple(sorted(one.renamed.items())), one.part == "gone", one.source].append(one)
+    return [*found.values()]
 
 
 def _of_state(contract: Contract) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import duckdb
 import pyarrow as pa
@@ -21,7 +22,7 @@ from ingestion.contract import read_contracts
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.sources.decisions import Target
-from ingestion.sources.known import Of, Standing, known
+from ingestion.sources.known import Known, Of, Standing, known
 from ingestion.window import Window
 
 ORDERS, LINES = (read_contracts()[name] for name in ("orders", "order_items"))
@@ -143,6 +144,36 @@ def test_a_damaged_batch_is_not_read(home: Home, tmp_path: Path) -> None:
     (path,) = home.bronze.glob("*/*/b1/*.parquet")
     path.write_bytes(path.read_bytes()[:-1])
     assert unseen(home, listed(tmp_path, order("o1"), order("o2"))) == ["o1"]
+
+
+class Counting:
+    """A connection that keeps what it is asked."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self.queries: list[str] = []
+
+    def execute(self, query: str) -> duckdb.DuckDBPyConnection:
+        self.queries.append(query)
+        return self._connection.execute(query)
+
+
+def test_as_many_statements_read_a_year_of_batches_that_wait_as_two(home: Home, tmp_path: Path) -> None:
+    def statements() -> int:
+        with duckdb.connect() as connection:
+            counting = Counting(connection)
+            held = Known(home, cast(duckdb.DuckDBPyConnection, counting))
+            rows = [order(key) for key in ("b0", "b1", "b7", "other columns", "new")]
+            assert set(held.unseen(ORDERS, listed(tmp_path, *rows), [])) <= {("b7",), ("new",)}
+            return len(counting.queries)
+
+    land(home, "other columns", [{**order("other columns"), "note": "x"}])
+    for number in range(2):
+        land(home, f"b{number}", [order(f"b{number}")])
+    of_two = statements()
+    for number in range(2, 12):
+        land(home, f"b{number}", [order(f"b{number}")])
+    assert statements() == of_two
 
 
 def test_rows_without_a_column_of_the_key_are_no_keys(home: Home, tmp_path: Path) -> None:
