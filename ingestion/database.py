@@ -37,6 +37,12 @@ def memory() -> str:
     return amount
 
 
+def memory_bytes() -> float:
+    """Return CLEARWELL_MEMORY in bytes, as DuckDB counts them: a KB has 1,000, a KiB 1,024."""
+    number, prefix, binary = re.findall(r"([\d.]+)\s*(\w)(i?)", memory().lower())[0]
+    return float(number) * (1024 if binary else 1000) ** (" kmgt".index(prefix))
+
+
 @contextmanager
 def connect(
     path: Path,

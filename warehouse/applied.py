@@ -19,12 +19,14 @@ _SMALL = 20_000
 class Replacement:
     """A change, the build's table with its rows, and what follows `from` the changed table to select the rows that they replace.
 
-    An empty scope means all rows. If it `is_idle`, there are no rows on either side.
+    An empty scope means all rows. `new` is a condition for the dates on which the table had no row: all rows on them become the
+    build's, and the scope leaves them out. If it `is_idle`, there are no rows on either side.
     """
 
     change: Change
     source: str = ""
     scope: str = ""
+    new: str = ""
     is_idle: bool = False
 
 
@@ -56,13 +58,18 @@ def _check(connection: duckdb.DuckDBPyConnection, replaced: Sequence[Replacement
         change = one.change
         # Cast to the build's type: a state may keep a column under an older type, and equal values of two types hash differently.
         values = ", ".join(f"cast({name} as {kind})" for name, kind in zip(change.columns, change.types, strict=True))
+        table = f"{change.schema}.{change.table}"
+        scopes = [f"{table} {one.scope}", *([f"{table} where {one.new}"] if one.new else [])]
         selects += [
             f"select {number} as number, {is_built} as is_built, count(*) as n, sum(hash({values})) as content from {rows}"
-            for is_built, rows in ((False, f"{change.schema}.{change.table} {one.scope}"), (True, one.source))
+            for is_built, rows in (*((False, scope) for scope in scopes), (True, one.source))
         ]
     if not selects:
         return
-    counted = connection.execute(" union all ".join(selects) + " order by number, is_built").fetchall()
+    counted = connection.execute(
+        "select number, is_built, sum(n)::bigint as n, sum(content) as content "
+        f"from ({' union all '.join(selects)}) group by number, is_built order by number, is_built"
+    ).fetchall()
     for number, one in enumerate(replaced):
         found, built = (row[2:] for row in counted[2 * number : 2 * number + 2])
         if found != built:

@@ -17,6 +17,7 @@ from warehouse.dbt import Change
 from warehouse.plan import Build
 from warehouse.shape import KEPT
 
+_NOTHING_NEW: tuple[str, Sequence[date]] = ("", ())
 # Including tables that models write, whose rows a full build must keep.
 HISTORY = (*KEPT, "restatements")
 
@@ -125,7 +126,7 @@ def change_tables(
         changes += [_kept(name, built["ops", name]) for name in KEPT if ("ops", name) in built]
         for table in left_over(changes, had):
             connection.execute(f"drop {'table' if had.pop(table) else 'view'} {'.'.join(table)}")
-        replaced = replacements(connection, changes, built)
+        replaced = replacements(connection, changes, built, had)
         for one in replaced:
             for statement in statements(one, had, built, lake.KEPT_AS if is_in_lake else {}):
                 connection.execute(statement)
@@ -133,7 +134,7 @@ def change_tables(
         applied.check_tables(
             connection,
             [
-                one if (one.change.schema, one.change.table) in had else replace(one, scope="")
+                one if (one.change.schema, one.change.table) in had else replace(one, scope="", new="")
                 for one in replaced
                 if not (one.change.view_sql or one.is_idle)
             ],
@@ -168,11 +169,11 @@ def left_over(changes: Iterable[Change], had: shape.Shape) -> list[shape.Name]:
 
 
 def replacements(
-    connection: duckdb.DuckDBPyConnection, changes: Sequence[Change], built: shape.Shape
+    connection: duckdb.DuckDBPyConnection, changes: Sequence[Change], built: shape.Shape, had: shape.Shape
 ) -> list[Replacement]:
     """Return which rows of the connected file each change replaces, and with which. The build is attached as `build`.
 
-    Most builds change few tables, and a statement costs about 2 ms: so this takes two for all of them.
+    Most builds change few tables, and a statement costs about 2 ms: so this takes three for all of them.
     """
     sources = [source(change, built) for change in changes]
     matches = [f"build.{change.match_schema}.{change.match_table}" if change.match_table else "" for change in changes]
@@ -185,8 +186,15 @@ def replacements(
         if column.endswith("_date")
     }
     dates = _dates(connection, sorted(dated))
+    new = _new_dates(connection, [*zip(changes, matches, strict=True)], dates, had)
     return [
-        Replacement(change, table, _scope(change, match, dates), is_idle=bool(match) and not filled & {table, match})
+        Replacement(
+            change,
+            table,
+            _scope(change, match, dates, new.get(change.model, _NOTHING_NEW)),
+            new=is_on(*new[change.model]) if change.model in new else "",
+            is_idle=bool(match) and not filled & {table, match},
+        )
         for change, table, match in zip(changes, sources, matches, strict=True)
     ]
 
@@ -221,7 +229,39 @@ def _dates(
     return found
 
 
-def _scope(change: Change, match: str, dates: Mapping[tuple[str, str], Sequence[date | None]]) -> str:
+def _new_dates(
+    connection: duckdb.DuckDBPyConnection,
+    matched: Sequence[tuple[Change, str]],
+    dates: Mapping[tuple[str, str], Sequence[date | None]],
+    had: shape.Shape,
+) -> dict[str, tuple[str, list[date]]]:
+    """Find the matched dates on which the table of a model has no row yet, and its column. Tables matched by a date alone are left out.
+
+    The build holds all rows of such a date: its keys need not be compared, nor be all there (see `touched_keys`).
+    """
+    asked = [
+        (change, column, [day for day in dates[match, name] if day is not None])
+        for change, match in matched
+        for name, column in change.by.items()
+        if len(change.by) > 1
+        and (match, name) in dates
+        and had.get((change.schema, change.table), {}).get(column) == "DATE"
+    ]
+    selects = [
+        f"select distinct {number} as number, {column} as day from {change.schema}.{change.table} where {is_on(column, days)}"
+        for number, (change, column, days) in enumerate(asked)
+    ]
+    found = set(connection.execute(" union all ".join(selects)).fetchall()) if selects else set()
+    new = {
+        change.model: (column, [day for day in days if (number, day) not in found])
+        for number, (change, column, days) in enumerate(asked)
+    }
+    return {model: one for model, one in new.items() if one[1]}
+
+
+def _scope(
+    change: Change, match: str, dates: Mapping[tuple[str, str], Sequence[date | None]], new: tuple[str, Sequence[date]]
+) -> str:
     """Return what follows `from` the table, to select the rows that a change replaces; empty for all rows.
 
     A semi join, as DuckDB first makes all rows distinct for `where exists`.
@@ -232,7 +272,9 @@ def _scope(change: Change, match: str, dates: Mapping[tuple[str, str], Sequence[
     renamed = ", ".join(f"{column} as touched_{column}" for column in change.by)
     same = " and ".join(f"touched_{column} is not distinct from {value}" for column, value in change.by.items())
     where = " and ".join(
-        is_on(value, dates.get((match, column), [])) for column, value in change.by.items() if column.endswith("_date")
+        is_on(value, [day for day in dates.get((match, column), []) if value != new[0] or day not in new[1]])
+        for column, value in change.by.items()
+        if column.endswith("_date")
     )
     return f"semi join (select {renamed} from {match}) as touched on {same}" + (f" where {where}" if where else "")
 

@@ -18,7 +18,7 @@ from warehouse.parsed import keep, kept, project_key
 # What the SQL of one build may differ by: the variables of dbt's command line, the environment, the clock, a query's result.
 _DIFFERS = re.compile(
     r"\b(run_query|statement|execute_macro|env_var|invocation_id|run_started_at|modules)\b"
-    r"|\bvar\(\s*['\"](plan|build_id|model_version|held|from|to)['\"]"
+    r"|\bvar\(\s*['\"](plan|build_id|model_version|held|has_many_dates|from|to)['\"]"
 )
 # What dbt would compile once more.
 _TEMPLATE = re.compile(r"\{[{%#]|[}%#]\}")

@@ -15,12 +15,12 @@ import duckdb
 
 from ingestion import faults
 from ingestion.contract import PROJECT
-from ingestion.database import MEMORY, attached, connect, is_small, memory
+from ingestion.database import MEMORY, attached, connect, is_small, memory, memory_bytes
 from ingestion.errors import ClearwellError, Permanent
 from warehouse import compiled, garbage, quick_imports
 from warehouse.error_texts import without_values
 from warehouse.parsed import keep, kept, kept_last, listed, parsed, project_key
-from warehouse.plan import Build, entering
+from warehouse.plan import Build, days, entering
 from warehouse.version import model_version
 
 
@@ -301,11 +301,14 @@ def variables(build: Build, project: Path = PROJECT) -> dict[str, Any]:
         "build_id": build.build_id,
         "model_version": model_version(project),
         "held": build.plan().held,
+        "has_many_dates": days(build) > _A_WEEK,
     }
 
 
 # The same names, without a build.
-_TOLD_AT_PARSING = {"plan": "", "build_id": "", "model_version": "", "held": False}
+_TOLD_AT_PARSING = {"plan": "", "build_id": "", "model_version": "", "held": False, "has_many_dates": False}
+# A build of more dates writes its tables by date: see `by_date` in macros/table.sql.
+_A_WEEK = 7
 
 
 def changes(build: Build) -> list[Change]:
@@ -607,9 +610,9 @@ class Threads(NamedTuple):
 def threads_of(build: Build) -> Threads:
     """Return how many models a build makes at once, and DuckDB's threads, so that together they keep all cores busy.
 
-    Two models on two cores take less time than one model with two threads, which wait for each other, unless the tables are large:
-    then two models only take more memory. In a small build, most of the time is dbt's own Python, and a second thread of either
-    kind only costs CPU time.
+    Two models on two cores take less time than one model with two threads, which wait for each other, unless the tables are large.
+    Two models share the memory: what is large follows from it. In a small build, most of the time is dbt's own Python, and a second
+    thread of either kind only costs CPU time.
     """
     records = entering(build).records
     has_small_state = not build.home.state.exists() or is_small(build.home.state)
@@ -617,7 +620,8 @@ def threads_of(build: Build) -> Threads:
         return Threads(1, 1)
     with duckdb.connect() as connection:
         (cores,) = connection.execute("select current_setting('threads')").fetchall()[0]
-    return Threads(2, cores - 1) if cores > 1 and records < _MANY_RECORDS else Threads(1, cores)
+    has_room = records < _MANY_RECORDS * min(1.0, memory_bytes() / 1e9)
+    return Threads(2, cores - 1) if cores > 1 and has_room else Threads(1, cores)
 
 
 def _fault_of(error: BaseException, build: Build) -> ClearwellError | None:

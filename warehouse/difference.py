@@ -36,7 +36,7 @@ def differences(build: Build, schemas: Iterable[str]) -> list[Difference]:
     # The state is the connection's own file: `replacements` does not find rows in an attached one.
     with state.connect(build.state) as connection, attached(connection, build.file, "build"):
         had, built = shape.read(connection), shape.read(connection, "build")
-        compared = [_compare(connection, one, had, whole=whole) for one in replacements(connection, wanted, built)]
+        compared = [_compare(connection, one, had, whole=whole) for one in replacements(connection, wanted, built, had)]
     return [one for one in compared if one.gone or one.new]
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from ingestion.land import Report, silent
 from ingestion.manifest import OF_PLAN, Manifest
 from ingestion.run_log import Taken
 from ingestion.sources import decisions
+from ingestion.window import parse_time
 from warehouse import lakehouse, state
 from warehouse.engines import DUCKDB
 
@@ -316,6 +317,17 @@ def entering(build: Build) -> Taken:
     """Return the records and bytes that enter in a build, going by its plan."""
     batches = [json.loads(line) for line in build.batches.read_text().splitlines()]
     return Taken(records=sum(one["records_written"] for one in batches), bytes=sum(one["bytes"] for one in batches))
+
+
+def days(build: Build) -> int:
+    """Count the dates in the windows of the batches that enter or leave in a build, going by its plan."""
+    lines = (json.loads(line) for line in build.batches.read_text().splitlines())
+    windows = {(one["window_start"][:10], one["window_end"]) for one in lines}
+    dates = set()
+    for first, end in windows:
+        start, last = date.fromisoformat(first), (parse_time(end) - timedelta(microseconds=1)).date()
+        dates |= {*range(start.toordinal(), last.toordinal() + 1)}
+    return len(dates)
 
 
 def hold(build: Build, held: Mapping[str, str]) -> None:

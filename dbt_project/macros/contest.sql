@@ -2,14 +2,23 @@
    wins against a record of its own version, and if it is current, the key has no row in silver. #}
 
 {# The keys that a build touches, with every date on which they have records before or after it. A key may be there several
-   times: rows are matched with them by semi and anti joins, and to make millions of them distinct takes as long as to find them. #}
+   times: rows are matched with them by semi and anti joins, and to make millions of them distinct takes as long as to find them.
+   If the date is part of the key, one key stands for all of a new date, on which the state has nothing to match. #}
 {% macro touched_keys(dataset) %}
 {% set meta = contract(dataset).meta %}
 {% set key = key_columns(dataset) %}
 {% set columns = (meta.key + ['record_date']) | join(', ') %}
 {% set leaving = leaving_batches(dataset) %}
+{% set new = new_dates(dataset) if meta.get('dated_key') else no_values() %}
 with entering as (
-    select {{ columns }} from ({{ entering(dataset) }}) where reasons is null
+    select {{ columns }} from ({{ entering(dataset) }})
+    where reasons is null
+    {%- if new != no_values() %} and (record_date is null or record_date not in ({{ new }}))
+    union all
+    select {% for column in meta.key %}min({{ column }}) as {{ column }}, {% endfor %}record_date from ({{ entering(dataset) }})
+    where reasons is null and record_date in ({{ new }})
+    group by record_date
+    {%- endif %}
 ),
 
 leaving as (
@@ -57,6 +66,13 @@ final as (
 )
 
 select * from final
+{% endmacro %}
+
+{# The dates of the entering records on which the state has none of the dataset. #}
+{% macro new_dates(dataset) %}
+    {% set dates = literals("(" ~ entering(dataset) ~ ")", "record_date") %}
+    {% set known = "select record_date from " ~ before("records_" ~ dataset) ~ " where record_date in (" ~ dates ~ ")" %}
+    {{ return(literals("(select * from (" ~ entering(dataset) ~ ") where record_date not in (" ~ known ~ "))", "record_date")) }}
 {% endmacro %}
 
 {% macro leaving_batches(dataset) %}

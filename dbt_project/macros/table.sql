@@ -7,7 +7,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
     {%- call statement("main", language=language) -%}
-        {{ create_table_as(False, target_relation, compiled_code, language) }}
+        {{ create_table_as(False, target_relation, by_date(compiled_code) if language == "sql" else compiled_code, language) }}
     {%- endcall -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
@@ -31,6 +31,20 @@
 {#- The date among the columns that an `apply` matches. -#}
 {% macro date_matched(apply) %}{% for column in apply.by if column[-5:] == "_date" %}{{ return(column) }}{% endfor %}{% endmacro %}
 
+{#- Sort a model's rows by the date that its `apply` matches, in a build of many dates. DuckDB skips row groups by their least and
+    greatest date: later builds would otherwise read all of the history that such a build has written. -#}
+{% macro by_date(sql) %}
+    {%- set apply = model.config.meta.apply -%}
+    {%- set date = date_matched(apply) if apply and apply.by -%}
+    {%- if var("has_many_dates", false) and date and date in model.columns -%}
+        select * from (
+        {{ sql }}
+        ) order by {{ date }}
+    {%- else -%}
+        {{ sql }}
+    {%- endif -%}
+{% endmacro %}
+
 {#- Create a dated table of which a build makes only the rows that its `apply` matches: they are in `changed.<model>`, and the
     table itself is a view of them and of the state's other rows on these dates. So models read whole dates, and a build writes
     what changes. If the state has no other rows there, as in a full build, it is a table like any other. -#}
@@ -47,7 +61,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
     {%- if is_view %}
-        {%- call statement("main") -%}{{ create_table_as(False, rows, compiled_code) }}{%- endcall -%}
+        {%- call statement("main") -%}{{ create_table_as(False, rows, by_date(compiled_code)) }}{%- endcall -%}
         {%- call statement("view") -%}
             create view {{ target_relation }} as
             select * from {{ rows }}
@@ -55,7 +69,7 @@
             select * from {{ before(model.name) }} anti join {{ replaced(model.name, date ~ " in (" ~ kept ~ ")") }} where {{ date }} in ({{ kept }})
         {%- endcall -%}
     {%- else %}
-        {%- call statement("main") -%}{{ create_table_as(False, target_relation, compiled_code) }}{%- endcall -%}
+        {%- call statement("main") -%}{{ create_table_as(False, target_relation, by_date(compiled_code)) }}{%- endcall -%}
     {%- endif %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}

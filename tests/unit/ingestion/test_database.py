@@ -65,3 +65,14 @@ def test_a_small_file_is_read_by_one_thread(tmp_path: Path, bytes_: int | None, 
     with database.connect(path, read_only=False) as connection:
         (found,) = connection.execute("select current_setting('threads')").fetchall()[0]
     assert found == {"all": all_of_them, "one": 1}[threads]
+
+
+@pytest.mark.parametrize("amount", ["1GB", "1 GiB", "250MB", "1.5gb", "2TiB", "900KB", ""])
+def test_memory_in_bytes_is_what_duckdb_takes(amount: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(database.MEMORY, amount)
+    with duckdb.connect(config={"memory_limit": database.memory()}) as connection:
+        query = "select current_setting('memory_limit')"
+        (shown,) = connection.execute(query).fetchall()[0]
+        # DuckDB shows one digit after the point
+        connection.execute(f"set memory_limit = '{int(database.memory_bytes())}B'")
+        assert connection.execute(query).fetchall() == [(shown,)]

@@ -8,7 +8,7 @@ import pytest
 
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from warehouse import apply, shape
+from warehouse import applied, apply, shape
 from warehouse.applied import Replacement
 from warehouse.dbt import Change
 from warehouse.plan import Build, Plan
@@ -49,7 +49,7 @@ def connection(tmp_path: Path):
 
 def rows(connection: duckdb.DuckDBPyConnection, one: Change) -> list[tuple[str | None, str | None]]:
     had, built = shape.read(connection), shape.read(connection, "build")
-    for replacement in apply.replacements(connection, [one], built):
+    for replacement in apply.replacements(connection, [one], built, had):
         for statement in apply.statements(replacement, had, built):
             connection.execute(statement)
     return connection.execute("select order_id, record_date::varchar from records.orders order by all").fetchall()
@@ -99,10 +99,32 @@ def test_a_change_without_rows_on_either_side_takes_no_statement(
         build.execute("delete from records.orders; delete from plan.keys")
     connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
     built = shape.read(connection, "build")
-    (replacement,) = apply.replacements(connection, [change({"order_id": "order_id"})], built)
-    assert apply.statements(replacement, shape.read(connection), built) == []
-    (whole,) = apply.replacements(connection, [change({}, match="")], built)
-    assert apply.statements(whole, shape.read(connection), built), "a table that is replaced becomes empty"
+    had = shape.read(connection)
+    (replacement,) = apply.replacements(connection, [change({"order_id": "order_id"})], built, had)
+    assert apply.statements(replacement, had, built) == []
+    (whole,) = apply.replacements(connection, [change({}, match="")], built, had)
+    assert apply.statements(whole, had, built), "a table that is replaced becomes empty"
+
+
+def test_all_rows_on_a_date_that_the_table_lacks_are_the_builds_though_one_key_stands_for_them(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    connection.execute("detach build")
+    with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
+        build.execute("insert into records.orders values ('c', '2026-01-02'), ('a', '2026-01-01')")
+        build.execute("create or replace table plan.keys as select 'b' as order_id, date '2026-01-02' as record_date")
+        build.execute("insert into plan.keys values ('a', '2026-01-01'), (null, null)")
+    connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+    by = {"order_id": "order_id", "record_date": "record_date"}
+    had, built = shape.read(connection), shape.read(connection, "build")
+    (replacement,) = apply.replacements(connection, [change(by)], built, had)
+    assert replacement.new == "(record_date in (date '2026-01-02'))"
+    for statement in apply.statements(replacement, had, built):
+        connection.execute(statement)
+    applied.check_tables(connection, [replacement])
+    connection.execute("insert into records.orders values ('d', '2026-01-02')")
+    with pytest.raises(Permanent, match="4 rows instead of the build's 3"):
+        applied.check_tables(connection, [replacement])
 
 
 def test_of_a_table_that_is_a_view_in_the_build_only_the_changed_rows_are_taken(

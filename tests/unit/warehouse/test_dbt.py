@@ -110,19 +110,23 @@ def test_other_failures_of_a_model_say_what_they_are(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("entering", "of_state", "models"),
+    ("entering", "of_state", "memory", "models"),
     [
-        ([], 0, 0),
-        ([60_000, 39_999], 31_999_999, 0),
-        ([60_000, 40_000], 0, 2),
-        ([1], 32_000_000, 2),
-        ([2_999_999], 0, 2),
-        ([3_000_000], 0, 1),
+        ([], 0, "", 0),
+        ([60_000, 39_999], 31_999_999, "", 0),
+        ([60_000, 40_000], 0, "", 2),
+        ([1], 32_000_000, "", 2),
+        ([2_999_999], 0, "", 2),
+        ([3_000_000], 0, "", 1),
+        ([3_000_000], 0, "8GB", 1),
+        ([749_999], 0, "250MB", 2),
+        ([750_000], 0, "250MB", 1),
     ],
 )
 def test_a_small_build_has_one_thread_and_others_use_every_core_once(
-    tmp_path: Path, entering: list[int], of_state: int, models: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entering: list[int], of_state: int, memory: str, models: int
 ) -> None:
+    monkeypatch.setenv("CLEARWELL_MEMORY", memory)
     made = Build(Home(tmp_path, tmp_path), "build-1")
     made.folder.mkdir(parents=True)
     made.batches.write_text(

@@ -1,5 +1,6 @@
 """Which requests a build accepts, and what it does if nothing has landed."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ingestion.home import Home
 from ingestion.run_log import Taken
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Target
-from warehouse.plan import Build, Request, entering, make_plan, pending, waiting_batches
+from warehouse.plan import Build, Request, days, entering, make_plan, pending, waiting_batches
 
 
 def test_a_range_needs_both_ends_in_order_and_not_everything() -> None:
@@ -55,3 +56,16 @@ def test_what_enters_is_that_of_all_batches_of_the_plan(tmp_path: Path) -> None:
     plan = make_plan(home, Request(), at)
     assert plan and len(landed) == 2
     assert entering(Build(home, plan.build_id)) == Taken(3, sum(one.bytes for one in landed))
+
+
+def test_dates_are_counted_once_however_many_batches_are_of_them(tmp_path: Path) -> None:
+    made = Build(Home(tmp_path, tmp_path), "build-1")
+    made.folder.mkdir(parents=True)
+    windows = [
+        ("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
+        ("2026-11-01T23:00:00Z", "2026-11-02T00:00:00Z"),
+        ("2026-10-30T00:00:00Z", "2026-11-02T00:00:00Z"),
+        ("2026-11-05T22:00:00Z", "2026-11-06T02:00:00Z"),
+    ]
+    made.batches.write_text("".join(json.dumps({"window_start": a, "window_end": b}) + "\n" for a, b in windows))
+    assert days(made) == 5

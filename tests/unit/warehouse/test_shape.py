@@ -110,7 +110,7 @@ def test_tables_take_the_shape_of_the_models_in_one_transaction(files: duckdb.Du
     files.execute("begin")
     had, built = shape.read(files), shape.read(files, "build")
     assert apply.left_over([change], had) == [("gold", "old"), ("gold", "shops")]
-    (replacement,) = apply.replacements(files, [change], built)
+    (replacement,) = apply.replacements(files, [change], built, shape.read(files))
     for statement in apply.statements(replacement, had, built):
         files.execute(statement)
     files.execute("commit")
@@ -126,6 +126,6 @@ def test_another_type_is_never_forced_into_the_state(files: duckdb.DuckDBPyConne
         ("sale_date", "shop", "visits"), ("date", "varchar", "integer"), "", is_published=True,
     )  # fmt: skip
     built = shape.read(files, "build")
-    (replacement,) = apply.replacements(files, [change], built)
+    (replacement,) = apply.replacements(files, [change], built, shape.read(files))
     with pytest.raises(Permanent, match=r"gold.sales.visits is VARCHAR in the state but INTEGER in the build"):
         apply.statements(replacement, shape.read(files), built)
