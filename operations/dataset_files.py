@@ -147,7 +147,13 @@ def _staging_yml(proposal: Proposal) -> str:
 
 # The types of the columns that Clearwell adds, and the blocks that describe those which have another name.
 _OWN_TYPES = {
-    **{"batch_id": "varchar", "record_no": "bigint", "record_date": "date", "is_deleted": "boolean"},
+    **{
+        "batch_id": "varchar",
+        "record_no": "bigint",
+        "record_date": "date",
+        "is_deleted": "boolean",
+        "duplicates_stay": "boolean",
+    },
     **{"money_amount": "decimal(38,4)", "money_currency": "varchar", "is_money_read": "boolean"},
     **{"reasons": "varchar[]", "raw": "varchar", "source_file": "varchar", "source_line": "bigint"},
     **{"decision": "varchar", "fate": "varchar"},
@@ -202,7 +208,7 @@ def _plan_keys_yml(proposal: Proposal) -> str:
             "    columns:",
         ],
         _contract_columns(proposal, _key_columns(proposal)),
-        [_own("record_date")],
+        [_own("record_date"), _own("duplicates_stay")],
     )
 
 

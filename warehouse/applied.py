@@ -20,13 +20,15 @@ class Replacement:
     """A change, the build's table with its rows, and what follows `from` the changed table to select the rows that they replace.
 
     An empty scope means all rows. `new` is a condition for the dates on which the table had no row: all rows on them become the
-    build's, and the scope leaves them out. If it `is_idle`, there are no rows on either side.
+    build's, and the scope leaves them out. `staying` is a condition for rows that stay although they match: the build has none of
+    them, but may add others for which it is true. If it `is_idle`, there are no rows on either side.
     """
 
     change: Change
     source: str = ""
     scope: str = ""
     new: str = ""
+    staying: str = ""
     is_idle: bool = False
 
 
@@ -60,6 +62,10 @@ def _check(connection: duckdb.DuckDBPyConnection, replaced: Sequence[Replacement
         values = ", ".join(f"cast({name} as {kind})" for name, kind in zip(change.columns, change.types, strict=True))
         table = f"{change.schema}.{change.table}"
         scopes = [f"{table} {one.scope}", *([f"{table} where {one.new}"] if one.new else [])]
+        if one.staying:
+            added = f"semi join (select batch_id, record_no from {one.source}) as added using (batch_id, record_no)"
+            known = f" and ({one.new}) is not true" if one.new else ""
+            scopes.append(f"{table} {added} where {one.staying}{known}")
         selects += [
             f"select {number} as number, {is_built} as is_built, count(*) as n, sum(hash({values})) as content from {rows}"
             for is_built, rows in (*((False, scope) for scope in scopes), (True, one.source))

@@ -17,6 +17,7 @@ from warehouse.dbt import Change
 from warehouse.plan import Build
 from warehouse.shape import KEPT
 
+_DUPLICATE = "fate = 'duplicate'"
 _NOTHING_NEW: tuple[str, Sequence[date]] = ("", ())
 # Including tables that models write, whose rows a full build must keep.
 HISTORY = (*KEPT, "restatements")
@@ -134,7 +135,7 @@ def change_tables(
         applied.check_tables(
             connection,
             [
-                one if (one.change.schema, one.change.table) in had else replace(one, scope="", new="")
+                one if (one.change.schema, one.change.table) in had else replace(one, scope="", new="", staying="")
                 for one in replaced
                 if not (one.change.view_sql or one.is_idle)
             ],
@@ -187,15 +188,21 @@ def replacements(
     }
     dates = _dates(connection, sorted(dated))
     new = _new_dates(connection, [*zip(changes, matches, strict=True)], dates, had)
+    stay = _where_duplicates_stay(connection, filled & set(matches))
+    staying = [
+        _DUPLICATE if match in stay and "fate" in change.columns else ""
+        for change, match in zip(changes, matches, strict=True)
+    ]
     return [
         Replacement(
             change,
             table,
-            _scope(change, match, dates, new.get(change.model, _NOTHING_NEW)),
+            _scope(change, match, dates, new.get(change.model, _NOTHING_NEW), stays),
             new=is_on(*new[change.model]) if change.model in new else "",
+            staying=stays,
             is_idle=bool(match) and not filled & {table, match},
         )
-        for change, table, match in zip(changes, sources, matches, strict=True)
+        for change, table, match, stays in zip(changes, sources, matches, staying, strict=True)
     ]
 
 
@@ -259,8 +266,26 @@ def _new_dates(
     return {model: one for model, one in new.items() if one[1]}
 
 
+def _where_duplicates_stay(connection: duckdb.DuckDBPyConnection, matches: Set[str]) -> Set[str]:
+    """Return the matched tables of keys whose duplicates in the state the build has left out: see the macro `duplicates_stay`."""
+    query = """
+        select 'build.' || schema_name || '.' || table_name from duckdb_columns()
+        where database_name = 'build' and column_name = 'duplicates_stay'
+    """
+    selects = [
+        f"select '{name}' from {name} having bool_and(duplicates_stay)"
+        for (name,) in connection.execute(query).fetchall()
+        if name in matches
+    ]
+    return {name for (name,) in connection.execute(" union all ".join(selects)).fetchall()} if selects else set()
+
+
 def _scope(
-    change: Change, match: str, dates: Mapping[tuple[str, str], Sequence[date | None]], new: tuple[str, Sequence[date]]
+    change: Change,
+    match: str,
+    dates: Mapping[tuple[str, str], Sequence[date | None]],
+    new: tuple[str, Sequence[date]],
+    staying: str,
 ) -> str:
     """Return what follows `from` the table, to select the rows that a change replaces; empty for all rows.
 
@@ -276,6 +301,7 @@ def _scope(
         for column, value in change.by.items()
         if column.endswith("_date")
     )
+    where = " and ".join(part for part in (where, f"({staying}) is not true" if staying else "") if part)
     return f"semi join (select {renamed} from {match}) as touched on {same}" + (f" where {where}" if where else "")
 
 

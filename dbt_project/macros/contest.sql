@@ -10,6 +10,7 @@
 {% set columns = (meta.key + ['record_date']) | join(', ') %}
 {% set leaving = leaving_batches(dataset) %}
 {% set new = new_dates(dataset) if meta.get('dated_key') else no_values() %}
+{% set stay = duplicates_stay(dataset) %}
 with entering as (
     select {{ columns }} from ({{ entering(dataset) }})
     where reasons is null
@@ -56,16 +57,26 @@ standing as (
     -- the only scan of all history: it reads the key columns only
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     semi join touched on {{ same('touched', 'state', key) }}
+    {% if stay %}where fate <> 'duplicate'{% endif %}
+
     {% endif %}
 ),
 
 final as (
-    select {{ columns }} from touched
+    select {{ columns }}, {{ 'true' if stay else 'false' }} as duplicates_stay from touched
     union all
-    select {{ columns }} from standing
+    select {{ columns }}, {{ 'true' if stay else 'false' }} as duplicates_stay from standing
 )
 
 select * from final
+{% endmacro %}
+
+{# Whether the state's duplicates stay what and where they are. A duplicate is behind a record of the same content, which is no
+   duplicate: it can become anything else only if that record leaves, or by a decision. So it need not compete again, which would
+   be most of the work for a table that lands whole each day. #}
+{% macro duplicates_stay(dataset) %}
+    {% set nothing = no_values() %}
+    {{ return(leaving_batches(dataset) == nothing and decided_batches(dataset) == nothing and ruled_batches(dataset) == nothing) }}
 {% endmacro %}
 
 {# The dates of the entering records on which the state has none of the dataset. #}
@@ -126,7 +137,7 @@ select * from final
     group by {{ relation }}.batch_id, {{ relation }}.record_no
 {%- endmacro %}
 
-{# All records of the touched keys after this build, each with its fate. #}
+{# All records of the touched keys after this build, each with its fate, but for the state's duplicates if they stay. #}
 {% macro contest(dataset) %}
 {% set the = contract(dataset) %}
 {% set keys = ref('plan_keys_' ~ dataset) %}
@@ -143,6 +154,7 @@ with pool as{{ read_again() }} (
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     semi join {{ keys }} as touched on {{ same('touched', 'state', the.meta.key + ['record_date']) }}
     where record_date in ({{ dates }}){% if leaving != no_values() %} and batch_id not in ({{ leaving }}){% endif %}
+    {%- if duplicates_stay(dataset) %} and fate <> 'duplicate'{% endif %}
 
 ),
 

@@ -16,7 +16,8 @@ from ingestion.contract import PROJECT
 from ingestion.database import attached
 from ingestion.home import Home
 from ingestion.window import Window
-from tests.pipeline.delivery import LINE, ORDER, RATE, Row, land_lines, land_rows
+from operations import decide, ledger
+from tests.pipeline.delivery import LINE, ORDER, RATE, Row, assert_repeats, land_lines, land_rows
 from warehouse import build as warehouse
 from warehouse import compiled, dbt, shape, state
 from warehouse.apply import replacements
@@ -113,6 +114,31 @@ def test_a_build_of_many_dates_writes_its_tables_by_date(tmp_path: Path) -> None
         for table, column in BY_DATE.items():
             found = [row[0] for row in connection.execute(f"select {column} from {table} order by rowid").fetchall()]
             assert len(found) == 24 and found == sorted(found), table
+
+
+def test_a_table_that_lands_whole_again_and_again_is_no_more_work_each_time(tmp_path: Path) -> None:
+    """Its old duplicates stay as they are, unless a batch leaves; and a full build makes the same of them."""
+    home = Home(tmp_path / "home", tmp_path / "landing")
+    columns = ["customer_id", "country", "created_at", "updated_at"]
+    written = []
+    for number in range(1, 6):
+        at = f"{FIRST} 10:00:00+00"
+        rows = [dict(zip(columns, [f"c{n}", "DE", at, at], strict=True)) for n in range(40)]
+        rows += [dict(zip(columns, [f"new {number}", "DE", at, at], strict=True))]
+        batch = land_rows(home, "customers", columns, rows, NOW + timedelta(hours=number))
+        planned = warehouse.plan(home, warehouse.Request(), NOW + timedelta(hours=number))
+        assert planned
+        warehouse.transform(home, planned.build_id)
+        with state.connect(Build(home, planned.build_id).file) as connection:
+            written.append(connection.execute("select count(*) from records.customers").fetchall()[0][0])
+        warehouse.audit(home, planned.build_id, NOW)
+        warehouse.publish(home, planned.build_id)
+        assert ledger.recount(home) == ([], True)
+    # those that land, and the one that each is a copy of
+    assert written == [41, *[41 + 40] * 4]
+    decide.retract(home, batch, decide.By("tester", NOW + timedelta(hours=7), "test"))
+    warehouse.build(home, warehouse.Request(), NOW + timedelta(hours=8))
+    assert_repeats(home, NOW + timedelta(hours=9))
 
 
 def test_records_are_read_again_and_not_kept_in_memory(made: Build) -> None:

@@ -7,7 +7,10 @@ with
     select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from {{ ref('records_' ~ dataset) }}
     union all
     select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from {{ before('records_' ~ dataset) }} as state
-    anti join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
+    anti join {{ keys }} as touched
+        on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
+        {%- if duplicates_stay(dataset) %} and state.fate <> 'duplicate'{% endif %}
+
     where record_date in ({{ literals(touched, 'record_date') }})
 ),
 {% endfor %}

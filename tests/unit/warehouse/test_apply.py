@@ -106,6 +106,53 @@ def test_a_change_without_rows_on_either_side_takes_no_statement(
     assert apply.statements(whole, had, built), "a table that is replaced becomes empty"
 
 
+def test_duplicates_stay_where_the_build_says_so_and_what_it_adds_is_compared(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    def prepare(*, stay: bool) -> tuple[Replacement, list[str]]:
+        connection.execute("detach build")
+        with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
+            build.execute(f"create or replace table plan.keys as select 'a' as order_id, {stay} as duplicates_stay")
+        connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+        had, built = shape.read(connection), shape.read(connection, "build")
+        (replacement,) = apply.replacements(connection, [one], built, had)
+        return replacement, apply.statements(replacement, had, built)
+
+    names = ("order_id", "batch_id", "record_no", "fate")
+    one = replace(change({"order_id": "order_id"}), columns=names, types=("varchar", "varchar", "integer", "varchar"))
+    connection.execute("detach build")
+    table = "create or replace table records.orders as select * from (values {}) as rows (order_id, batch_id, record_no, fate)"
+    with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
+        # the new record comes first by the id of its batch, so that the one that was current is a duplicate now
+        build.execute(
+            table.format("('a', 'b0', 1, 'current'), ('a', 'b1', 1, 'duplicate'), ('a', 'b4', 1, 'duplicate')")
+        )
+    connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+    connection.execute(
+        table.format("('a', 'b1', 1, 'current'), ('a', 'b2', 1, 'duplicate'), ('z', 'b2', 2, 'duplicate')")
+    )
+
+    replacement, made = prepare(stay=True)
+    connection.execute("begin")
+    for statement in made:
+        connection.execute(statement)
+    query = "select order_id, batch_id, fate from records.orders order by all"
+    assert connection.execute(query).fetchall() == [
+        ("a", "b0", "current"), ("a", "b1", "duplicate"), ("a", "b2", "duplicate"), ("a", "b4", "duplicate"), ("z", "b2", "duplicate")
+    ]  # fmt: skip
+    applied.check_tables(connection, [replacement])
+    connection.execute("delete from records.orders where batch_id = 'b4'")
+    with pytest.raises(Permanent, match="2 rows instead of the build's 3"):
+        applied.check_tables(connection, [replacement])
+    connection.execute("rollback")
+
+    replacement, made = prepare(stay=False)
+    for statement in made:
+        connection.execute(statement)
+    assert ("a", "b2", "duplicate") not in connection.execute(query).fetchall()
+    applied.check_tables(connection, [replacement])
+
+
 def test_all_rows_on_a_date_that_the_table_lacks_are_the_builds_though_one_key_stands_for_them(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
