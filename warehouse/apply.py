@@ -17,6 +17,7 @@ from warehouse.dbt import Change
 from warehouse.plan import Build
 from warehouse.shape import KEPT
 
+# The rows of records that stay where the build says that duplicates do.
 _DUPLICATE = "fate = 'duplicate'"
 _NOTHING_NEW: tuple[str, Sequence[date]] = ("", ())
 # Including tables that models write, whose rows a full build must keep.

@@ -610,9 +610,9 @@ class Threads(NamedTuple):
 def threads_of(build: Build) -> Threads:
     """Return how many models a build makes at once, and DuckDB's threads, so that together they keep all cores busy.
 
-    Two models on two cores take less time than one model with two threads, which wait for each other, unless the tables are large.
-    Two models share the memory: what is large follows from it. In a small build, most of the time is dbt's own Python, and a second
-    thread of either kind only costs CPU time.
+    Two models on two cores take less time than one model with two threads, which wait for each other, unless the tables are large
+    for the memory, which two models share. In a small build, most of the time is dbt's own Python, and a second thread of either
+    kind only costs CPU time.
     """
     records = entering(build).records
     has_small_state = not build.home.state.exists() or is_small(build.home.state)

@@ -3,15 +3,20 @@ with
 {% for dataset in datasets() %}
 {% set keys = ref('plan_keys_' ~ dataset) %}
 {% set touched = "(select record_date from " ~ ref('plan_touched') ~ " where dataset = '" ~ dataset ~ "')" %}
+{% set columns %}'{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content{% endset %}
+{% set stay = duplicates_stay(dataset) %}
 {{ dataset }} as (
-    select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from {{ ref('records_' ~ dataset) }}
+    select {{ columns }} from {{ ref('records_' ~ dataset) }}
     union all
-    select '{{ dataset }}' as dataset, batch_id, record_date, fate, {{ money_of(dataset) }}, {{ content_hash(column_names(dataset)) }} as content from {{ before('records_' ~ dataset) }} as state
-    anti join {{ keys }} as touched
-        on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
-        {%- if duplicates_stay(dataset) %} and state.fate <> 'duplicate'{% endif %}
+    select {{ columns }} from {{ before('records_' ~ dataset) }} as state
+    anti join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
+    where record_date in ({{ literals(touched, 'record_date') }}){% if stay %} and fate <> 'duplicate'{% endif %}
 
-    where record_date in ({{ literals(touched, 'record_date') }})
+    {% if stay -%}
+    union all
+    select {{ columns }} from {{ before('records_' ~ dataset) }}
+    where record_date in ({{ literals(touched, 'record_date') }}) and fate = 'duplicate'
+    {%- endif %}
 ),
 {% endfor %}
 refused as (
