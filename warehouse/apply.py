@@ -175,7 +175,7 @@ def replacements(
 ) -> list[Replacement]:
     """Return which rows of the connected file each change replaces, and with which. The build is attached as `build`.
 
-    Most builds change few tables, and a statement costs about 2 ms: so this takes three for all of them.
+    Most builds change few tables, and a statement costs about 2 ms: so this takes five for all of them.
     """
     sources = [source(change, built) for change in changes]
     matches = [f"build.{change.match_schema}.{change.match_table}" if change.match_table else "" for change in changes]

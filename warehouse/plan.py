@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from ingestion import atomic, bronze, lake
 from ingestion.bronze import BatchRef
@@ -315,19 +316,23 @@ def batch_lines(home: Home, manifests: Iterable[Manifest], leaving: frozenset[st
 
 def entering(build: Build) -> Taken:
     """Return the records and bytes that enter in a build, going by its plan."""
-    batches = [json.loads(line) for line in build.batches.read_text().splitlines()]
+    batches = _batches(build)
     return Taken(records=sum(one["records_written"] for one in batches), bytes=sum(one["bytes"] for one in batches))
 
 
 def days(build: Build) -> int:
     """Count the dates in the windows of the batches that enter or leave in a build, going by its plan."""
-    lines = (json.loads(line) for line in build.batches.read_text().splitlines())
-    windows = {(one["window_start"][:10], one["window_end"]) for one in lines}
+    windows = {(one["window_start"][:10], one["window_end"]) for one in _batches(build)}
     dates = set()
     for first, end in windows:
         start, last = date.fromisoformat(first), (parse_time(end) - timedelta(microseconds=1)).date()
         dates |= {*range(start.toordinal(), last.toordinal() + 1)}
     return len(dates)
+
+
+def _batches(build: Build) -> list[dict[str, Any]]:
+    """Return the manifests of the plan's batches, as the models read them."""
+    return [json.loads(line) for line in build.batches.read_text().splitlines()]
 
 
 def hold(build: Build, held: Mapping[str, str]) -> None:

@@ -47,6 +47,15 @@ def connection(tmp_path: Path):
         yield state
 
 
+def change_build(connection: duckdb.DuckDBPyConnection, folder: Path, *statements: str) -> None:
+    """Run statements in the build's file, which is attached to read only."""
+    connection.execute("detach build")
+    with duckdb.connect(str(folder / "build.duckdb")) as build:
+        for statement in statements:
+            build.execute(statement)
+    connection.execute(f"attach '{folder / 'build.duckdb'}' as build (read_only)")
+
+
 def rows(connection: duckdb.DuckDBPyConnection, one: Change) -> list[tuple[str | None, str | None]]:
     had, built = shape.read(connection), shape.read(connection, "build")
     for replacement in apply.replacements(connection, [one], built, had):
@@ -94,10 +103,7 @@ def test_a_lake_keeps_some_types_as_others() -> None:
 def test_a_change_without_rows_on_either_side_takes_no_statement(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    connection.execute("detach build")
-    with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
-        build.execute("delete from records.orders; delete from plan.keys")
-    connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+    change_build(connection, tmp_path, "delete from records.orders; delete from plan.keys")
     built = shape.read(connection, "build")
     had = shape.read(connection)
     (replacement,) = apply.replacements(connection, [change({"order_id": "order_id"})], built, had)
@@ -110,24 +116,18 @@ def test_duplicates_stay_where_the_build_says_so_and_what_it_adds_is_compared(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     def prepare(*, stay: bool) -> tuple[Replacement, list[str]]:
-        connection.execute("detach build")
-        with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
-            build.execute(f"create or replace table plan.keys as select 'a' as order_id, {stay} as duplicates_stay")
-        connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+        keys = f"create or replace table plan.keys as select 'a' as order_id, {stay} as duplicates_stay"
+        change_build(connection, tmp_path, keys)
         had, built = shape.read(connection), shape.read(connection, "build")
         (replacement,) = apply.replacements(connection, [one], built, had)
         return replacement, apply.statements(replacement, had, built)
 
     names = ("order_id", "batch_id", "record_no", "fate")
     one = replace(change({"order_id": "order_id"}), columns=names, types=("varchar", "varchar", "integer", "varchar"))
-    connection.execute("detach build")
     table = "create or replace table records.orders as select * from (values {}) as rows (order_id, batch_id, record_no, fate)"
-    with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
-        # the new record comes first by the id of its batch, so that the one that was current is a duplicate now
-        build.execute(
-            table.format("('a', 'b0', 1, 'current'), ('a', 'b1', 1, 'duplicate'), ('a', 'b4', 1, 'duplicate')")
-        )
-    connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+    # the new record comes first by the id of its batch, so that the one that was current is a duplicate now
+    of_build = "('a', 'b0', 1, 'current'), ('a', 'b1', 1, 'duplicate'), ('a', 'b4', 1, 'duplicate')"
+    change_build(connection, tmp_path, table.format(of_build))
     connection.execute(
         table.format("('a', 'b1', 1, 'current'), ('a', 'b2', 1, 'duplicate'), ('z', 'b2', 2, 'duplicate')")
     )
@@ -156,12 +156,13 @@ def test_duplicates_stay_where_the_build_says_so_and_what_it_adds_is_compared(
 def test_all_rows_on_a_date_that_the_table_lacks_are_the_builds_though_one_key_stands_for_them(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    connection.execute("detach build")
-    with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
-        build.execute("insert into records.orders values ('c', '2026-01-02'), ('a', '2026-01-01')")
-        build.execute("create or replace table plan.keys as select 'b' as order_id, date '2026-01-02' as record_date")
-        build.execute("insert into plan.keys values ('a', '2026-01-01'), (null, null)")
-    connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+    change_build(
+        connection,
+        tmp_path,
+        "insert into records.orders values ('c', '2026-01-02'), ('a', '2026-01-01')",
+        "create or replace table plan.keys as select 'b' as order_id, date '2026-01-02' as record_date",
+        "insert into plan.keys values ('a', '2026-01-01'), (null, null)",
+    )
     by = {"order_id": "order_id", "record_date": "record_date"}
     had, built = shape.read(connection), shape.read(connection, "build")
     (replacement,) = apply.replacements(connection, [change(by)], built, had)
@@ -177,11 +178,12 @@ def test_all_rows_on_a_date_that_the_table_lacks_are_the_builds_though_one_key_s
 def test_of_a_table_that_is_a_view_in_the_build_only_the_changed_rows_are_taken(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    connection.execute("detach build")
-    with duckdb.connect(str(tmp_path / "build.duckdb")) as build:
-        build.execute("create schema changed; create table changed.records_orders as from records.orders")
-        build.execute("drop table records.orders; create view records.orders as from changed.records_orders")
-    connection.execute(f"attach '{tmp_path / 'build.duckdb'}' as build (read_only)")
+    change_build(
+        connection,
+        tmp_path,
+        "create schema changed; create table changed.records_orders as from records.orders",
+        "drop table records.orders; create view records.orders as from changed.records_orders",
+    )
     found = rows(connection, change({"record_date": "record_date"}))
     assert found == [("b", "2026-01-02"), ("b", "2026-01-03")]
 
