@@ -212,10 +212,9 @@ def _write_hour(laboratory: duckdb.DuckDBPyConnection, home: Home, start: dateti
             continue
         folder.mkdir(parents=True, exist_ok=True)
         aside = folder / f".{target.name}.tmp"
-        blocks = laboratory.execute(_FILE, [f"{stage}/{rows}"])
         with _pack(aside, suffix) as file:
-            while block := blocks.fetchone():
-                file.write(block[0].encode().replace(_INVALID, b"\xff\xfe"))
+            for block in laboratory.execute(_FILE, [f"{stage}/{rows}"]).to_arrow_reader(_BLOCK):
+                file.write("".join(block.column(0).to_pylist()).encode().replace(_INVALID, b"\xff\xfe"))
         aside.rename(target)
 
 
@@ -271,13 +270,7 @@ _STAGE = """
 
 _ARRIVED = "select event_type, visitor_id, plant, event_date, date '{day}' as folder_date"
 
-_FILE = f"""
-    with numbered as (
-        select copy, i, line, (row_number() over (order by copy, i, line) - 1) // {_BLOCK} as block from read_parquet($1)
-    )
-
-    select string_agg(line, '' order by copy, i, line) from numbered group by block order by block
-"""
+_FILE = "select line from read_parquet($1) order by copy, i, line"
 
 _PRODUCTS = """
     insert into shop.products
