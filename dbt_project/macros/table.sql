@@ -6,14 +6,45 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
+    {%- set queries = queries_of_parts(compiled_code) if language == "sql" else [compiled_code] -%}
     {%- call statement("main", language=language) -%}
-        {{ create_table_as(False, target_relation, by_date(compiled_code) if language == "sql" else compiled_code, language) }}
+        {{ create_table_from(target_relation, by_date(queries[0])) if language == "sql" else create_table_as(False, target_relation, compiled_code, language) }}
     {%- endcall -%}
+    {%- for query in queries[1:] -%}{%- call statement("part") -%}insert into {{ target_relation }} by name {{ query }}{%- endcall -%}{%- endfor -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}
 {% endmaterialization %}
+
+{#- Create a table from a query. Columns whose YAML says `meta: {storage: uncompressed}` are stored so. -#}
+{% macro create_table_from(relation, sql) %}
+    {%- set found = namespace(any=false) -%}
+    {%- for column in model.columns.values() if column.config.meta.storage -%}{%- set found.any = true -%}{%- endfor -%}
+    {%- if model.config.contract.enforced or not found.any -%}
+        {{ create_table_as(False, relation, sql) }}
+    {%- else -%}
+    create table {{ relation }} (
+        {%- for column in get_column_schema_from_query(sql) -%}
+            {{ column.name }} {{ column.dtype }}{{ stored(model.columns.get(column.name)) }}{{ ", " if not loop.last }}
+        {%- endfor -%}
+    );
+    insert into {{ relation }} {{ sql }}
+    {%- endif -%}
+{% endmacro %}
+
+{#- What the definition of a column in YAML says of its storage. DuckDB packs numbers of 128 bits, such as decimals of more than 18 digits,
+    into few bits, and takes 0.3 microseconds to unpack each: a hundred times as long as to read one that is not packed. -#}
+{% macro stored(column) %}{{ return(" using compression " ~ column.config.meta.storage if column and column.config.meta.storage else "") }}{% endmacro %}
+
+{# The columns of a table whose contract is enforced. #}
+{% macro duckdb__get_table_columns_and_constraints() %}
+    {%- set lines = [] -%}
+    {%- for line in adapter.render_raw_columns_constraints(raw_columns=model.columns) -%}
+        {%- do lines.append(line ~ stored((model.columns.values() | list)[loop.index0])) -%}
+    {%- endfor -%}
+    ({{ (lines + adapter.render_raw_model_constraints(raw_constraints=model.constraints)) | join(", ") }})
+{% endmacro %}
 
 {# Compare the columns of an enforced contract with those of the query in one statement. dbt's own macro asks DuckDB for the
    declared columns as well, and formats each column with two macros: it is left to say what differs. #}
@@ -61,7 +92,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
     {%- if is_view %}
-        {%- call statement("main") -%}{{ create_table_as(False, rows, by_date(compiled_code)) }}{%- endcall -%}
+        {%- call statement("main") -%}{{ create_table_from(rows, by_date(compiled_code)) }}{%- endcall -%}
         {%- call statement("view") -%}
             create view {{ target_relation }} as
             select * from {{ rows }}
@@ -69,7 +100,7 @@
             select * from {{ before(model.name) }} anti join {{ replaced(model.name, date ~ " in (" ~ kept ~ ")") }} where {{ date }} in ({{ kept }})
         {%- endcall -%}
     {%- else %}
-        {%- call statement("main") -%}{{ create_table_as(False, target_relation, by_date(compiled_code)) }}{%- endcall -%}
+        {%- call statement("main") -%}{{ create_table_from(target_relation, by_date(compiled_code)) }}{%- endcall -%}
     {%- endif %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}

@@ -46,6 +46,8 @@ WHOLE_HISTORY = {
     ("silver_order_features", "silver.order_context"),
 }
 
+PACKED = "select compression from pragma_storage_info($1) where column_name = $2 and segment_type <> 'VALIDITY'"
+
 BY_DATE = {
     "records.clickstream": "record_date",
     "records.order_items": "record_date",
@@ -81,6 +83,27 @@ def test_a_model_reads_no_more_of_a_long_history(made: Build, tmp_path: Path) ->
     grown = {key for key, rows in long.items() if rows > 4 * ROW_GROUP and rows > COPIES / 4 * short[key]}
     assert not {key for key in grown - WHOLE_HISTORY if key[1] not in SMALL}
     assert ("plan_keys_orders", "records.orders") in grown, "the comparison does not see what is known to grow"
+
+
+def test_columns_that_their_yaml_wants_unpacked_are_stored_so(made: Build) -> None:
+    """DuckDB takes a hundred times as long to read the others of 128 bits."""
+    models = [one for one in dbt.read_nodes(made).values() if one["resource_type"] == "model"]
+    wanted = {
+        (f"{model['schema']}.{model['alias']}", column["name"])
+        for model in models
+        for column in model["columns"].values()
+        if column["config"]["meta"].get("storage") == "uncompressed"
+    }
+    with state.connect(made.home.state) as connection:
+        found = {
+            (table, column): {one for (one,) in connection.execute(PACKED, [table, column]).fetchall()}
+            for table, column in [*wanted, ("silver.order_items", "line_amount")]
+            if state.has_table(connection, *table.split("."))
+        }
+    assert "BitPacking" in found.pop(("silver.order_items", "line_amount")), "nothing of this table is packed"
+    assert len(found) > 5
+    # of equal values, only one is written
+    assert {"Uncompressed"} <= set().union(*found.values()) <= {"Uncompressed", "Constant"}, found
 
 
 def test_a_build_of_many_dates_writes_its_tables_by_date(tmp_path: Path) -> None:
