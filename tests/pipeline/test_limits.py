@@ -1,6 +1,7 @@
 """Too few open files, or a full disk at any stage: one clear error, and the same command later ends in the same hash."""
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -117,16 +118,46 @@ def test_two_large_days_are_built_in_little_memory(shop: Home) -> None:
     for day in (DAY, Window.parse("2026-11-02", "2026-11-03")):
         for source in sources.SOURCES:
             sources.ingest(source, day, shop, NOW.replace(day=20))
-        child = subprocess.Popen(
-            [sys.executable, "-m", "cli", "build"],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "CLEARWELL_HOME": str(shop.root), "CLEARWELL_MEMORY": "250MB"},
-            stdout=subprocess.DEVNULL,
-        )
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0
-        assert used.ru_maxrss < PEAK_KB, f"a peak of {used.ru_maxrss} KB"
+        build_in_little_memory(shop)
+
+
+@pytest.mark.long
+def test_a_day_of_a_million_visitors_is_built_in_little_memory(tmp_path: Path) -> None:
+    """As of a site whose visitors keep no cookies: each event is of another visitor."""
+    home = Home(tmp_path / "home", tmp_path / "landing" / "clickstream")
+    for hour in range(24):
+        file = home.landing / "2026-11-01" / f"{hour:02}" / "clicks.jsonl"
+        file.parent.mkdir(parents=True)
+        with file.open("w") as lines:
+            for number in range(hour, 1_000_000, 24):
+                at = f"2026-11-01T{hour:02}:{number // 24 % 60:02}:00Z"
+                event = {
+                    "event_id": f"e{number}",
+                    "event_type": "page_view",
+                    "event_time": at,
+                    "visitor_id": f"visitor-{number}",
+                }
+                lines.write(json.dumps({**event, "product_id": f"p{number % 500}"}) + "\n")
+        os.utime(file, (NOW.timestamp(), NOW.timestamp()))
+    sources.ingest("clickstream", DAY, home, NOW)
+    build_in_little_memory(home)
+    with state.connect(home.state) as connection:
+        assert connection.execute("select count(*), sum(events_7_days) from gold.visitor_features").fetchall() == [
+            (1_000_000, 1_000_000)
+        ]
+
+
+def build_in_little_memory(home: Home) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "cli", "build"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "CLEARWELL_HOME": str(home.root), "CLEARWELL_MEMORY": "250MB"},
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    assert used.ru_maxrss < PEAK_KB, f"a peak of {used.ru_maxrss} KB"
 
 
 @pytest.mark.parametrize(("words", "largest"), [("ingest", 1_000), ("build", 20_000), ("build", 2_000_000)])

@@ -2,13 +2,14 @@
 -- depends_on: {{ ref('plan_events') }}
 {% set columns = 'visitor_id, event_date, event_time, event_id, event_type, product_id' %}
 
+{% set recent %}select {{ columns }} from ({{ whole('silver_clickstream') }}) where event_date in ({{ literals(ref('plan_recent_dates'), 'event_date') }}){% endset %}
+
 with events as (
-    select {{ columns }} from ({{ whole('silver_clickstream') }})
-    where event_date in ({{ literals(ref('plan_recent_dates'), 'event_date') }})
+    select * from ({{ recent }}) where {{ in_part('visitor_id', number_of_parts(recent, 'visitor_id')) }}
 ),
 
 latest as (
-    select {{ tumbling('max(event_time)', 'hour') }} + interval 1 hour as as_of from events
+    select {{ tumbling('max(event_time)', 'hour') }} + interval 1 hour as as_of from ({{ recent }})
 ),
 
 moments as (
