@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
@@ -21,7 +23,9 @@ from ingestion.sources import s3
 from operations import decide, hashes, ledger, listings
 from tests.pipeline.delivery import LINE, ORDER, land_lines, land_rows
 from tests.pipeline.test_any_order import Shop, make_shop
+from tests.spark.reading import Asked
 from tests.spark.test_engines import rows_that_differ
+from tests.unit.macros.dbt_like import project_of
 from warehouse import exchange, spark
 from warehouse.build import Request, build
 from warehouse.engines import SPARK
@@ -171,3 +175,19 @@ def test_what_is_new_with_late_events_a_correction_and_a_range_that_is_read_agai
     assert all(before <= after for before, after in itertools.pairwise(turns)) and len(turns) > 2
     assert any("/spark/tables/" in name for name in turns[-1])
     assert objects(bucket) == OF_OTHERS
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_path_that_becomes_data_is_that_of_the_home(asked: Asked, tmp_path: Path, scheme: str) -> None:
+    home, place = tmp_path / "it's 100%+ü é", tmp_path / "of us" / "ü+%41" / "clearwell-0123456789abcdef"
+    variables = {"CLEARWELL_HOME": str(home), "CLEARWELL_SPARK_HOME": f"{scheme}{place}"}
+    macros = project_of("spark", asked.values)
+    macros["env_var"] = lambda name, _: variables[name]
+    files = [f"bronze/orders/2026-11-0{day}/b 100%+é/part-0.parquet" for day in (1, 2)]
+    for chosen in (files, files[:1]):
+        for name in chosen:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"n": [1]}), place / name)
+        paths = [str(home / name) for name in chosen]
+        query = f"select {macros['path_of_file']()} as path from {macros['spark__parquet'](paths)} order by path"
+        assert asked.values(query) == [tuple(paths)]
