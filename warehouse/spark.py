@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -23,13 +23,15 @@ from ingestion.database import attached
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.land import Report
 from ingestion.sql import literal
-from warehouse import dbt, exchange, java, plan, spark_session, state
+from warehouse import dbt, java, plan, spark_session, state
 from warehouse.applied import is_on
 from warehouse.dbt import Result, replaced_by
 from warehouse.engines import DUCKDB, SPARK
-from warehouse.exchange import Exchange
 from warehouse.plan import Build
 from warehouse.shape import CHANGED
+
+if TYPE_CHECKING:  # it takes a tenth of a second to import, and every command that may build knows this module
+    from warehouse.exchange import Exchange
 
 # The address of a Spark Connect server, such as sc://host:15002; without it, Spark runs on this machine, or at the master that
 # its own settings name.
@@ -71,6 +73,8 @@ class Turn:
 
 def run_models(build: Build, report: Report, ended: Callable[[list[Result]], None] | None = None) -> None:
     """Build every model, on Spark what it can build. A failed model is an error. `ended` is as for `dbt.run_models`."""
+    from warehouse import exchange
+
     nodes = {one["name"]: one for one in dbt.read_nodes(build).values() if one["resource_type"] in ("model", "seed")}
     is_whole = build.plan().is_whole
     makers = engines(nodes, is_whole=is_whole)
@@ -154,11 +158,6 @@ def selected(node: Node, tables: Path) -> str:
     if not folder.is_dir():
         folder = tables / node["schema"] / node["alias"]
     return f"select {columns} from read_parquet({literal(folder / '*.parquet')}, hive_partitioning = false)"
-
-
-def _in_spark(address: str) -> str:
-    """Return a model's SQL in Spark for the rows in a file."""
-    return f"select {{{{ typed_columns(model.columns) }}}} from parquet.`{address}`"
 
 
 def _write_table(build: Build, node: Node) -> Path:
@@ -284,7 +283,7 @@ def _write(connection: duckdb.DuckDBPyConnection, query: str, file: Path) -> Non
 
 
 @contextmanager
-def _session(build: Build, place: Exchange) -> Iterator[Run]:
+def _session(build: Build, place: "Exchange") -> Iterator[Run]:
     """Start the process that runs dbt on Spark, and yield what gives it a turn. At the end it and Spark are gone."""
     folder, log = made_in(build), build.folder / "logs" / "spark.log"
     command = python()
@@ -325,15 +324,16 @@ def _end(process: "subprocess.Popen[str]", *, is_waiting: bool) -> None:
             pipe.close() if pipe else None
 
 
-def _told(build: Build, place: Exchange, turn: Turn, tables: Mapping[str, Path], files: Handed) -> dict[str, Any]:
+def _told(build: Build, place: "Exchange", turn: Turn, tables: Mapping[str, Path], files: Handed) -> dict[str, Any]:
     """Return what Spark is told in a turn, with the addresses of files as it sees them."""
     handed = {
         name: {table: place.seen(file) if file else "" for table, file in by_table.items()}
         for name, by_table in files.items()
     }
+    rows = "select {{ typed_columns(model.columns) }} from parquet.`%s`"
     return {
         "models": turn.models,
-        "given": {name: _in_spark(place.seen(file)) for name, file in tables.items()},
+        "given": {name: rows % place.seen(file) for name, file in tables.items()},
         "vars": {**dbt.variables(build), "plan": place.seen(build.batches), "handed": handed},
     }
 
@@ -381,7 +381,7 @@ def python() -> Path:
     return folder / "python"
 
 
-def _environment(build: Build, place: Exchange) -> dict[str, str]:
+def _environment(build: Build, place: "Exchange") -> dict[str, str]:
     server, temporary = os.environ.get(SERVER), made_in(build) / "temporary"
     return {
         **os.environ,
