@@ -79,7 +79,7 @@ warehouses: .venv-snowflake/.ready .venv-clickhouse/.ready  ## for the tests of 
 	@.venv-sail/bin/pip install --quiet --no-cache-dir --no-deps -r requirements-sail.txt
 	@touch $@
 
-test-spark: setup spark .venv-sail/.ready  ## compare every table that Spark makes with DuckDB's, row by row, and kill Spark
+test-spark: setup spark .venv-sail/.ready .venv-s3/.ready  ## compare every table that Spark makes with DuckDB's, row by row, and kill Spark
 	@SPARK_CONF_DIR=$(CURDIR)/tests/spark/conf $(BIN)/pytest -m "spark and not long" tests/spark
 
 test-spark-long: setup spark  ## shops in any order on both engines, for some twenty minutes

@@ -320,6 +320,12 @@ def entering(build: Build) -> Taken:
     return Taken(records=sum(one["records_written"] for one in batches), bytes=sum(one["bytes"] for one in batches))
 
 
+def files(build: Build) -> list[Path]:
+    """Return the Parquet files of the batches that enter or leave in a build, each once: compacted batches share one."""
+    named = {Path(one["folder"], file["name"]) for one in _batches(build) for file in one["files"]}
+    return sorted(named)
+
+
 def days(build: Build) -> int:
     """Count the dates in the windows of the batches that enter or leave in a build, going by its plan."""
     windows = {(one["window_start"][:10], one["window_end"]) for one in _batches(build)}

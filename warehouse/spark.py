@@ -6,6 +6,7 @@ Spark and dbt-spark are in an environment of their own (`make spark`), so that n
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
@@ -13,7 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -22,12 +23,15 @@ from ingestion.database import attached
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.land import Report
 from ingestion.sql import literal
-from warehouse import dbt, java, spark_session, state
+from warehouse import dbt, java, plan, spark_session, state
 from warehouse.applied import is_on
 from warehouse.dbt import Result, replaced_by
 from warehouse.engines import DUCKDB, SPARK
 from warehouse.plan import Build
 from warehouse.shape import CHANGED
+
+if TYPE_CHECKING:  # it takes a tenth of a second to import, and every command that may build knows this module
+    from warehouse.exchange import Exchange
 
 # The address of a Spark Connect server, such as sc://host:15002; without it, Spark runs on this machine, or at the master that
 # its own settings name.
@@ -54,7 +58,9 @@ _WRITTEN_AS = {"HUGEINT": "decimal(38, 0)", "JSON": "varchar"}
 
 Node = Mapping[str, Any]
 Nodes = Mapping[str, Node]
-Run = Callable[["Turn", Mapping[str, str], Mapping[str, Mapping[str, str]]], None]
+# By model, then by table: the file with the rows of the state that it reads; none if the state has no such table.
+Handed = Mapping[str, Mapping[str, Path | None]]
+Run = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -67,21 +73,27 @@ class Turn:
 
 def run_models(build: Build, report: Report, ended: Callable[[list[Result]], None] | None = None) -> None:
     """Build every model, on Spark what it can build. A failed model is an error. `ended` is as for `dbt.run_models`."""
+    from warehouse import exchange
+
     nodes = {one["name"]: one for one in dbt.read_nodes(build).values() if one["resource_type"] in ("model", "seed")}
     is_whole = build.plan().is_whole
     makers = engines(nodes, is_whole=is_whole)
     made: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
     handed: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
     report(f"transform: Spark runs at {os.environ.get(SERVER) or 'its master, on this machine unless set'}")
-    with _session(build) as run:
+    with exchange.opened(build.home, build.build_id, report) as place, _session(build, place) as run:
         for turn in turns(nodes, makers, first=SPARK if is_whole else DUCKDB):
             report(f"transform: {'Spark' if turn.engine == SPARK else 'DuckDB'} makes {len(turn.models)} models")
             if turn.engine == SPARK:
                 needed = {name for model in turn.models for name in _reads(nodes[model], nodes)}
                 new = sorted(needed - makers[SPARK] - handed[SPARK])
-                given = {name: _in_spark(_write_table(build, nodes[name])) for name in new}
-                run(turn, given, _write_state(build, turn, nodes))
+                tables = {name: _write_table(build, nodes[name]) for name in new}
+                files = _write_state(build, turn, nodes)
+                of_state = [file for by_table in files.values() for file in by_table.values() if file]
+                place.put([build.batches, *plan.files(build), *tables.values(), *of_state], report)
+                run(_told(build, place, turn, tables, files))
             else:
+                place.fetch(_tables(build), report)
                 new = sorted(made[SPARK] - makers[DUCKDB] - handed[DUCKDB])
                 given = {name: selected(nodes[name], _tables(build)) for name in new}
                 dbt.run_models(build, choose=["--select", *given, *turn.models], given=given, ended=ended)
@@ -148,11 +160,6 @@ def selected(node: Node, tables: Path) -> str:
     return f"select {columns} from read_parquet({literal(folder / '*.parquet')}, hive_partitioning = false)"
 
 
-def _in_spark(file: Path) -> str:
-    """Return a model's SQL in Spark for the rows in a file."""
-    return f"select {{{{ typed_columns(model.columns) }}}} from parquet.`{file}`"
-
-
 def _write_table(build: Build, node: Node) -> Path:
     """Write a table that DuckDB made, for Spark."""
     file = _handed(build) / f"{node['name']}.parquet"
@@ -162,8 +169,8 @@ def _write_table(build: Build, node: Node) -> Path:
     return file
 
 
-def _write_state(build: Build, turn: Turn, nodes: Nodes) -> dict[str, dict[str, str]]:
-    """Write what the models of a turn read of the state, and return the files: by model, then by table; empty if it has none.
+def _write_state(build: Build, turn: Turn, nodes: Nodes) -> Handed:
+    """Write what the models of a turn read of the state, and return the files.
 
     A whole build reads nothing of the state but the list of its batches.
     """
@@ -176,7 +183,7 @@ def _write_state(build: Build, turn: Turn, nodes: Nodes) -> dict[str, dict[str, 
                 for name in turn.models
                 for table in (nodes[one] for one in sorted(state_read(nodes[name])))
             }
-    files: dict[str, dict[str, str]] = {name: {} for name, _ in queries}
+    files: dict[str, dict[str, Path | None]] = {name: {} for name, _ in queries}
     with (
         state.connect(build.empty) as connection,
         attached(connection, build.state, "state"),
@@ -184,11 +191,11 @@ def _write_state(build: Build, turn: Turn, nodes: Nodes) -> dict[str, dict[str, 
     ):
         for (name, table), query in queries.items():
             _, schema, alias = table.split(".")
-            files[name][table] = ""
+            files[name][table] = None
             if state.has_table(connection, schema, alias, "state"):
                 file = _handed(build) / f"{name}.{table}.parquet"
                 _write(connection, query, file)
-                files[name][table] = str(file)
+                files[name][table] = file
     return files
 
 
@@ -276,7 +283,7 @@ def _write(connection: duckdb.DuckDBPyConnection, query: str, file: Path) -> Non
 
 
 @contextmanager
-def _session(build: Build) -> Iterator[Run]:
+def _session(build: Build, place: "Exchange") -> Iterator[Run]:
     """Start the process that runs dbt on Spark, and yield what gives it a turn. At the end it and Spark are gone."""
     folder, log = made_in(build), build.folder / "logs" / "spark.log"
     command = python()
@@ -287,7 +294,7 @@ def _session(build: Build) -> Iterator[Run]:
         process = subprocess.Popen(
             [command, "-P", spark_session.__file__, *arguments(folder)],
             cwd=folder,
-            env=_environment(build),
+            env=_environment(build, place),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
@@ -295,7 +302,7 @@ def _session(build: Build) -> Iterator[Run]:
         )
         is_waiting = False
         try:
-            yield lambda turn, given, files: _run(process, build, turn, given, files, log)
+            yield lambda told: _run(process, told, log)
             is_waiting = True
         except ClearwellError:
             is_waiting = True
@@ -317,17 +324,23 @@ def _end(process: "subprocess.Popen[str]", *, is_waiting: bool) -> None:
             pipe.close() if pipe else None
 
 
-def _run(
-    process: "subprocess.Popen[str]",
-    build: Build,
-    turn: Turn,
-    given: Mapping[str, str],
-    files: Mapping[str, Mapping[str, str]],
-    log: Path,
-) -> None:
+def _told(build: Build, place: "Exchange", turn: Turn, tables: Mapping[str, Path], files: Handed) -> dict[str, Any]:
+    """Return what Spark is told in a turn, with the addresses of files as it sees them."""
+    handed = {
+        name: {table: place.seen(file) if file else "" for table, file in by_table.items()}
+        for name, by_table in files.items()
+    }
+    rows = "select {{ typed_columns(model.columns) }} from parquet.`%s`"
+    return {
+        "models": turn.models,
+        "given": {name: rows % place.seen(file) for name, file in tables.items()},
+        "vars": {**dbt.variables(build), "plan": place.seen(build.batches), "handed": handed},
+    }
+
+
+def _run(process: "subprocess.Popen[str]", told: Mapping[str, Any], log: Path) -> None:
     """Give Spark a turn. A model that fails is Permanent, a process that ends Transient."""
     assert process.stdin and process.stdout
-    told = {"models": turn.models, "given": given, "vars": {**dbt.variables(build), "handed": files}}
     try:
         process.stdin.write(json.dumps(told) + "\n")
         process.stdin.flush()
@@ -368,17 +381,18 @@ def python() -> Path:
     return folder / "python"
 
 
-def _environment(build: Build) -> dict[str, str]:
+def _environment(build: Build, place: "Exchange") -> dict[str, str]:
     server, temporary = os.environ.get(SERVER), made_in(build) / "temporary"
     return {
         **os.environ,
         **({"SPARK_REMOTE": server} if server else java.settings(python().parent.parent, temporary / "java")),
         "CLEARWELL_HOME": str(build.home.root),
-        "CLEARWELL_SPARK_TABLES": str(_tables(build)),
+        "CLEARWELL_SPARK_HOME": place.address,
+        "CLEARWELL_SPARK_TABLES": place.seen(_tables(build)),
         # a killed process leaves its temporary files, which go with the build
         "TMPDIR": str(temporary),
         "SPARK_LOCAL_DIRS": str(temporary),
-        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={temporary} -XX:-UsePerfData {os.environ.get('SPARK_SUBMIT_OPTS', '')}",
+        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={shlex.quote(str(temporary))} -XX:-UsePerfData {os.environ.get('SPARK_SUBMIT_OPTS', '')}",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }

@@ -1,4 +1,4 @@
-"""List and read objects of S3, and of stores that speak as it does: `s3://bucket/key`.
+"""List and read objects of S3, and of stores that speak as it does: `s3://bucket/key`. Who writes objects does so by `filesystem`.
 
 Credentials, region and endpoint come from the usual variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
 AWS_REGION, AWS_ENDPOINT_URL), a profile, or the machine's role. An object is read whole, as it was at one moment, or not at all.
@@ -18,14 +18,27 @@ from ingestion.addresses import shown
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.s3_store import SCHEME, Store, from_environment, is_s3
 
-__all__ = ["SCHEME", "copy", "delete", "entries", "is_s3", "look", "opened", "read"]
+__all__ = [
+    "SCHEME",
+    "check_bucket",
+    "copy",
+    "delete",
+    "entries",
+    "filesystem",
+    "is_s3",
+    "look",
+    "opened",
+    "path_of",
+    "read",
+    "told",
+]
 
 _PIECE_BYTES = 32 << 20
 _CONNECT_SECONDS, _SILENT_SECONDS, _TRIES = 10, 60, 3
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+")
 _CODE = re.compile(r"AWS Error (\w+)(?: \(HTTP status (\d+)\))?")
 _BUSY = re.compile(r"NETWORK|TIMEOUT|SLOW_DOWN|THROTTL|UNAVAILABLE|INTERNAL|SERVER_BUSY|TOO_MANY")
-_KEYS = "check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, a profile or role) and what they may read"
+_KEYS = "check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, a profile or role) and what they allow"
 _HELP = {
     "ACCESS_DENIED": _KEYS,
     "INVALID_ACCESS_KEY_ID": _KEYS,
@@ -37,21 +50,21 @@ _HELP = {
 
 def entries(folder: str) -> Iterator[fs.FileInfo]:
     """List what is directly below a folder; nothing if it does not exist. A bucket that does not exist is Permanent."""
-    path = _path(folder)
-    with _told(folder):
-        found = _filesystem().get_file_info(fs.FileSelector(path, allow_not_found=True))
+    path = path_of(folder)
+    with told(folder):
+        found = filesystem().get_file_info(fs.FileSelector(path, allow_not_found=True))
     if not found:
-        _check_bucket(folder)
+        check_bucket(folder)
     yield from found
 
 
 def look(place: str) -> fs.FileInfo | None:
     """Return an object's size and time; None if it does not exist."""
-    with _told(place):
-        found = _filesystem().get_file_info(_path(place))
+    with told(place):
+        found = filesystem().get_file_info(path_of(place))
     if found.type == fs.FileType.File:
         return found
-    _check_bucket(place)
+    check_bucket(place)
     return None
 
 
@@ -60,13 +73,13 @@ def read(place: str, limit: int, *, is_listed: bool) -> tuple[bytes, datetime | 
 
     An object that is gone is Permanent; Transient if it was listed just before.
     """
-    with _told(place, is_listed), _opened(place) as (file, changed_at):
+    with told(place, is_listed), _opened(place) as (file, changed_at):
         return file.read(min(file.size(), limit + 1)), changed_at
 
 
 def copy(place: str, target: Path) -> datetime | None:
     """Copy an object of any size to a file, and return the time of its last change."""
-    with _told(place, True), _opened(place) as (file, changed_at), target.open("wb") as copied:
+    with told(place, True), _opened(place) as (file, changed_at), target.open("wb") as copied:
         while piece := file.read(_PIECE_BYTES):
             copied.write(piece)
         return changed_at
@@ -75,20 +88,20 @@ def copy(place: str, target: Path) -> datetime | None:
 @contextmanager
 def opened(place: str) -> Iterator[Any]:
     """Open an object to read parts of it."""
-    with _told(place), _opened(place) as (file, _):
+    with told(place), _opened(place) as (file, _):
         yield file
 
 
 def delete(place: str) -> None:
     """Delete an object, if it is there."""
-    with _told(place), suppress(FileNotFoundError):
-        _filesystem().delete_file(_path(place))
+    with told(place), suppress(FileNotFoundError):
+        filesystem().delete_file(path_of(place))
 
 
 @contextmanager
 def _opened(place: str) -> Iterator[tuple[Any, datetime | None]]:
     """Open an object. It is read in ranges: one that is overwritten meanwhile is Transient."""
-    path, store = _path(place), _filesystem()
+    path, store = path_of(place), filesystem()
     with store.open_input_file(path) as file:
         before = _version(file)
         changed_at = file.metadata().get("Last-Modified")
@@ -103,7 +116,8 @@ def _version(file: Any) -> tuple[object, ...]:
     return (file.size(), *(said.get(name) for name in ("ETag", "VersionId", "Last-Modified")))
 
 
-def _filesystem() -> fs.FileSystem:
+def filesystem() -> fs.FileSystem:
+    """Return a connection to the store that the variables name. Its paths are of the form `bucket/key`."""
     return _connected(from_environment())
 
 
@@ -116,11 +130,14 @@ def _connected(store: Store) -> fs.FileSystem:
         region=store.region or None,
         connect_timeout=_CONNECT_SECONDS,
         request_timeout=_SILENT_SECONDS,
+        # parts that are written wait for the store: in the background, they would wait in memory
+        background_writes=False,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_TRIES),
     )
 
 
-def _path(place: str) -> str:
+def path_of(place: str) -> str:
+    """Return the path of an object or a prefix for `filesystem`. An address without a valid bucket is Permanent."""
     path = place[len(SCHEME) :].rstrip("/")
     if not _BUCKET.fullmatch(path.partition("/")[0]):
         raise Permanent(
@@ -131,11 +148,11 @@ def _path(place: str) -> str:
     return path
 
 
-def _check_bucket(place: str) -> None:
+def check_bucket(place: str) -> None:
     """Refuse a bucket that does not exist: it would look like one whose files are not there yet."""
-    bucket = _path(place).partition("/")[0]
+    bucket = path_of(place).partition("/")[0]
     try:
-        there = _filesystem().get_file_info(bucket).type != fs.FileType.NotFound
+        there = filesystem().get_file_info(bucket).type != fs.FileType.NotFound
     except (OSError, ArrowException):
         return  # what may be read below a bucket need not include the bucket
     if not there:
@@ -143,8 +160,11 @@ def _check_bucket(place: str) -> None:
 
 
 @contextmanager
-def _told(place: str, is_listed: bool = False) -> Iterator[None]:
-    """Turn the client's errors into one line without what the server said, which may repeat the request."""
+def told(place: str, is_listed: bool = False, *, does: str = "read") -> Iterator[None]:
+    """Turn the client's errors into one line without what the server said, which may repeat the request.
+
+    Errors of this machine's own files stay as they are: they have a number, which those of the client do not have.
+    """
     try:
         yield
     except ClearwellError:
@@ -154,6 +174,8 @@ def _told(place: str, is_listed: bool = False) -> Iterator[None]:
             raise Transient("the object is gone since it was listed", where=shown(place), todo="try again") from None
         raise Permanent("the object does not exist", where=shown(place), todo="check the bucket and the key") from None
     except (OSError, ArrowException) as error:
+        if getattr(error, "errno", None):
+            raise
         code = _CODE.search(str(error))
         name, status = (code[1], int(code[2] or 0)) if code else (type(error).__name__, 0)
         if _BUSY.search(name) or status >= 500 or "curlCode" in str(error):
@@ -161,5 +183,5 @@ def _told(place: str, is_listed: bool = False) -> Iterator[None]:
             raise Transient(f"{what}: {name}", where=shown(place), todo="try again later") from None
         said = f"{name}, status {status}" if status else name
         raise Permanent(
-            f"the object cannot be read: {said}", where=shown(place), todo=_HELP.get(name, _HELP["NO_SUCH_BUCKET"])
+            f"the object cannot be {does}: {said}", where=shown(place), todo=_HELP.get(name, _HELP["NO_SUCH_BUCKET"])
         ) from None

@@ -1,25 +1,20 @@
 """The files of a lake may be in S3, and a person may be forgotten there."""
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from ingestion.contract import PROJECT
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import silent
 from operations import forget, hashes, ledger, query
 from operations.decide import By
 from operations.forget import Person
+from tests.lake import moto
 from tests.lake.conftest import Use, shared
 from tests.lake.rows import rows_that_differ
 from tests.pipeline.delivery import LINE, ORDER, land_rows
@@ -31,42 +26,13 @@ from warehouse.build import Request, build
 pytestmark = pytest.mark.lake
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-PATIENCE_SECONDS = 120
-SERVER = PROJECT.parent / ".venv-s3" / "bin" / "moto_server"
 
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """Yield an empty bucket of a server that speaks as S3 does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    with (tmp_path / "s3.log").open("w") as log:
-        server = subprocess.Popen([SERVER, "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                urlopen(address).close()
-                break
-            except OSError:
-                assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "s3.log").read_text()
-                time.sleep(0.1)
-        for name, value in {
-            "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_REGION": "us-east-1",
-        }.items():
-            monkeypatch.setenv(name, value)
-        fs.S3FileSystem(
-            endpoint_override=address, access_key="key", secret_key="secret", allow_bucket_creation=True
-        ).create_dir("lake")
+    with moto.serving("lake", tmp_path / "s3.log", monkeypatch):
         yield "s3://lake/clearwell"
-    finally:
-        server.kill()
-        server.wait()
 
 
 def test_a_lake_in_s3(bucket: str, use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +85,7 @@ def test_a_lake_in_s3(bucket: str, use: Use, tmp_path: Path, monkeypatch: pytest
 
 def canaries_in(bucket: str) -> set[str]:
     """Return what is said of the person in the values of all objects."""
-    store = fs.S3FileSystem(endpoint_override=os.environ["AWS_ENDPOINT_URL"], access_key="key", secret_key="secret")
+    store = moto.client()
     objects = store.get_file_info(fs.FileSelector(bucket.removeprefix("s3://"), recursive=True))
     tables = [pq.read_table(one.path, filesystem=store) for one in objects if one.is_file]
     assert len(tables) > 10

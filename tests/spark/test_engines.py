@@ -16,6 +16,7 @@ from demo import simulate
 from ingestion import sources
 from ingestion.contract import PROJECT
 from ingestion.home import Home
+from ingestion.sql import literal
 from ingestion.window import Window
 from operations import decide, hashes, ledger, listings
 from tests.pipeline.delivery import land_lines
@@ -75,7 +76,7 @@ def rows_that_differ(one: Path, other: Path) -> dict[str, tuple[int, int]]:
     """Return the numbers of rows that only one of two states has, by table."""
     found = {}
     with duckdb.connect() as connection:
-        connection.execute(f"attach '{one}' as one (read_only); attach '{other}' as other (read_only)")
+        connection.execute(f"attach {literal(one)} as one (read_only); attach {literal(other)} as other (read_only)")
         query = "select schema_name, table_name from duckdb_tables() where database_name = 'one' order by all"
         tables = [table for table in connection.execute(query).fetchall() if table not in ABOUT_BUILDS]
         assert len(tables) > 30

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ingestion.home import Home
 from operations import hashes
 from tests.pipeline.delivery import LINE, ORDER, land_lines, land_rows
 from tests.pipeline.test_any_order import make_shop
+from warehouse import exchange
 from warehouse.build import Request, build
 from warehouse.engines import SPARK
 
@@ -66,16 +68,25 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Home
     eventually(lambda: not processes(other))
 
 
-def start(home: Home) -> "subprocess.Popen[bytes]":
-    """Start a build on Spark, and wait until Spark has made a table of it, besides those that a killed build left."""
-    left = {*home.builds.glob(TABLES)}
+def start(home: Home, place: Path | None = None) -> "subprocess.Popen[bytes]":
+    """Start a build on Spark, and wait until Spark has made a table of it, besides those that a killed build left.
+
+    `place` is where it exchanges files with Spark, if Spark does not see the home.
+    """
+    tables = partial(place.glob, f"*/builds/{TABLES}") if place else partial(home.builds.glob, TABLES)
+    left = {*tables()}
     process = subprocess.Popen(
         [sys.executable, "-c", "from cli.main import main; main()", "build", "--engine", "spark"],
-        env={**os.environ, "CLEARWELL_HOME": str(home.root), "CLICKSTREAM_LANDING": str(home.landing)},
+        env={
+            **os.environ,
+            "CLEARWELL_HOME": str(home.root),
+            "CLICKSTREAM_LANDING": str(home.landing),
+            exchange.PLACE: str(place or ""),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    eventually(lambda: process.poll() is not None or {*home.builds.glob(TABLES)} - left)
+    eventually(lambda: process.poll() is not None or {*tables()} - left)
     assert process.poll() is None, process.communicate()[0].decode()
     return process
 
@@ -89,6 +100,30 @@ def test_the_builder_is_killed(homes: tuple[Home, Home]) -> None:
     process.communicate()
     eventually(lambda: not processes(home))
     assert hashes.read(home) == before
+
+
+def test_what_a_killed_builder_left_for_spark_is_removed_and_ctrl_c_leaves_nothing(
+    homes: tuple[Home, Home], tmp_path: Path
+) -> None:
+    home = homes[1]
+    process = start(home, tmp_path)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    eventually(lambda: not processes(home))
+    left = files(tmp_path)
+    assert any("/bronze/" in str(path) for path in left)
+    theirs = {path for path in left if "/builds/" in str(path)}
+    process = start(home, tmp_path)
+    assert theirs and not theirs & files(tmp_path)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=PATIENCE_SECONDS)[0].decode()
+    assert "stopped; the same command goes on from here" in said, said
+    eventually(lambda: not processes(home))
+    assert files(tmp_path) == set()
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
 
 
 def test_spark_is_killed(homes: tuple[Home, Home]) -> None:

@@ -91,21 +91,35 @@
     {{ return(sql_type(type)) }}
 {% endmacro %}
 
-{# The path of the file of a row, as DuckDB writes it. #}
-{% macro path_of_file() %}{{ return("url_decode(replace(regexp_replace(_metadata.file_path, '^file:/*', '/'), '+', '%2B'))") }}{% endmacro %}
+{# The path of the file of a row, as DuckDB writes it: also where Spark sees the home at another place (warehouse/exchange.py), whatever
+   the file system calls that place. #}
+{% macro path_of_file() %}
+    {% set home, place = env_var('CLEARWELL_HOME', '../data'), place_of_home() %}
+    {% set path = "url_decode(replace(regexp_replace(_metadata.file_path, '^file:/*', '/'), '+', '%2B'))" %}
+    {{ return(path if place == home else "concat(" ~ literal(home) ~ ", regexp_extract(" ~ path ~ ", '/" ~ place.split('/')[-1] ~ "(/.*)$', 1))") }}
+{% endmacro %}
+
+{# Where Spark sees the home, and a file of the home. #}
+{% macro place_of_home() %}{{ return(env_var('CLEARWELL_SPARK_HOME', env_var('CLEARWELL_HOME', '../data'))) }}{% endmacro %}
+{% macro place_of_file(file) %}
+    {% set home = env_var('CLEARWELL_HOME', '../data') ~ '/' %}
+    {{ return(place_of_home() ~ '/' ~ file[home | length:] if file.startswith(home) else file) }}
+{% endmacro %}
 
 {# Parquet files as one place to read from: what all paths begin with, and the rest of each. #}
 {% macro spark__parquet(files) -%}
-    {%- set folders = files[0].split('/') -%}
+    {%- set placed = [] -%}
+    {%- for file in files -%}{%- do placed.append(place_of_file(file)) -%}{%- endfor -%}
+    {%- set folders = placed[0].split('/') -%}
     {%- set shared = namespace(parts=[], goes_on=true) -%}
     {%- for part in folders[:-1] -%}
         {%- set beginning = (folders[:loop.index] | join('/')) ~ '/' -%}
-        {%- for file in files if not file.startswith(beginning) -%}{%- set shared.goes_on = false -%}{%- endfor -%}
+        {%- for file in placed if not file.startswith(beginning) -%}{%- set shared.goes_on = false -%}{%- endfor -%}
         {%- if shared.goes_on -%}{%- do shared.parts.append(part) -%}{%- endif -%}
     {%- endfor -%}
     {%- set folder = (shared.parts | join('/')) ~ '/' -%}
     {%- set rest = [] -%}
-    {%- for file in files -%}{%- do rest.append(file[folder | length:]) -%}{%- endfor -%}
+    {%- for file in placed -%}{%- do rest.append(file[folder | length:]) -%}{%- endfor -%}
     parquet.`{{ folder }}{{ rest[0] if rest | length == 1 else '{' ~ rest | join(',') ~ '}' }}` with (mergeSchema = 'true')
 {%- endmacro %}
 

@@ -55,7 +55,7 @@ def project_of(
 
     names: dict[str, Any] = {"return": leave, "ref": str, "source": lambda _, name: name, "execute": True}
     names |= {"modules": SimpleNamespace(re=re), "exceptions": SimpleNamespace(raise_compiler_error=refuse)}
-    names |= {"run_query": run_query, "fromjson": json.loads}
+    names |= {"run_query": run_query, "fromjson": json.loads, "env_var": lambda _, default: default}
     names["adapter"] = SimpleNamespace(dispatch=lambda name: names[f"{engine}__{name}"])
     for path in sorted((PROJECT / "macros").rglob("*.sql")):
         for match in _MACRO.finditer(path.read_text()):

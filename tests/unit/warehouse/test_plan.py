@@ -11,7 +11,7 @@ from ingestion.home import Home
 from ingestion.run_log import Taken
 from ingestion.sources import decisions
 from ingestion.sources.decisions import Target
-from warehouse.plan import Build, Request, days, entering, make_plan, pending, waiting_batches
+from warehouse.plan import Build, Request, days, entering, files, make_plan, pending, waiting_batches
 
 
 def test_a_range_needs_both_ends_in_order_and_not_everything() -> None:
@@ -56,6 +56,7 @@ def test_what_enters_is_that_of_all_batches_of_the_plan(tmp_path: Path) -> None:
     plan = make_plan(home, Request(), at)
     assert plan and len(landed) == 2
     assert entering(Build(home, plan.build_id)) == Taken(3, sum(one.bytes for one in landed))
+    assert files(Build(home, plan.build_id)) == sorted(home.bronze.rglob("*.parquet"))
 
 
 def test_dates_are_counted_once_however_many_batches_are_of_them(tmp_path: Path) -> None:

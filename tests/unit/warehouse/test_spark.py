@@ -1,6 +1,7 @@
 """Which engine makes what and in which order, what one hands to the other, and how Spark fails. tests/spark runs Spark itself."""
 
 import json
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import silent
 from warehouse import build as building
-from warehouse import dbt, spark
+from warehouse import dbt, exchange, spark
 from warehouse.engines import DUCKDB, SPARK
 from warehouse.plan import Build, Request, make_trial_plan
 
@@ -164,6 +165,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     make_trial_plan(made, [], NOW)
     building.prepare(made)
     monkeypatch.setenv(spark.FOLDER, str(tmp_path / "venv"))
+    monkeypatch.delenv(exchange.PLACE, raising=False)
     one = node("staging_orders") | {"resource_type": "model"}
     monkeypatch.setattr(dbt, "read_nodes", lambda _: {"model.clearwell.staging_orders": one})
     return made
@@ -211,3 +213,30 @@ def test_spark_is_told_the_plan_and_what_it_is_handed(build: Build, tmp_path: Pa
     (file,) = told["vars"]["handed"]["every_model"].values()
     assert duckdb.sql(f"from '{file}'").fetchall() == [("b1",)]
     assert "--target" in spark.arguments(tmp_path)
+
+
+@pytest.mark.parametrize("failed", [[], ["staging_orders: no memory"]])
+def test_where_spark_does_not_see_the_home_it_is_told_addresses_of_the_place(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: list[str]
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setenv(exchange.PLACE, str(place))
+    install(
+        tmp_path,
+        f"""read turn; echo "$turn" > {tmp_path}/told; cp -r {place} {tmp_path}/seen; env > {tmp_path}/env
+        echo '{json.dumps({"failed": failed, "is_alive": True})}'; read end""",
+    )
+    with duckdb.connect(str(build.home.state)) as state:
+        state.execute("create schema ops; create table ops.batches as select 'b1' as batch_id")
+    with pytest.raises(Permanent, match="no memory") if failed else nullcontext():
+        spark.run_models(build, silent)
+    told = json.loads((tmp_path / "told").read_text())
+    (own,) = (tmp_path / "seen").iterdir()
+    assert told["vars"]["plan"] == f"{place}/{own.name}/builds/{build.build_id}/batches.jsonl"
+    (file,) = told["vars"]["handed"]["every_model"].values()
+    assert duckdb.sql(f"from '{file.replace(str(place), str(tmp_path / 'seen'))}'").fetchall() == [("b1",)]
+    env = (tmp_path / "env").read_text().splitlines()
+    assert f"CLEARWELL_SPARK_HOME={place}/{own.name}" in env
+    assert f"CLEARWELL_SPARK_TABLES={place}/{own.name}/builds/{build.build_id}/spark/tables" in env
+    assert [*place.iterdir()] == []

@@ -36,6 +36,10 @@ class _Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(has_body=True)
 
+    def do_POST(self) -> None:
+        """Begin to write an object: it is refused, as nothing can be written."""
+        self._refuse(*(self.server.store.fail("POST", self.path) or (501, "NotImplemented")), has_body=True)
+
     def _answer(self, *, has_body: bool) -> None:
         store, parts = self.server.store, urlsplit(self.path)
         bucket, _, key = unquote(parts.path).lstrip("/").partition("/")

@@ -160,6 +160,12 @@ def test_what_does_not_exist(store: Store) -> None:
             locations.find(location)
 
 
+def test_an_error_of_a_file_of_this_machine_is_not_told_as_one_of_the_object(store: Store, tmp_path: Path) -> None:
+    store.objects["a"] = b"abc"
+    with pytest.raises(IsADirectoryError):
+        s3.copy("s3://exports/a", tmp_path)
+
+
 def test_a_bucket_that_may_not_be_asked_for_may_have_no_files_yet(store: Store) -> None:
     store.fail = lambda method, key: (403, "AccessDenied") if method == "HEAD" and not key else None
     assert keys("s3://exports/in/*.csv") == []
