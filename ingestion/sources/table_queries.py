@@ -197,8 +197,11 @@ def by_owner(tables: Mapping[str, OpenTable], table: OpenTable) -> str:
     return tables[table.owner.dataset].by_key([table.at(name) for name in table.owner.columns])
 
 
-def selection(tables: Mapping[str, OpenTable], dataset: str, own: Condition) -> str:
-    """Select the rows of a table that meet its `own` condition, and those that land with the selected rows of another."""
+def selection(tables: Mapping[str, OpenTable], dataset: str, own: Condition, *, once: bool = True) -> str:
+    """Select the rows of a table that meet its `own` condition, and those that land with the selected rows of another.
+
+    Where rows that are both may be selected twice, as it is only asked whether any are there, that is less work: not `once`.
+    """
     table = tables[dataset]
     rows = f"select * from {table.sql} as {ROWS}"
     chosen, with_ = f"{rows} where {own(table)}", table.settings.lands_with
@@ -207,13 +210,11 @@ def selection(tables: Mapping[str, OpenTable], dataset: str, own: Condition) -> 
     other = tables[with_.dataset]
     theirs = [quoted(other.at(name)) for name in with_.matches or other.contract.key]
     ours = [quoted(table.at(name)) for name in with_.columns]
-    others = f"select {', '.join(theirs)} from ({selection(tables, with_.dataset, own)}) as others"
+    others = f"select {', '.join(theirs)} from ({selection(tables, with_.dataset, own, once=False)}) as others"
     same = " and ".join(f"others.{one} = {ROWS}.{two}" for one, two in zip(theirs, ours, strict=True))
     # Two branches, so that each can use its index.
-    return (
-        f"{rows} where ({', '.join(ours)}) in ({others}) union all "
-        f"{chosen} and not exists (select from ({others}) as others where {same})"
-    )
+    but_no_other = f" and not exists (select from ({others}) as others where {same})" if once else ""
+    return f"{rows} where ({', '.join(ours)}) in ({others}) union all {chosen}{but_no_other}"
 
 
 def open_table(connection: psycopg.Connection[Any], contract: Contract) -> OpenTable:

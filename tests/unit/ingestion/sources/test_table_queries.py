@@ -75,17 +75,20 @@ def test_a_selection_is_the_rows_of_the_window_and_those_that_land_with_them(
     database.execute(
         "drop table if exists q.heads; create table q.heads (id int, placed timestamp, changed timestamptz, who int);"
         "drop table if exists q.lines; create table q.lines (head int, at date);"
-        "drop table if exists q.people; create table q.people (id int, v int)"
+        "drop table if exists q.people; create table q.people (id int, v int);"
+        "drop table if exists q.notes; create table q.notes (head int, at date)"
     )
     for number, (placed, changed) in heads.items():
         database.execute("insert into q.heads values (%s, %s, %s, %s)", (number, placed, changed, number % 3))
     for head, at in lines:
         database.execute("insert into q.lines values (%s, %s)", (head, at and at.date()))
     database.execute("insert into q.people values (0), (1), (2)")
+    database.execute("insert into q.notes select n, date '2026-11-01' + n % 2 from generate_series(1, 9) as n")
     tables = declare(
         contract_of("heads", "table: q.heads, placed: placed, changed: changed_at", "head_id", "head_id=id; changed_at=changed", "changed_at"),
         contract_of("lines", "table: q.lines, placed: at, lands_with: {dataset: heads, column: head}", "head", "head=head; v=at", "v"),
         contract_of("people", "table: q.people, lands_with: {dataset: heads, column: person, matches: head_id}", "person", "person=id; v=v", "v"),
+        contract_of("notes", "table: q.notes, placed: at, lands_with: {dataset: lines, column: head, matches: head}", "head", "head=head; v=at", "v"),
     )  # fmt: skip
     utc = lambda at: at and at.replace(tzinfo=UTC)  # noqa: E731
     overlap = DAY.start - timedelta(hours=1)
@@ -102,6 +105,9 @@ def test_a_selection_is_the_rows_of_the_window_and_those_that_land_with_them(
     assert select("heads") == sorted(chosen)
     assert select("lines") == sorted(head for head, at in lines if head in chosen or (at and at.date() == DAY.date))
     assert select("people") == sorted({0, 1, 2} & chosen)
+    # a note is selected once, however often its line is
+    of_the_day = {number for number in range(1, 10) if number % 2 == 0}
+    assert select("notes") == sorted(of_the_day | {*select("lines")})
 
 
 @pytest.mark.parametrize(
