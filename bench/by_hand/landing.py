@@ -145,7 +145,9 @@ def shop_queries(job: Job) -> dict[str, str]:
     orders = f"select * from shop.orders where (ordered_at {window.format('ordered_at')}) or {changed}"
     order_ids = f"select order_id from ({orders}) as o"
     items = referred("order_items", "order_id", order_ids, changed)
-    products = f"select product_id from shop.order_items where order_id in ({order_ids}) or {changed}"
+    # By `or`, Postgres goes through all order ids for each line as soon as they do not fit in memory.
+    lines = "select product_id from shop.order_items where"
+    products = f"{lines} order_id in ({order_ids}) union all {lines} {changed}"
     created = f"((created_at {window.format('created_at')}) or {changed})"
     return {
         "order_items": items,

@@ -108,7 +108,7 @@ def homes(shop: Home) -> tuple[Home, Home]:
     build(shop, Request(), NOW.replace(hour=11))
     (held,) = decide.select_findings(shop, batch_held(shop))
     decide.accept(shop, [held], decide.By("tester", NOW.replace(hour=11), "odd lines are to be compared"))
-    other = Home(shop.root.with_name(shop.root.name + "-spark"), shop.landing)
+    other = Home(shop.root.with_name(f"{shop.root.name} of o'brien"), shop.landing)
     shutil.copytree(shop.root, other.root, ignore=shutil.ignore_patterns("shop", "landing"))
     build(shop, Request(full=True, reason="test"), NOW)
     build(other, Request(full=True, reason="test", engine=SPARK), NOW)

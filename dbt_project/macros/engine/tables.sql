@@ -1,6 +1,6 @@
 {# How Spark writes what a model selects: Parquet, with the names and types that the model's YAML declares. #}
 {% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') %}
-    create table {{ relation }} using parquet location '{{ spark_folder(relation) }}' as
+    create table {{ relation }} using parquet location {{ spark_folder(relation) }} as
     select {{ typed_columns(model.columns) }} from (
     {{ compiled_code }}
     )
@@ -30,9 +30,11 @@
     {{ return({"relations": [target_relation]}) }}
 {% endmaterialization %}
 
-{# The folder of a table. One that an earlier run left is overwritten. #}
+{# The folder of a table, as a text in SQL. One that an earlier run left is overwritten. A path may hold a quote, and Spark knows two. #}
 {% macro spark_folder(relation) %}
-    {{ return(env_var('CLEARWELL_SPARK_TABLES', env_var('CLEARWELL_HOME', '../data') ~ '/spark') ~ '/' ~ relation.schema ~ '/' ~ relation.identifier) }}
+    {% set tables = env_var('CLEARWELL_SPARK_TABLES', env_var('CLEARWELL_HOME', '../data') ~ '/spark') %}
+    {% set quote = '"' if "'" in tables else "'" %}
+    {{ return(quote ~ tables ~ '/' ~ relation.schema ~ '/' ~ relation.identifier ~ quote) }}
 {% endmacro %}
 
 {% macro typed_columns(columns) %}
@@ -48,7 +50,7 @@
     {% set types = model.config.column_types %}
     {% set columns = [] %}
     {% for name in agate_table.column_names %}{% do columns.append(name ~ ' ' ~ sql_type(types[name])) %}{% endfor %}
-    {% call statement('_') %}create table {{ this.render() }} ({{ columns | join(', ') }}) using parquet location '{{ spark_folder(this) }}'{% endcall %}
+    {% call statement('_') %}create table {{ this.render() }} ({{ columns | join(', ') }}) using parquet location {{ spark_folder(this) }}{% endcall %}
     {{ return('') }}
 {% endmacro %}
 
