@@ -26,7 +26,7 @@
     {%- else -%}
     create table {{ relation }} (
         {%- for column in get_column_schema_from_query(sql) -%}
-            {{ column.name }} {{ column.dtype }}{{ stored(model.columns.get(column.name)) }}{{ ", " if not loop.last }}
+            {{ adapter.quote(column.name) }} {{ column.dtype }}{{ stored(model.columns.get(column.name)) }}{{ ", " if not loop.last }}
         {%- endfor -%}
     );
     insert into {{ relation }} {{ sql }}

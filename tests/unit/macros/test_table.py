@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from dbt.adapters.base.impl import BaseAdapter
 
+from ingestion.sql import identifier
 from tests.unit.macros.dbt_like import project
 
 DECLARED = {"order_date": "date", "revenue": "decimal(18, 4)", "terms": "varchar[]"}
@@ -62,6 +63,7 @@ def test_a_column_is_stored_as_its_yaml_says(tmp_path: Path, is_enforced: bool) 
         names = project(connection)
         names["model"] = {"columns": columns, "constraints": [], "config": {"contract": {"enforced": is_enforced}}}
         names["get_column_schema_from_query"] = partial(described, connection)
+        names["adapter"].quote = identifier
         names["adapter"].render_raw_columns_constraints = BaseAdapter.render_raw_columns_constraints
         names["adapter"].render_raw_model_constraints = BaseAdapter.render_raw_model_constraints
         names["create_table_as"] = lambda _temporary, table, sql: (
