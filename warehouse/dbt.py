@@ -218,7 +218,8 @@ def _tested(build: Build, without_tag: str) -> list[Result]:
         }
         compiled.remember(build.home, PROJECT, "tests", columns, found)
         results += ran
-    return results
+    # the order of the project's files is the disk's
+    return sorted(results, key=lambda one: one.name)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """One record deleted, doubled or altered, in any table or file of any layer: the recount names it."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -153,3 +154,5 @@ def test_a_build_names_what_is_spoilt_on_the_dates_it_touches(home: Home, tmp_pa
     with pytest.raises(Refused, match="dates_balance") as refusal:
         build(late, Request(), NOW)
     assert batch in str(refusal.value)
+    checks = re.findall(r"(\w+) \(\d+ rows\)", str(refusal.value))
+    assert checks and checks == sorted(checks), "they come in the order of the disk"
