@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import main
+from cli.main import COMMANDS, main
 from demo import simulate
 from ingestion import bronze, sources
 from ingestion.bronze import BatchRef
@@ -81,6 +82,8 @@ def undisturbed(built: Home) -> list[state.Row]:
 
 
 def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, _ in COMMANDS.values():  # a command is imported on its first use
+        import_module(f"cli.{place.partition(':')[0]}")
     for name, module in list(sys.modules.items()):
         if name.startswith("cli.") and hasattr(module, "now"):
             monkeypatch.setattr(module, "now", lambda: NOW)
