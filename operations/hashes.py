@@ -9,6 +9,8 @@ from warehouse import state
 # A row's batch, place and time of landing are not part of its content.
 LINEAGE = ("batch_id", "record_no", "source_file", "source_line")
 LAYERS = ("silver", "gold")
+# A view of records, which have no hash of their own. Other views are made of tables that have one.
+_OF_RECORDS = [{"schema": "silver", "name": "clickstream"}]
 # A record that lands twice is refused twice, and its date may be its window's: only distinct contents count.
 _DISTINCT = {("silver", "dead_letters"): ("dataset", "reasons", "raw")}
 
@@ -19,7 +21,7 @@ def read(home: Home, layer: str | None = None) -> list[state.Row]:
         raise Permanent(f"there is no layer {layer!r}", todo="name silver or gold")
     state.need(home)
     with state.connect(home.state) as connection:
-        found = state.rows(connection, _TABLES, [[layer] if layer else list(LAYERS)])
+        found = state.rows(connection, _TABLES, [[layer] if layer else list(LAYERS), _OF_RECORDS])
         return [hash_table(connection, row["table_schema"], row["table_name"]) for row in found]
 
 
@@ -47,7 +49,9 @@ def hash_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -
 
 _TABLES = """
     select table_schema, table_name from information_schema.tables
-    where table_catalog = current_database() and table_type = 'BASE TABLE' and table_schema in (select unnest($1))
+    where
+        table_catalog = current_database() and table_schema in (select unnest($1))
+        and (table_type = 'BASE TABLE' or list_contains($2, {'schema': table_schema, 'name': table_name}))
     order by all
 """
 _COLUMNS = """

@@ -443,6 +443,10 @@ def replaced_by(node: Mapping[str, Any]) -> dict[str, str]:
     return dict(by) if isinstance(by, Mapping) else {name: name for name in by}
 
 
+# What a view reads in a build, and what it reads in the state: see the macro `current_in_view`.
+_OF_BUILD = re.compile(r"/\* in a build \*/.*?/\* in the state: (.*?) \*/", re.DOTALL)
+
+
 def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:
     meta = node["config"].get("meta", {})
     apply = meta.get("apply")
@@ -458,7 +462,7 @@ def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Chang
         by=replaced_by(node),
         columns=tuple(node["columns"]),
         types=tuple(column["data_type"] for column in node["columns"].values()),
-        view_sql=compiled_sql(build, node) if apply.get("view") else "",
+        view_sql=_OF_BUILD.sub(r"\1", compiled_sql(build, node)) if apply.get("view") else "",
         is_published=bool(meta.get("publish")),
         description=str(node["description"]).strip(),
         descriptions={name.lower(): str(one["description"]).strip() for name, one in node["columns"].items()},

@@ -22,7 +22,7 @@ CHANGED = "changed"
 KEPT = ("builds", "findings", "runs")
 
 Name = tuple[str, str]
-# The types of a table's columns, by (schema, name) of the table; a view has none here.
+# The types of a table's columns, by (schema, name) of the table; a view has none unless they are asked for.
 Shape = Mapping[Name, Mapping[str, str]]
 
 _FULL = "`clearwell build --full --reason TEXT` rebuilds every table"
@@ -64,11 +64,11 @@ def check_built(build: Build) -> None:
     """Compare the tables of a build with their models' declarations; a difference is Permanent."""
     with state.connect(build.file) as connection:
         declared = dbt.declared(build)
-        types, found = canonical(connection, declared), read(connection)
+        types, found = canonical(connection, declared), read(connection, with_views=True)
     for one in declared:
         made = found.get((CHANGED, "_".join(one.name))) or found.get(one.name, {})
         wanted = types[one.name]
-        if one.is_view or made == wanted:
+        if made == wanted:
             continue
         odd = [
             f"{column} is {made.get(column, 'missing')}, but the YAML says {wanted.get(column, 'nothing')}"
@@ -82,13 +82,15 @@ def check_built(build: Build) -> None:
         )
 
 
-def read(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[Name, dict[str, str]]:
+def read(
+    connection: duckdb.DuckDBPyConnection, database: str | None = None, *, with_views: bool = False
+) -> dict[Name, dict[str, str]]:
     """Read the tables and views of the layers, of the connected file or one that is attached."""
     found: dict[Name, dict[str, str]] = {}
     meant = {kept: kind for kind, kept in lake.KEPT_AS.items()}
     for row in state.rows(connection, _COLUMNS, [database, [*LAYERS, CHANGED]]):
         columns = found.setdefault((row["schema_name"], row["table_name"]), {})
-        if not row["is_view"]:
+        if with_views or not row["is_view"]:
             kind = str(row["data_type"])
             columns[row["column_name"]] = meant.get(kind, kind) if row["is_in_lake"] else kind
     return found

@@ -45,7 +45,7 @@ ACCOUNTING, BOTH, BESIDE_STATE = "accounting", "both_engines", "beside_state"
 _PATIENCE_SECONDS = 60.0
 # How a model names the tables of the state that it reads.
 _TABLE = re.compile(r"\b(?:before|whole)\(['\"](\w+)['\"]\)")
-_RECORDS = re.compile(r"\b(?:current_after|contest)\(['\"](\w+)['\"](\s*,\s*only=)?")
+_RECORDS = re.compile(r"\b(?:current_after|current_in_view|contest)\(['\"](\w+)['\"](\s*,\s*only=)?")
 _IN_MACRO = {"touched_sessions(": "silver_sessions", "stale_dates(": "ops_dates"}
 # The columns by which `current_after` chooses records, besides their keys.
 _STANDING = {"fate", "is_deleted"}
@@ -107,10 +107,11 @@ def engines(nodes: Nodes, *, is_whole: bool) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {DUCKDB: set(), SPARK: set()}
     for name, node in nodes.items():
         tags, kind = {*node["config"]["tags"]}, node["config"]["materialized"]
-        is_on_spark = kind != "view" and (not tags & not_on_spark or (is_whole and BOTH in tags))
+        is_for_both, is_view = BOTH in tags, kind == "view"
+        is_on_spark = (not is_view or is_for_both) and (not tags & not_on_spark or (is_whole and is_for_both))
         if is_on_spark:
             found[SPARK].add(name)
-        if not is_on_spark or kind == "seed" or ACCOUNTING in tags:
+        if not is_on_spark or is_view or kind == "seed" or ACCOUNTING in tags:
             found[DUCKDB].add(name)
     return {engine: frozenset(names) for engine, names in found.items()}
 

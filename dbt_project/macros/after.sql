@@ -1,7 +1,6 @@
-{# The current records of a dataset after this build, on some dates: those of the build, and from the state untouched ones, or
-   those of them that a condition chooses. #}
+{# The current records of a dataset after this build, on some dates: those of the build, and untouched ones of the state. #}
 
-{% macro current_after(dataset, dates=none, only=none, untouched='true') %}
+{% macro current_after(dataset, dates=none, only=none) %}
     {% set columns = (['batch_id', 'record_no', 'record_date'] + column_names(dataset)) | join(', ') %}
     {% if only %}{% set columns = only | join(', ') %}{% endif %}
     {% set keys = ref('plan_keys_' ~ dataset) %}
@@ -10,7 +9,15 @@
     union all
     select {{ columns }} from {{ before('records_' ~ dataset) }} as state
     anti join {{ keys }} as touched on {{ same('touched', 'state', contract(dataset).meta.key + ['record_date']) }}
-    where fate = 'current' and not is_deleted and {{ within }} and {{ untouched }}
+    where fate = 'current' and not is_deleted and {{ within }}
+{% endmacro %}
+
+{# The same for a view that is also in the state, where it is of all current records. `warehouse/dbt.py` makes its SQL there: it
+   replaces what is between the two comments by the second one. #}
+{% macro current_in_view(dataset, dates) %}
+    /* in a build */
+    {{ current_after(dataset, dates) }}
+    /* in the state: select * from {{ ref('records_' ~ dataset).include(database=false) }} where fate = 'current' and not is_deleted */
 {% endmacro %}
 
 {# The current records of a dataset before this build, of the keys that it touches. #}

@@ -1,5 +1,5 @@
 -- Every visitor of the last 7 days, as of the end of the last hour with an event. Use the macro for other moments.
--- depends_on: {{ ref('plan_events') }}
+-- depends_on: {{ ref('plan_event_dates') }}
 {% set columns = 'visitor_id, event_date, event_time, event_id, event_type, product_id' %}
 
 {% set recent %}select {{ columns }} from ({{ whole('silver_clickstream') }}) where event_date in ({{ literals(ref('plan_recent_dates'), 'event_date') }}){% endset %}
