@@ -27,6 +27,8 @@ _STOP_SECONDS = 20.0
 _LAYERS = """
     select schema_name as layer, table_name as "table", estimated_size as rows from duckdb_tables()
     where database_name = current_database() and schema_name in ('records', 'silver', 'gold')
+    union all
+    select 'silver', 'clickstream', count(*) from silver.clickstream  -- a view
     order by array_position(['records', 'silver', 'gold'], schema_name), table_name
 """
 _RECONCILIATION = """

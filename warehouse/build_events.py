@@ -71,7 +71,7 @@ def model_events(build: Build, results: Sequence[Result]) -> None:
                 f"{ended and ended.strftime('%Y-%m')} {parsed.project_key(PROJECT)}",
             )
             with_facets = not marker.is_file() or marker.read_text() != version
-            rows = _rows(build)
+            rows = _rows(build, known)
             found = [
                 one for result in results for one in _model_events(build, result, known, rows, with_facets=with_facets)
             ]
@@ -117,8 +117,8 @@ def _emit_stage(
         events.emit(build.home, found)
 
 
-def _rows(build: Build) -> dict[tuple[str, str], int]:
-    """Count the rows of each table that the build has made: those of the dates that it touches."""
+def _rows(build: Build, models: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """Count the rows of each table that the build has made: those of the dates that it touches; and those behind a view."""
     found: dict[tuple[str, str], int] = {}
     for path in (build.file, build.scratch):
         if path.exists():
@@ -127,6 +127,9 @@ def _rows(build: Build) -> dict[tuple[str, str], int]:
                 counts = ", ".join(f'(select count(*) from "{schema}"."{table}")' for schema, table in tables)
                 if tables:
                     found |= zip(tables, connection.execute(f"select {counts}").fetchone() or (), strict=True)
+                for name, model in models.items():
+                    if (sql := model.get("rows_sql")) and state.has_table(connection, *model["table"]):
+                        found[CHANGED, name] = connection.execute(f"select count(*) from ({sql})").fetchall()[0][0]
     return found
 
 
@@ -247,6 +250,8 @@ def _describe(build: Build) -> bytes:
         if node["resource_type"] == "model":
             origins = column_lineage(dbt.compiled_sql(build, node), tables[key], columns)
             models[node["name"]] = _model(build.home, node, tables, tables[key], origins)
+            if "match" in (node["config"]["meta"].get("apply") or {}):
+                models[node["name"]]["rows_sql"] = dbt.view_sql(build, node)
         elif node["resource_type"] == "test":
             about = [node["attached_node"]] if node.get("attached_node") else node["depends_on"]["nodes"]
             tests[node["name"]] = {

@@ -443,10 +443,6 @@ def replaced_by(node: Mapping[str, Any]) -> dict[str, str]:
     return dict(by) if isinstance(by, Mapping) else {name: name for name in by}
 
 
-# What a view reads in a build, and what it reads in the state: see the macro `current_in_view`.
-_OF_BUILD = re.compile(r"/\* in a build \*/.*?/\* in the state: (.*?) \*/", re.DOTALL)
-
-
 def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Change | None:
     meta = node["config"].get("meta", {})
     apply = meta.get("apply")
@@ -462,7 +458,7 @@ def _change(build: Build, node: dict[str, Any], models: dict[str, Any]) -> Chang
         by=replaced_by(node),
         columns=tuple(node["columns"]),
         types=tuple(column["data_type"] for column in node["columns"].values()),
-        view_sql=_OF_BUILD.sub(r"\1", compiled_sql(build, node)) if apply.get("view") else "",
+        view_sql=view_sql(build, node),
         is_published=bool(meta.get("publish")),
         description=str(node["description"]).strip(),
         descriptions={name.lower(): str(one["description"]).strip() for name, one in node["columns"].items()},
@@ -698,6 +694,19 @@ def _checked(nodes: Iterable[str]) -> tuple[str, ...]:
 def compiled_sql(build: Build, node: dict[str, Any]) -> str:
     """Return the SQL of a model as dbt compiled it for a build."""
     return (build.target / "compiled" / node["package_name"] / node["original_file_path"]).read_text()
+
+
+# What a view reads in a build, and what it reads in the state: see the macro `current_in_view`.
+_IN_A_BUILD = re.compile(r"/\* in a build \*/.*?/\* in the state: (.*?) \*/", re.DOTALL)
+
+
+def view_sql(build: Build, node: dict[str, Any]) -> str:
+    """Return the SQL of a model that is a view of the state, as it is there; empty if it is a table.
+
+    Over the tables of a build, it selects the rows that the build has made.
+    """
+    apply = node["config"].get("meta", {}).get("apply") or {}
+    return _IN_A_BUILD.sub(r"\1", compiled_sql(build, node)) if apply.get("view") else ""
 
 
 @contextmanager

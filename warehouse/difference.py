@@ -37,7 +37,7 @@ def differences(build: Build, schemas: Iterable[str]) -> list[Difference]:
     # A view of the build names its tables by the name of its file, and those of the state by `state`.
     with state.connect(build.file) as connection, attached(connection, build.state, "state"):
         connection.execute("use state")  # `replacements` finds no rows in another file than the one in use
-        had, built = shape.read(connection), shape.read(connection, "build")
+        had, built = shape.read(connection, with_views=True), shape.read(connection, "build")
         compared = [_compare(connection, one, had, whole=whole) for one in replacements(connection, wanted, built, had)]
         connection.execute("use build")
     return [one for one in compared if one.gone or one.new]

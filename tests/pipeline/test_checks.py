@@ -33,6 +33,8 @@ SPOILT = {
     "DECIMAL(6,4)": "0.1",
     "BOOLEAN": "not coalesce({0}, false)",
 }
+# Views, each with the table that its rows are in.
+VIEWS = {"silver.clickstream": "records.clickstream"}
 # Rows that a good build does not have, and that damaging all rows alike does not create.
 ROWS = [
     "insert into silver.order_items (order_date, currency, is_counted) values (date '2026-11-01', 'EUR', true)",
@@ -45,6 +47,7 @@ ROWS = [
     "insert into plan.batches (dataset, source, batch_id, columns, records_written, is_entering) values ('orders', 'orders', 'b', [], 5, true)",
     "insert into ops.differences (dataset, batch_id, is_alert, is_accepted) values ('orders', 'b', true, false)",
     "insert into records.orders (order_id, batch_id, record_no, is_deleted, fate) values ('o', 'b', 1, true, 'current')",
+    "insert into records.clickstream (batch_id, record_no, record_date, is_deleted, fate) values ('b', 1, date '2026-11-01', false, 'current')",
     "insert into records.refused (dataset, batch_id, record_no, fate) values ('orders', 'b', 2, 'dead_letter')",
     "insert into records.decisions (subject, target_dataset, target_batch_id, fate) values ('hold', 'orders', 'b', 'spoilt')",
     "insert into ops.held (dataset, batch_id, broken_batch_id, is_open) values ('orders', 'b', 'b', true)",
@@ -194,7 +197,7 @@ def test_what_is_left_out_for_want_of_rows_could_not_fail(good: Build, looked: L
         empty = {table for table in tables.values() if not file.sql(f"from {table} limit 1").fetchall()}
         assert looked.skipped == {name for name, table in tables.items() if table in empty} != set()
         for name, table in tables.items():
-            file.execute(f"begin; delete from {table}")
+            file.execute(f"begin; delete from {VIEWS.get(table, table)}")
             assert file.sql(looked.sql[name]).fetchall() == [], name
             file.execute("rollback")
         # every other test runs whatever its table holds

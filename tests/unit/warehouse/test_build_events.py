@@ -115,8 +115,26 @@ def test_a_model_that_was_made_says_how_many_rows_it_wrote(build: Build) -> None
         file.execute("create schema gold; create table gold.daily as from range(3)")
     with log.bound(run_id=log.run_id("a"), stage="transform"):
         model_events(build, [result("gold_daily"), result("gold_daily", "error", FAILED)])
+    assert rows_told(build) == [3, None]
+
+
+def test_of_a_view_it_says_how_many_of_its_rows_the_build_has_made(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = KNOWN["models"]["gold_daily"] | {"rows_sql": "from gold.changed"}
+    known = KNOWN | {"models": {"gold_daily": view, "plan_dates": KNOWN["models"]["plan_dates"] | {"rows_sql": "x"}}}
+    monkeypatch.setattr(parsed, "kept", lambda *_: json.dumps(known).encode())
+    with duckdb.connect(str(build.file)) as file:
+        file.execute("create schema gold; create table gold.changed as from range(2)")
+        file.execute("create view gold.daily as from gold.changed union all from range(5)")
+    with log.bound(run_id=log.run_id("a"), stage="transform"):
+        model_events(build, [result("gold_daily"), result("plan_dates", "error", FAILED)])
+    assert rows_told(build) == [2, None]
+
+
+def rows_told(build: Build) -> list[int | None]:
     outputs = [output for one in told(build) for output in one["outputs"]]
-    assert [one.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount") for one in outputs] == [3, None]
+    return [one.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount") for one in outputs]
 
 
 def test_no_event_stops_a_build(

@@ -47,6 +47,7 @@ PROJECT = named(
     node("ops_batches", "plan_keys", tags=(spark.ACCOUNTING, spark.BOTH)),
     node("records_orders", "staging_orders", "plan_keys", "ops_batches"),
     node("silver_all", "records_orders", kind="view"),
+    node("silver_orders", "records_orders", kind="view", tags=(spark.BOTH,)),
     node("currencies", kind="seed"),
     node("ops_ledger", "records_orders", "currencies", tags=(spark.ACCOUNTING,)),
 )
@@ -55,19 +56,19 @@ PROJECT = named(
 def test_of_a_whole_build_spark_makes_all_but_what_counts_it() -> None:
     makers = spark.engines(PROJECT, is_whole=True)
     assert makers[SPARK] == PROJECT.keys() - {"ops_ledger", "silver_all"}
-    assert makers[DUCKDB] == {"ops_batches", "ops_ledger", "silver_all", "currencies"}
+    assert makers[DUCKDB] == {"ops_batches", "ops_ledger", "silver_all", "silver_orders", "currencies"}
     assert [turn.engine for turn in spark.turns(PROJECT, makers, first=SPARK)] == [SPARK, DUCKDB]
 
 
 def test_otherwise_what_reads_more_of_the_state_is_made_beside_it_and_the_engines_take_turns() -> None:
     makers = spark.engines(PROJECT, is_whole=False)
-    assert makers[SPARK] == {"staging_orders", "records_orders", "currencies"}
+    assert makers[SPARK] == {"staging_orders", "records_orders", "silver_orders", "currencies"}
     assert spark.turns(PROJECT, makers, first=DUCKDB) == [
         spark.Turn(DUCKDB, ("currencies", "plan_batches")),
         spark.Turn(SPARK, ("currencies", "staging_orders")),
         spark.Turn(DUCKDB, ("ops_batches", "plan_keys")),
-        spark.Turn(SPARK, ("records_orders",)),
-        spark.Turn(DUCKDB, ("ops_ledger", "silver_all")),
+        spark.Turn(SPARK, ("records_orders", "silver_orders")),
+        spark.Turn(DUCKDB, ("ops_ledger", "silver_all", "silver_orders")),
     ]
 
 
@@ -76,6 +77,7 @@ def test_otherwise_what_reads_more_of_the_state_is_made_beside_it_and_the_engine
     [
         (node("gold_a", sql="from {{ before('gold_a') }}, {{ whole(\"silver_b\") }}"), {"gold_a", "silver_b"}),
         (node("silver_a", sql="{{ current_after('orders', dates) }}"), {"records_orders"}),
+        (node("silver_a", sql="{{ current_in_view('orders', dates) }}"), {"records_orders"}),
         (
             node("silver_a", sql="{{ touched_sessions() }} {{ stale_dates('orders') }}"),
             {"silver_sessions", "ops_dates"},
