@@ -29,17 +29,14 @@ class Difference:
 def differences(build: Build, schemas: Iterable[str]) -> list[Difference]:
     """Compare the tables of these layers with the rows of the state that the build would replace."""
     chosen = set(schemas)
-    # a view without rows to match is made of other tables, whose differences are told
-    wanted = [one for one in dbt.changes(build) if one.schema in chosen and (one.match_table or not one.view_sql)]
+    wanted = [change for change in dbt.changes(build) if change.schema in chosen and not change.view_sql]
     whole = build.plan().full
     if whole:
         wanted = [change for change in wanted if not change.is_history]
-    # A view of the build names its tables by the name of its file, and those of the state by `state`.
-    with state.connect(build.file) as connection, attached(connection, build.state, "state"):
-        connection.execute("use state")  # `replacements` finds no rows in another file than the one in use
-        had, built = shape.read(connection, with_views=True), shape.read(connection, "build")
+    # The state is the connection's own file: `replacements` does not find rows in an attached one.
+    with state.connect(build.state) as connection, attached(connection, build.file, "build"):
+        had, built = shape.read(connection), shape.read(connection, "build")
         compared = [_compare(connection, one, had, whole=whole) for one in replacements(connection, wanted, built, had)]
-        connection.execute("use build")
     return [one for one in compared if one.gone or one.new]
 
 
@@ -48,9 +45,8 @@ def _compare(
 ) -> Difference:
     change = replacement.change
     table = f"{change.schema}.{change.table}"
-    source = replacement.source or f"build.{table}"
     columns = ", ".join(name for name in change.columns if name not in _STAMPS)
-    after = f"select {columns} from {source}"
+    after = f"select {columns} from {replacement.source}"
     there = had.get((change.schema, change.table))
     if there is not None:
         known = ", ".join(

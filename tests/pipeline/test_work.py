@@ -16,7 +16,7 @@ from ingestion.contract import PROJECT
 from ingestion.database import attached
 from ingestion.home import Home
 from ingestion.window import Window
-from operations import decide, ledger
+from operations import decide, hashes, ledger
 from tests.pipeline.delivery import LINE, ORDER, RATE, Row, assert_repeats, land_lines, land_rows
 from warehouse import build as warehouse
 from warehouse import compiled, dbt, shape, state
@@ -103,6 +103,28 @@ def test_columns_that_their_yaml_wants_unpacked_are_stored_so(made: Build) -> No
     assert len(found) > 5
     # of equal values, only one is written
     assert {"Uncompressed"} <= set().union(*found.values()) <= {"Uncompressed", "Constant"}, found
+
+
+def test_clicks_are_written_once_and_read_as_before(made: Build) -> None:
+    """`silver.clickstream` is a view: of all current records in the state, and in a build of those on the dates that it touches."""
+    columns = (
+        "event_id, event_time, visitor_id, nullif(customer_id, '') as customer_id, record_date, batch_id, record_no"
+    )
+    current = f"select {columns} from records.clickstream where fate = 'current' and not is_deleted"
+    asked = f"select {columns.replace('record_date', 'event_date')} from silver.clickstream"
+    view = "select sql from duckdb_views() where (database_name, schema_name, view_name) = (current_database(), 'silver', 'clickstream')"
+    with state.connect(made.home.state) as connection:
+        assert len(connection.execute(view).fetchall()) == 1
+        before = {*connection.execute(current).fetchall()}
+        assert len(before) > 900 and {*connection.execute(asked).fetchall()} == before
+    with state.connect(made.file) as connection, attached(connection, made.home.state, "state"):
+        assert len(connection.execute(view).fetchall()) == 1
+        own = {*connection.execute(current).fetchall()}
+        touched = {*connection.execute("select event_id, record_date from plan.keys_clickstream").fetchall()}
+        dates = {day for (day,) in connection.execute("select event_date from plan.event_dates").fetchall()}
+        others = {one for one in before if one[4] in dates and (one[0], one[4]) not in touched}
+        assert own and others and {*connection.execute(asked).fetchall()} == own | others
+    assert "clickstream" in {row["table"] for row in hashes.read(made.home, "silver")}
 
 
 def test_a_build_of_many_dates_writes_its_tables_by_date(tmp_path: Path) -> None:

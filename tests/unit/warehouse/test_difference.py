@@ -107,28 +107,6 @@ def test_a_bounded_number_of_rows_of_each_side_is_kept_and_all_are_counted(made:
     assert [row[0] for row in rows] == ["before"] * 2 + ["after"] * 1000
 
 
-def test_a_view_is_compared_on_the_dates_that_the_build_touches(made: Made) -> None:
-    """In the build it may be of its own rows and of the state's, which it names by their files."""
-    view = replace(SALES, model="gold_sold", table="sold", view_sql="select * from gold.sales")
-    build = made("('2026-11-02', 'a', 9)", changes=(view,))
-    with duckdb.connect(str(build.home.state)) as state:
-        state.execute("create view gold.sold as from gold.sales")
-    with duckdb.connect(str(build.file)) as file:
-        file.execute(f"attach '{build.home.state}' as state (read_only)")
-        file.execute("""
-            create view gold.sold as
-            from build.gold.sales union all from state.gold.sales where day = date '2026-11-02' and shop = 'b'
-        """)
-    assert told(build) == [
-        ("gold.sold", 1, 1, [("before", "2026-11-02", "a", "2"), ("after", "2026-11-02", "a", "9")]),
-    ]
-
-
-def test_a_view_of_other_tables_is_not_compared(made: Made) -> None:
-    view = replace(SALES, table="sold", match_schema="", match_table="", by={}, view_sql="select * from gold.sales")
-    assert told(made("('2026-11-02', 'a', 9)", changes=(view,))) == []
-
-
 def test_a_table_that_only_grows_keeps_its_rows_in_a_full_build(made: Made) -> None:
     history = replace(SALES, match_schema="gold", match_table="sales", by={"build_id": "build_id"})
     build = made("('2026-11-02', 'a', 2)", full=True, changes=(history,))
