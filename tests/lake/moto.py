@@ -1,18 +1,16 @@
 """A server that speaks as S3 does, with one empty bucket. `make test-lake` and `make test-spark` install it."""
 
 import os
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 from pyarrow import fs
 
 from ingestion.contract import PROJECT
+from tests.spark.servers import free_port, wait_for
 
 PATIENCE_SECONDS = 120
 SERVER = PROJECT.parent / ".venv-s3" / "bin" / "moto_server"
@@ -21,21 +19,13 @@ SERVER = PROJECT.parent / ".venv-s3" / "bin" / "moto_server"
 @contextmanager
 def serving(bucket: str, log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Start a server whose address and keys are in the usual variables, and make a bucket."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         server = subprocess.Popen([SERVER, "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                urlopen(address).close()
-                break
-            except OSError:
-                assert server.poll() is None and time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
+        wait_for(server, port, PATIENCE_SECONDS)
+        assert server.poll() is None, log.read_text()
         for name, value in {
             "AWS_ENDPOINT_URL": address,
             "AWS_ACCESS_KEY_ID": "key",
