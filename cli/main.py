@@ -164,5 +164,5 @@ def main(ctx: click.Context, debug: bool) -> None:
     log.set_up()
     ctx.call_on_close(log.tear_down)
     command = ctx.invoked_subcommand or ""
-    run_id = log.run_id(command, _now(), os.getpid())
+    run_id = os.environ.get(log.RUN) or log.run_id(command, _now(), os.getpid())
     ctx.with_resource(log.bound(clock=_now, run_id=run_id, command=command))

@@ -1,6 +1,7 @@
 """Commands that land the windows of sources."""
 
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import click
@@ -102,13 +103,20 @@ def run(ctx: click.Context, start: str, end: str, apart: bool) -> None:
     """Ingest every source, then build. A source that fails does not stop the others; then the exit status is 1.
 
     A window that is surely a mistake is refused before anything is done: one that is empty, has not ended, lies before all
-    data, or is far from what has landed.
+    data, or is far from what has landed. Where many files of clicks wait, they land in a process of their own, beside the others.
     """
+    from cli import beside  # the other commands need not wait for the imports of a landing of files
+
     home, names, window = Home.from_environment(), sources.SOURCES, Window.parse(start, end)
     windows.check_past(window, now())
     wake_shop(home)
     windows.check_place(home, window, apart=apart)
-    failed = [source for source in names if not _landed(ctx, source, start, end)]
+    large = beside.large(home, names, window)
+    with beside.landing(large, start, end, debug=ctx.find_root().params["debug"]) if large else nullcontext() as other:
+        landed = {source: _landed(ctx, source, start, end) for source in names if source != large}
+        if other:
+            landed[large] = other()
+    failed = [source for source in names if not landed[source]]
     if len(failed) < len(names):
         ctx.invoke(build)
     if failed:

@@ -21,6 +21,8 @@ from ingestion.errors import Permanent
 
 VARIABLE = "CLEARWELL_LOG"
 FORMATS = ("text", "json")
+# The id of the run that this command is a part of, set by the command that started it.
+RUN = "CLEARWELL_RUN"
 LOGGER = logging.getLogger("clearwell")
 _IDS: ContextVar[Mapping[str, str]] = ContextVar("clearwell_ids", default=MappingProxyType({}))
 _CLOCK: ContextVar[Callable[[], datetime] | None] = ContextVar("clearwell_clock", default=None)

@@ -13,6 +13,7 @@ names that start with `_`, notes and checksums, empty files of other kinds, empt
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -68,6 +69,19 @@ def check(source: str, _contracts: Sequence[Contract], home: Home) -> list[Probl
         todo = "give the user that runs Clearwell the right to read it"
         return [Problem(source, "", what, str(home.landing), todo)]
     return []
+
+
+def size(home: Home, window: Window) -> int:
+    """Return the bytes of the files in the hours of a window, as stored; what cannot be looked at has none."""
+    found = 0
+    for hour in window.hours():
+        with suppress(OSError):
+            found += sum(entry.stat().st_size for entry in os.scandir(_hour_folder(home, hour)))
+    return found
+
+
+def _hour_folder(home: Home, hour: Window) -> Path:
+    return home.landing / f"{hour.start:%Y-%m-%d}" / f"{hour.start:%H}"
 
 
 def _missing(home: Home) -> Permanent | None:
@@ -149,7 +163,7 @@ class _Folders(LineBatch[Path]):
 
     def _list(self, hour: Window, waiting: dict[str, str]) -> list[Path]:
         """List an hour's files to read by name; put those that cannot be read yet in `waiting`, with the reason."""
-        folder = self.run.home.landing / f"{hour.start:%Y-%m-%d}" / f"{hour.start:%H}"
+        folder = _hour_folder(self.run.home, hour)
         found: list[Path] = []
         try:
             names = sorted(entry.name for entry in os.scandir(folder))

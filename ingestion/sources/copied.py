@@ -24,7 +24,7 @@ from ingestion.errors import Permanent
 from ingestion.manifest import File
 from ingestion.names import NOT_UTF8, physical_names, renamed
 from ingestion.parquet import PartWriter
-from ingestion.sources.deadlines import rows_of
+from ingestion.sources.deadlines import Rows
 from ingestion.sources.pages import FIRST_LINE, Pages, Row
 
 CHUNK_BYTES = 8 << 20
@@ -41,7 +41,8 @@ NOT_TEXT = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter, Uni
 class Copied:
     """The result of a query: its columns, those renamed in Parquet, and the files with their numbers of rows.
 
-    `sha256` is of all bytes that the database sent; `messages` name the rows that are not UTF-8.
+    `sha256` is of all bytes that the database sent; `messages` name the rows that are not UTF-8. `sent` is how many rows the
+    database says that it sent; None if it does not say, or was asked for pages.
     """
 
     columns: tuple[str, ...]
@@ -50,6 +51,7 @@ class Copied:
     records: int
     sha256: str
     messages: tuple[str, ...] = ()
+    sent: int | None = None
 
 
 def copy(
@@ -140,8 +142,9 @@ def _run(
     if pages:
         with pages.read(connection, folder, query, values, odd.codec if odd else "utf-8") as sorted_rows:
             return write(folder, sorted_rows, odd, more)
-    with connection.cursor().copy(b"copy (" + query + b") to stdout (format csv, header)", values) as rows:
-        return write(folder, rows_of(rows), odd, more)
+    with connection.cursor().copy(b"copy (" + query + b") to stdout (format csv, header)", values) as copying:
+        rows = Rows(copying)
+        return replace(write(folder, rows, odd, more), sent=rows.sent)
 
 
 @dataclass

@@ -60,7 +60,7 @@ def take(
     more: Mapping[str, str] = MappingProxyType({}),
     pages: Pages | None = None,
 ) -> Taken:
-    """Write a query's rows to a folder, and count them.
+    """Write a query's rows to a folder, with their number as the database counts them: those that it sent, or by a query.
 
     They are sorted, so that the same rows give the same bytes, and so the same batch, under any query plan: by `key`, the
     source's names, and by the whole row unless the key `is_unique`. `more` are columns with one value, besides. `pages` do the same in
@@ -69,11 +69,11 @@ def take(
     if pages:
         copied = copy(connection, folder, selection, values, table=table, key=key, more=more, pages=pages)
         return Taken(copied, pages.counted)
-    counted = count(connection, selection, values)
     by = [f'{quoted(name)}::text collate "C"' for name in key]
     by += [] if is_unique else [f'({ROWS}.*)::text collate "C"']
     query = f"select * from ({selection}) as {ROWS} order by {', '.join(by)}"
-    return Taken(copy(connection, folder, query, values, table=table, key=key, more=more), counted)
+    copied = copy(connection, folder, query, values, table=table, key=key, more=more)
+    return Taken(copied, count(connection, selection, values) if copied.sent is None else copied.sent)
 
 
 def describe_rows(

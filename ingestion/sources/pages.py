@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
 from ingestion import database
-from ingestion.sources.deadlines import rows_of
+from ingestion.sources.deadlines import Rows
 
 Row = bytes | bytearray | memoryview
 # Rows are written to disk in groups of about this size.
@@ -81,7 +81,7 @@ class Pages:
         order = ", ".join(one.sql for one in self.by).encode(codec)
         page = b"select * from (%b) as clearwell_rows where %b order by %b limit %d" % (query, after, order, self.rows)
         with connection.cursor().copy(b"copy (" + page + b") to stdout (format csv, header)", values) as rows:
-            return kept.add(map(bytes, rows_of(rows)))
+            return kept.add(map(bytes, Rows(rows)))
 
     def _than(self, sign: str, last: Sequence[bytes], codec: str) -> bytes:
         """Compare a row's place in the index with that of a row."""

@@ -17,7 +17,7 @@ from ingestion.contract import read_contracts
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.land import Run, staging
-from ingestion.sources import database_rows
+from ingestion.sources import copied
 from ingestion.sources.database_rows import array, describe_rows, names_of, stage_returned, take, write_gone
 from ingestion.sources.decisions import Target, standing
 from ingestion.sources.known import Standing
@@ -74,9 +74,10 @@ def test_constant_columns_are_no_part_of_the_identity(
 def test_another_count_than_the_databases_is_refused(
     database: psycopg.Connection[Any], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_rows, "count", lambda *_: 8)
+    chunks = copied._chunks
+    monkeypatch.setattr(copied, "_chunks", lambda rows: chunks([*rows] * 2))
     taken = take(database, QUERY.format("n"), SOME, tmp_path, table="t", key=["v"])
-    with pytest.raises(Permanent, match="counted 8 records, but 9 were written"):
+    with pytest.raises(Permanent, match="counted 9 records, but 18 were written"):
         describe_rows(run, ORDERS, taken)
 
 

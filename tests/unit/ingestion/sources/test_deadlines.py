@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -20,8 +20,8 @@ from ingestion import bronze
 from ingestion.errors import Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Landing
-from ingestion.sources import deadlines
-from ingestion.sources.deadlines import Limits, rows_of
+from ingestion.sources import database_rows, deadlines
+from ingestion.sources.deadlines import Limits, Rows
 from ingestion.sources.postgres import snapshot
 
 Shop = psycopg.Connection[Any]
@@ -88,6 +88,25 @@ class Proxy:
             one.close()
 
 
+# What becomes of a server's message, given its type and body: the bodies that are sent in its place.
+Change = Callable[[bytes, bytes], list[bytes]]
+
+
+class Meddler(Proxy):
+    """Forward to a server, and change its messages."""
+
+    def __init__(self, url: str, change: Change) -> None:
+        self._change = change
+        super().__init__(make_conninfo(url, sslmode="disable", gssencmode="disable"), 0)
+
+    def _answers(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError), server.makefile("rb") as answers:
+            while kind := answers.read(1):
+                body = answers.read(int.from_bytes(answers.read(4), "big") - 4)
+                for one in self._change(kind, body):
+                    client.sendall(kind + (len(one) + 4).to_bytes(4, "big") + one)
+
+
 @pytest.fixture
 def proxied(postgres: str) -> Iterator[Callable[[int], Proxy]]:
     proxies: list[Proxy] = []
@@ -130,9 +149,9 @@ def test_wherever_a_server_falls_silent_the_landing_ends_and_leaves_nothing(
     assert not [*home.staging.rglob("*")]
 
 
-@pytest.mark.parametrize("read", [iter, rows_of])
+@pytest.mark.parametrize("read", [iter, Rows])
 def test_a_backend_that_hangs_in_the_midst_of_its_rows_is_given_up(
-    postgres: str, read: Callable[[psycopg.Copy], Iterator[object]]
+    postgres: str, read: Callable[[psycopg.Copy], Iterable[object]]
 ):
     with within_bound(), snapshot(postgres, limits=SHORT) as connection:
         hangs = pytest.raises(Transient, match=r"hangs.*SHOP_PROGRESS_SECONDS")
@@ -150,14 +169,77 @@ def test_the_rows_of_a_copy_are_those_that_psycopg_reads(postgres: str, number: 
         with connection.cursor().copy(query) as copied:
             theirs = [bytes(row) for row in copied]
         with connection.cursor().copy(query) as copied:
-            assert [bytes(row) for row in rows_of(copied)] == theirs
-        assert len(theirs) == number
+            rows = Rows(copied)
+            assert rows.sent is None
+            assert [bytes(row) for row in rows] == theirs
+        assert len(theirs) == rows.sent == number
         assert connection.execute("select 1").fetchone() == (1,)
+
+
+@pytest.fixture
+def land_changed(shop: Shop, postgres: str, home: Home, land: Land) -> Iterator[Callable[[Change], Landing]]:
+    """Land three orders of a server whose messages are changed on the way."""
+    shop.execute(
+        "insert into shop.orders (order_id, ordered_at) select 'o' || n, '2026-11-01' from generate_series(1, 3) as n"
+    )
+    proxies: list[Proxy] = []
+
+    def run(change: Change) -> Landing:
+        proxies.append(Meddler(postgres, change))
+        return land("orders", "2026-11-01", "2026-11-02", home=Home(home.root, home.landing, proxies[-1].url))
+
+    yield run
+    for proxy in proxies:
+        proxy.close()
+
+
+def is_row(kind: bytes, body: bytes) -> bool:
+    return kind == b"d" and body.startswith(b"o2,")
+
+
+def lost(kind: bytes, body: bytes) -> list[bytes]:
+    return [] if is_row(kind, body) else [body]
+
+
+def repeated(kind: bytes, body: bytes) -> list[bytes]:
+    return [body, body] if is_row(kind, body) else [body]
+
+
+def said(number: bytes) -> Change:
+    return lambda kind, body: [body.replace(b"COPY 3\0", b"COPY" + number + b"\0") if kind == b"C" else body]
+
+
+@pytest.mark.parametrize(("change", "told"), [(lost, (3, 2)), (repeated, (3, 4)), (said(b" 4"), (4, 3))])
+def test_other_rows_than_the_server_says_that_it_sent_are_refused(
+    land_changed: Callable[[Change], Landing], home: Home, change: Change, told: tuple[int, int]
+):
+    with pytest.raises(Permanent, match="the source counted {} records, but {} were written".format(*told)):
+        land_changed(change)
+    assert bronze.list_batches(home) == []
+
+
+def test_a_server_that_does_not_say_how_many_rows_it_sent_is_asked(
+    land_changed: Callable[[Change], Landing], monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    count = database_rows.count
+
+    def counting(connection: psycopg.Connection[Any], selection: str, values: Mapping[str, Any]) -> int:
+        asked.append(selection)
+        return count(connection, selection, values)
+
+    monkeypatch.setattr(database_rows, "count", counting)
+    assert land_changed(lambda _, body: [body]).records == 3
+    assert asked == []
+    assert land_changed(said(b"")).new == frozenset()
+    assert len(asked) == 1
+    with pytest.raises(Permanent, match="counted 3 records, but 2 were written"):
+        land_changed(lambda kind, body: [one for part in lost(kind, body) for one in said(b"")(kind, part)])
 
 
 def test_a_copy_that_fails_among_its_rows_fails_as_with_psycopg(postgres: str):
     query = "copy (select 1 / (20000 - n) from generate_series(1, 30000) as n) to stdout"
-    for read in (iter, rows_of):
+    for read in (iter, Rows):
         with snapshot(postgres) as connection:
             found: list[object] = []
             fails = pytest.raises(psycopg.errors.DivisionByZero, match="division by zero")
