@@ -20,7 +20,7 @@ from ingestion.errors import Broken, Permanent
 from ingestion.home import Home
 from ingestion.sources import decisions
 from ingestion.window import parse_time
-from warehouse import comments, dbt, expectations, service_levels, state
+from warehouse import comments, dbt, expectations, failing_rows, service_levels, state
 from warehouse.comments import Comment
 from warehouse.dbt import Result
 from warehouse.error_texts import without_values
@@ -28,8 +28,6 @@ from warehouse.personal import not_in_findings
 from warehouse.plan import VERDICT, Build, Plan, taken
 
 _ACCOUNTS = ("batches_balance", "dates_balance", "layers_reconcile")
-_EXAMPLES = 5
-_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,8 @@ def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
             behind = tuple(dbt.datasets_behind(build, result.models))
             # a test that could not run says nothing about the batches
             on_failure = "stop" if result.status == "error" else result.on_failure
-            failures.append(_Failure(finding, on_failure, behind, _named(build, result)))
+            named = _named(build, result) if on_failure == "hold" else frozenset()
+            failures.append(_Failure(finding, on_failure, behind, named))
         else:
             findings.append(finding)
     for one in expectations.check(build):
@@ -187,7 +186,7 @@ def _service_levels(build: Build, now: datetime) -> list[Finding]:
         missed = [asdict(one) for one in levels if one.level == name and one.is_missed]
         message = "these datasets do not keep the service level in their contracts." if missed else ""
         result = "warn" if missed else "pass"
-        examples = json.dumps(missed[:_EXAMPLES], default=str)
+        examples = json.dumps(missed[: failing_rows.EXAMPLES], default=str)
         findings.append(Finding(f"service_level {name}", result, len(missed), message, examples))
     return findings
 
@@ -279,22 +278,20 @@ def _outcome(result: Result) -> str:
 
 
 def _keep_rows(build: Build, results: Iterable[Result]) -> dict[str, list[state.Row]]:
-    """Keep the rows that fail each check in the build, as `failures.<check>`; return the first few, without personal columns."""
+    """Keep the rows that fail each check in the build, where they are not yet; return the first few, without personal columns."""
     failed = [result for result in results if _outcome(result) != "pass" and result.sql]
-    if not failed:
-        return {}
-    found: dict[str, list[state.Row]] = {}
-    with state.connect(build.file, read_only=False) as connection, dbt.attached_as_by_dbt(connection, build):
-        connection.execute("create schema if not exists failures")
-        for result in failed:
-            query = f"create or replace table failures.{result.name} as from ({result.sql}) limit {_KEPT}"
-            try:
-                connection.execute(query)
-            except duckdb.Error as error:  # a test that failed with an error has no rows
-                found[result.name] = [{"error": without_values(str(error))}]
-            else:
-                found[result.name] = state.rows(connection, f"from failures.{result.name} limit {_EXAMPLES}")
-    away = not_in_findings()
+    found = {result.name: list(result.examples or ()) for result in failed}
+    left = [result for result in failed if result.examples is None]
+    if left:
+        with state.connect(build.file, read_only=False) as connection, dbt.attached_as_by_dbt(connection, build):
+            for result in left:
+                try:
+                    failing_rows.keep(connection, result.name, result.sql)
+                except duckdb.Error as error:  # a test that failed with an error has no rows
+                    found[result.name] = [{"error": without_values(str(error))}]
+                else:
+                    found[result.name] = failing_rows.first(connection, result.name)
+    away = not_in_findings() if found else frozenset()
     return {
         check: [{name: value for name, value in row.items() if name.lower() not in away} for row in rows]
         for check, rows in found.items()

@@ -15,9 +15,9 @@ import duckdb
 
 from ingestion import faults
 from ingestion.contract import PROJECT
-from ingestion.database import MEMORY, attached, connect, is_small, memory, memory_bytes
+from ingestion.database import MEMORY, Row, attached, connect, is_small, memory, memory_bytes
 from ingestion.errors import ClearwellError, Permanent
-from warehouse import compiled, garbage, quick_imports
+from warehouse import compiled, failing_rows, garbage, quick_imports
 from warehouse.error_texts import without_values
 from warehouse.parsed import keep, kept, kept_last, listed, parsed, project_key
 from warehouse.plan import Build, days, entering
@@ -40,6 +40,8 @@ class Result:
     severity: str
     on_failure: str = "hold"
     models: tuple[str, ...] = ()
+    # The first rows that fail it, with all columns, if the build has them as `failures.<name>` already.
+    examples: tuple[Row, ...] | None = field(default=None, compare=False, repr=False)
     # When it ran, by dbt's clock; None for a node that did not, or whose SQL was run without dbt.
     began: datetime | None = None
     ended: datetime | None = None
@@ -199,7 +201,7 @@ def _tested(build: Build, without_tag: str) -> list[Result]:
     tests = {key: node for key, node in _nodes(build, "test").items() if without_tag not in node["tags"]}
     columns = _columns_of_state(build)
     known = compiled.read(build.home, PROJECT, "tests", columns)
-    with connect(build.file) as connection, attached_as_by_dbt(connection, build):
+    with connect(build.file, read_only=False) as connection, attached_as_by_dbt(connection, build):
         empty = _without_rows(connection, manifest["nodes"])
         chosen = {node["name"]: node for node in tests.values() if node["name"] not in empty}
         results = [
@@ -230,23 +232,31 @@ def attached_as_by_dbt(connection: duckdb.DuckDBPyConnection, build: Build) -> I
 
 
 def _run_known(connection: duckdb.DuckDBPyConnection, test: Mapping[str, Any], sql: str) -> Result | None:
-    """Run a test, as dbt's manifest has it, by its SQL. None if the query fails: dbt then runs it, and says why."""
-    config = test["config"]
+    """Run a test, as dbt's manifest has it, by its SQL. None if the query fails: dbt then runs it, and says why.
+
+    Most builds have rows that warn, and few have others: rows that warn are kept as they are counted.
+    """
+    name, config = test["name"], test["config"]
+    severity, limit = config["severity"].lower(), config["limit"]
+    warns, examples = severity == "warn", None
     try:
-        found = connection.execute(f"select count(*) from (from ({sql}) limit {config['limit'] or 'all'})").fetchall()
+        if not warns:
+            rows = failing_rows.count(connection, sql, limit)
+        elif rows := failing_rows.count_and_keep(connection, name, sql, limit):
+            examples = tuple(failing_rows.first(connection, name))
     except duckdb.Error:
         return None
-    failures, severity = found[0][0], config["severity"].lower()
     return Result(
-        name=test["name"],
+        name=name,
         kind="test",
-        status=("warn" if severity == "warn" else "fail") if failures else "pass",
-        message=str(config["meta"]["finding"]) if failures else "",
-        failures=failures,
+        status=("warn" if warns else "fail") if rows else "pass",
+        message=str(config["meta"]["finding"]) if rows else "",
+        failures=rows,
         sql=sql,
         severity=severity,
         on_failure=str(config["meta"].get("on_failure", "hold")),
         models=_checked(test["depends_on"]["nodes"]),
+        examples=examples,
     )
 
 

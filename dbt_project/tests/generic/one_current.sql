@@ -4,5 +4,5 @@
 select {{ key | join(', ') }}, count(*) filter (where fate = 'current') as current_records
 from {{ model }}
 group by {{ key | join(', ') }}
-having count(*) filter (where fate = 'current') <> cast(count(*) > count(decision) as integer)
+having count(*) filter (where fate = 'current') <> max(case when decision is null then 1 else 0 end)
 {% endtest %}

@@ -36,6 +36,24 @@ def test_a_check_that_could_not_be_run_stops_the_build_and_holds_nothing(
     assert failures[1].finding.message == (message or "these values break an expectation in gold_daily.yml.")
 
 
+@pytest.mark.parametrize(("on_failure", "asked"), [("hold", 1), ("alert", 0), ("stop", 0)])
+def test_the_batches_that_rows_name_are_looked_for_where_they_may_be_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_failure: str, asked: int
+) -> None:
+    """The query of the check runs once more for them."""
+    build = Build(Home(tmp_path, tmp_path), "one")
+    looked_for = []
+    failed = Result("is_odd", "test", "fail", "", 1, "select 1", "error", on_failure)
+    monkeypatch.setattr(dbt, "datasets_behind", lambda *_: (("orders",),))
+    monkeypatch.setattr(dbt, "run_tests", lambda _: [failed])
+    monkeypatch.setattr(expectations, "check", lambda _: [])
+    monkeypatch.setattr(audit, "_keep_rows", lambda *_: {})
+    monkeypatch.setattr(audit, "_named", lambda *_: looked_for.append(1) or frozenset({"b1"}))
+    _, failures = audit._check(build)
+    assert [(one.on_failure, one.named) for one in failures] == [(on_failure, frozenset({"b1"} if asked else ()))]
+    assert len(looked_for) == asked
+
+
 def test_a_refusal_shows_rows_or_else_what_went_wrong() -> None:
     broken = Finding("is_odd", "fail", 0, "Binder Error: no column amount", "[]", "stopped")
     found = Finding("is_odd", "fail", 2, "", '[{"amount": 3}]', "stopped")

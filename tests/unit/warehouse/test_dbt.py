@@ -14,7 +14,7 @@ import pytest
 from ingestion.contract import PROJECT
 from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
-from warehouse import dbt, parsed
+from warehouse import audit, dbt, parsed
 from warehouse.dbt import Result
 from warehouse.plan import Build, make_trial_plan
 
@@ -80,6 +80,68 @@ def test_the_seconds_of_each_model_are_kept_with_the_build(monkeypatch: pytest.M
     made.folder.mkdir(parents=True)
     dbt.run_models(made)
     assert json.loads(made.times.read_text()) == {"gold_daily_revenue": 1.235}
+
+
+def known_tests(tests: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    """Return a manifest of tests by name, each with its severity and its SQL."""
+    config = {"limit": 1000, "meta": {"finding": "these rows are odd."}}
+    return {
+        f"test.{name}": {"name": name, "resource_type": "test", "tags": [], "raw_code": ""}
+        | {"config": config | {"severity": severity}, "depends_on": {"nodes": ["model.orders"], "macros": []}}
+        for name, (severity, _) in tests.items()
+    }
+
+
+TESTS = {
+    "fails": ("error", "select n as odd from main.numbers where n > 1"),
+    "passes": ("WARN", "select n as odd from main.numbers where n > 9"),
+    "warns": ("WARN", "select n as odd, 'c4n4ry' as raw from main.numbers where n > 0"),
+}
+
+
+@pytest.fixture
+def of_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Return a build with one table, whose tests have a known SQL."""
+    build = Build(Home(tmp_path, tmp_path), "build-1")
+    build.folder.mkdir(parents=True)
+    for path in (build.file, build.scratch, build.home.state):
+        duckdb.connect(str(path)).close()
+    with duckdb.connect(str(build.file)) as file:
+        file.execute("create table numbers as select unnest([0, 1, 2]) as n")
+    monkeypatch.setattr(Build, "plan", lambda _: SimpleNamespace(full=False))
+    monkeypatch.setattr(dbt, "_manifest", lambda _: {"nodes": known_tests(TESTS), "macros": {}})
+    monkeypatch.setattr(dbt.compiled, "read", lambda *_: {name: sql for name, (_, sql) in TESTS.items()})
+    return build
+
+
+def test_rows_that_warn_are_kept_as_they_are_counted(of_numbers: Build) -> None:
+    results = {one.name: one for one in dbt.run_tests(of_numbers)}
+    assert "c4n4ry" not in repr(results).replace(TESTS["warns"][1], "")
+    assert {name: (one.status, one.failures, one.examples) for name, one in results.items()} == {
+        "fails": ("fail", 1, None),
+        "passes": ("pass", 0, None),
+        "warns": ("warn", 2, ({"odd": 1, "raw": "c4n4ry"}, {"odd": 2, "raw": "c4n4ry"})),
+    }
+    with duckdb.connect(str(of_numbers.file)) as file:
+        assert file.execute("select table_name from duckdb_tables() order by all").fetchall() == [
+            ("numbers",),
+            ("warns",),
+        ]
+        assert file.execute("from failures.warns").fetchall() == [(1, "c4n4ry"), (2, "c4n4ry")]
+        # what the audit does next does not run the query again
+        file.execute("delete from numbers where n = 1")
+    assert audit._keep_rows(of_numbers, results.values()) == {"fails": [{"odd": 2}], "warns": [{"odd": 1}, {"odd": 2}]}
+
+
+def test_a_known_test_that_cannot_run_is_left_to_dbt(of_numbers: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    with duckdb.connect(str(of_numbers.file)) as file:
+        file.execute("alter table numbers rename n to m")
+    asked: list[str] = []
+    monkeypatch.setattr(dbt, "_invoke", lambda _, *given: asked.extend(given) or [])
+    assert dbt.run_tests(of_numbers) == []
+    assert asked[-3:] == sorted(TESTS)
+    with duckdb.connect(str(of_numbers.file)) as file:
+        assert file.execute("select table_name from duckdb_tables()").fetchall() == [("numbers",)]
 
 
 def out_of_memory() -> str:
