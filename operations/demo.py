@@ -25,11 +25,13 @@ _DAYS = 3
 _STOP_SECONDS = 20.0
 # In each table, the columns that matter most come first: a narrow terminal leaves out the last ones.
 _LAYERS = """
-    select schema_name as layer, table_name as "table", estimated_size as rows from duckdb_tables()
-    where database_name = current_database() and schema_name in ('records', 'silver', 'gold')
-    union all
-    select 'silver', 'clickstream', count(*) from silver.clickstream  -- a view
-    order by array_position(['records', 'silver', 'gold'], schema_name), table_name
+    select * from (
+        select schema_name as layer, table_name as "table", estimated_size as rows from duckdb_tables()
+        where database_name = current_database() and schema_name in ('records', 'silver', 'gold')
+        union all
+        select 'silver', 'clickstream', count(*) from silver.clickstream  -- a view
+    )
+    order by array_position(['records', 'silver', 'gold'], layer), "table"
 """
 _RECONCILIATION = """
     select

@@ -4,6 +4,7 @@ import os
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import psycopg
 import pytest
 
@@ -24,6 +25,28 @@ def test_a_real_shop_is_refused_and_a_simulated_one_is_not(shop: Home) -> None:
         database.execute("create schema shop; create table shop.orders (order_id text)")
     with pytest.raises(Permanent, match="real shop"):
         demo._refuse_a_real_shop(real)
+
+
+def test_the_tables_of_each_layer_are_listed_with_their_rows() -> None:
+    """Clicks in silver are a view, of which DuckDB's list of tables knows nothing."""
+    with duckdb.connect() as state:
+        state.execute("create schema gold; create schema silver; create schema records; create schema ops")
+        for table, rows in (
+            ("gold.a", 1),
+            ("silver.orders", 2),
+            ("silver.b", 3),
+            ("records.clickstream", 4),
+            ("ops.c", 5),
+        ):
+            state.execute(f"create table {table} as from range({rows}) as t (n)")
+        state.execute("create view silver.clickstream as from records.clickstream where n < 3")
+        assert state.execute(demo._LAYERS).fetchall() == [
+            ("records", "clickstream", 4),
+            ("silver", "b", 3),
+            ("silver", "clickstream", 3),
+            ("silver", "orders", 2),
+            ("gold", "a", 1),
+        ]
 
 
 def test_a_shop_that_was_stopped_answers_whoever_lands_it(
