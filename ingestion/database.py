@@ -22,8 +22,9 @@ MEMORY = "CLEARWELL_MEMORY"
 _AMOUNT = re.compile(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
 _PATIENCE_SECONDS = 120.0
 _SMALL_FILE = 32_000_000
-# How often this process has each file open to read.
+# How often this process has each file open to read, and how often it keeps it open to be written.
 _READING: Counter[Path] = Counter()
+_WRITING: Counter[Path] = Counter()
 
 
 def memory() -> str:
@@ -56,6 +57,7 @@ def connect(
 
     `settings` are DuckDB's own, beside the memory it may use. The path may name a lake, and `snapshot` one of its snapshots.
     """
+    read_only = read_only and not _WRITING[path]  # DuckDB shares a file only among those who open it in the same way
     if read_only:
         _let_writers_go_first(path, patience)
     config: dict[str, Any] = {"memory_limit": memory(), **(settings or {})}
@@ -74,6 +76,23 @@ def connect(
             yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def kept_open(path: Path, *, read_only: bool = True) -> Iterator[None]:
+    """Keep a file, if it exists, open. What opens it meanwhile shares it: that takes no time, in place of 20 ms.
+
+    Nothing else may write it meanwhile, and it must be opened without settings. A lake is opened each time.
+    """
+    if not path.exists() or lake.is_lake(path):
+        yield
+        return
+    with connect(path, read_only=read_only):
+        _WRITING[path] += not read_only
+        try:
+            yield
+        finally:
+            _WRITING[path] -= not read_only
 
 
 def is_small(path: Path) -> bool:

@@ -131,7 +131,13 @@ def audit(build: Build, now: datetime, held: Sequence[Finding] = ()) -> Verdict:
     A failed check holds the batches behind it that are new: the verdict names them, and nothing is written. Raise Refused
     where a failed check stops the build.
     """
-    findings, failures = _check(build)
+    results = dbt.run_tests(build)
+    with state.kept_open(build.file, read_only=False):
+        return _judge(build, results, now, held)
+
+
+def _judge(build: Build, results: Sequence[Result], now: datetime, held: Sequence[Finding]) -> Verdict:
+    findings, failures = _check(build, results)
     findings += _service_levels(build, now)
     if not any(one.on_failure == "stop" for one in failures):
         hold, reasons = _hold(build, failures)
@@ -146,11 +152,10 @@ def audit(build: Build, now: datetime, held: Sequence[Finding] = ()) -> Verdict:
     return verdict
 
 
-def _check(build: Build) -> tuple[list[Finding], list[_Failure]]:
-    """Run dbt's tests and Great Expectations; return what passed or warns, and what failed."""
+def _check(build: Build, results: Sequence[Result]) -> tuple[list[Finding], list[_Failure]]:
+    """Take the results of dbt's tests, and run Great Expectations; return what passed or warns, and what failed."""
     findings: list[Finding] = []
     failures: list[_Failure] = []
-    results = dbt.run_tests(build)
     examples = _keep_rows(build, results)
     for result in results:
         finding = _from_dbt(result, examples.get(result.name, []))

@@ -1,5 +1,6 @@
 """One build, from start to end: plan, transform, audit, apply, publish. Nothing is changed before the apply."""
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from ingestion.errors import ClearwellError, Permanent, Transient
 from ingestion.home import Home
 from ingestion.land import Report, silent
 from ingestion.manifest import Manifest
-from warehouse import dbt, keyed_hashes, lakehouse, shape, spark, state
+from warehouse import dbt, garbage, keyed_hashes, lakehouse, shape, spark, state
 from warehouse.apply import apply, is_applied
 from warehouse.audit import Finding, Refused, Verdict, last_refused, read_verdict
 from warehouse.audit import audit as audit_build
@@ -130,7 +131,8 @@ def build(
     with lock_build(home, report):
         for tries_left in reversed(range(_TRIES)):
             try:
-                return _build(home, request, now, report, clock)
+                with garbage.not_collected():
+                    return _build(home, request, now, report, clock)
             except Overtaken as error:
                 if not tries_left:
                     raise
@@ -259,18 +261,19 @@ def prepare(build: Build) -> None:
 
 
 def _audit(build: Build, now: datetime, report: Report, clock: Callable[[], datetime] | None = None) -> Verdict:
-    if is_applied(build):
-        return read_verdict(build)
-    if not build.made.exists():
-        raise Permanent(
-            f"the tables of build {build.build_id} were not built, so there is nothing to audit",
-            where=str(build.folder),
-            todo="run `clearwell build`; or in Airflow, clear the task `transform` of this run",
-        )
     held: list[Finding] = []
     while True:
-        report("audit: tests, expectations and accounts")
-        verdict = audit_build(build, clock() if clock else now, held)
+        with state.kept_open(build.home.state):
+            if is_applied(build):
+                return read_verdict(build)
+            if not build.made.exists():
+                raise Permanent(
+                    f"the tables of build {build.build_id} were not built, so there is nothing to audit",
+                    where=str(build.folder),
+                    todo="run `clearwell build`; or in Airflow, clear the task `transform` of this run",
+                )
+            report("audit: tests, expectations and accounts")
+            verdict = audit_build(build, clock() if clock else now, held)
         if not verdict.hold:
             report(f"audit: {len(verdict.findings)} checks, {len(verdict.warnings)} warnings")
             return verdict
@@ -279,6 +282,7 @@ def _audit(build: Build, now: datetime, report: Report, clock: Callable[[], date
         held += verdict.findings
         hold(build, verdict.hold)
         report("building again without the held batches")
+        gc.collect()  # what this round has left; there may be many
         _transform(build, report)
 
 

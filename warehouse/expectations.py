@@ -49,11 +49,10 @@ def check(build: Build) -> list[Outcome]:
 
 def _frame(connection: duckdb.DuckDBPyConnection, table: str, rules: list[Expectation]) -> pd.DataFrame:
     """Read the columns that the rules name, DECIMAL as doubles: pandas reads it as objects, which rules cannot compare."""
-    columns = connection.execute(
-        "select column_name, data_type like 'DECIMAL%' or data_type = 'BIGINT' from duckdb_columns() "
-        "where schema_name = 'gold' and table_name = $1",
-        [table],
-    ).fetchall()
+    columns = [
+        (name, kind.startswith("DECIMAL") or kind == "BIGINT")
+        for name, kind, *_ in connection.execute(f"describe gold.{table}").fetchall()
+    ]
     named = {name for rule in rules for value in rule.arguments.values() for name in _listed(value)}
     chosen = [f"cast({name} as double) as {name}" if number else name for name, number in columns if name in named]
     return connection.execute(f"select {', '.join(chosen) or '*'} from gold.{table}").df()

@@ -46,7 +46,7 @@ def publish(build: Build) -> None:
         changes = [for_readers(change, without) for change in dbt.changes(build) if change.is_published]
         change_tables(connection, build, changes)
         connection.execute("checkpoint")
-    _name(home, aside)
+    _name(home, aside, build.build_id)
 
 
 def publish_state(home: Home) -> None:
@@ -56,7 +56,8 @@ def publish_state(home: Home) -> None:
         with state.connect(home.state) as connection:
             applied.check_ledger(connection)
         _copy(home.state, aside)
-    _name(home, aside)
+        build_id = state.last_build(home.state)
+    _name(home, aside, build_id)
 
 
 def _copy(source: Path, aside: Path) -> None:
@@ -235,11 +236,11 @@ def _aside(home: Home) -> Path:
     return aside
 
 
-def _name(home: Home, aside: Path) -> None:
+def _name(home: Home, aside: Path, build_id: str) -> None:
     """Rename a file to the published name, and keep the last few states under their builds' ids."""
     kept = _kept(home)
     kept.mkdir(exist_ok=True)
-    mine = kept / f"{state.last_build(aside)}.duckdb"
+    mine = kept / f"{build_id}.duckdb"
     mine.unlink(missing_ok=True)
     mine.hardlink_to(aside)
     state.durable_rename(aside, home.published)

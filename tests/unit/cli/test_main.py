@@ -47,6 +47,13 @@ def test_the_help_fits_80_columns_and_imports_nothing_that_commands_need() -> No
     assert not {"cli.status", "duckdb", "pyarrow", "psycopg", "dbt", "rich"} & set(modules.split())
 
 
+def test_garbage_is_not_looked_for_when_the_process_ends() -> None:
+    script = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 999))\nimport cli.main"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == (
+        "True\n"
+    )
+
+
 def test_a_misspelled_command_is_recognised() -> None:
     shown = CliRunner().invoke(main, ["staus"])
     assert shown.exit_code == 2 and "Did you mean 'status'?" in shown.output

@@ -76,3 +76,41 @@ def test_memory_in_bytes_is_what_duckdb_takes(amount: str, monkeypatch: pytest.M
         # DuckDB shows one digit after the point
         connection.execute(f"set memory_limit = '{int(database.memory_bytes())}B'")
         assert connection.execute(query).fetchall() == [(shown,)]
+
+
+def _depth_after_change(path: Path) -> int:
+    """Change a setting of an opened file's DuckDB, open the file again, and return the setting."""
+    with database.connect(path) as connection:
+        connection.execute("set global max_expression_depth = 77")
+    with database.connect(path) as connection:
+        found = connection.execute("select current_setting('max_expression_depth')").fetchone()
+    assert found
+    return int(found[0])
+
+
+def test_a_file_that_is_kept_open_is_opened_once(tmp_path: Path) -> None:
+    path = tmp_path / "state.duckdb"
+    with database.kept_open(path):
+        assert not path.exists()
+    duckdb.connect(str(path)).close()
+    assert _depth_after_change(path) != 77
+    with database.kept_open(path):
+        assert _depth_after_change(path) == 77
+    with database.connect(path, read_only=False) as connection:  # it is closed again
+        assert connection.execute("select current_setting('max_expression_depth')").fetchone() != (77,)
+
+
+def test_a_file_that_is_kept_open_to_be_written_is_shared_by_those_who_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "build.duckdb"
+    duckdb.connect(str(path)).close()
+    with pytest.raises(duckdb.InvalidInputException), database.connect(path) as connection:
+        connection.execute("create table found (n int)")
+    with database.kept_open(path, read_only=False):
+        with database.connect(path, read_only=False) as connection:
+            connection.execute("create table found as select 1 as n")
+        assert _depth_after_change(path) == 77
+        with database.connect(path) as connection:
+            assert connection.execute("from found").fetchall() == [(1,)]
+    assert not database.write_ahead(path).exists()
+    with pytest.raises(duckdb.InvalidInputException), database.connect(path) as connection:
+        connection.execute("drop table found")

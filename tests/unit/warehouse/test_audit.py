@@ -26,9 +26,8 @@ def test_a_check_that_could_not_be_run_stops_the_build_and_holds_nothing(
     duckdb.connect(str(build.file)).close()
     monkeypatch.setattr(Build, "plan", lambda _: SimpleNamespace(full=False))
     monkeypatch.setattr(dbt, "datasets_behind", lambda *_: (("orders",),))
-    monkeypatch.setattr(dbt, "run_tests", lambda _: [Result("is_odd", "test", status, message, 1, "", "error")])
     monkeypatch.setattr(expectations, "check", lambda _: [Outcome("daily.amount.between", False, 0, message, "[]")])
-    _, failures = audit._check(build)
+    _, failures = audit._check(build, [Result("is_odd", "test", status, message, 1, "", "error")])
     assert [(one.finding.check_name, one.on_failure) for one in failures] == [
         ("is_odd", on_failure),
         ("expectation daily.amount.between", on_failure),
@@ -45,11 +44,10 @@ def test_the_batches_that_rows_name_are_looked_for_where_they_may_be_held(
     looked_for = []
     failed = Result("is_odd", "test", "fail", "", 1, "select 1", "error", on_failure)
     monkeypatch.setattr(dbt, "datasets_behind", lambda *_: (("orders",),))
-    monkeypatch.setattr(dbt, "run_tests", lambda _: [failed])
     monkeypatch.setattr(expectations, "check", lambda _: [])
     monkeypatch.setattr(audit, "_keep_rows", lambda *_: {})
     monkeypatch.setattr(audit, "_named", lambda *_: looked_for.append(1) or frozenset({"b1"}))
-    _, failures = audit._check(build)
+    _, failures = audit._check(build, [failed])
     assert [(one.on_failure, one.named) for one in failures] == [(on_failure, frozenset({"b1"} if asked else ()))]
     assert len(looked_for) == asked
 

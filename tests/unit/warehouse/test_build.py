@@ -1,6 +1,8 @@
 """A build's steps: their order, what a repeated or failed one leaves, and what is tidied up. Without dbt and its checks."""
 
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -146,6 +148,30 @@ def test_batches_that_fail_a_check_are_held_and_the_rest_is_built_again(home: Ho
     assert steps.done == ["catch up", *["models", "audit"] * 3, "apply", "publish"]
     assert steps.held == [[], [first], [first, second]]
     assert outcome.plan and Build(home, outcome.plan.build_id).plan().held == {"b1": "a_check", "b2": "b_check"}
+
+
+def test_what_a_round_leaves_is_collected_before_the_next(
+    home: Home, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own collector rests while a build runs."""
+
+    class OfItself:
+        def __init__(self) -> None:
+            self.own = self
+
+    left: list[weakref.ref[OfItself]] = []
+    there: list[list[bool]] = []
+
+    def audit(made: Build, now: datetime, held: list[Finding]) -> Verdict:
+        there.append([one() is not None for one in left])
+        left.append(weakref.ref(OfItself()))
+        return steps.audit(made, now, held)
+
+    monkeypatch.setattr(building, "audit_build", audit)
+    steps.audits = [((finding("fail", "held"),), {"20261101T000000Z": "a_check"})]
+    building.build(home, Request(), NOW)
+    assert there == [[], [False]]
+    assert gc.isenabled()
 
 
 def test_a_refused_build_is_not_applied_and_keeps_its_files(home: Home, steps: Steps) -> None:

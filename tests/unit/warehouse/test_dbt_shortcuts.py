@@ -12,19 +12,21 @@ import parsedatetime
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.events.types import AdapterRegistered
+from dbt.artifacts.resources import MacroDependsOn
 from dbt.clients.jinja import MacroGenerator, MacroStack, UnitTestMacroGenerator
 from dbt.compilation import Compiler
 from dbt.context.macros import MacroNamespaceBuilder
 from dbt.contracts.graph.nodes import ModelNode
 from dbt.contracts.project import Project
 from dbt.events.types import LogModelResult
-from dbt.exceptions import PackageNotFoundForMacroError
+from dbt.exceptions import CompilationError, PackageNotFoundForMacroError
 from dbt_common.behavior_flags import Behavior
 from dbt_common.clients import agate_helper
-from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template, render_template
+from dbt_common.clients.jinja import MacroFuzzEnvironment, MacroReturn, get_template, render_template
 from dbt_common.dataclass_schema import ValidationError
 from dbt_common.events.base_types import BaseEvent, msg_from_base_event
 from dbt_common.events.types import Note
+from jinja2.sandbox import SandboxedEnvironment
 
 from warehouse import dbt_shortcuts
 
@@ -161,6 +163,62 @@ def test_a_macro_holds_the_same() -> None:
         assert held() == own
 
 
+MACROS = {
+    "twice": "{% macro twice(x) %}{{ x }}{{ x }}{{ of_context }}{% endmacro %}",
+    "given": "{% macro given(x) %}{{ return([x, of_context]) }}{% endmacro %}",
+    "outer": "{% macro outer(x) %}{{ twice(x) }} and {{ given(x) }}{% endmacro %}",
+    "fails": "{% macro fails(x) %}{{ 1 + x }}{% endmacro %}",
+    "refuses": "{% macro refuses(x) %}{{ raise(x) }}{% endmacro %}",
+}
+
+
+def _return(value: Any) -> None:
+    raise MacroReturn(value)
+
+
+def _raise(text: str) -> None:
+    raise CompilationError(text)
+
+
+def _called(said: str) -> list[Any]:
+    """Call macros, also such that call others and such that fail, and return what comes of it, with what dbt keeps of the calls."""
+    stack, node = MacroStack(), SimpleNamespace(depends_on=MacroDependsOn())
+    context: dict[str, Any] = {"of_context": said, "return": _return, "raise": _raise}
+    for name, sql in MACROS.items():
+        macro: Any = _Macro(name=name, macro_sql=sql, unique_id=f"macro.{name}", package_name="clearwell")
+        context[name] = MacroGenerator(macro, context, node, stack)
+    found: list[Any] = []
+    for name, value in [(name, value) for name in MACROS for value in ("1", "2")]:
+        try:
+            found.append(context[name](value))
+        except CompilationError as error:  # also what dbt makes of an error in a macro
+            found.append((type(error), str(error), [one.name for one in error.stack]))
+    return [*found, node.depends_on.macros, stack.call_stack]
+
+
+def test_a_macro_says_the_same_and_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [_called(said) for said in ("a", "b")]
+    made: list[str] = []
+    get_macro = MacroGenerator.get_macro
+    monkeypatch.setattr(MacroGenerator, "get_macro", lambda one: (made.append(one.macro.name), get_macro(one))[1])
+    with dbt_shortcuts.taken({}):
+        assert [_called(said) for said in ("a", "b")] == own
+    assert made.count("fails") == made.count("given") == 2  # one for each context
+    assert sum(isinstance(one, tuple) for one in own[0]) == 4
+
+
+def test_a_template_may_read_the_same() -> None:
+    def read(*values: Any) -> list[bool]:
+        names = ("upper", "append", "mro", "__class__", "_own", "gi_frame", "__code__", "func_code", "tb_next")
+        return [SandboxedEnvironment().is_safe_attribute(value, name, None) for value in values for name in names]
+
+    values = ("text", [], {}, str, type, read, "text".upper, (one for one in ()), SimpleNamespace(), read.__code__)
+    own = read(*values)
+    with dbt_shortcuts.taken({}):
+        assert read(*values) == own == read(*values)
+    assert {True, False} == {*own}
+
+
 def test_values_are_asked_for_once_in_a_run_and_all_else_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -270,12 +328,20 @@ def _events() -> list[BaseEvent]:
     ]
 
 
+def _data(event: BaseEvent) -> dict[str, Any]:
+    """Return the values of an event but those of its node, which nothing of ours reads."""
+    return {name: value for name, value in event.to_dict().items() if name != "node_info"}
+
+
 def test_an_event_says_the_same_if_it_is_filled_only_when_it_is_read() -> None:
     filled = _events()
     with dbt_shortcuts.taken({}):
         late = _events()
         assert not any("pb_msg" in vars(event) for event in late)
         for one, other in zip(late, filled, strict=True):
-            assert (one.message(), one.code(), one.to_json()) == (other.message(), other.code(), other.to_json())
-            assert msg_from_base_event(one).data == msg_from_base_event(other).data
+            assert (one.message(), one.code(), _data(one)) == (other.message(), other.code(), _data(other))
+            said = msg_from_base_event(other).data
+            if "node_info" in said.DESCRIPTOR.fields_by_name:
+                said.ClearField("node_info")
+            assert msg_from_base_event(one).data == said
     assert [event.to_json() for event in _events()] == [event.to_json() for event in filled]

@@ -1,10 +1,14 @@
 """A rule's configuration is the same as Great Expectations makes it, also after the rule or an earlier answer has changed."""
 
 from contextlib import nullcontext
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from great_expectations.core import id_dict
 from great_expectations.core.expectation_suite import ExpectationSuite
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -46,10 +50,27 @@ def test_a_rule_that_changes_has_another_configuration() -> None:
 
 
 def test_its_own_way_is_back_afterwards() -> None:
-    own = Expectation.configuration
+    own, to_json = Expectation.configuration, id_dict.convert_to_json_serializable
     with expectation_shortcuts.taken():
-        assert Expectation.configuration is not own
-    assert Expectation.configuration is own
+        assert Expectation.configuration is not own and id_dict.convert_to_json_serializable is not to_json
+    assert Expectation.configuration is own and id_dict.convert_to_json_serializable is to_json
+
+
+def test_a_key_is_made_of_the_same_values() -> None:
+    values: dict[Any, Any] = {
+        "text": "a",
+        "none": None,
+        "yes": True,
+        "numbers": [1, 2.5, float("nan"), np.int64(3), np.float64(0.5), np.bool_(True), Decimal("1.50")],
+        "nested": {"days": (date(2026, 11, 1), datetime(2026, 11, 1, 2)), 7: {"set": {"a"}}},
+        "frame": pd.DataFrame({"orders": [1, None]}),
+    }
+    keys = [id_dict.IDDict(values), id_dict.IDDict({"a": 1}), id_dict.IDDict()]
+    own = [one.to_id() for one in keys]
+    wanted = id_dict.convert_to_json_serializable(values)
+    with expectation_shortcuts.taken():
+        assert [one.to_id() for one in keys] == own
+        assert id_dict.convert_to_json_serializable(values) == wanted
 
 
 def test_outcomes_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:

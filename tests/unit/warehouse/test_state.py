@@ -80,25 +80,3 @@ def test_a_write_ahead_file_without_its_database_is_replayed_into_none(tmp_path:
     with duckdb.connect(str(name)) as connection:
         connection.execute("checkpoint")
     assert value(name) == 1
-
-
-def _depth_after_change(path: Path) -> int:
-    """Change a setting of an opened file's DuckDB, open the file again, and return the setting."""
-    with state.connect(path) as connection:
-        connection.execute("set global max_expression_depth = 77")
-    with state.connect(path) as connection:
-        found = connection.execute("select current_setting('max_expression_depth')").fetchone()
-    assert found
-    return int(found[0])
-
-
-def test_a_file_that_is_kept_open_is_opened_once(tmp_path: Path) -> None:
-    path = tmp_path / "state.duckdb"
-    with state.kept_open(path):
-        assert not path.exists()
-    duckdb.connect(str(path)).close()
-    assert _depth_after_change(path) != 77
-    with state.kept_open(path):
-        assert _depth_after_change(path) == 77
-    with state.connect(path, read_only=False) as connection:  # it is closed again
-        assert connection.execute("select current_setting('max_expression_depth')").fetchone() != (77,)
