@@ -88,7 +88,7 @@ def plan(home: Home, request: Request, now: datetime, report: Report = silent) -
 def transform(home: Home, build_id: str, report: Report = silent) -> None:
     """Build the tables in the build's own file. A repeated call starts over; for an applied build it does nothing."""
     made = _named(home, build_id)
-    with lock_build(home, report), _logged(made, "transform"):
+    with lock_build(home, report), garbage.not_collected(), _logged(made, "transform"):
         _transform(made, report)
 
 
@@ -98,7 +98,7 @@ def audit(home: Home, build_id: str, now: datetime, report: Report = silent) -> 
     For an applied build, return its earlier verdict.
     """
     made = _named(home, build_id)
-    with lock_build(home, report), _logged(made, "audit"):
+    with lock_build(home, report), garbage.not_collected(), _logged(made, "audit"):
         return _audit(made, now, report)
 
 
