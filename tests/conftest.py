@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -29,6 +30,9 @@ if (
     and min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) > ROOM_BYTES
 ):
     os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
+# Where this is set, as in many containers, every process would compile the code again, and rewrite the assertions of all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # With all that tests import, collecting garbage as often as usual takes a tenth of a build's time.
 gc.set_threshold(100_000, 10, 10)
 # A shell's job in the background ignores Ctrl-C, and so would the commands that tests stop by it.

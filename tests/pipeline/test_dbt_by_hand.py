@@ -3,16 +3,14 @@
 import os
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
-from demo import simulate
-from ingestion import sources
 from ingestion.contract import PROJECT
 from ingestion.home import Home
-from ingestion.window import Window
+from tests.pipeline.copies import copied
 
 
 def dbt(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -27,28 +25,25 @@ def dbt(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_builds_gold_of_some_dates_from_bronze_and_never_touches_the_state(shop: Home) -> None:
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=40, events_per_day=500)
-    for day in ("2026-11-01", "2026-11-02"):
-        end = f"{day[:-1]}{int(day[-1]) + 1}"
-        for source in sources.SOURCES:
-            sources.ingest(source, Window.parse(day, end), shop, datetime(2026, 11, 20, tzinfo=UTC))
-    done = dbt(shop, "build", "--vars", "{from: 2026-11-01, to: 2026-11-02}")
+def test_it_builds_gold_of_some_dates_from_bronze_and_never_touches_the_state(second_day: Home, tmp_path: Path) -> None:
+    home = copied(second_day, tmp_path / "home")
+    given = home.state.read_bytes()
+    done = dbt(home, "build", "--vars", "{from: 2026-11-01, to: 2026-11-02}")
     assert done.returncode == 0, done.stdout[-3000:]
     assert "revenue_follows_the_money_rules" in done.stdout
-    with duckdb.connect(str(shop.root / "dev.duckdb"), read_only=True) as dev:
+    with duckdb.connect(str(home.root / "dev.duckdb"), read_only=True) as dev:
         found = dev.sql("select sum(net_amount) from gold.daily_revenue").fetchone()
         lines = dev.sql("select sum(line_amount) from silver.order_items where is_counted").fetchone()
         windows = dev.sql("select distinct window_date from plan.batches").fetchall()
     assert found and found == lines and found[0] > 0
     assert windows == [(date(2026, 11, 1),)]
-    assert not shop.state.exists()
+    assert home.state.read_bytes() == given
 
-    bad = dbt(shop, "run", "-s", "plan_batches", "--vars", "{from: '2026-11-31'}")
+    bad = dbt(home, "run", "-s", "plan_batches", "--vars", "{from: '2026-11-31'}")
     assert bad.returncode == 1
     assert "--vars: from is '2026-11-31', which is not a date. Next: --vars '{from: 2026-01-01" in bad.stdout
 
-    fresh = dbt(shop, "source", "freshness")
+    fresh = dbt(home, "source", "freshness")
     assert fresh.returncode == 0, fresh.stdout[-3000:]
     for dataset in ("orders", "clickstream", "exchange_rates"):
         assert f"freshness of bronze.{dataset} " in fresh.stdout

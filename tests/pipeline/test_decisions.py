@@ -1,24 +1,24 @@
 """Decisions: each changes what is current, is undone by its opposite, and is repeated by a full build."""
 
 import json
+import shutil
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import pytest
 
-from demo import simulate
 from ingestion import bronze, sources
 from ingestion.errors import Permanent
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import decide, hashes, ledger, listings, status
+from tests.pipeline.copies import copied
 from warehouse import publish
 from warehouse.build import Request, build
 from warehouse.plan import pending
 
-DAYS = [("2026-11-01", "2026-11-02"), ("2026-11-02", "2026-11-03")]
 clock = iter(datetime(2026, 11, 20, tzinfo=UTC) + timedelta(minutes=n) for n in range(1000))
 
 
@@ -56,14 +56,11 @@ def full(home: Home) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def built(shop: Home) -> Home:
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=120, events_per_day=3000)
-    for day in DAYS:
-        for source in sources.SOURCES:
-            sources.ingest(source, Window.parse(*day), shop, next(clock))
-            sources.source_counts(source, Window.parse(*day), shop, next(clock))
-    build(shop, Request(), next(clock))
-    return shop
+def built(both_days: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a copy of a home with two days, with a landing folder of its own."""
+    root = tmp_path_factory.mktemp("built")
+    shutil.copytree(both_days.landing, root / "landing")
+    return replace(copied(both_days, root / "home"), landing=root / "landing")
 
 
 def batch_of(home: Home, dataset: str, day: str) -> str:
@@ -84,20 +81,20 @@ def test_a_retracted_batch_leaves_its_losers_come_back_and_restore_undoes_it(bui
     given = revenue(built)
     told = build(built, Request(dry_run=True), next(clock)).differences
     assert (revenue(built), table_hashes(built)) == (given, before), "a dry run changes nothing"
-    build_all(built)
+    without = build_all(built)
     said = next(one for one in told if one.table == "gold.daily_revenue")
     for side, rows, others in (("before", given, revenue(built)), ("after", revenue(built), given)):
         assert sorted(tuple(row.values())[1:] for row in said.rows if row["side"] == side) == sorted(
             set(rows) - set(others)
         )
+    restated = "ops.restatements where build_id = (select max_by(build_id, build_number) from ops.builds)"
     moved = ask(
-        built,
-        "select sum(difference) from ops.restatements where gold_table = 'daily_revenue' and measure = 'net_amount'",
+        built, f"select sum(difference) from {restated} and gold_table = 'daily_revenue' and measure = 'net_amount'"
     )
     assert moved == [(net(revenue(built)) - net(given),)]
-    late = ask(built, "select distinct is_late from ops.restatements where gold_table = 'daily_revenue'")
+    late = ask(built, f"select distinct is_late from {restated} and gold_table = 'daily_revenue'")
     assert late == [(True,)], "decided weeks after its dates, beyond the two days that the contract allows"
-    causes = ask(built, "select distinct unnest(batch_ids) from ops.restatements")
+    causes = ask(built, f"select distinct unnest(batch_ids) from {restated}")
     assert {cause for (cause,) in causes} == {batch, *(ref.batch_id for ref in bronze.list_batches(built, "decisions"))}
     assert ask(built, f"select 1 from records.orders where batch_id = '{batch}'") == [], "it is counted but not parsed"
     unparsed = f"select distinct fate, reasons, raw from records.refused where batch_id = '{batch}'"
@@ -106,61 +103,93 @@ def test_a_retracted_batch_leaves_its_losers_come_back_and_restore_undoes_it(bui
     assert {row[0] for row in lost} <= back
     withdrawn = ask(built, f"select count(*), count(decision) from silver.set_aside where batch_id = '{batch}'")
     assert withdrawn[0][0] == withdrawn[0][1] > 0
-    assert full(built)["silver.orders"] == table_hashes(built)["silver.orders"] != before["silver.orders"]
+    assert full(built)["silver.orders"] == without["silver.orders"] != before["silver.orders"]
     decide.restore(built, batch, by("it was right"))
     assert build_all(built) == before
     with pytest.raises(Permanent, match="not retracted"):
         decide.restore(built, batch, by())
 
 
-def test_dead_letters_are_discarded_and_corrected_and_come_back(built: Home, tmp_path: Path) -> None:
-    before = table_hashes(built)
+@dataclass(frozen=True)
+class Settled:
+    """Two dead letters of the clicks, one discarded and one corrected, and one of the order lines, corrected twice.
+
+    They are settled in the same builds. The hashes: before them, with all of them, and after a full build; without them, and
+    after another full build. The prices of the line: by the later correction, and by the earlier one once that is retracted.
+    """
+
+    thrown: str
+    mended: str
+    event_id: str
+    landed: list[str]
+    fates: dict[str, str]
+    settled: dict[str, str]
+    left: set[str]
+    events: list[tuple]
+    prices: list[list[str]]
+    hashes: list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def settled(built: Home, tmp_path_factory: pytest.TempPathFactory) -> Settled:
+    file, steps = tmp_path_factory.mktemp("mended") / "mended.json", [table_hashes(built)]
     letters = listings.dead_letter_records(built, "clickstream", "missing:visitor_id", limit=100)
     assert len(letters) >= 2
     thrown, mended = letters[0], letters[1]
     decide.discard(built, [thrown["record"]], by("a robot's"))
     event = json.loads(mended["raw"]) | {"visitor_id": "v-mended"}
-    file = tmp_path / "mended.json"
     file.write_text(json.dumps([{**mended, "raw": json.dumps(event)}], default=str))
     landed = decide.resubmit(built, file, by("the visitor is known"))
-    assert [manifest.dataset for manifest in landed] == ["clickstream", "decisions"]
-    after = build_all(built)
-    fates = dict(
-        ask(built, "select batch_id || ':' || record_no, fate from records.refused where fate <> 'dead_letter'")
+    letter = listings.dead_letter_records(built, "order_items", None, limit=1)[0]
+    row = json.loads(letter["raw"])
+    batches = []
+    for price in ("9.99", "1.11"):
+        line = row | {"quantity": "2", "unit_price": price, "discount_amount": "0"}
+        file.write_text(json.dumps({"record": letter["record"], "raw": line}))
+        batches.append(decide.resubmit(built, file, by())[0].batch_id)
+    steps.append(build_all(built))
+
+    of_clicks = "select batch_id || ':' || record_no, fate from records.refused where dataset = 'clickstream' and fate <> 'dead_letter'"
+    of_line = f"select unit_price::varchar from silver.order_items where (order_id, line_number) = ('{row['order_id']}', {row['line_number']})"
+    found = Settled(
+        *(thrown["record"], mended["record"], event["event_id"], [manifest.dataset for manifest in landed]),
+        fates=dict(ask(built, of_clicks)),
+        settled={
+            one["record"]: one["settled"] for one in listings.dead_letter_records(built, limit=1000, settled=True)
+        },
+        left={one["record"] for one in listings.dead_letter_records(built, limit=1000)},
+        events=ask(built, "select event_id from silver.clickstream where visitor_id = 'v-mended'"),
+        prices=[[one for (one,) in ask(built, of_line)]],
+        hashes=steps,
     )
-    assert fates == {thrown["record"]: "withdrawn", mended["record"]: "superseded"}
-    settled = {row["record"]: row["settled"] for row in listings.dead_letter_records(built, limit=1000, settled=True)}
-    assert settled[thrown["record"]] == "discarded" and settled[mended["record"]] == "corrected"
-    left = {row["record"] for row in listings.dead_letter_records(built, limit=1000)}
-    assert not left & settled.keys()
-    assert ask(built, "select event_id from silver.clickstream where visitor_id = 'v-mended'") == [(event["event_id"],)]
-    assert full(built) == after != before
+    steps.append(full(built))
+    decide.retract(built, batches[1], by())
+    build_all(built)
+    found.prices.append([one for (one,) in ask(built, of_line)])
+    decide.retract(built, batches[0], by())
     # the correction is retracted: the original is a dead letter again
     decide.retract(built, landed[0].batch_id, by("it was not"))
     decide.undiscard(built, [thrown["record"]], by("it was a person"))
-    assert build_all(built) == before
-    assert full(built) == before
+    steps += [build_all(built), full(built)]
+    return found
 
 
-def test_a_later_correction_takes_the_place_of_an_earlier_one(built: Home, tmp_path: Path) -> None:
-    before = table_hashes(built)
-    letter = listings.dead_letter_records(built, "order_items", None, limit=1)[0]
-    row = json.loads(letter["raw"])
-    file = tmp_path / "mended.jsonl"
-    batches = []
-    for price in ("9.99", "1.11"):
-        mended = row | {"quantity": "2", "unit_price": price, "discount_amount": "0"}
-        file.write_text(json.dumps({"record": letter["record"], "raw": mended}))
-        batches.append(decide.resubmit(built, file, by())[0].batch_id)
-    after = build_all(built)
-    price = f"select unit_price from silver.order_items where (order_id, line_number) = ('{row['order_id']}', {row['line_number']})"
-    assert [str(found[0]) for found in ask(built, price)] == ["1.1100"]
-    assert full(built) == after
-    decide.retract(built, batches[1], by())
-    build_all(built)
-    assert [str(found[0]) for found in ask(built, price)] == ["9.9900"]
-    decide.retract(built, batches[0], by())
-    assert build_all(built) == before
+def test_dead_letters_are_discarded_and_corrected(settled: Settled) -> None:
+    assert settled.landed == ["clickstream", "decisions"]
+    assert settled.fates == {settled.thrown: "withdrawn", settled.mended: "superseded"}
+    assert settled.settled[settled.thrown] == "discarded" and settled.settled[settled.mended] == "corrected"
+    assert not settled.left & settled.settled.keys()
+    assert settled.events == [(settled.event_id,)]
+
+
+def test_a_later_correction_takes_the_place_of_an_earlier_one(settled: Settled) -> None:
+    assert settled.prices == [["1.1100"], ["9.9900"]]
+
+
+def test_what_is_settled_comes_back_and_a_full_build_repeats_each_step(settled: Settled) -> None:
+    before, after, full_after, undone, full_undone = settled.hashes
+    assert full_after == after != before
+    assert full_undone == undone == before
 
 
 def test_a_batch_full_of_refusals_is_held_until_a_person_accepts_it(built: Home) -> None:

@@ -27,6 +27,7 @@ from ingestion.land import silent
 from ingestion.window import Window
 from operations import alerts, watch
 from operations.clocks import Clock
+from tests.pipeline.copies import database
 from tests.unit.operations.test_alerts import Inbox
 from warehouse import state
 from warehouse.build import Request, build
@@ -128,12 +129,6 @@ def weeks(shop: Home) -> tuple[Home, Clicks]:
         land("orders", home, start, end)
     build(home, Request(), FAULT + timedelta(minutes=10))
     return home, clicks
-
-
-def database(shop: Home, name: str, template: str = "template1") -> str:
-    with psycopg.connect(shop.database_url(), autocommit=True) as connection:
-        connection.execute(f"create database {name} template {template}")
-    return shop.database_url().rpartition("/")[0] + f"/{name}"
 
 
 @pytest.fixture

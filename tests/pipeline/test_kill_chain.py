@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from demo import simulate
 from ingestion import bronze, sources
 from ingestion.errors import Permanent
 from ingestion.home import Home
@@ -165,13 +164,12 @@ def is_whole(published: Path) -> bool:
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.long)])
-def test_any_chain_of_kills_ends_in_the_same_state(shop: Home, tmp_path: Path, kills: int) -> None:
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
-    undisturbed = Home(tmp_path / "undisturbed", shop.landing, shop.database_url())
+def test_any_chain_of_kills_ends_in_the_same_state(first_day: Home, tmp_path: Path, kills: int) -> None:
+    undisturbed = Home(tmp_path / "undisturbed", first_day.landing, first_day.database_url())
     took = timed(undisturbed)
     expected = hashes.read(undisturbed)
 
-    home, chance, now = Home(tmp_path / "home", shop.landing, shop.database_url()), random.Random(kills), NOW
+    home, chance, now = Home(tmp_path / "home", first_day.landing, first_day.database_url()), random.Random(kills), NOW
     last, hit = None, 0
     for _ in range(3 * kills):
         command = chance.choice([one for one in COMMANDS if one is not last])
@@ -194,10 +192,11 @@ def test_any_chain_of_kills_ends_in_the_same_state(shop: Home, tmp_path: Path, k
     assert leftovers(home) == []
 
 
-def test_all_commands_at_once_end_in_the_same_state(shop: Home, tmp_path: Path) -> None:
+def test_all_commands_at_once_end_in_the_same_state(first_day: Home, tmp_path: Path) -> None:
     """Each waits for its turn, none fails, and readers see whole versions meanwhile."""
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
-    one_by_one, home = (Home(tmp_path / name, shop.landing, shop.database_url()) for name in ("one by one", "at once"))
+    one_by_one, home = (
+        Home(tmp_path / name, first_day.landing, first_day.database_url()) for name in ("one by one", "at once")
+    )
     for command in (ingest_first, build):
         run(command, one_by_one, NOW)
     shutil.copytree(one_by_one.root, home.root)
@@ -210,10 +209,10 @@ def test_all_commands_at_once_end_in_the_same_state(shop: Home, tmp_path: Path) 
     ]
     for child in busy:
         child.start()
-    while any(child.is_alive() for child in busy):
+    while at_work := [child.sentinel for child in busy if child.is_alive()]:
         assert is_whole(home.published)
         assert state.read(home.state, "ops.batches", "select 1 from ops.batches limit 1")
-        busy[0].join(0.2)
+        wait(at_work, 0.2)
     assert [child.exitcode for child in busy] == [0] * len(busy)
     run(build, home, NOW + timedelta(minutes=30))
     assert hashes.read(home) == hashes.read(one_by_one)
@@ -221,9 +220,8 @@ def test_all_commands_at_once_end_in_the_same_state(shop: Home, tmp_path: Path) 
     assert leftovers(home) == []
 
 
-def test_a_build_that_was_overtaken_ends_before_its_work(shop: Home, tmp_path: Path) -> None:
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 2), orders_per_day=5, events_per_day=50)
-    home = Home(tmp_path, shop.landing, shop.database_url())
+def test_a_build_that_was_overtaken_ends_before_its_work(first_day: Home, tmp_path: Path) -> None:
+    home = Home(tmp_path, first_day.landing, first_day.database_url())
     ingest_first(home, NOW)
     slow = warehouse.plan(home, Request(), NOW)
     assert slow

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,6 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from demo import simulate
 from ingestion import bronze, database, sources
 from ingestion.database import write_ahead
 from ingestion.errors import ClearwellError
@@ -31,12 +30,13 @@ from ingestion.home import Home
 from ingestion.window import Window
 from operations import hashes, ledger
 from tests.pipeline.children import children
+from tests.pipeline.copies import copied
 from warehouse import build as warehouse
 from warehouse import state
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-FIRST, SECOND, END = "2026-11-01", "2026-11-02", "2026-11-03"
+DAY = Window.parse("2026-11-01", "2026-11-02")
 TRACES = {
     "execute",
     "close",
@@ -156,11 +156,6 @@ def steps_of(spread: int, report: Path, work: Callable[..., object], *arguments:
     return sorted({same[at] for same in steps.values() for at in (0, len(same) // 2, -1)})
 
 
-def copied(home: Home, folder: Path) -> Home:
-    shutil.copytree(home.root, folder, ignore=shutil.ignore_patterns("shop", "landing"))
-    return Home(folder, home.landing, home.database_url())
-
-
 def versions(home: Home) -> tuple[object, ...]:
     """Return the published file's build number, and whether its numbers agree."""
     with duckdb.connect(str(home.published), read_only=True) as published:
@@ -174,40 +169,23 @@ def versions(home: Home) -> tuple[object, ...]:
     return found
 
 
-@pytest.fixture(scope="module")
-def sold(shop: Home) -> Home:
-    """A shop with two days."""
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1500)
-    return shop
-
-
-@pytest.fixture(scope="module")
-def published(sold: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home with a published day, and the batches of the next."""
-    home = Home(tmp_path_factory.mktemp("published"), sold.landing, sold.database_url())
-    land(home, FIRST, SECOND)
-    warehouse.build(home, warehouse.Request(), NOW)
-    land(home, SECOND, END)
-    return home
-
-
 @pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
-def test_an_ingest_killed_anywhere_lands_the_same_batches(sold: Home, tmp_path: Path, spread: int) -> None:
-    window, report = Window.parse(FIRST, SECOND), tmp_path / "steps"
+def test_an_ingest_killed_anywhere_lands_the_same_batches(first_day: Home, tmp_path: Path, spread: int) -> None:
+    window, report = DAY, tmp_path / "steps"
     for source in sources.SOURCES:
-        whole = Home(tmp_path / source, sold.landing, sold.database_url())
+        whole = Home(tmp_path / source, first_day.landing, first_day.database_url())
         steps = steps_of(spread, report, sources.ingest, source, window, whole, NOW)
         expected = contents(whole)
         assert expected
         for step in steps:
-            home = Home(tmp_path / f"{source}-{step}", sold.landing, sold.database_url())
+            home = Home(tmp_path / f"{source}-{step}", first_day.landing, first_day.database_url())
             assert in_child(step, report, sources.ingest, source, window, home, NOW) == -signal.SIGKILL
             assert set(contents(home).items()) <= set(expected.items()), "every batch in bronze is complete"
             sources.ingest(source, window, home, NOW)
             assert contents(home) == expected
             shutil.rmtree(home.root)
         for step, code in zip(steps, cycle(FAULTS), strict=False):
-            home = Home(tmp_path / f"{source}-{step}-failed", sold.landing, sold.database_url())
+            home = Home(tmp_path / f"{source}-{step}-failed", first_day.landing, first_day.database_url())
             fail_at(step, code, sources.ingest, source, window, home, NOW)
             # a landing file that cannot be read waits for the next ingest, and the others of its hour do not wait for it
             assert records(home) <= records(whole), "every record in bronze is the source's"
@@ -238,8 +216,8 @@ def records(home: Home) -> Counter[str]:
 
 
 @pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
-def test_a_publish_killed_anywhere_ends_in_the_same_state(published: Home, tmp_path: Path, spread: int) -> None:
-    home, build_id = audited(published, tmp_path, warehouse.Request())
+def test_a_publish_killed_anywhere_ends_in_the_same_state(second_day: Home, tmp_path: Path, spread: int) -> None:
+    home, build_id = audited(second_day, tmp_path, warehouse.Request())
     expected = killed_and_failed(home, build_id, tmp_path, spread)
     hit = copied(home, tmp_path / "committed")
     dies_once_committed(hit, build_id)
@@ -253,15 +231,15 @@ def test_a_publish_killed_anywhere_ends_in_the_same_state(published: Home, tmp_p
 
 @pytest.mark.parametrize("spread", [SOME, pytest.param(EACH, marks=pytest.mark.long)])
 def test_a_full_build_killed_anywhere_while_it_becomes_the_state_ends_in_the_same_state(
-    published: Home, tmp_path: Path, spread: int
+    second_day: Home, tmp_path: Path, spread: int
 ) -> None:
-    home, build_id = audited(published, tmp_path, warehouse.Request(full=True, reason="test"))
+    home, build_id = audited(second_day, tmp_path, warehouse.Request(full=True, reason="test"))
     killed_and_failed(home, build_id, tmp_path, spread)
 
 
-def audited(published: Home, tmp_path: Path, request: warehouse.Request) -> tuple[Home, str]:
+def audited(second_day: Home, tmp_path: Path, request: warehouse.Request) -> tuple[Home, str]:
     """Return a home with a published day, and an audited build of the next, whose transform and audit were killed once each."""
-    home = copied(published, tmp_path / "home")
+    home = copied(second_day, tmp_path / "home")
     planned = warehouse.plan(home, request, NOW.replace(hour=13))
     assert planned
     kill_once_written(home.builds / planned.build_id / "build.duckdb.wal", warehouse.transform, home, planned.build_id)
@@ -329,8 +307,3 @@ def die_once_committed(home: Home, build_id: str) -> None:
 
     state.writing = writing  # type: ignore[assignment]
     warehouse.publish(home, build_id)
-
-
-def land(home: Home, start: str, end: str) -> None:
-    for source in sources.SOURCES:
-        sources.ingest(source, Window.parse(start, end), home, NOW)

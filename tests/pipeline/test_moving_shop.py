@@ -1,18 +1,24 @@
 """A source is counted in the snapshot that landed: no change causes a false alarm, and every loss is found."""
 
 import random
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from demo.postgres import make_tables
 from ingestion import sources
 from ingestion.home import Home
 from ingestion.manifest import Manifest
 from ingestion.sources import clickstream, database_tables
 from ingestion.sources.lines import LineFile
+from tests.pipeline.copies import database
 from tests.pipeline.moving_shop import Mover, counted, differing
 from warehouse import state
 from warehouse.build import Request, build
@@ -108,31 +114,64 @@ def differences(home: Home) -> list[state.Row]:
     return state.read(home.state, "ops.differences", "from ops.differences where is_alert")
 
 
+def kept(mover: Mover) -> Path:
+    return mover.home.root.with_name(f"{mover.home.root.name} as it was")
+
+
+@pytest.fixture(scope="module")
+def moved(shop: Home, tmp_path_factory: pytest.TempPathFactory) -> list[Mover]:
+    """Return three shops that have been followed, each in a database of its own: see `as_it_was`."""
+    movers = []
+    for seed in (100, 101, 102):
+        of_seed = replace(shop, shop_url=database(shop, f"moved_{seed}"))
+        with psycopg.connect(of_seed.database_url(), autocommit=True) as connection:
+            make_tables(connection)
+            movers.append(follow(seed, of_seed, connection, tmp_path_factory.mktemp("moved") / "home"))
+        shutil.copytree(movers[-1].home.root, kept(movers[-1]))
+    return movers
+
+
+@contextmanager
+def as_it_was(mover: Mover, shop: Home) -> Iterator[Mover]:
+    """Yield a copy of a shop that a test may change: with its home at the same path, as it was followed there."""
+    shutil.rmtree(mover.home.root)
+    shutil.copytree(kept(mover), mover.home.root)
+    url = database(shop, "moved", mover.home.database_url().rpartition("/")[2])
+    with psycopg.connect(url, autocommit=True) as connection:
+        home = replace(mover.home, shop_url=url)
+        yield replace(mover, pick=deepcopy(mover.pick), shop=connection, home=home, done=[*mover.done])
+
+
 @pytest.mark.parametrize("what", ["order", "line", "money", "click", "file"])
 def test_what_a_landing_loses_is_found(
-    what: str, shop: Home, connection: psycopg.Connection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, shop: Home, moved: list[Mover], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A landing leaves out rows or lines in a way that none of its other checks can see."""
-    for seed in range(3):
-        mover = follow(100 + seed, shop, connection, tmp_path / str(seed))
-        day = mover.sweep_day()
-        mover.shop.execute(
-            "insert into shop.orders select id, 'c', 'paid', 'EUR', 'card', 'DE', 9, %s, %s from unnest(array['lost', 'kept']) as id",
-            [day, day],
-        )
-        mover.shop.execute(
-            "insert into shop.order_items values ('lost', 1, 'p', 1, 9, 0, %s), ('lost', 2, 'p', 1, 8, 0, %s)",
-            [day, day],
-        )
-        folder = mover.home.landing / f"{day:%Y-%m-%d}" / f"{day:%H}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "kept.jsonl").write_text('{"event_id": "kept"}\n')
-        (folder / "lost.jsonl").write_text('{"event_id": "lost"}\n{"event_id": "found"}\n')
-        with monkeypatch.context() as patch:
-            lose(what, patch)
-            swept = tolerant(mover.sweep)
-        rows = differing(counted(mover.home, swept))
-        assert {row["dataset"] for row in rows} == LOST[what], (seed, rows)
+    for was in moved:
+        with as_it_was(was, shop) as mover:
+            rows = found_without(what, mover, monkeypatch)
+        assert {row["dataset"] for row in rows} == LOST[what], (mover.done, rows)
+
+
+def found_without(what: str, mover: Mover, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Let something come that the landing then loses; return the counts that differ."""
+    day = mover.sweep_day()
+    mover.shop.execute(
+        "insert into shop.orders select id, 'c', 'paid', 'EUR', 'card', 'DE', 9, %s, %s from unnest(array['lost', 'kept']) as id",
+        [day, day],
+    )
+    mover.shop.execute(
+        "insert into shop.order_items values ('lost', 1, 'p', 1, 9, 0, %s), ('lost', 2, 'p', 1, 8, 0, %s)",
+        [day, day],
+    )
+    folder = mover.home.landing / f"{day:%Y-%m-%d}" / f"{day:%H}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kept.jsonl").write_text('{"event_id": "kept"}\n')
+    (folder / "lost.jsonl").write_text('{"event_id": "lost"}\n{"event_id": "found"}\n')
+    with monkeypatch.context() as patch:
+        lose(what, patch)
+        swept = tolerant(mover.sweep)
+    return differing(counted(mover.home, swept))
 
 
 LOST = {

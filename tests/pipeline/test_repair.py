@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -13,15 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import COMMANDS, main
-from demo import simulate
-from ingestion import bronze, sources
+from ingestion import bronze
 from ingestion.bronze import BatchRef
 from ingestion.home import Home
-from ingestion.sources import line_batches
 from ingestion.window import Window
 from operations import hashes, ledger, status
+from tests.pipeline.copies import copied
 from warehouse import state
-from warehouse.build import Request, build
 
 NOW = datetime(2026, 11, 3, 6, tzinfo=UTC)
 FIRST, SECOND = Window.parse("2026-11-01", "2026-11-02"), Window.parse("2026-11-02", "2026-11-03")
@@ -45,40 +43,11 @@ class Typed:
         return result
 
 
-def land(home: Home, window: Window) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(line_batches, "QUIET_DAY_BYTES", -1)  # batches of an hour, as the schedule lands them
-        for source in sources.SOURCES:
-            sources.ingest(source, window, home, NOW)
-
-
 @pytest.fixture(scope="module")
-def whole(shop: Home) -> Home:
-    """Return a home with one day built, and the next day landed."""
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=60, events_per_day=1200)
-    land(shop, FIRST)
-    build(shop, Request(), NOW)
-    land(shop, SECOND)
-    return shop
-
-
-def copied(whole: Home, root: Path) -> Home:
-    shutil.copytree(whole.root, root, ignore=shutil.ignore_patterns("shop", "landing"))
-    return Home(root, whole.landing, whole.database_url())
-
-
-@pytest.fixture(scope="module")
-def built(whole: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Return a home that built the second day with nothing damaged."""
-    home = copied(whole, tmp_path_factory.mktemp("undisturbed") / "home")
-    build(home, Request(), NOW)
-    assert status.read(home, NOW)["healthy"]
-    return home
-
-
-@pytest.fixture(scope="module")
-def undisturbed(built: Home) -> list[state.Row]:
-    return hashes.read(built)
+def undisturbed(both_days: Home) -> list[state.Row]:
+    """Return the hashes of a home that built the second day with nothing damaged."""
+    assert status.read(both_days, NOW)["healthy"]
+    return hashes.read(both_days)
 
 
 def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,18 +59,18 @@ def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def typed(whole: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
+def typed(second_day: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
     """Yield a copy of the home that a test may damage."""
     stop_the_clock(monkeypatch)
-    yield Typed(copied(whole, tmp_path / "home"))
+    yield Typed(copied(second_day, tmp_path / "home"))
     shutil.rmtree(tmp_path / "home")
 
 
 @pytest.fixture
-def typed_later(built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
+def typed_later(both_days: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typed]:
     """Yield a copy of the home in which nothing waits for a build."""
     stop_the_clock(monkeypatch)
-    yield Typed(copied(built, tmp_path / "home"))
+    yield Typed(copied(both_days, tmp_path / "home"))
     shutil.rmtree(tmp_path / "home")
 
 

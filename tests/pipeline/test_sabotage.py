@@ -4,21 +4,20 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from demo import simulate
 from ingestion import bronze, sources
 from ingestion.home import Home
 from ingestion.window import Window
 from operations import ledger
+from tests.pipeline.copies import copied
 from warehouse.build import Refused, Request, build
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-DAY = Window.parse("2026-11-01", "2026-11-02")
 TABLES = """
     select schema_name || '.' || table_name from duckdb_tables()
     where schema_name in ('records', 'silver', 'gold', 'ops') and estimated_size > 0
@@ -28,21 +27,10 @@ TABLES = """
 UNCHECKED = {"ops.builds", "ops.findings", "ops.restatements", "ops.runs"}
 
 
-@pytest.fixture(scope="module")
-def whole(shop: Home) -> Home:
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 2), orders_per_day=80, events_per_day=2500)
-    for source in sources.SOURCES:
-        sources.ingest(source, DAY, shop, NOW)
-        sources.source_counts(source, DAY, shop, NOW)
-    build(shop, Request(), NOW)
-    return shop
-
-
 @pytest.fixture
-def home(whole: Home, tmp_path: Path) -> Iterator[Home]:
+def home(first_day: Home, tmp_path: Path) -> Iterator[Home]:
     """Yield a copy of the home that a test may damage."""
-    shutil.copytree(whole.root, tmp_path / "home", ignore=shutil.ignore_patterns("shop", "landing"))
-    yield Home(tmp_path / "home", whole.landing, whole.database_url())
+    yield copied(first_day, tmp_path / "home")
     shutil.rmtree(tmp_path / "home")
 
 

@@ -2,41 +2,25 @@
 
 import json
 from collections import defaultdict
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pyarrow.parquet as pq
 import pytest
 
-from demo import simulate
-from ingestion import bronze, sources
+from ingestion import bronze
 from ingestion.errors import Permanent
 from ingestion.home import Home
-from ingestion.window import Window
 from operations import ledger, listings, trace
 from warehouse import state
-from warehouse.build import Request, build
-
-NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-DAYS = [("2026-11-01", "2026-11-02"), ("2026-11-02", "2026-11-03")]
 
 
 @pytest.fixture(scope="module")
-def built(shop: Home) -> Home:
-    simulate.simulate(shop, date(2026, 11, 1), date(2026, 11, 3), orders_per_day=300, events_per_day=3000)
-    for day in DAYS:
-        for source in sources.SOURCES:
-            sources.ingest(source, Window.parse(*day), shop, NOW)
-    build(shop, Request(), NOW)
-    return shop
-
-
-@pytest.fixture(scope="module")
-def raw(built: Home) -> dict[str, dict]:
+def raw(both_days: Home) -> dict[str, dict]:
     """Return every raw record of bronze as text, by its identity."""
     found = {}
-    for manifest in bronze.committed(built):
-        for path in bronze.parquet_files(built, manifest):
+    for manifest in bronze.committed(both_days):
+        for path in bronze.parquet_files(both_days, manifest):
             for row in pq.read_table(path).to_pylist():
                 found[f"{manifest.batch_id}:{row['record_no']}"] = row
     return found
@@ -60,8 +44,8 @@ def line(raw: dict[str, dict], row: dict) -> tuple[dict, int, Decimal]:
 
 
 @pytest.mark.parametrize("table", ["daily_revenue", "hourly_revenue"])
-def test_revenue(built: Home, raw: dict[str, dict], table: str) -> None:
-    behind = trace.gold(built, table, "true")
+def test_revenue(both_days: Home, raw: dict[str, dict], table: str) -> None:
+    behind = trace.gold(both_days, table, "true")
     time = "order_date" if table == "daily_revenue" else "order_hour"
     grouped = cells(behind, [time, "country", "currency"])
     assert len(behind.cells) == len(grouped) > 10
@@ -88,8 +72,8 @@ def test_revenue(built: Home, raw: dict[str, dict], table: str) -> None:
     assert behind.differences == []
 
 
-def test_products(built: Home, raw: dict[str, dict]) -> None:
-    behind = trace.gold(built, "gold.daily_products", "orders > 0")
+def test_products(both_days: Home, raw: dict[str, dict]) -> None:
+    behind = trace.gold(both_days, "gold.daily_products", "orders > 0")
     grouped = cells(behind, ["activity_date", "product_id"])
     assert len(behind.cells) == len(grouped) > 100
     for cell in behind.cells:
@@ -100,8 +84,8 @@ def test_products(built: Home, raw: dict[str, dict]) -> None:
     assert behind.differences == []
 
 
-def test_traffic(built: Home, raw: dict[str, dict]) -> None:
-    behind = trace.gold(built, "daily_traffic", "true")
+def test_traffic(both_days: Home, raw: dict[str, dict]) -> None:
+    behind = trace.gold(both_days, "daily_traffic", "true")
     grouped = cells(behind, ["event_date", "event_type"])
     for cell in behind.cells:
         events = [json.loads(raw[row["record"]]["raw"]) for row in grouped[cell["event_date"], cell["event_type"]]]
@@ -110,8 +94,8 @@ def test_traffic(built: Home, raw: dict[str, dict]) -> None:
     assert behind.differences == []
 
 
-def test_customers_and_risks(built: Home, raw: dict[str, dict]) -> None:
-    behind = trace.gold(built, "customers", "true")
+def test_customers_and_risks(both_days: Home, raw: dict[str, dict]) -> None:
+    behind = trace.gold(both_days, "customers", "true")
     grouped = cells(behind, ["customer_id"])
     for cell in behind.cells:
         orders = [raw[row["record"]] for row in grouped[cell["customer_id"],]]
@@ -123,14 +107,14 @@ def test_customers_and_risks(built: Home, raw: dict[str, dict]) -> None:
 
 
 @pytest.mark.parametrize(("table", "name"), [("order_risk", "order_id"), ("product_search", "product_id")])
-def test_what_is_shown_as_it_is(built: Home, raw: dict[str, dict], table: str, name: str) -> None:
-    shown = trace.gold(built, table, "true")
+def test_what_is_shown_as_it_is(both_days: Home, raw: dict[str, dict], table: str, name: str) -> None:
+    shown = trace.gold(both_days, table, "true")
     assert sorted(raw[row["record"]][name] for row in shown.records) == sorted(cell[name] for cell in shown.cells)
     assert shown.cells and shown.differences == []
 
 
-def test_campaigns(built: Home, raw: dict[str, dict]) -> None:
-    behind = trace.gold(built, "campaigns", "campaign <> ''")
+def test_campaigns(both_days: Home, raw: dict[str, dict]) -> None:
+    behind = trace.gold(both_days, "campaigns", "campaign <> ''")
     grouped = cells(behind, ["event_date", "campaign"])
     assert len(behind.cells) > 2
     for cell in behind.cells:
@@ -141,53 +125,53 @@ def test_campaigns(built: Home, raw: dict[str, dict]) -> None:
     assert behind.differences == []
 
 
-def test_an_order_tells_its_records_fates_and_gold(built: Home) -> None:
-    with state.connect(built.state) as connection:
+def test_an_order_tells_its_records_fates_and_gold(both_days: Home) -> None:
+    with state.connect(both_days.state) as connection:
         order_id = connection.sql(
             "select order_id from records.orders where fate = 'duplicate' order by 1 limit 1"
         ).fetchone()[0]
-    told = trace.record(built, order_id)
+    told = trace.record(both_days, order_id)
     orders = [one for one in told if one["dataset"] == "orders"]
     current = next(one for one in orders if one["fate"] == "current")
     assert any("gold.daily_revenue where order_date" in row for row in current["gold"])
     assert {one["lost_to"] for one in orders if one["fate"] != "current"} == {current["record"]}
     assert {one["dataset"] for one in told} == {"orders", "order_items"}
     assert json.loads(current["raw"])["order_id"] == order_id
-    assert trace.record(built, current["record"]) == [current]
+    assert trace.record(both_days, current["record"]) == [current]
 
 
-def test_a_dead_letter_tells_its_file_and_line(built: Home) -> None:
-    letter = listings.dead_letter_records(built, "clickstream", "missing:visitor_id", limit=1)[0]
-    told = trace.record(built, letter["record"])[0]
+def test_a_dead_letter_tells_its_file_and_line(both_days: Home) -> None:
+    letter = listings.dead_letter_records(both_days, "clickstream", "missing:visitor_id", limit=1)[0]
+    told = trace.record(both_days, letter["record"])[0]
     assert (told["file"], told["line"], told["reasons"]) == (
         letter["source_file"],
         letter["source_line"],
         ["missing:visitor_id"],
     )
-    lines = (built.landing / told["file"]).read_bytes() if told["file"].endswith(".jsonl") else None
+    lines = (both_days.landing / told["file"]).read_bytes() if told["file"].endswith(".jsonl") else None
     assert lines is None or lines.splitlines()[told["line"] - 1].decode() == told["raw"]
-    assert trace.record(built, json.loads(told["raw"])["event_id"])[0]["record"] == told["record"]
+    assert trace.record(both_days, json.loads(told["raw"])["event_id"])[0]["record"] == told["record"]
 
 
-def test_what_does_not_exist_is_said(built: Home) -> None:
+def test_what_does_not_exist_is_said(both_days: Home) -> None:
     with pytest.raises(Permanent, match="nobody"):
-        trace.record(built, "nobody")
+        trace.record(both_days, "nobody")
     with pytest.raises(Permanent, match=r"name one of: .*daily_products"):
-        trace.gold(built, "revenue", "true")
+        trace.gold(both_days, "revenue", "true")
     with pytest.raises(Permanent, match="condition"):
-        trace.gold(built, "daily_revenue", "colour = 'red'")
+        trace.gold(both_days, "daily_revenue", "colour = 'red'")
 
 
-def test_money_is_conserved_from_raw_to_fates(built: Home, raw: dict[str, dict]) -> None:
+def test_money_is_conserved_from_raw_to_fates(both_days: Home, raw: dict[str, dict]) -> None:
     expected: dict[str | None, Decimal] = defaultdict(Decimal)
     for row in raw.values():
         if "total_amount" in row and row["total_amount"] is not None:
             expected[row["currency"]] += Decimal(row["total_amount"])
-    with state.connect(built.state) as connection:
+    with state.connect(both_days.state) as connection:
         query = (
             "select currency, sum(amount) from ops.ledger where dataset = 'orders' and is_amount_read group by currency"
         )
         found = dict(connection.sql(query).fetchall())
     assert found == dict(expected) and len(found) > 1
-    rows, adds_up = ledger.money(built, "orders")
+    rows, adds_up = ledger.money(both_days, "orders")
     assert adds_up and {row["currency"]: row["bronze"] for row in rows} == found

@@ -77,6 +77,8 @@ class World:
     # What landed in each window, and what the last build was told of: they are the same in every pass.
     windows: dict[tuple[str, datetime], Landed | None] = field(default_factory=dict, init=False)
     last: tuple[datetime, Published] | None = field(default=None, init=False)
+    # The windows of each dataset that it was told of, newest first, and where the first of them ends.
+    listed: dict[str, tuple[datetime, list[Landed | None]]] = field(default_factory=dict, init=False)
 
     def facts(self, at: datetime) -> Facts:
         """What a pass sees at a time; `at` is right, whatever the clock says."""
@@ -96,8 +98,7 @@ class World:
                 end -= length
             broken = [one for n in range(60) if not self.lands(contract.source, one := end - n * length)]
             until = min([one - length for one in broken], default=end)
-            starts = (end - (n + 1) * length for n in range(round(29 * DAY / length)))
-            windows[dataset] = tuple(one for start in starts if (one := self._landed(dataset, start)))
+            windows[dataset] = tuple(filter(None, self._listed(dataset, end)))
             progress[dataset] = Progress(dataset, until, START)
         published = Published("build-1", built, Measures(progress, {}, {}), windows, newest_landing=built - 8 * MINUTE)
         if built.date() > FAULT.date():
@@ -109,6 +110,15 @@ class World:
                 unusual=(row,) if name else (),
             )
         return published
+
+    def _listed(self, dataset: str, end: datetime) -> list[Landed | None]:
+        """What landed in each window of the 29 days before a time, newest first: the list of the build before, and what is new."""
+        length, (until, before) = DATASETS[dataset].cadence, self.listed.get(dataset, (end - 29 * DAY, []))
+        if end < until:
+            until, before = end - 29 * DAY, []
+        new = [self._landed(dataset, end - (n + 1) * length) for n in range(round((end - until) / length))]
+        self.listed[dataset] = end, [*new, *before][: round(29 * DAY / length)]
+        return self.listed[dataset][1]
 
     def _landed(self, dataset: str, start: datetime) -> Landed | None:
         """What landed in a window, if it did."""
