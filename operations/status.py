@@ -21,11 +21,16 @@ def read(home: Home, now: datetime) -> dict[str, Any]:
 
     `unhealthy` lists the reasons in words, empty if healthy. Gaps and refused records do not make a home unhealthy.
     """
-    from ingestion import forgotten  # it imports pyarrow, which takes long
-
     broken = [{"kind": one.kind, "name": one.name, "what": one.what} for one in damage.glance(home)]
     if {"state", "published"} & {one["kind"] for one in broken}:
         return _UNKNOWN | {"home": str(home.root), "broken": broken}
+    with state.kept_open(home.published), state.kept_open(home.state):
+        return _read(home, now, broken)
+
+
+def _read(home: Home, now: datetime, broken: list[dict[str, str]]) -> dict[str, Any]:
+    from ingestion import forgotten  # it imports pyarrow, which takes long
+
     datasets = state.read(home.published, "ops.completeness", "select * from ops.completeness order by dataset")
     builds = state.read(home.published, "ops.builds", "select * from ops.builds order by build_number desc limit 1")
     findings = state.read(

@@ -515,12 +515,14 @@ def _expected(by_start: Mapping[datetime, int], contract: Contract, until: datet
     if not contract.expect_records_every:
         return None
     length = max(contract.expect_records_every // contract.cadence, 1)
-    before = [records for start, records in by_start.items() if start < until - length * contract.cadence]
-    if _sum(by_start, until, length, contract.cadence) == 0 and any(before):
-        start = until - length * contract.cadence
-        usual = sum(before) / len(before) * length
-        return Volume(start, until, 0, usual, "mean of the windows before; the contract expects some")
-    return None
+    if _sum(by_start, until, length, contract.cadence) != 0:
+        return None
+    start = until - length * contract.cadence
+    before = [records for one, records in by_start.items() if one < start]
+    if not any(before):
+        return None
+    usual = sum(before) / len(before) * length
+    return Volume(start, until, 0, usual, "mean of the windows before; the contract expects some")
 
 
 def _sum(by_start: Mapping[datetime, int], until: datetime, length: int, cadence: timedelta) -> int | None:
