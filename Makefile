@@ -59,7 +59,7 @@ down: setup  ## stop what `make up` started
 
 test: setup  ## every test but the long ones
 	@echo "Some twenty minutes on two quiet cores; the last column says how much is done"
-	@$(BIN)/pytest -m "not long and not spark and not lake" -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not long and not spark and not lake" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: setup  ## the tests that take minutes
 	@echo "Some hours: 20 rounds of demo, up, down and crashes are one of them (CLEARWELL_ROUNDS=3 for fewer)"
