@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -526,6 +527,7 @@ def _run(
                 _short_ways(build, of_project),
                 kept_log(_log(build)) as write,
                 garbage.not_collected(),
+                _nothing_left_of_models_in_python(manifest),
             ):
                 counting = [partial(_count_models, built)] if built else []
                 runner = dbtRunner(manifest=manifest, callbacks=[write, *counting])
@@ -540,6 +542,17 @@ def _run(
             todo=f"read {_log(build)} and fix the cause; then run the same command again",
         )
     return outcome.result
+
+
+@contextmanager
+def _nothing_left_of_models_in_python(manifest: Any) -> Iterator[None]:
+    """Let Python keep no compiled code: dbt imports a model from a temporary file, and deletes only that."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode |= any(getattr(node, "language", "") == "python" for node in manifest.nodes.values())
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 @contextmanager

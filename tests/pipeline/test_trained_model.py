@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import tempfile
 from pathlib import Path
 
 from ingestion.home import Home
@@ -16,6 +17,8 @@ SEED = dict(blocks(PAGE))["dbt_project/seeds/fraud_weights.csv"]
 
 
 def test_a_model_takes_the_place_of_the_rules(tmp_path: Path) -> None:
+    compiled = Path(tempfile.gettempdir()) / "__pycache__"
+    before = {*compiled.glob("*")}
     checkout = make_checkout(tmp_path, PAGE)
     (checkout / "dbt_project" / "models" / "silver" / "silver_order_scores.sql").unlink()
     home = Home(checkout / "data", checkout / "landing")
@@ -40,6 +43,7 @@ def test_a_model_takes_the_place_of_the_rules(tmp_path: Path) -> None:
     risky = {name for name, (points, _) in expected.items() if points >= 50}
     assert {row["order_id"] for row in json.loads(risk[0])} == risky and 0 < len(risky) < len(expected)
     assert said[4] == said[6], "a full build from bronze ends in the same hashes"
+    assert {*compiled.glob("*")} == before, "dbt leaves compiled code of the model behind"
 
 
 def score(row: dict) -> tuple[int, list[str]]:
