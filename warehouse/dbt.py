@@ -496,6 +496,7 @@ def _invoke(
     return [one for one in results if one.kind != "operation"]
 
 
+@garbage.not_collected()
 def _run(
     build: Build,
     command: str,
@@ -505,7 +506,7 @@ def _run(
     built: Callable[[int, int], None] | None = None,
 ) -> Any:
     # Importing dbt costs seconds: import it only to run it.
-    with garbage.not_collected(), quick_imports.of_dataclasses():
+    with quick_imports.of_dataclasses():
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
@@ -514,8 +515,7 @@ def _run(
     with _surroundings(build):
         try:
             of_project = project or PROJECT
-            with garbage.not_collected():
-                manifest, nodes = parsed(build.home, of_project, partial(_parse, build, of_project))
+            manifest, nodes = parsed(build.home, of_project, partial(_parse, build, of_project))
             if command == "build":  # dbt would look for a place in its graph for each test
                 manifest.nodes = {key: node for key, node in manifest.nodes.items() if node.resource_type != "test"}
             build.target.mkdir(parents=True, exist_ok=True)
@@ -526,7 +526,6 @@ def _run(
                 else nullcontext(),
                 _short_ways(build, of_project),
                 kept_log(_log(build)) as write,
-                garbage.not_collected(),
                 _nothing_left_of_models_in_python(manifest),
             ):
                 counting = [partial(_count_models, built)] if built else []
