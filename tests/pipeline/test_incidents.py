@@ -8,7 +8,6 @@ import json
 import os
 import random
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +26,7 @@ from ingestion.land import silent
 from ingestion.window import Window
 from operations import alerts, watch
 from operations.clocks import Clock
-from tests.pipeline.copies import database
+from tests.pipeline.copies import copied, database
 from tests.unit.operations.test_alerts import Inbox
 from warehouse import state
 from warehouse.build import Request, build
@@ -135,9 +134,8 @@ def weeks(shop: Home) -> tuple[Home, Clicks]:
 def home(weeks: tuple[Home, Clicks], tmp_path: Path) -> Iterator[Home]:
     """Return a copy of the home after three weeks, for one test."""
     before, _ = weeks
-    shutil.copytree(before.root, tmp_path / "home", ignore=shutil.ignore_patterns("shop", "landing"))
     (tmp_path / "landing").mkdir()
-    return replace(before, root=tmp_path / "home", landing=tmp_path / "landing")
+    return replace(copied(before, tmp_path / "home"), landing=tmp_path / "landing")
 
 
 def passes(home: Home, start: datetime) -> tuple[list[str], Sequence[alerts.Group]]:
