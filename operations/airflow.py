@@ -223,14 +223,14 @@ def dag_ids() -> tuple[str, ...]:
 
 def unpause(home: Home, dags: Sequence[str] = (), report: Report = silent) -> None:
     """Let the scheduler run these DAGs; all if none are named."""
-    api = _Api(home, report)
+    api = Api(home, report)
     for dag_id in dags or dag_ids():
         api.pause(dag_id, False)
 
 
 def backfill(home: Home, dag_id: str, start: date, end: date) -> None:
     """Request a run of every window in `[start, end)`, also where one has run before. Call it before `unpause`."""
-    _ask_for(_Api(home), backfill_request(dag_id, start, end))
+    _ask_for(Api(home), backfill_request(dag_id, start, end))
 
 
 def complete(home: Home, dag_id: str, start: date, end: date, report: Report = silent) -> bool:
@@ -238,7 +238,7 @@ def complete(home: Home, dag_id: str, start: date, end: date, report: Report = s
 
     Return whether any run was requested; if so, the DAG is paused.
     """
-    api = _Api(home, report)
+    api = Api(home, report)
     telling = Telling(report, _BACKFILL_SECONDS)
     while active := [one for one in api.backfills(dag_id) if not one["completed_at"]]:
         _check_alive(home, api.running)
@@ -267,7 +267,7 @@ def complete(home: Home, dag_id: str, start: date, end: date, report: Report = s
     return bool(missing)
 
 
-def _ask_for(api: "_Api", request: dict[str, Any]) -> None:
+def _ask_for(api: "Api", request: dict[str, Any]) -> None:
     telling = Telling(api.report, _ANSWER_SECONDS)
     while True:
         try:
@@ -309,7 +309,7 @@ def wait(
     build is not if a later one succeeded. Runs from that day on are left to the schedule. Without `builds`,
     `build_warehouse` may still be paused: then one build takes all batches, instead of one build for each arrival.
     """
-    api = _Api(home, report)
+    api = Api(home, report)
     telling = Telling(report, patience)
     from_then = since.isoformat() if since else api.running.started_at
     builds_left = _BUILDS
@@ -404,7 +404,7 @@ def _broken(home: Home, what: str) -> Permanent:
 # --- its API ---------------------------------------------------------------------------------------------------------
 
 
-class _Api:
+class Api:
     """A client of Airflow's REST API, with its one user. It waits for the answers of a busy machine."""
 
     def __init__(self, home: Home, report: Report = silent) -> None:
@@ -492,7 +492,7 @@ def _missing(home: Home, running: Running) -> tuple[str, str]:
         for part in ("scheduler", "dag_processor"):
             if health[part]["status"] != "healthy":
                 return f"the {part.replace('_', ' ')}", ""
-        api = _Api(home)
+        api = Api(home)
         broken = api.ask_once("GET", "/importErrors")["import_errors"]
         known = {dag["dag_id"] for dag in api.ask_once("GET", "/dags?limit=100")["dags"]}
     except (Transient, OSError, ValueError):  # no answer yet, or no password file
@@ -509,13 +509,13 @@ def _missing(home: Home, running: Running) -> tuple[str, str]:
 
 def _make_pool(home: Home, report: Report) -> None:
     """Create the pool that lets one task at a time use the warehouse."""
-    api = _Api(home, report)
+    api = Api(home, report)
     if "warehouse" not in {pool["name"] for pool in api.ask("GET", "/pools?limit=100")["pools"]}:
         body = {"name": "warehouse", "slots": 1, "description": "One task at a time reads or changes the state"}
         api.ask("POST", "/pools", body)
 
 
-def _progress(home: Home, api: _Api, active: Sequence[dict[str, Any]]) -> str:
+def _progress(home: Home, api: Api, active: Sequence[dict[str, Any]]) -> str:
     """Return a line of progress: how many runs are done, what the active ones do, and how far a build is."""
     done = api.ask("GET", "/dags/~/dagRuns?state=success&limit=1")["total_entries"]
     tasks = api.ask("GET", "/dags/~/dagRuns/~/taskInstances?state=running&limit=100")["task_instances"]
@@ -575,7 +575,7 @@ def _interval(run: dict[str, Any]) -> str:
     return str(run["logical_date"] or run["run_after"])[:16].replace("T00:00", "")
 
 
-def _failed(home: Home, api: _Api, failed: Sequence[dict[str, Any]]) -> Permanent:
+def _failed(home: Home, api: Api, failed: Sequence[dict[str, Any]]) -> Permanent:
     tasks = list(_failed_tasks(api, failed))
     return Permanent(
         f"{len(failed)} Airflow runs failed: {', '.join(tasks)}",
@@ -584,7 +584,7 @@ def _failed(home: Home, api: _Api, failed: Sequence[dict[str, Any]]) -> Permanen
     )
 
 
-def _failed_tasks(api: _Api, failed: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _failed_tasks(api: Api, failed: Sequence[dict[str, Any]]) -> Iterator[str]:
     for run in sorted(failed, key=lambda run: (run["dag_id"], run["run_after"]))[:5]:
         path = f"/dags/{quote(run['dag_id'])}/dagRuns/{quote(run['dag_run_id'])}/taskInstances?state=failed"
         for one in api.ask("GET", path)["task_instances"]:

@@ -30,6 +30,9 @@ Counted = Mapping[tuple[str, str | None], tuple[str, str | None]]
 _NUMBER = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?"
 _NUMERIC = re.compile(r"decimal\((\d+), ?(\d+)\)|bigint|integer")
 _DIGITS = {"bigint": (19, 0), "integer": (10, 0)}
+# The exact numbers of Postgres.
+_WHOLE = ("bigint", "integer", "smallint")
+_EXACT = ("numeric", *_WHOLE)
 # A larger amount is no money, and would make the sum of all others overflow: neither side adds it up.
 _LIMIT = "1e28"
 _NO_AMOUNT = "cast(null as decimal(38, 4))"
@@ -196,10 +199,10 @@ def _at_source(way: Counting) -> str:
             "date": f"{column}::timestamp",
             "timestamp with time zone": f"{column} at time zone 'UTC'",
         }.get(last.types[last.at(way.time)], f"{column} at time zone '{zone}' at time zone 'UTC'")
-        day = f"to_char({utc}, 'YYYY-MM-DD')"
+        day = f"({utc})::date"
         near = f"{column} >= %(start)s - interval '1 day' and {column} < %(end)s + interval '1 day'"
     else:
-        day, near = "%(first)s::text", "true"
+        day, near = "%(first)s::date", "true"
     amount = way.amount.replace("%", "%%") if way.amount else ""
     columns = [f"{day} as clearwell_day", f"{_currency_at_source(way)} as clearwell_currency"]
     for name in _named_in(way.table.contract, way.amount or ""):
@@ -219,13 +222,13 @@ def _at_source(way: Counting) -> str:
         else "null::text"
     )
     return f"""
-        select clearwell_day as day, clearwell_currency as currency, count(*) as records, {summed} as amount
+        select to_char(clearwell_day, 'YYYY-MM-DD') as day, clearwell_currency as currency, count(*) as records, {summed} as amount
         from (
             select clearwell_day, clearwell_currency, {amount or "null"} as clearwell_amount
             from (select {", ".join(columns)} from {" ".join(joins)} where {near}) as typed
         ) as priced
-        where clearwell_day between %(first)s and %(last)s
-        group by 1, 2
+        where clearwell_day between %(first)s::date and %(last)s::date
+        group by clearwell_day, clearwell_currency
     """
 
 
@@ -254,11 +257,22 @@ def _typed_at_source(table: OpenTable, name: str) -> str:
         is_same = name in table.named and column.constant is None and column.type == table.types[table.named[name]]
         return f"r0.{quoted(table.named[name])}" if is_same else text
     digits, decimals = _digits(column.type)
-    # a case inside a case: Postgres may compute both sides of an `and`
-    number = f"round({text}::numeric, {decimals})"
-    return (
-        f"case when {text} ~ '^({_NUMBER})$' then case when abs({number}) < 1e{digits - decimals} then {number} end end"
+    is_exact = _is(_EXACT, table, name)
+    number = (
+        f"round(r0.{quoted(table.named[name])}::numeric, {decimals})"
+        if is_exact
+        else f"round({text}::numeric, {decimals})"
     )
+    # NaN and Infinity are greater than any number
+    fits = f"case when abs({number}) < 1e{digits - decimals} then {number} end"
+    # a case inside a case: Postgres may compute both sides of an `and`
+    return fits if is_exact else f"case when {text} ~ '^({_NUMBER})$' then {fits} end"
+
+
+def _is(types: Sequence[str], table: OpenTable, name: str) -> bool:
+    """Say whether a column is of one of these types at the source. The text of exact numbers need not be looked at: that takes the most time."""
+    column = next(one for one in table.contract.columns if one.name == name)
+    return column.constant is None and name in table.named and table.types[table.named[name]] in types
 
 
 # --- in what landed ---
@@ -275,14 +289,16 @@ def _count_landed(
 ) -> Counted:
     if not all(taken[table.dataset].files for table in way.chain):
         return {}
-    dates = way.dates(window)
-    values: dict[str, Any] = {"first": dates[0], "last": dates[-1]}
-    values |= {f"r{place}": list(taken[table.dataset].files) for place, table in enumerate(way.chain)}
-    rows = connection.execute(_in_files(way, taken), values).fetchall()
+    # no parameters: for the first one DuckDB imports pandas
+    rows = connection.execute(_in_files(way, way.dates(window), taken)).fetchall()
     return {(day, currency): (records, amount) for day, currency, records, amount in rows}
 
 
-def _in_files(way: Counting, taken: Mapping[str, Taken]) -> str:
+def _in_files(way: Counting, dates: Sequence[str], taken: Mapping[str, Taken]) -> str:
+    def files(place: int) -> str:
+        paths = ", ".join(map(literal, taken[way.chain[place].dataset].files))
+        return f"read_parquet([{paths}], union_by_name = true) as r{place}"
+
     def at(place: int, column: str) -> str:
         return f"r{place}.{identifier(taken[way.chain[place].dataset].renamed.get(column, column))}"
 
@@ -297,7 +313,7 @@ def _in_files(way: Counting, taken: Mapping[str, Taken]) -> str:
         )
         where = f"{text} not like '%BC'"
     else:
-        day, where = "$first", "true"
+        day, where = literal(dates[0]), "true"
     table = way.chain[way.currency_at]
     name = _currency(table.contract) if way.amount else None
     column = table.contract.column(name)
@@ -311,13 +327,13 @@ def _in_files(way: Counting, taken: Mapping[str, Taken]) -> str:
         f"{_typed(way.table, name, at)} as {identifier(name)}"
         for name in _named_in(way.table.contract, way.amount or "")
     ]
-    joins = ["read_parquet($r0, union_by_name = true) as r0"]
+    joins = [files(0)]
     for place, (one, owner) in enumerate(zip(way.chain, way.chain[1:], strict=False), 1):
         ours = one.settings.lands_with.columns if one.settings.lands_with else ()
         same = " and ".join(
             f"{at(place - 1, one.at(mine))} = {at(place, theirs)}" for mine, theirs in zip(ours, owner.key, strict=True)
         )
-        joins.append(f"join read_parquet($r{place}, union_by_name = true) as r{place} on {same}")
+        joins.append(f"join {files(place)} on {same}")
     amount = f"try({way.amount})" if way.amount else _NO_AMOUNT
     summed = (
         f"coalesce(sum(clearwell_amount) filter (where abs(clearwell_amount) < {_LIMIT}), 0)::decimal(38, 4)::varchar"
@@ -328,7 +344,7 @@ def _in_files(way: Counting, taken: Mapping[str, Taken]) -> str:
             select clearwell_day, clearwell_currency, {amount} as clearwell_amount
             from (select {", ".join(columns)} from {" ".join(joins)} where {where})
         )
-        where clearwell_day between $first and $last
+        where clearwell_day between {literal(dates[0])} and {literal(dates[-1])}
         group by clearwell_day, clearwell_currency
     """
 
@@ -342,9 +358,13 @@ def _typed(table: OpenTable, name: str, at: Any) -> str:
     else:
         text = "cast(null as varchar)"
     kind = _duckdb_type(column.type)
-    if _NUMERIC.fullmatch(column.type):
-        return f"case when regexp_full_match({text}, '{_NUMBER}') then try_cast({text} as {kind}) end"
-    return text if kind == "varchar" else f"try_cast({text} as {kind})"
+    if not _NUMERIC.fullmatch(column.type):
+        return text if kind == "varchar" else f"try_cast({text} as {kind})"
+    if _is(_WHOLE, table, name):
+        # by way of a bigint: a text takes 70 times as long to become a decimal of more than 18 digits
+        return f"try_cast(try_cast({text} as bigint) as {kind})"
+    number = f"try_cast({text} as {kind})"
+    return number if _is(_EXACT, table, name) else f"case when regexp_full_match({text}, '{_NUMBER}') then {number} end"
 
 
 # --- both ---

@@ -112,7 +112,7 @@ def test_backfills_through_the_scheduler_end_in_the_truth(shop: Home) -> None:
 
 def clear_before_the_deadline(home: Home) -> None:
     """Clear a task of a run that has a deadline, as after a failure: some references of deadlines have Airflow refuse it."""
-    api = airflow._Api(home)
+    api = airflow.Api(home)
     run = api.ask(
         "POST", "/dags/build_warehouse/dagRuns", {"logical_date": None, "conf": {}}
     )  # queued: the DAG is paused

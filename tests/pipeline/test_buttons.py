@@ -51,7 +51,7 @@ class Desk:
 
     @property
     def api(self) -> Any:
-        return airflow._Api(self.home)
+        return airflow.Api(self.home)
 
     # --- the buttons ---
 

@@ -118,7 +118,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 def runs(home: Home) -> set[str]:
     """List every run that Airflow knows."""
-    return {f"{run['dag_id']} {run['dag_run_id']}" for run in airflow._Api(home).all("/dags/~/dagRuns", "dag_runs")}
+    return {f"{run['dag_id']} {run['dag_run_id']}" for run in airflow.Api(home).all("/dags/~/dagRuns", "dag_runs")}
 
 
 @pytest.mark.long
@@ -164,7 +164,7 @@ def assert_runs(home: Home) -> None:
     assert airflow.is_running(home)
     shop = demo._live(home)
     assert shop and shop.is_alive and len(shop.members()) == 1
-    api = airflow._Api(home)
+    api = airflow.Api(home)
     assert [dag["dag_id"] for dag in api.ask("GET", "/dags?limit=100")["dags"] if dag["is_paused"]] == []
     assert status.read(home, datetime.now(UTC))["healthy"]
 

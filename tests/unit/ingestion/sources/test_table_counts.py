@@ -175,6 +175,29 @@ def test_an_amount_that_only_duckdb_computes_is_told_and_the_rows_are_counted(
     assert said.startswith("the money of groups is not counted: Postgres cannot compute its `amount`: ")
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "total"),
+    [
+        ("bigint", (2**63 - 1, -(2**63), 10**14, 10**14 - 1), "99999999999999.0000"),
+        ("integer", (2**31 - 1, -(2**31), None), "-1.0000"),
+        ("smallint", (32767, -32768, 3), "2.0000"),
+        ("numeric", ("NaN", "Infinity", "-Infinity", "99999999999999.99995", "99999999999999.99994", "-0.00005"), "99999999999999.9998"),
+        ("numeric(30, 10)", ("12345678901234567890.1", "0.12345"), "0.1235"),
+        ("double precision", ("0.1", "1e20", "NaN", "-Infinity"), "0.1000"),
+        ("varchar", ("1e1", " 1", "0x10", "1_000", "NaN", ".5", "5."), "15.5000"),
+    ],
+)  # fmt: skip
+def test_both_counts_take_the_same_values_for_money_whatever_the_type_at_the_source(
+    database: Database, home: Home, tmp_path: Path, kind: str, values: tuple[object, ...], total: str
+) -> None:
+    database.execute(f"alter table c.groups alter fee type {kind} using null")  # type: ignore[call-overload]
+    for place, value in enumerate(values):
+        database.execute("insert into c.groups values (%s, %s)", (str(place), value))
+    landing = sweep(home, declared(tmp_path, GROUPS))
+    records = str(len(values))
+    assert counted(home, landing) == [("groups", "2026-11-01", "EUR", records, total, records, total, None)]
+
+
 @pytest.mark.parametrize("amount", ["fee / 3", "sqrt(fee)", "cast(fee as double)"])
 def test_an_amount_that_is_not_exact_is_not_summed(database: Database, home: Home, tmp_path: Path, amount: str) -> None:
     database.execute("insert into c.groups values ('a', 1)")
