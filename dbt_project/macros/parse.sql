@@ -198,12 +198,16 @@
 {%- endmacro %}
 
 {% macro leniently_read(raw) -%}
-    {%- set bare = "regexp_replace(" ~ raw ~ ", '\"([^\"\\\\]|\\\\.)*\"', '\"\"', 'g')" -%}
+    {%- set bare = without_strings(raw) -%}
     case
-                when regexp_matches({{ bare }}, ',\s*[\]}]|(?i)[:,\[]\s*[+-]?(nan|inf)') then 'broken_json'
+                when {{ is_no_json(bare) }} then 'broken_json'
                 when len(list_filter(regexp_extract_all({{ bare }}, '-?[0-9][0-9.]*([eE][+-]?[0-9]+)?'), lambda number: {{ is_rounded('number') }})) > 0 then 'rounded'
             end
 {%- endmacro %}
+
+{# JSON with each string empty, and whether such a text, which DuckDB reads, is not JSON. #}
+{% macro without_strings(raw) %}{{ return("regexp_replace(" ~ raw ~ ", '\"([^\"\\\\]|\\\\.)*\"', '\"\"', 'g')") }}{% endmacro %}
+{% macro is_no_json(bare) %}{{ return("regexp_matches(" ~ bare ~ ", ',\\s*[\\]}]|(?i)[:,\\[]\\s*[+-]?(nan|inf)')") }}{% endmacro %}
 
 {# Values of a contract as SQL literals: always in quotes, and escaped. #}
 {% macro listed(values) %}
@@ -556,8 +560,8 @@ typed as (
     select
         *{% for column in the.columns %},
         {%- set text = 'text_' ~ column.name %}
-        {#- of lines, it is JSON already; of rows, Spark reads none (assert_spark_reads) #}
-        {{ 'case when json_valid(' ~ text ~ ') then ' ~ text ~ ' end' if column.data_type == 'json' and the.meta.format != 'json_lines' else typed(text, column.data_type, column.config.meta or {}) }} as {{ column.name }}{% endfor %}
+        {#- of lines, it is JSON already #}
+        {{ 'case when ' ~ is_json(text) ~ ' then ' ~ text ~ ' end' if column.data_type == 'json' and the.meta.format != 'json_lines' else typed(text, column.data_type, column.config.meta or {}) }} as {{ column.name }}{% endfor %}
     from meant
 ),
 

@@ -1,5 +1,6 @@
 """Texts that a source writes in its own way are the same on Spark: numbers, times, parts of texts, rows without a key, searched lists."""
 
+import json
 import re
 from itertools import product
 from pathlib import Path
@@ -255,6 +256,69 @@ def test_a_rows_id_is_the_same_whatever_is_in_it(asked: Asked, tmp_path: Path, n
     one, other = both(asked, tmp_path, "order_items", rows(texts), columns=columns)
     assert_equal(one, other, texts)
     assert len({row[name] for row in one}) == len(texts)
+
+
+JSON_TEXTS = [
+    *(value for value in VALUES),
+    *('{"a":1}', " [1, {}]\n", '{"a":1,"a":2}', "{}", "[]", "1 2", "1, 2", "1],[2", "1]", "[1]]", "[1],[", '{"a":1}],[{"b":2}', '"a" "b"', "a", "tru", "True"),
+    *("[1,]", '{"a":1,}', "[,1]", "[1,,2]", "NaN", "[nan]", '{"a": -Infinity}', "inf", '",] NaN"', '{"a":"[1,]"}', "01", "-", "+1", ".5", "5.", "1e", "1e400"),
+    *("-0", "1E5", "0x1", "1_0", "{a:1}", "{'a':1}", "// x", "/* x */ 1", "\ufeff1", "\u00a01", "\x0c1", "\t\r\n 1", '"\x01"', '"\x7f"', '"\t"', '"\\x"', "\x00"),
+    *('"\\ud800"', '"\\udc00"', '"\\ud83d\\ude00"', '"\\ud83d\\ude00\\ud83d"', '"\\\\ud800"', '"\\\\\\ud800"', '"\\ude00\\ud83d"', '"\\uD83D\\uDe00\\ud83d\\ude00"'),
+    *('"\\u12"', '"é😀\u2028"', "[" * 500 + "]" * 500, '{"a":{"b":[{"c":null}]}}', " ", "", None, "null", "true", "1" * 900),
+]  # fmt: skip
+
+
+def test_json_in_rows_is_the_same(asked: Asked, tmp_path: Path) -> None:
+    texts: list[dict[str, str | None]] = [
+        {"order_id": str(number), "line_number": "1", "product_id": text} for number, text in enumerate(JSON_TEXTS)
+    ]
+    one, other = both(asked, tmp_path, "order_items", rows(texts), columns={"product_id": {"data_type": "json"}})
+    assert_equal(one, other, texts)
+    read = [row["product_id"] for row in one if row["product_id"] is not None]
+    assert len(read) > 30 and all(text in JSON_TEXTS for text in read), "the text itself"
+    for text in JSON_TEXTS:
+        assert (text in read) == is_json(text), text
+
+
+def is_json(text: str | None) -> bool:
+    """Say whether Python takes a text for JSON, without what it takes beside that."""
+
+    def none(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        json.dumps(
+            json.loads(text or "", parse_constant=none, parse_int=str, parse_float=str), ensure_ascii=False
+        ).encode()
+    except (ValueError, RecursionError):  # also of half of a surrogate pair
+        return False
+    return True
+
+
+def test_a_line_with_more_than_one_object_is_the_same(asked: Asked, tmp_path: Path) -> None:
+    whole = event()
+    texts = [
+        whole,
+        f"{whole}],[1",
+        f"{whole}],[{whole}",
+        f"{whole},{whole}",
+        f"{whole}]",
+        f"[{whole}]",
+        f"{whole} {whole}",
+        f"{whole},1],[1",
+    ]
+    given = [f"{text}\n".encode() for text in texts]
+    one, other = both(asked, tmp_path, "clickstream", lines(given))
+    assert_equal(one, other, given)
+    assert [row["reasons"] for row in one][1:5] == [["broken_json"]] * 4
+
+
+def test_a_line_with_half_of_a_surrogate_pair_is_the_same(asked: Asked, tmp_path: Path) -> None:
+    values = [text for text in JSON_TEXTS if text and "\\ud" in text.lower()]
+    given = [(line + "\n").encode() for value in values for line in (event(url=value), event(other=value), value)]
+    one, other = both(asked, tmp_path, "clickstream", lines(given))
+    assert_equal(one, other, given)
+    assert {None, "broken_json"} <= {(row["reasons"] or [None])[0] for row in one}
 
 
 def event(**parts: str) -> str:

@@ -25,9 +25,8 @@ identified as (
 ),
 
 {% if lines %}
-{#- in a list, what follows the first value is seen: alone, the parser would stop behind it -#}
 parsed as (
-    select *, try_parse_json('[' || raw || ']') as line
+    select *, {{ parsed_with_hash('raw') }} as line
     -- a byte order mark at the start of a file is no part of its first line
     from (select {{ star_replacing({'raw': "case when startswith(raw, decode(X'EFBBBF', 'UTF-8')) then substring(raw, 2) else raw end"}) }} from identified)
 ),
@@ -47,7 +46,7 @@ read as (
                 end
             -- DuckDB reads these as numbers
             when regexp_like(raw, '(?i)^\s*[+-]?(nan|inf|infinity)\s*$') then 'not_an_object'
-            when line is null or variant_get(line, '$[0]', 'variant') is null or variant_get(line, '$[1]', 'variant') is not null
+            when not {{ is_one_value('line', 'raw') }} or {{ has_half_a_surrogate('raw') }}
                 then case when is_cut and source <> 'corrections' then 'half_line' else 'broken_json' end
             {%- if the.meta.get('each') %}
             -- an answer of an API that has nothing to say
@@ -152,7 +151,6 @@ texts as (
     {% set unread = [] %}
     {% for column in (the.columns if execute else []) %}
         {% set meta = column.config.meta or {} %}
-        {% if column.data_type == 'json' and the.meta.format != 'json_lines' %}{% do unread.append(('JSON in rows', column.name)) %}{% endif %}
         {% for format in as_list(meta.get('time_format') or []) if is_other_on_spark(format) %}{% do unread.append(('time_format ' ~ format, column.name)) %}{% endfor %}
         {% for pattern in [meta.get('pattern') or ''] + patterns_in((meta.get('values') or {}).values()) if is_other_in_java(pattern) %}{% do unread.append(('the pattern ' ~ pattern, column.name)) %}{% endfor %}
         {% for value, texts in (meta.get('values') or {}).items() if modules.re.search('\\\\\\d', as_text(value)) %}

@@ -140,6 +140,28 @@
 {% macro duckdb__json_object_text(pairs) %}{{ return('cast(json_object(' ~ pairs ~ ') as varchar)') }}{% endmacro %}
 {% macro spark__json_object_text(pairs) %}{{ return(to_json_text('named_struct(' ~ pairs ~ ')')) }}{% endmacro %}
 
+{# Whether a text is JSON: one value, and nothing that only one of the engines takes for JSON. #}
+{% macro is_json(text) %}{{ return(adapter.dispatch('is_json')(text)) }}{% endmacro %}
+{% macro duckdb__is_json(text) %}
+    {#- in a list, what stands alone has a bracket before it, as is_no_json() looks for -#}
+    {% set listed = "('[' || " ~ text ~ " || ']')" %}
+    {{ return('json_valid(' ~ text ~ ') and not (' ~ may_be_lenient(listed) ~ ' and ' ~ is_no_json(without_strings(listed)) ~ ')') }}
+{% endmacro %}
+{% macro spark__is_json(text) %}
+    {{ return(is_one_value(parsed_with_hash(text), text) ~ ' and not ' ~ has_half_a_surrogate(text)) }}
+{% endmacro %}
+
+{# A text within a list, with the text's hash behind it, as Spark parses it; and whether that list has one value before the hash. Alone, the
+   parser would stop behind a first value, and in a list alone behind a bracket in the text. #}
+{% macro parsed_with_hash(text) %}{{ return("try_parse_json(concat('[', " ~ text ~ ", ',', xxhash64(" ~ text ~ "), ']'))") }}{% endmacro %}
+{% macro is_one_value(parsed, text) %}{{ return("coalesce(try_variant_get(" ~ parsed ~ ", '$[1]', 'bigint') = xxhash64(" ~ text ~ "), false)") }}{% endmacro %}
+
+{# Whether JSON has an escape that is half of a surrogate pair, which Java reads and DuckDB refuses. #}
+{% macro has_half_a_surrogate(text) %}
+    {% set escape, high, low = '(?<![\\\\])(?:\\\\{2})*', '\\\\u[dD][89abAB][0-9a-fA-F]{2}', '\\\\u[dD][c-fC-F][0-9a-fA-F]{2}' %}
+    {{ return("(contains(lower(" ~ text ~ "), '\\ud') and regexp_like(regexp_replace(" ~ text ~ ", '(" ~ escape ~ ")" ~ high ~ low ~ "', '$1'), '" ~ escape ~ "\\\\u[dD][89a-fA-F]'))") }}
+{% endmacro %}
+
 {# The names in a JSON object, and whether a text is one. #}
 {% macro json_keys(text) %}{{ return(adapter.dispatch('json_keys')(text)) }}{% endmacro %}
 {% macro duckdb__json_keys(text) %}{{ return('json_keys(' ~ text ~ ')') }}{% endmacro %}

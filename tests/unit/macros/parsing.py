@@ -75,11 +75,13 @@ def _is_text(line: bytes) -> bool:
 def contract_with(
     dataset: str, names: Mapping[str, str | list[str]], columns: Mapping[str, Row] = MappingProxyType({}), **meta: Any
 ) -> Row:
-    """Return the table of a dataset's source YAML, with some of its meta changed, and the names that its source has."""
+    """Return the table of a dataset's source YAML, with some of its meta and data types changed, and the names that its source has."""
     body = read_yaml(PROJECT / "models" / "staging" / f"staging_{dataset}.yml")
     (table,) = body["sources"][0]["tables"]
     for column in table["columns"]:
         if column["name"] in names:
             column.setdefault("config", {}).setdefault("meta", {})["from"] = names[column["name"]]
-        column.setdefault("config", {}).setdefault("meta", {}).update(columns.get(column["name"], {}))
+        said = dict(columns.get(column["name"], {}))
+        column["data_type"] = said.pop("data_type", column["data_type"])
+        column.setdefault("config", {}).setdefault("meta", {}).update(said)
     return {**table, "config": {"meta": {**table["config"]["meta"], **meta}}}

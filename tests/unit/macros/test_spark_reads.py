@@ -74,11 +74,3 @@ def test_what_spark_does_not_read_is_an_error(column: dict[str, Any], said: str)
 def test_so_is_a_condition(condition: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="which Spark does not read"):
         read({}, where=[condition])
-
-
-def test_json_in_rows_stops_a_build_on_spark() -> None:
-    contract = contract_with("order_items", {})
-    contract["columns"][0]["data_type"] = "json"
-    macros = project_of("spark", lambda _: [()], {"order_items": contract})
-    with pytest.raises(Exception, match=f"JSON in rows.*{contract['columns'][0]['name']}"):
-        macros["assert_spark_reads"](macros["contract"]("order_items"), [])
