@@ -255,7 +255,7 @@ def _silver_sql(proposal: Proposal) -> str:
     if not proposal.event_time:
         return (
             "with final as (\n"
-            "    select * exclude (record_date, is_deleted, decision, fate, batch_id, record_no), batch_id, record_no\n"
+            f"    select {{{{ column_names('{name}') | join(', ') }}}}, batch_id, record_no\n"
             f"    from {{{{ ref('records_{name}') }}}}\n"
             "    where fate = 'current' and not is_deleted\n"
             ")\n\nselect * from final\n"
@@ -267,7 +267,7 @@ def _silver_sql(proposal: Proposal) -> str:
         f"    {{{{ current_after('{name}', dates) }}}}\n"
         "),\n\n"
         "final as (\n"
-        f"    select * rename (record_date as {date}) from current_records\n"
+        f"    select {{{{ column_names('{name}') | join(', ') }}}}, record_date as {date}, batch_id, record_no from current_records\n"
         ")\n\nselect * from final\n"
     )
 

@@ -20,7 +20,12 @@ print("answer", *sorted(bag.dags))
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = make_checkout(tmp_path_factory.mktemp("checkout"), PAGE)
+    return with_reviews(tmp_path_factory.mktemp("checkout"))
+
+
+def with_reviews(folder: Path) -> Path:
+    """Return a checkout with the dataset of the page."""
+    root = make_checkout(folder, PAGE)
     project = root / "dbt_project" / "dbt_project.yml"
     text = project.read_text()
     for joins, list_start in (("datasets", "  datasets: ["), ("restated", "  restated:\n")):
