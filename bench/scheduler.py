@@ -50,9 +50,9 @@ def main() -> None:
 def _end_the_scheduled_run(home: Home) -> None:
     """Let the schedule ask for its run of the sources, and wait until it has ended, whatever its state."""
     airflow.unpause(home, [_SWEEP])
-    api, patience = airflow.Api(home), time.monotonic() + _PATIENCE_SECONDS
+    api, until = airflow.Api(home), time.monotonic() + _PATIENCE_SECONDS
     while not api.runs_of(_SWEEP, *_EVER) or any(run["dag_id"] == _SWEEP for run in api.runs("queued", "running")):
-        if time.monotonic() > patience:
+        if time.monotonic() > until:
             sys.exit(f"the scheduled run of {_SWEEP} did not end")
         time.sleep(_POLL_SECONDS)
     api.pause(_SWEEP, True)

@@ -30,7 +30,7 @@ Counted = Mapping[tuple[str, str | None], tuple[str, str | None]]
 _NUMBER = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?"
 _NUMERIC = re.compile(r"decimal\((\d+), ?(\d+)\)|bigint|integer")
 _DIGITS = {"bigint": (19, 0), "integer": (10, 0)}
-# The exact numbers of Postgres.
+# The exact numbers of Postgres. Their texts need no pattern, which would take most of the time of a count.
 _WHOLE = ("bigint", "integer", "smallint")
 _EXACT = ("numeric", *_WHOLE)
 # A larger amount is no money, and would make the sum of all others overflow: neither side adds it up.
@@ -257,7 +257,7 @@ def _typed_at_source(table: OpenTable, name: str) -> str:
         is_same = name in table.named and column.constant is None and column.type == table.types[table.named[name]]
         return f"r0.{quoted(table.named[name])}" if is_same else text
     digits, decimals = _digits(column.type)
-    is_exact = _is(_EXACT, table, name)
+    is_exact = _has_type(table, name, _EXACT)
     number = (
         f"round(r0.{quoted(table.named[name])}::numeric, {decimals})"
         if is_exact
@@ -269,8 +269,8 @@ def _typed_at_source(table: OpenTable, name: str) -> str:
     return fits if is_exact else f"case when {text} ~ '^({_NUMBER})$' then {fits} end"
 
 
-def _is(types: Sequence[str], table: OpenTable, name: str) -> bool:
-    """Say whether a column is of one of these types at the source. The text of exact numbers need not be looked at: that takes the most time."""
+def _has_type(table: OpenTable, name: str, types: Sequence[str]) -> bool:
+    """Say whether a column has one of these types at the source."""
     column = next(one for one in table.contract.columns if one.name == name)
     return column.constant is None and name in table.named and table.types[table.named[name]] in types
 
@@ -360,11 +360,15 @@ def _typed(table: OpenTable, name: str, at: Any) -> str:
     kind = _duckdb_type(column.type)
     if not _NUMERIC.fullmatch(column.type):
         return text if kind == "varchar" else f"try_cast({text} as {kind})"
-    if _is(_WHOLE, table, name):
+    if _has_type(table, name, _WHOLE):
         # by way of a bigint: a text takes 70 times as long to become a decimal of more than 18 digits
         return f"try_cast(try_cast({text} as bigint) as {kind})"
     number = f"try_cast({text} as {kind})"
-    return number if _is(_EXACT, table, name) else f"case when regexp_full_match({text}, '{_NUMBER}') then {number} end"
+    return (
+        number
+        if _has_type(table, name, _EXACT)
+        else f"case when regexp_full_match({text}, '{_NUMBER}') then {number} end"
+    )
 
 
 # --- both ---
