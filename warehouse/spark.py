@@ -108,7 +108,11 @@ def engines(nodes: Nodes, *, is_whole: bool) -> dict[str, frozenset[str]]:
     for name, node in nodes.items():
         tags, kind = {*node["config"]["tags"]}, node["config"]["materialized"]
         is_for_both, is_view = BOTH in tags, kind == "view"
-        is_on_spark = (not is_view or is_for_both) and (not tags & not_on_spark or (is_whole and is_for_both))
+        # a model in Python is given DuckDB's relations
+        is_sql = node.get("language") != "python"
+        is_on_spark = (
+            is_sql and (not is_view or is_for_both) and (not tags & not_on_spark or (is_whole and is_for_both))
+        )
         if is_on_spark:
             found[SPARK].add(name)
         if not is_on_spark or is_view or kind == "seed" or ACCOUNTING in tags:
@@ -134,6 +138,8 @@ def turns(nodes: Nodes, makers: Mapping[str, Set[str]], *, first: str) -> list[T
             made[engine] |= ready
             found.append(Turn(engine, tuple(sorted(ready))))
         engine, other = other, engine
+    if found and found[-1].engine == SPARK:
+        found.append(Turn(DUCKDB, ()))  # takes over what Spark made
     return found
 
 

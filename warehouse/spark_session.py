@@ -59,7 +59,7 @@ def _watch(is_over: threading.Event) -> None:
 def _run(manifest: Any, turn: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
     for node in manifest.nodes.values():
         if node.name in turn["given"] and node.resource_type == "model":
-            node.raw_code, node.config.materialized = turn["given"][node.name], "view"
+            node.raw_code, node.config.materialized, node.language = turn["given"][node.name], "view", "sql"
     chosen = [*turn["given"], *turn["models"]]
     told = [
         "--vars",

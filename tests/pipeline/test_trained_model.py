@@ -19,12 +19,8 @@ SEED = dict(blocks(PAGE))["dbt_project/seeds/fraud_weights.csv"]
 def test_a_model_takes_the_place_of_the_rules(tmp_path: Path) -> None:
     compiled = Path(tempfile.gettempdir()) / "__pycache__"
     before = {*compiled.glob("*")}
-    checkout = make_checkout(tmp_path, PAGE)
-    (checkout / "dbt_project" / "models" / "silver" / "silver_order_scores.sql").unlink()
-    home = Home(checkout / "data", checkout / "landing")
-    for dataset, rows in make_shop(3).items():
-        land_rows(home, dataset, COLUMNS[dataset], rows, NOW)
-    land_lines(home, LANDED, [json.dumps(event) for event in make_events(3)], NOW)
+    checkout = with_trained_model(tmp_path)
+    land_shop(Home(checkout / "data", checkout / "landing"))
     _, features, scores, risk, *_ = said = type_in(
         checkout,
         "clearwell build",
@@ -44,6 +40,19 @@ def test_a_model_takes_the_place_of_the_rules(tmp_path: Path) -> None:
     assert {row["order_id"] for row in json.loads(risk[0])} == risky and 0 < len(risky) < len(expected)
     assert said[4] == said[6], "a full build from bronze ends in the same hashes"
     assert {*compiled.glob("*")} == before, "dbt leaves compiled code of the model behind"
+
+
+def with_trained_model(folder: Path) -> Path:
+    """Return a checkout with the model of the page."""
+    checkout = make_checkout(folder, PAGE)
+    (checkout / "dbt_project" / "models" / "silver" / "silver_order_scores.sql").unlink()
+    return checkout
+
+
+def land_shop(home: Home) -> None:
+    for dataset, rows in make_shop(3).items():
+        land_rows(home, dataset, COLUMNS[dataset], rows, NOW)
+    land_lines(home, LANDED, [json.dumps(event) for event in make_events(3)], NOW)
 
 
 def score(row: dict) -> tuple[int, list[str]]:

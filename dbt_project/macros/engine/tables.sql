@@ -45,22 +45,31 @@
     {{ return(casts | join(', ') or '*') }}
 {% endmacro %}
 
+{# Spark's types of a seed's columns: those that its YAML says, and else what dbt finds that the values are. #}
+{% macro types_of_seed(model, agate_table) %}
+    {% set types = {} %}
+    {% for name in agate_table.column_names %}
+        {% set said, found = model.config.column_types.get(name), adapter.convert_type(agate_table, loop.index0) %}
+        {% do types.update({name: sql_type(said or found)}) %}
+    {% endfor %}
+    {{ return(types) }}
+{% endmacro %}
+
 {# dbt-spark binds a missing value as the text None, and a number as a double. #}
 {% macro spark__create_csv_table(model, agate_table) %}
-    {% set types = model.config.column_types %}
     {% set columns = [] %}
-    {% for name in agate_table.column_names %}{% do columns.append(name ~ ' ' ~ sql_type(types[name])) %}{% endfor %}
+    {% for name, type in types_of_seed(model, agate_table).items() %}{% do columns.append(name ~ ' ' ~ type) %}{% endfor %}
     {% call statement('_') %}create table {{ this.render() }} ({{ columns | join(', ') }}) using parquet location {{ spark_folder(this) }}{% endcall %}
     {{ return('') }}
 {% endmacro %}
 
 {% macro spark__load_csv_rows(model, agate_table) %}
-    {% set types = model.config.column_types %}
+    {% set types = types_of_seed(model, agate_table) %}
     {% set rows = [] %}
     {% for row in agate_table.rows %}
         {% set cells = [] %}
-        {% for name in agate_table.column_names %}
-            {% do cells.append('cast(' ~ (literal(row[name] | string) if row[name] is not none else 'null') ~ ' as ' ~ sql_type(types[name]) ~ ')') %}
+        {% for name, type in types.items() %}
+            {% do cells.append('cast(' ~ (literal(row[name] | string) if row[name] is not none else 'null') ~ ' as ' ~ type ~ ')') %}
         {% endfor %}
         {% do rows.append('(' ~ cells | join(', ') ~ ')') %}
     {% endfor %}

@@ -60,6 +60,16 @@ def test_of_a_whole_build_spark_makes_all_but_what_counts_it() -> None:
     assert [turn.engine for turn in spark.turns(PROJECT, makers, first=SPARK)] == [SPARK, DUCKDB]
 
 
+def test_a_model_in_python_is_made_by_duckdb_and_what_reads_it_by_spark() -> None:
+    scores = node("silver_scores", "records_orders") | {"language": "python"}
+    nodes = {**PROJECT, **named(scores, node("gold_risk", "silver_scores") | {"language": "sql"})}
+    makers = spark.engines(nodes, is_whole=True)
+    assert "silver_scores" in makers[DUCKDB] - makers[SPARK] and "gold_risk" in makers[SPARK] - makers[DUCKDB]
+    turns = spark.turns(nodes, makers, first=SPARK)
+    assert [turn.engine for turn in turns[:2]] == [SPARK, DUCKDB]
+    assert turns[2:] == [spark.Turn(SPARK, ("gold_risk",)), spark.Turn(DUCKDB, ())], "DuckDB takes it over"
+
+
 def test_otherwise_what_reads_more_of_the_state_is_made_beside_it_and_the_engines_take_turns() -> None:
     makers = spark.engines(PROJECT, is_whole=False)
     assert makers[SPARK] == {"staging_orders", "records_orders", "silver_orders", "currencies"}
@@ -173,6 +183,12 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     return made
 
 
+def making(tmp_path: Path, tables: Path | str) -> str:
+    """Return the part of a script that makes the one table, as Spark would."""
+    duckdb.sql("select 1 as n").write_parquet(str(tmp_path / "made.parquet"))
+    return f"mkdir -p {tables}/staging/orders; cp {tmp_path}/made.parquet {tables}/staging/orders/part.parquet;"
+
+
 def install(tmp_path: Path, script: str) -> None:
     """Put a script in the place of Spark's Python."""
     folder = tmp_path / "venv" / "bin"
@@ -205,7 +221,9 @@ def test_a_spark_that_ends_early_may_be_tried_again(build: Build, tmp_path: Path
 
 def test_spark_is_told_the_plan_and_what_it_is_handed(build: Build, tmp_path: Path) -> None:
     install(
-        tmp_path, f"""read turn; echo "$turn" > {tmp_path}/told; echo '{{"failed": [], "is_alive": true}}'; read end"""
+        tmp_path,
+        f"""read turn; echo "$turn" > {tmp_path}/told; {making(tmp_path, build.folder / "spark" / "tables")}
+        echo '{{"failed": [], "is_alive": true}}'; read end""",
     )
     with duckdb.connect(str(build.home.state)) as state:
         state.execute("create schema ops; create table ops.batches as select 'b1' as batch_id, 1 as n")
@@ -226,7 +244,7 @@ def test_where_spark_does_not_see_the_home_it_is_told_addresses_of_the_place(
     monkeypatch.setenv(exchange.PLACE, str(place))
     install(
         tmp_path,
-        f"""read turn; echo "$turn" > {tmp_path}/told; cp -r {place} {tmp_path}/seen; env > {tmp_path}/env
+        f"""read turn; echo "$turn" > {tmp_path}/told; cp -r {place} {tmp_path}/seen; env > {tmp_path}/env; {making(tmp_path, "$CLEARWELL_SPARK_TABLES")}
         echo '{json.dumps({"failed": failed, "is_alive": True})}'; read end""",
     )
     with duckdb.connect(str(build.home.state)) as state:
