@@ -258,11 +258,8 @@ def _typed_at_source(table: OpenTable, name: str) -> str:
         return f"r0.{quoted(table.named[name])}" if is_same else text
     digits, decimals = _digits(column.type)
     is_exact = _has_type(table, name, _EXACT)
-    number = (
-        f"round(r0.{quoted(table.named[name])}::numeric, {decimals})"
-        if is_exact
-        else f"round({text}::numeric, {decimals})"
-    )
+    value = f"r0.{quoted(table.named[name])}" if is_exact else text
+    number = f"round({value}::numeric, {decimals})"
     # NaN and Infinity are greater than any number
     fits = f"case when abs({number}) < 1e{digits - decimals} then {number} end"
     # a case inside a case: Postgres may compute both sides of an `and`
@@ -271,8 +268,13 @@ def _typed_at_source(table: OpenTable, name: str) -> str:
 
 def _has_type(table: OpenTable, name: str, types: Sequence[str]) -> bool:
     """Say whether a column has one of these types at the source."""
-    column = next(one for one in table.contract.columns if one.name == name)
-    return column.constant is None and name in table.named and table.types[table.named[name]] in types
+    column = table.contract.column(name)
+    return (
+        column is not None
+        and column.constant is None
+        and name in table.named
+        and table.types[table.named[name]] in types
+    )
 
 
 # --- in what landed ---

@@ -9,18 +9,9 @@ from ingestion.home import Home
 from tests.pipeline.checkout import ROOT, run, type_in
 from tests.pipeline.test_trained_model import land_shop, with_trained_model
 from tests.spark.test_engines import rows_that_differ
+from tests.spark.test_new_datasets import WHOLE
 
 pytestmark = pytest.mark.spark
-
-BUILDS = """
-from datetime import UTC, datetime
-from pathlib import Path
-from ingestion.home import Home
-from warehouse.build import Request, build
-for name, engine in (("one", "duckdb"), ("other", "spark")):
-    home = Home(Path(name).resolve(), Path("landing").resolve())
-    build(home, Request(full=True, reason="test", engine=engine), datetime(2026, 11, 20, 12, tzinfo=UTC))
-"""
 
 
 def test_a_whole_build_is_the_same(tmp_path: Path) -> None:
@@ -28,7 +19,7 @@ def test_a_whole_build_is_the_same(tmp_path: Path) -> None:
     one, other = (Home(checkout / name, checkout / "landing") for name in ("one", "other"))
     land_shop(one)
     shutil.copytree(one.bronze, other.bronze)
-    run(checkout, BUILDS, CLEARWELL_SPARK_VENV=str(ROOT / ".venv-spark"))
+    run(checkout, WHOLE, CLEARWELL_SPARK_VENV=str(ROOT / ".venv-spark"))
     # this shop's terms are typed in Unicode's decomposed form as well: see docs/engines.md
     assert rows_that_differ(one.state, other.state).keys() <= {"gold.search_terms"}
     assert rows_that_differ(one.published, other.published).keys() <= {"gold.search_terms"}

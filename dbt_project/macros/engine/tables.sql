@@ -49,8 +49,7 @@
 {% macro types_of_seed(model, agate_table) %}
     {% set types = {} %}
     {% for name in agate_table.column_names %}
-        {% set said, found = model.config.column_types.get(name), adapter.convert_type(agate_table, loop.index0) %}
-        {% do types.update({name: sql_type(said or found)}) %}
+        {% do types.update({name: sql_type(model.config.column_types.get(name) or adapter.convert_type(agate_table, loop.index0))}) %}
     {% endfor %}
     {{ return(types) }}
 {% endmacro %}

@@ -159,7 +159,7 @@
 {# Whether JSON has an escape that is half of a surrogate pair, which Java reads and DuckDB refuses. #}
 {% macro has_half_a_surrogate(text) %}
     {% set escape, high, low = '(?<![\\\\])(?:\\\\{2})*', '\\\\u[dD][89abAB][0-9a-fA-F]{2}', '\\\\u[dD][c-fC-F][0-9a-fA-F]{2}' %}
-    {{ return("(contains(lower(" ~ text ~ "), '\\ud') and regexp_like(regexp_replace(" ~ text ~ ", '(" ~ escape ~ ")" ~ high ~ low ~ "', '$1'), '" ~ escape ~ "\\\\u[dD][89a-fA-F]'))") }}
+    {{ return("((contains(" ~ text ~ ", '\\ud') or contains(" ~ text ~ ", '\\uD')) and regexp_like(regexp_replace(" ~ text ~ ", '(" ~ escape ~ ")" ~ high ~ low ~ "', '$1'), '" ~ escape ~ "\\\\u[dD][89a-fA-F]'))") }}
 {% endmacro %}
 
 {# The names in a JSON object, and whether a text is one. #}
