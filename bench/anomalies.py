@@ -160,7 +160,7 @@ def judge(rows: Sequence[tuple[Any, ...]], first: date, days: int, settings: Map
             "period_start::timestamp as period_start) from drawn"
         )
         connection.execute(
-            f"create table dates as select date '{first}' + day::integer as record_date from range({days}) t (day)"
+            f"create table dates as select 'shop' as dataset, date '{first}' + day::integer as record_date from range({days}) t (day)"
         )
         connection.execute(
             "create table covered as select 'shop' as dataset, record_date, record_date + interval 1 day as known_until from dates"

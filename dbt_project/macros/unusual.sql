@@ -1,7 +1,7 @@
 {# Judge measured numbers against what is usual for their day or hour of the week.
 
    `measures` has one row per dataset, subject, measure and period ("day" or "hour") with `amount`, and for a ratio its `base`.
-   `dates` are those to judge; `covered` has, by dataset, the dates that landed and `known_until`, the time up to which each is
+   `dates` are those to judge, by dataset; `covered` has, by dataset, the dates that landed and `known_until`, the time up to which each is
    known. An hour or a day before that counts as zero if it has no row.
 
    Expected is the median of the same weekday (and hour) of the eight weeks before, each scaled by how the level of the measure
@@ -12,11 +12,11 @@
    put forward or back, the hours that people keep move by one in UTC. #}
 {% macro unusual(measures, dates, covered) %}
 with judged as (
-    select distinct record_date from {{ dates }} where record_date is not null
+    select distinct dataset, record_date from {{ dates }} where record_date is not null
 ),
 
 read_dates as (
-    select distinct record_date - cast(days as integer) as record_date from judged, range({{ 1 + usual_days_back() }}) as back (days)
+    select distinct dataset, record_date - cast(days as integer) as record_date from judged, range({{ 1 + usual_days_back() }}) as back (days)
 ),
 
 series as (
@@ -33,7 +33,7 @@ periods as (
         series.kind <> 'ratio' and {% if var('unusual').holidays %}covered.record_date in ({{ listed(var('unusual').holidays) }}){% else %}false{% endif %} as is_holiday
     from series
     inner join {{ covered }} as covered on series.dataset = covered.dataset and covered.record_date >= series.first_date
-    inner join read_dates using (record_date)
+    inner join read_dates on covered.dataset = read_dates.dataset and covered.record_date = read_dates.record_date
     cross join range(24) as day (hours)
     where series.period = 'hour' or hours = 0
 ),
@@ -121,7 +121,7 @@ compared as (
         min({{ scaled() }}) filter (where days <= 28) as day_low,
         max({{ scaled() }}) filter (where days <= 28) as day_high
     from levelled as now
-    inner join judged using (record_date)
+    inner join judged using (dataset, record_date)
     cross join range(1, 57) as back (days)
     inner join levelled as earlier
         on

@@ -27,6 +27,7 @@ FIRST, SECOND = "2026-11-01", "2026-11-02"
 WINDOW = Window.parse(FIRST, SECOND)
 # In a file with small row groups a few days are enough to tell a skipped part from a read one.
 ROW_GROUP, COPIES = 2048, 60
+BY_WINDOWS = "sorted by windows"
 # These grow with customers, products and currencies, not with records.
 SMALL = {"records.customers", "records.products", "records.exchange_rates", "gold.customers", "gold.daily_products"}
 # What else models read of all history, and no more than that.
@@ -46,6 +47,9 @@ WHOLE_HISTORY = {
 }
 
 PACKED = "select compression from pragma_storage_info($1) where column_name = $2 and segment_type <> 'VALIDITY'"
+
+# The models whose windows sort more rows of a longer history: one row a day, one row a customer, one row a purchase of an order.
+SORTED = {"ops_completeness", "ops_differences", "ops_reconciliation", "gold_customers", "gold_campaigns"}
 
 BY_DATE = {
     "records.clickstream": "record_date",
@@ -75,6 +79,8 @@ def test_a_model_reads_no_more_of_a_long_history(made: Build, tmp_path: Path) ->
     grown = {key for key, rows in long.items() if rows > 4 * ROW_GROUP and rows > COPIES / 4 * short[key]}
     assert not {key for key in grown - WHOLE_HISTORY if key[1] not in SMALL}
     assert ("plan_keys_orders", "records.orders") in grown, "the comparison does not see what is known to grow"
+    windows = {model for (model, what), rows in long.items() if what == BY_WINDOWS and rows > short[model, what]}
+    assert windows == SORTED
 
 
 def test_columns_that_their_yaml_wants_unpacked_are_stored_so(made: Build) -> None:
@@ -239,14 +245,39 @@ def test_late_records_write_few_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [written[name] for name in names] == [401, 801, 401], "a date of other models is made again as a whole"
 
 
-def click(event_id: str, visitor: str) -> str:
-    event = {"event_id": event_id, "event_type": "click", "event_time": f"{FIRST}T10:00:00Z", "visitor_id": visitor}
+def test_only_numbers_that_a_change_can_reach_are_judged_again(tmp_path: Path) -> None:
+    """A month of orders came in one window; then a day follows, with a change of an order of the tenth."""
+    home, days = Home(tmp_path, tmp_path / "landing"), [date(2026, 10, 1) + timedelta(days=day) for day in range(31)]
+    *month, last = days
+    land_rows(home, "orders", ORDER, [order(f"o{day}", "paid", day) for day in month], NOW, window_of(month))
+    for day in month:
+        land_lines(home, window_of([day]).start, [click(f"e{day}", "v", day)], NOW)
+    warehouse.build(home, warehouse.Request(), NOW)
+
+    changed = [order(f"o{month[9]}", "shipped", month[9]), order(f"o{last}", "paid", last)]
+    land_rows(home, "orders", ORDER, changed, NOW, window_of([last]))
+    land_lines(home, window_of([last]).start, [click(f"e{last}", "v", last)], NOW)
+    planned = warehouse.plan(home, warehouse.Request(), NOW)
+    assert planned
+    warehouse.transform(home, planned.build_id)
+    with duckdb.connect(str(Build(home, planned.build_id).file), read_only=True) as connection:
+        found = connection.execute("select dataset, record_date from plan.judged order by all").fetchall()
+    # of clicks, dates whose sessions may have changed, and that of the window before: it is over now
+    assert found == [("clickstream", day) for day in days[-3:]] + [("orders", day) for day in days[9:]]
+
+
+def window_of(days: list[date]) -> Window:
+    return Window.parse(str(days[0]), str(days[-1] + timedelta(days=1)))
+
+
+def click(event_id: str, visitor: str, day: date | str = FIRST) -> str:
+    event = {"event_id": event_id, "event_type": "click", "event_time": f"{day}T10:00:00Z", "visitor_id": visitor}
     return json.dumps(event)
 
 
-def order(order_id: str, status: str) -> Row:
-    at = f"{FIRST} 10:00:00+00"
-    changed = f"{FIRST} 11:00:00+00" if status == "shipped" else at
+def order(order_id: str, status: str, day: date | str = FIRST) -> Row:
+    at = f"{day} 10:00:00+00"
+    changed = f"{day} 11:00:00+00" if status == "shipped" else at
     return dict(zip(ORDER, [order_id, None, status, "EUR", None, "DE", "2.00", at, changed], strict=True))
 
 
@@ -332,9 +363,11 @@ def lengthen(connection: duckdb.DuckDBPyConnection, copies: int) -> None:
 
 
 def scans(operator: dict[str, Any]) -> list[tuple[str, int]]:
-    """Return the tables of the state that an operator and those below it read, each with the number of rows."""
+    """Return the tables of the state that an operator and those below it read, each with its rows, and those that windows sort."""
     table = str((operator.get("extra_info") or {}).get("Table") or "")
     found = [(table.removeprefix("state."), operator["operator_rows_scanned"])] if table.startswith("state.") else []
+    if operator.get("operator_name") == "WINDOW":
+        found.append((BY_WINDOWS, operator["operator_cardinality"]))
     return found + [scan for child in operator.get("children", []) for scan in scans(child)]
 
 

@@ -44,11 +44,11 @@ customers as (
 ),
 
 final as (
-    select order_id, order_date, customer_id from facts
+    select order_id, order_date, ordered_at, customer_id from facts
     union
-    select order_id, order_date, customer_id from facts_before
+    select order_id, order_date, ordered_at, customer_id from facts_before
     union
-    select orders.order_id, orders.order_date, orders.customer_id
+    select orders.order_id, orders.order_date, orders.ordered_at, orders.customer_id
     from {{ before('silver_order_context') }} as orders
     inner join customers on orders.customer_id = customers.customer_id and orders.ordered_at >= customers.changed_at
 )

@@ -1,39 +1,55 @@
+-- Of the customers whose orders are made again, the orders up to a day before the first of these are added up; only later ones are
+-- looked at one by one.
 -- depends_on: {{ ref('plan_keys_customers') }}
-{% set own = 'order_id, order_date, ordered_at, customer_id, country, is_an_order, is_counted, order_amount_usd, is_usd_missing, ordered_usd' %}
+{% set own = ['order_id', 'order_date', 'ordered_at', 'customer_id', 'country', 'is_an_order', 'is_counted', 'order_amount_usd', 'is_usd_missing', 'ordered_usd'] %}
 
 with wanted as (
     select distinct order_id from {{ ref('plan_contexts') }}
 ),
 
 customers as (
-    select distinct customer_id from {{ ref('plan_contexts') }} where customer_id is not null
+    select customer_id, min(ordered_at) - interval 1 day as since from {{ ref('plan_contexts') }} where customer_id is not null group by customer_id
 ),
 
--- every order of these customers, as of this build
-orders as (
-    select {{ own }} from {{ ref('silver_order_facts') }}
+added_up as (
+    select
+        orders.customer_id,
+        count(case when orders.is_counted and orders.is_an_order is not false then 1 end) as orders,
+        sum(orders.order_amount_usd) as spend_usd,
+        count(case when orders.is_usd_missing then 1 end) as orders_without_usd,
+        max(orders.ordered_usd) as largest_usd
+    from {{ before('silver_order_context') }} as orders
+    inner join customers on orders.customer_id = customers.customer_id and orders.ordered_at <= customers.since
+    group by orders.customer_id
+),
+
+later as (
+    select {{ own | join(', ') }} from {{ ref('silver_order_facts') }} where customer_id is not null
     union all
-    select {{ own }} from {{ before('silver_order_context') }}
-    where
-        customer_id in (select customer_id from customers)
-        and order_id not in (select order_id from {{ ref('plan_orders') }})
+    select orders.{{ own | join(', orders.') }}
+    from {{ before('silver_order_context') }} as orders
+    inner join customers on orders.customer_id = customers.customer_id and orders.ordered_at > customers.since
+    where orders.order_id not in (select order_id from {{ ref('plan_orders') }})
 ),
 
 -- with `filter`, DuckDB counts each row's frame from its beginning
 earlier as (
     select
-        {{ own }},
-        count(case when is_counted and is_an_order is not false then 1 end) over before_it as earlier_orders,
-        coalesce(sum(order_amount_usd) over before_it, 0) as lifetime_spend_usd,
-        count(case when is_usd_missing then 1 end) over before_it as earlier_orders_without_usd,
-        max(ordered_usd) over before_it as largest_earlier_usd,
+        {{ own | join(', ') }},
+        count(case when is_counted and is_an_order is not false then 1 end) over before_it as orders,
+        coalesce(sum(order_amount_usd) over before_it, 0) as spend_usd,
+        count(case when is_usd_missing then 1 end) over before_it as orders_without_usd,
+        max(ordered_usd) over before_it as largest_usd,
         count(case when is_an_order is not false then 1 end) over before_it
         - count(case when is_an_order is not false then 1 end) over a_day_before as orders_last_day
-    from orders
-    where customer_id is not null
+    from later
     window
         before_it as (partition by customer_id order by ordered_at, order_id rows between unbounded preceding and 1 preceding),
         a_day_before as (partition by customer_id order by ordered_at range between unbounded preceding and interval 1 day preceding)
+),
+
+made as (
+    select * from earlier where order_id in (select order_id from wanted)
 ),
 
 history as (
@@ -42,25 +58,25 @@ history as (
 ),
 
 known as (
-    select earlier.*, history.country as customer_country, history.created_at
-    from earlier
-    {{ asof_join('left', 'history', 'history', keys={'earlier.customer_id': 'customer_id'}, at='earlier.ordered_at', since='valid_from') }}
+    select made.*, history.country as customer_country, history.created_at
+    from made
+    {{ asof_join('left', 'history', 'history', keys={'made.customer_id': 'customer_id'}, at='made.ordered_at', since='valid_from') }}
 ),
 
 final as (
     select
-        {{ own }},
-        customer_country,
-        {{ date_diff('day', 'cast(created_at as date)', 'order_date') }} as account_age_days,
-        earlier_orders,
-        orders_last_day,
-        cast(lifetime_spend_usd as decimal(38, 4)) as lifetime_spend_usd,
-        earlier_orders_without_usd,
-        largest_earlier_usd
+        known.{{ own | join(', known.') }},
+        known.customer_country,
+        {{ date_diff('day', 'cast(known.created_at as date)', 'known.order_date') }} as account_age_days,
+        known.orders + coalesce(added_up.orders, 0) as earlier_orders,
+        known.orders_last_day,
+        cast(known.spend_usd + coalesce(added_up.spend_usd, 0) as decimal(38, 4)) as lifetime_spend_usd,
+        known.orders_without_usd + coalesce(added_up.orders_without_usd, 0) as earlier_orders_without_usd,
+        greatest(known.largest_usd, added_up.largest_usd) as largest_earlier_usd
     from known
-    where order_id in (select order_id from wanted)
+    left join added_up on known.customer_id = added_up.customer_id
     union all
-    select {{ own }}, null, null, null, null, null, null, null from orders where customer_id is null
+    select {{ own | join(', ') }}, null, null, null, null, null, null, null from {{ ref('silver_order_facts') }} where customer_id is null
 )
 
 select * from final

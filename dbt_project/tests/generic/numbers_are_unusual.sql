@@ -12,7 +12,7 @@
         is_alert and not is_accepted
         and (
             period_start >= datasets.latest_window_end - interval 7 days
-            or cast(period_start as date) in (select record_date from {{ ref('plan_judged') }})
+            or (dataset, cast(period_start as date)) in (select dataset, record_date from {{ ref('plan_judged') }})
         )
     order by period_start desc, abs(score) desc
 {% endtest %}

@@ -49,7 +49,7 @@ def unusual(
             "period_start::timestamp as period_start) from given_rows"
         )
         connection.execute(
-            f"create table dates as select date '{FIRST}' + day::integer as record_date from range({days}) t (day)"
+            f"create table dates as select 'shop' as dataset, date '{FIRST}' + day::integer as record_date from range({days}) t (day)"
         )
         landed = range(days) if covered is None else covered
         connection.execute("create table covered (dataset varchar, record_date date, known_until timestamp)")
