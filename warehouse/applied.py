@@ -1,5 +1,6 @@
 """Compare the applied tables with the build and with the ledger, before the transaction is committed."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -145,7 +146,16 @@ def _on(connection: duckdb.DuckDBPyConnection, dates: str, dataset: str) -> str:
 
 
 def is_on(expression: str, dates: Sequence[date | None]) -> str:
-    """Return a condition on dates as literals: DuckDB skips row groups for literals but not for a join."""
-    listed = ", ".join(f"date '{one}'" for one in dates if one is not None)
-    parts = ([f"{expression} in ({listed})"] if listed else []) + ([f"{expression} is null"] if None in dates else [])
+    """Return a condition on dates as literals: DuckDB skips row groups for literals but not for a join.
+
+    Of the date of a time, it skips them for a range of that time.
+    """
+    days = sorted(one for one in dates if one is not None)
+    listed = ", ".join(f"date '{one}'" for one in days)
+    condition = f"{expression} in ({listed})" if listed else ""
+    time = re.fullmatch(r"cast\((\w+) as date\)", expression)
+    if days and time:
+        within = f"{time[1]} >= date '{days[0]}' and {time[1]} < date '{days[-1]}' + interval 1 day"
+        condition = f"{within} and {condition}"
+    parts = ([condition] if condition else []) + ([f"{expression} is null"] if None in dates else [])
     return f"({' or '.join(parts) or 'false'})"

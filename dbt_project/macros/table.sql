@@ -67,10 +67,10 @@
 {% macro by_date(sql) %}
     {%- set apply = model.config.meta.apply -%}
     {%- set date = date_matched(apply) if apply and apply.by -%}
-    {%- if var("has_many_dates", false) and date and date in model.columns -%}
+    {%- if var("has_many_dates", false) and date -%}
         select * from (
         {{ sql }}
-        ) order by {{ date }}
+        ) order by {{ apply.by[date] if apply.by is mapping else date }}
     {%- else -%}
         {{ sql }}
     {%- endif -%}

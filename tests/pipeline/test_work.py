@@ -157,6 +157,10 @@ def test_a_build_of_many_dates_writes_its_tables_by_date(tmp_path: Path) -> None
         for table, column in BY_DATE.items():
             found = [row[0] for row in connection.execute(f"select {column} from {table} order by rowid").fetchall()]
             assert len(found) == 24 and found == sorted(found), table
+        hours = [
+            row[0] for row in connection.execute("select order_hour from gold.hourly_revenue order by rowid").fetchall()
+        ]
+        assert len(hours) == 8 and hours == sorted(hours)
 
 
 def test_a_table_that_lands_whole_again_and_again_is_no_more_work_each_time(tmp_path: Path) -> None:

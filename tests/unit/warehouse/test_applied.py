@@ -1,8 +1,11 @@
 """What was applied is compared with what was built, and the tables of the state with its ledger."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -163,3 +166,26 @@ def test_other_dates_are_looked_at_only_when_all_are(connection: duckdb.DuckDBPy
     applied.check_ledger(connection, "build.plan.touched")
     with pytest.raises(Permanent, match="2026-01-01"):
         applied.check_ledger(connection)
+
+
+@pytest.mark.parametrize("days", [[], [None], [date(2026, 11, 2)], [date(2026, 11, 9), None, date(2026, 11, 2)]])
+@pytest.mark.parametrize("expression", ["day", "cast(hour as date)", "cast(hour + interval 6 days as date)"])
+def test_a_condition_on_dates_selects_them_and_reads_little_else(expression: str, days: list[date | None]) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table hours as select timestamp '2026-01-01' + to_hours(n) as hour from range(500_000) t (n)"
+        )
+        connection.execute(
+            "create table t as from (select hour, hour::date as day from hours union all select null, null) order by hour"
+        )
+        rows = connection.execute(f"select hour, {expression} from t order by all").fetchall()
+        query = f"select hour from t where {applied.is_on(expression, days)} order by all"
+        assert connection.execute(query).fetchall() == [(hour,) for hour, day in rows if day in days]
+        explained = json.loads(connection.execute(f"explain (analyze, format json) {query}").fetchall()[0][1])
+    if None not in days and "interval" not in expression:
+        assert rows_scanned(explained) < 150_000, "row groups were not skipped"
+
+
+def rows_scanned(operator: dict[str, Any]) -> int:
+    children = operator.get("children", [])
+    return int(operator.get("operator_rows_scanned", 0)) + sum(rows_scanned(child) for child in children)
