@@ -22,9 +22,10 @@ from ingestion.window import Window
 ROOT = Path(__file__).parents[3]
 WINDOW = ("--from", "2026-11-01T03:00", "--to", "2026-11-01T04:00")
 BOUND_SECONDS = 60
-# `clearwell` without the build, and with a limit of its own for what is large.
+# `clearwell` without the build, with a limit of its own for what is large, and not under the `nohup` that the tests may run under.
 COMMAND = """
-import sys, click, cli.beside, cli.sources
+import signal, sys, click, cli.beside, cli.sources
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from cli.main import main
 cli.beside.LARGE_BYTES = int(sys.argv.pop(1))
 cli.sources.build = click.Command("build", callback=lambda: click.echo("built"))
