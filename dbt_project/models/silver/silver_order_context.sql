@@ -11,6 +11,7 @@ customers as (
     select customer_id, min(ordered_at) - interval 1 day as since from {{ ref('plan_contexts') }} where customer_id is not null group by customer_id
 ),
 
+-- none of these is made again: plan.contexts has such an order at the time that it had, and the one that it has
 added_up as (
     select
         orders.customer_id,
