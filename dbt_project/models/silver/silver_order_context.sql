@@ -2,23 +2,25 @@
 -- looked at one by one.
 -- depends_on: {{ ref('plan_keys_customers') }}
 {% set own = ['order_id', 'order_date', 'ordered_at', 'customer_id', 'country', 'is_an_order', 'is_counted', 'order_amount_usd', 'is_usd_missing', 'ordered_usd'] %}
+-- with `filter`, DuckDB counts each row's frame from its beginning
+{% set totals = {
+    'orders': 'count(case when is_counted and is_an_order is not false then 1 end)',
+    'spend_usd': 'sum(order_amount_usd)',
+    'orders_without_usd': 'count(case when is_usd_missing then 1 end)',
+    'largest_usd': 'max(ordered_usd)',
+} %}
 
-with wanted as (
-    select distinct order_id from {{ ref('plan_contexts') }}
-),
-
-customers as (
+with customers as (
     select customer_id, min(ordered_at) - interval 1 day as since from {{ ref('plan_contexts') }} where customer_id is not null group by customer_id
 ),
 
 -- none of these is made again: plan.contexts has such an order at the time that it had, and the one that it has
 added_up as (
     select
-        orders.customer_id,
-        count(case when orders.is_counted and orders.is_an_order is not false then 1 end) as orders,
-        sum(orders.order_amount_usd) as spend_usd,
-        count(case when orders.is_usd_missing then 1 end) as orders_without_usd,
-        max(orders.ordered_usd) as largest_usd
+        orders.customer_id
+        {% for name, total in totals.items() -%}
+        , {{ total }} as {{ name }}
+        {% endfor %}
     from {{ before('silver_order_context') }} as orders
     inner join customers on orders.customer_id = customers.customer_id and orders.ordered_at <= customers.since
     group by orders.customer_id
@@ -33,14 +35,12 @@ later as (
     where orders.order_id not in (select order_id from {{ ref('plan_orders') }})
 ),
 
--- with `filter`, DuckDB counts each row's frame from its beginning
 earlier as (
     select
         {{ own | join(', ') }},
-        count(case when is_counted and is_an_order is not false then 1 end) over before_it as orders,
-        coalesce(sum(order_amount_usd) over before_it, 0) as spend_usd,
-        count(case when is_usd_missing then 1 end) over before_it as orders_without_usd,
-        max(ordered_usd) over before_it as largest_usd,
+        {% for name, total in totals.items() -%}
+        {{ total }} over before_it as {{ name }},
+        {% endfor -%}
         count(case when is_an_order is not false then 1 end) over before_it
         - count(case when is_an_order is not false then 1 end) over a_day_before as orders_last_day
     from later
@@ -50,7 +50,7 @@ earlier as (
 ),
 
 made as (
-    select * from earlier where order_id in (select order_id from wanted)
+    select * from earlier where order_id in (select order_id from {{ ref('plan_contexts') }})
 ),
 
 history as (
@@ -71,7 +71,7 @@ final as (
         {{ date_diff('day', 'cast(known.created_at as date)', 'known.order_date') }} as account_age_days,
         known.orders + coalesce(added_up.orders, 0) as earlier_orders,
         known.orders_last_day,
-        cast(known.spend_usd + coalesce(added_up.spend_usd, 0) as decimal(38, 4)) as lifetime_spend_usd,
+        cast(coalesce(known.spend_usd, 0) + coalesce(added_up.spend_usd, 0) as decimal(38, 4)) as lifetime_spend_usd,
         known.orders_without_usd + coalesce(added_up.orders_without_usd, 0) as earlier_orders_without_usd,
         greatest(known.largest_usd, added_up.largest_usd) as largest_earlier_usd
     from known
