@@ -54,7 +54,7 @@ def _date(text: str | None) -> date | None:
 def plan(params: dict[str, Any] | None = None, dag_run: Any = None) -> str:
     """Plan the next build and return its id; skip if there is nothing to do."""
     from ingestion.home import Home
-    from operations import control_room, decide
+    from operations import decide
     from warehouse import build
 
     asked = params or {}
@@ -66,7 +66,6 @@ def plan(params: dict[str, Any] | None = None, dag_run: Any = None) -> str:
     home = Home.from_environment()
     planned = build.plan(home, request, now(), say)
     if planned is None:
-        control_room.rewrite(home, now(), say)  # its times are as of now
         raise AirflowSkipException("nothing to build: no new batches")
     say(f"build {planned.build_id}: {len(planned.entering)} batches enter, {len(planned.leaving)} leave")
     return planned.build_id
@@ -101,25 +100,25 @@ def audit(build_id: str) -> None:
 @task(outlets=GOLD)
 @observed()
 def publish(build_id: str) -> None:
-    """Apply the build to the state, publish it, and write the control room."""
+    """Apply the build to the state, and publish it."""
     from ingestion.home import Home
-    from operations import control_room
     from warehouse import build
 
-    home = Home.from_environment()
-    build.publish(home, build_id, say)
-    control_room.rewrite(home, now(), say)
+    build.publish(Home.from_environment(), build_id, say)
 
 
 # Also after a skipped plan: a batch may land between the plan and the end of the run.
 @task.short_circuit(trigger_rule=TriggerRule.NONE_FAILED)
 @observed()
 def look_again() -> bool:
-    """Return whether batches have landed since this run's plan."""
+    """Write the control room, and return whether batches have landed since this run's plan."""
     from ingestion.home import Home
+    from operations import control_room
     from warehouse import build
 
-    return build.pending(Home.from_environment())
+    home = Home.from_environment()
+    control_room.rewrite(home, now(), say)  # also if nothing was built: its times are as of now
+    return build.pending(home)
 
 
 with DAG(

@@ -44,6 +44,8 @@ _BACKFILL_SECONDS = 3600.0
 _RUNS_SECONDS = 3600.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 1.0
+# Each look at the runs takes the API, and so the machine that the runs need, a tenth of a CPU second.
+_RUNS_POLL_SECONDS = 2.0
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # The most builds to request in one wait: if batches still wait then, a person must look.
 _BUILDS = 5
@@ -100,7 +102,6 @@ def environment(home: Home, port: int = 0) -> dict[str, str]:
         "DATABASE__SQL_ALCHEMY_CONN": _database(home),
         "DATABASE__SQL_ALCHEMY_CONN_ASYNC": _database(home),
         "LOGGING__BASE_LOG_FOLDER": str(home.airflow / "logs"),
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")}
     ours = {
@@ -329,9 +330,9 @@ def wait(
             builds_left -= 1
             # A batch may arrive just after a build's last check; nothing else would build it before the next hour.
             api.ask("POST", "/dags/build_warehouse/dagRuns", {"logical_date": None})
-        else:
+        elif report is not silent:
             telling.tell(_progress(home, api, active))
-        time.sleep(_POLL_SECONDS)
+        time.sleep(_RUNS_POLL_SECONDS)
     raise Transient(
         f"Airflow's runs did not finish within {patience:.0f} s",
         where=api.running.url,

@@ -190,3 +190,32 @@ def test_a_list_is_read_to_its_end(api: Airflow, tmp_path: Path, monkeypatch: py
     api.runs = {f"2026-01-{day:02}": "success" for day in range(1, 6)}
     complete(tmp_path, 5)
     assert api.asked == []
+
+
+def test_what_runs_do_is_asked_only_for_somebody_who_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question takes the API's process some of the machine that the runs need."""
+    asked: list[str] = []
+
+    class Api:
+        running = airflow.Running(0, {}, "2026-01-01T00:00:00Z")
+
+        def __init__(self, *_: object) -> None:
+            self.active = [{"dag_id": "sweep_sources", "logical_date": "2026-01-01T00:00:00Z", "state": "running"}]
+
+        def runs(self, *_: str, since: str = "") -> list[dict[str, Any]]:
+            found = [] if since else list(self.active)
+            self.active.clear()
+            return found
+
+        def ask(self, _method: str, path: str) -> dict[str, Any]:
+            asked.append(path)
+            return {"total_entries": 0, "task_instances": []}
+
+    monkeypatch.setattr(airflow, "Api", Api)
+    monkeypatch.setattr(airflow, "_check_alive", lambda *_: None)
+    monkeypatch.setattr(airflow, "_RUNS_POLL_SECONDS", 0.01)
+    home, said = Home(tmp_path, tmp_path), list[str]()
+    airflow.wait(home, before=date(2026, 1, 2), builds=False)
+    assert asked == []
+    airflow.wait(home, said.append, before=date(2026, 1, 2), builds=False)
+    assert asked and "now sweep_sources 2026-01-01" in said[0]
