@@ -18,6 +18,7 @@ from ingestion.home import Home
 from ingestion.sources import decisions
 from tests.dags import chromium
 from tests.dags.chromium import Browser
+from tests.dags.queued import end
 from tests.pipeline.delivery import ORDER, land_rows
 from tests.unit.operations.planted import LAST_BUILD, plant
 from tests.unit.operations.test_decide import ROW
@@ -80,6 +81,7 @@ def airflow(home: Home, served: None, tmp_path_factory: pytest.TempPathFactory) 
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.communicate()
+        end(runs())
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ingestion import bronze
 from ingestion.home import Home
 from ingestion.sources import decisions
 from operations import decide
+from tests.dags.queued import end
 from tests.pipeline.delivery import ORDER, land_rows
 from tests.unit.operations.planted import LAST_BUILD, plant
 from tests.unit.operations.test_decide import ROW, STATE, refused_row
@@ -75,16 +76,6 @@ def runs() -> dict[str, Any]:
 
     found = [one for dag_id in ("decide", "build_warehouse") for one in DagRun.find(dag_id=dag_id, session=Session())]
     return {one.run_id: one for one in found}
-
-
-def end(found: list[Any]) -> None:
-    """End runs, as a scheduler would: the same may be asked for again."""
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
-    with create_session() as session:
-        session.execute(update(DagRun).where(DagRun.run_id.in_([one.run_id for one in found])).values(state="success"))
 
 
 @pytest.fixture
