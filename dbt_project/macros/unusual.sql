@@ -106,7 +106,18 @@ changes as (
     from changed
 ),
 
--- each period to judge, with those that it is compared with
+-- each period to judge, once for each that it is compared with. Days in a list stay in front of the next join: behind it, that would
+-- be each period of a history with every other
+counted_back as (
+    select *, period_start - to_days(cast(days as integer)) as earlier_start
+    from (
+        select levelled.*, {{ unnested(list_of(range(1, 29) | list + [35, 42, 49, 56])) }} as days
+        from levelled
+        inner join judged using (dataset, record_date)
+        where value is not null
+    )
+),
+
 compared as (
     select
         now.dataset, now.subject, now.measure, now.kind, now.period, now.period_start, now.is_holiday, now.value, now.base,
@@ -120,14 +131,12 @@ compared as (
         mad({{ scaled() }}) filter (where days <= 28) as day_mad,
         min({{ scaled() }}) filter (where days <= 28) as day_low,
         max({{ scaled() }}) filter (where days <= 28) as day_high
-    from levelled as now
-    inner join judged using (dataset, record_date)
-    cross join range(1, 57) as back (days)
+    from counted_back as now
     inner join levelled as earlier
         on
             now.dataset = earlier.dataset and now.subject = earlier.subject and now.measure = earlier.measure
-            and now.period = earlier.period and earlier.period_start = now.period_start - to_days(cast(days as integer))
-    where now.value is not null and earlier.value is not null and not earlier.is_holiday and (days % 7 = 0 or days <= 28)
+            and now.period = earlier.period and earlier.period_start = now.earlier_start
+    where earlier.value is not null and not earlier.is_holiday
     group by all
 ),
 

@@ -1,8 +1,9 @@
 """Numbers are judged as plain Python judges them; incidents are told, and growth, closed Sundays and first weeks are not."""
 
+import json
 import random
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -40,27 +41,43 @@ def unusual(
     rows: list[Row], days: int, covered: Iterable[int] | None = None, known_until: datetime | None = None, **more: Any
 ) -> list[dict[str, Any]]:
     """Judge the rows on all days; those of `covered` have landed, by default all, and are known until a time, by default whole."""
-    names = ["dataset", "subject", "measure", "kind", "period", "period_start", "amount", "base"]
     with duckdb.connect() as connection:
-        table = pa.table({name: [row[number] for row in rows] for number, name in enumerate(names)})
-        connection.register("given_rows", table)
-        connection.execute(
-            "create table measures as select * replace (amount::decimal(38, 4) as amount, base::bigint as base, "
-            "period_start::timestamp as period_start) from given_rows"
+        found = connection.sql(
+            query(connection, rows, days, range(days) if covered is None else covered, known_until, **more)
         )
-        connection.execute(
-            f"create table dates as select 'shop' as dataset, date '{FIRST}' + day::integer as record_date from range({days}) t (day)"
-        )
-        landed = range(days) if covered is None else covered
-        connection.execute("create table covered (dataset varchar, record_date date, known_until timestamp)")
-        connection.executemany(
-            "insert into covered values ('shop', ?, least(?, ?))",
-            [[at(day).date(), at(day + 1), known_until or at(days)] for day in landed],
-        )
-        macros = project(connection)
-        macros["var"] = lambda name: {"unusual": SETTINGS | more}[name]
-        found = connection.sql(macros["unusual"]("measures", "dates", "covered"))
         return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
+
+def query(
+    connection: duckdb.DuckDBPyConnection,
+    rows: list[Row],
+    days: int,
+    covered: Iterable[int],
+    known_until: datetime | None = None,
+    **more: Any,
+) -> str:
+    """Fill the tables that the judgement reads, and return its query."""
+    names = ["dataset", "subject", "measure", "kind", "period", "period_start", "amount", "base"]
+    table = pa.table({name: [row[number] for row in rows] for number, name in enumerate(names)})
+    connection.register("given_rows", table)
+    connection.execute(
+        "create table measures as select * replace (amount::decimal(38, 4) as amount, base::bigint as base, "
+        "period_start::timestamp as period_start) from given_rows"
+    )
+    connection.execute(
+        f"create table dates as select distinct dataset, date '{FIRST}' + day::integer as record_date from measures, range({days}) t (day)"
+    )
+    connection.execute("create table landed (record_date date, known_until timestamp)")
+    connection.executemany(
+        "insert into landed values (?, least(?, ?))",
+        [[at(day).date(), at(day + 1), known_until or at(days)] for day in covered],
+    )
+    connection.execute(
+        "create table covered as select dataset, landed.* from (select distinct dataset from measures), landed"
+    )
+    macros = project(connection)
+    macros["var"] = lambda name: {"unusual": SETTINGS | more}[name]
+    return str(macros["unusual"]("measures", "dates", "covered"))
 
 
 def told(rows: list[Row], days: int, **more: Any) -> set[tuple[str, int]]:
@@ -320,3 +337,27 @@ def test_very_small_counts_are_silent() -> None:
     """A shop with an order every few hours has hours and days without one, and days with three times as many."""
     rows = hourly(lambda day, hour: 1 if (day * 7919 + hour * 104_729) % 11 == 0 else 0)
     assert unusual(rows, 80) == []
+
+
+def test_a_number_meets_those_that_it_is_compared_with_and_not_all_of_its_history() -> None:
+    """All hours of a year with each other are minutes of work, which DuckDB chose where it thought the days it goes back few."""
+    days = 60
+    rows: list[Row] = [
+        (f"shop {number}", "t", "records", "count", period, at(day, hour), 100 + (day * 24 + hour) * 7919 % 97, None)
+        for number in range(6)
+        for day in range(days)
+        for period, hours in (("hour", 24), ("day", 1))
+        for hour in range(hours)
+    ]
+    with duckdb.connect() as connection:
+        sql = query(connection, rows, days, range(days))
+        plan = json.loads(connection.execute(f"explain (analyze, format json) {sql}").fetchall()[0][1])
+    # it is compared with 28 days and four more weeks; the weeks are judged as well
+    assert max(cardinalities(plan)) <= 40 * len(rows)
+
+
+def cardinalities(operator: dict[str, Any]) -> Iterator[int]:
+    """List how many rows each operator of a profile made."""
+    yield operator.get("operator_cardinality", 0)
+    for one in operator["children"]:
+        yield from cardinalities(one)
