@@ -9,24 +9,8 @@ accounts as (
     select visitor_id, customer_id, first_seen_at, accounts_by_then from ({{ whole('silver_visitor_accounts') }})
 ),
 
--- the visitors that the customer had appeared as
-visitors as (
-    select orders.order_id, orders.ordered_at, accounts.visitor_id
-    from accounts
-    inner join orders on accounts.customer_id = orders.customer_id and accounts.first_seen_at <= orders.ordered_at
-),
-
--- a join by time sorts both of its sides: give it only rows that can match
-accounts_of_them as (
-    select visitor_id, first_seen_at, accounts_by_then from accounts
-    where visitor_id in (select visitor_id from visitors)
-),
-
 shared as (
-    select visitors.order_id, max(accounts.accounts_by_then) as visitor_accounts
-    from visitors
-    {{ asof_join('inner', 'accounts_of_them', 'accounts', keys={'visitors.visitor_id': 'visitor_id'}, at='visitors.ordered_at', since='first_seen_at') }}
-    group by visitors.order_id
+    {{ visitor_accounts('orders', 'accounts') }}
 ),
 
 final as (
