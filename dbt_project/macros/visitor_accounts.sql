@@ -8,14 +8,16 @@
    which the visitor gained an account, or those times in the orders. #}
 {% macro visitor_accounts(orders, accounts) %}
 with customers as (
-    select customer_id, count(*) as orders, max(ordered_at) as last_ordered_at
+    select customer_id, count(*) as orders, min(ordered_at) as first_ordered_at, max(ordered_at) as last_ordered_at
     from {{ orders }}
     where customer_id is not null
     group by customer_id
 ),
 
 appearances as (
-    select accounts.customer_id, accounts.visitor_id, accounts.first_seen_at, customers.orders
+    select
+        accounts.customer_id, accounts.visitor_id, accounts.first_seen_at,
+        customers.orders, greatest(accounts.first_seen_at, customers.first_ordered_at) as matters_from
     from {{ accounts }} as accounts
     inner join customers on accounts.customer_id = customers.customer_id and accounts.first_seen_at <= customers.last_ordered_at
 ),
@@ -44,15 +46,16 @@ orders_looked_up as (
     where sides.has_fewer_orders
 ),
 
+-- what was gained before the first of the orders is one row of a customer, however long the history is
 gains_looked_up as (
     select
         sides.customer_id,
-        greatest(gains.first_seen_at, sides.first_seen_at) as gained_at,
+        greatest(gains.first_seen_at, sides.matters_from) as gained_at,
         max(gains.accounts_by_then) as accounts
     from sides
     inner join gains on sides.visitor_id = gains.visitor_id
     where not sides.has_fewer_orders
-    group by sides.customer_id, greatest(gains.first_seen_at, sides.first_seen_at)
+    group by sides.customer_id, greatest(gains.first_seen_at, sides.matters_from)
 ),
 
 most_by_then as (

@@ -48,8 +48,16 @@ WHOLE_HISTORY = {
 
 PACKED = "select compression from pragma_storage_info($1) where column_name = $2 and segment_type <> 'VALIDITY'"
 
-# The models whose windows sort more rows of a longer history: one row a day, one row a customer, one row a purchase of an order.
-SORTED = {"ops_completeness", "ops_differences", "ops_reconciliation", "gold_customers", "gold_campaigns"}
+# The models whose windows sort more rows of a longer history: one row a day, one row a customer, one row a purchase of an order. The last
+# one sorts what changed since the first of the orders that are made again; here, their copies are orders of the same id.
+SORTED = {
+    "ops_completeness",
+    "ops_differences",
+    "ops_reconciliation",
+    "gold_customers",
+    "gold_campaigns",
+    "silver_order_features",
+}
 
 BY_DATE = {
     "records.clickstream": "record_date",
