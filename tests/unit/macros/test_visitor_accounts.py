@@ -1,9 +1,6 @@
 """How many accounts a customer's visitors had is what plain Python says, and no join of all orders with all visitors."""
 
-import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import duckdb
 import pytest
@@ -12,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.contract import PROJECT
+from tests.unit.macros.profiled import most_rows
 from tests.unit.macros.render import macros
 
 Seen = tuple[str, str, int]
@@ -72,13 +70,6 @@ def test_neither_an_account_of_all_guests_nor_a_device_of_all_customers_is_joine
     with duckdb.connect(config={"asof_loop_join_threshold": looped}) as connection:
         sql = query(connection, seen, [(name, number) for number, name in enumerate(names)])
         counts = {count for (count,) in connection.sql(f"select visitor_accounts from ({sql})").fetchall()}
-        plan = json.loads(connection.execute(f"explain (analyze, format json) {sql}").fetchall()[0][1])
+        most = most_rows(connection, sql)
     assert counts == ({1} if guests else {*range(1, many + 1)})
-    assert max(cardinalities(plan)) <= 2 * many
-
-
-def cardinalities(operator: dict[str, Any]) -> Iterator[int]:
-    """List how many rows each operator of a profile made."""
-    yield operator.get("operator_cardinality", 0)
-    for one in operator["children"]:
-        yield from cardinalities(one)
+    assert most <= 2 * many
